@@ -1,0 +1,37 @@
+"""The two records that every stage speaks: what goes into a network, and what comes out."""
+
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+#: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
+DISEASES = ("MS", "NMOSD")
+
+
+class Batch(NamedTuple):
+    """Scans with their labels. Where a label is absent its tensor holds zeros and its flag is False."""
+
+    image: Float[Tensor, "b c x y z"]
+    lesion_mask: Float[Tensor, "b 1 x y z"]
+    disease: Int64[Tensor, " b"]
+    has_lesion_mask: Bool[Tensor, " b"]
+    has_disease: Bool[Tensor, " b"]
+    case: list[str]
+
+
+class Prediction(NamedTuple):
+    """What a network says of a batch. A field that a variant does not produce is ``None``.
+
+    lesion_logits: lesion map before the sigmoid, [1] Eq. 5.
+    scale_logits: the four maps of Eq. 5 before weighting, coarse to fine: 1/8, 1/4, 1/2 and 1 of the input grid.
+    disease_logits: class scores before the softmax, Eq. 6.
+    location_maps: the three maps of Eq. 10 for every class, linear, coarse to fine: 1/8, 1/4 and 1/2 of the input grid.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    lesion_logits: Float[Tensor, "b 1 x y z"] | None = None
+    scale_logits: tuple[Float[Tensor, "b 1 _ _ _"], ...] | None = None
+    disease_logits: Float[Tensor, "b classes"] | None = None
+    location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None = None

@@ -1,0 +1,150 @@
+"""The cohort table: one row a scan, checked before anything is computed.
+
+Columns: ``subject``; ``session`` (optional); one column of paths a modality (``flair`` first); ``brain_mask`` (optional);
+``lesion_mask``, ``lesion_mask_2``, ... (one a rater, may be empty); ``disease`` (a class name or its code, may be empty);
+any further column is kept as it is. Paths are relative to the table.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import pandas as pd
+
+from joint_seg_cls.batch import DISEASES
+from joint_seg_cls.errors import CohortError
+
+_LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
+
+
+@final
+@dataclass(frozen=True)
+class CohortCase:
+    """One row of the table: a scan of ``subject`` at ``session``. ``columns`` holds the free columns."""
+
+    case: str
+    subject: str
+    session: str | None
+    images: tuple[Path, ...]
+    brain_mask: Path | None
+    lesion_masks: tuple[Path, ...]
+    disease: str | None
+    columns: dict[str, str]
+
+
+def read_cohort(
+    path: str | Path, *, modalities: Sequence[str] = ("flair",), classes: Sequence[str] = DISEASES
+) -> list[CohortCase]:
+    """Read and check a cohort table (``.tsv`` or ``.csv``).
+
+    Raises:
+        CohortError: the table is missing, empty, or lacks a column; a row has no subject or no scan, names a file that
+            does not exist, a disease outside ``classes``, or the same subject and session as another row.
+    """
+    path = Path(path)
+    table = _read_table(path)
+    _require_columns(path, table, ["subject", *modalities])
+    if table.empty:
+        raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
+    rater_columns = sorted((c for c in table.columns if _LESION_MASK.match(c)), key=lambda c: (len(c), c))
+    known = {"subject", "session", "brain_mask", "disease", *modalities, *rater_columns}
+    cases = []
+    for number, (_, row) in enumerate(table.iterrows(), start=2):
+        where = f"{path}, line {number}"
+        subject, session = str(row["subject"]), str(row.get("session", "")) or None
+        if not subject:
+            raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
+        images = [_file(where, path, row, name) for name in modalities]
+        masks = [_file(where, path, row, name) for name in rater_columns]
+        cases.append(
+            CohortCase(
+                case=_case_name(subject, session),
+                subject=subject,
+                session=session,
+                images=tuple(_present(where, name, file) for name, file in zip(modalities, images, strict=True)),
+                brain_mask=_file(where, path, row, "brain_mask"),
+                lesion_masks=tuple(file for file in masks if file is not None),
+                disease=_disease(where, str(row.get("disease", "")), classes),
+                columns={str(name): str(row[name]) for name in table.columns if name not in known and row[name]},
+            )
+        )
+    _refuse_repeats(path, cases)
+    return cases
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise CohortError(path, expected="a cohort table (.tsv or .csv)", found="no such file", remedy="correct cohort=")
+    if path.suffix not in (".tsv", ".csv"):
+        raise CohortError(path, expected="a .tsv or .csv file", found=path.suffix or "no suffix", remedy="rename it")
+    try:
+        table = pd.read_csv(
+            path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CohortError(
+            path, expected="a table with a header", found=str(error).strip(), remedy="save it as UTF-8 text again"
+        ) from error
+    table.columns = table.columns.str.strip()
+    return table.apply(lambda column: column.str.strip()).replace({"n/a": "", "NA": "", "nan": ""})
+
+
+def _require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise CohortError(
+            path,
+            expected=f"the columns {', '.join(names)}",
+            found=", ".join(map(str, table.columns)),
+            remedy=f"add {', '.join(missing)}",
+        )
+
+
+def _file(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
+    text = str(row.get(name, ""))
+    if not text:
+        return None
+    file = (table.parent / Path(text).expanduser()).resolve()
+    if not file.is_file():
+        raise CohortError(where, expected=f"a file in {name}", found=f"no file {file}", remedy="correct the path")
+    return file
+
+
+def _present(where: str, name: str, file: Path | None) -> Path:
+    if file is None:
+        raise CohortError(where, expected=f"a path in {name}", found="an empty cell", remedy="name the scan's file")
+    return file
+
+
+def _disease(where: str, text: str, classes: Sequence[str]) -> str | None:
+    if not text:
+        return None
+    by_name = {name.casefold(): name for name in classes} | {str(code): name for code, name in enumerate(classes)}
+    if text.casefold() not in by_name:
+        raise CohortError(
+            where,
+            expected=f"a disease among {', '.join(classes)} (or empty)",
+            found=text,
+            remedy="correct the cell, or name all classes with classes=[...]",
+        )
+    return by_name[text.casefold()]
+
+
+def _case_name(subject: str, session: str | None) -> str:
+    """Return a name that is safe as a folder."""
+    name = subject if session is None else f"{subject}_{session}"
+    return re.sub(r"[^\w.+-]", "-", name).lstrip(".")
+
+
+def _refuse_repeats(path: Path, cases: Sequence[CohortCase]) -> None:
+    repeated = [name for name, count in Counter(case.case.casefold() for case in cases).items() if count > 1]
+    if repeated:
+        raise CohortError(
+            path,
+            expected="one row for each subject and session",
+            found=f"{len(repeated)} named twice ({', '.join(repeated[:5])})",
+            remedy="give every visit its own session, every person their own subject",
+        )

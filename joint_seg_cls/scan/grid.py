@@ -1,0 +1,155 @@
+"""Voxel grids in millimetres and the resampling between two of them.
+
+Contract: array axes are (x, y, z); an affine maps a voxel's index to the millimetre position of its CENTRE in RAS+
+world space (NIfTI). Sizes are voxels, lengths millimetres. The grids of one scan (its own, and the network's) share their
+axes up to permutation and flip, so every map between them is a scale and a shift along each axis and has an exact inverse.
+"""
+
+from dataclasses import dataclass
+from typing import Self, final
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float, Shaped
+from scipy import ndimage
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A box of voxels in space: ``shape`` voxels along each axis, ``affine`` from voxel index to millimetres."""
+
+    shape: tuple[int, int, int]
+    affine: Float[np.ndarray, "4 4"]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxel centres along each axis."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @property
+    def axes(self) -> str:
+        """Direction in which each axis runs, such as ``LPS``."""
+        return "".join(str(code) for code in nib.aff2axcodes(self.affine))
+
+    def canonical(self) -> "Grid":
+        """Return the same voxels with the axes reordered and flipped to the nearest RAS+."""
+        return Grid(*_reoriented(self, nib.orientations.axcodes2ornt("RAS")))
+
+    def like(self, other: "Grid") -> "Grid":
+        """Return the same voxels with the axes ordered and flipped as ``other``'s are."""
+        return Grid(*_reoriented(self, nib.io_orientation(other.affine)))
+
+    def cropped(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> "Grid":
+        """Return the part from voxel ``start`` up to, not including, ``stop``; negative starts enlarge the grid."""
+        shift = np.eye(4)
+        shift[:3, 3] = start
+        x, y, z = (int(b - a) for a, b in zip(start, stop, strict=True))
+        return Grid((x, y, z), self.affine @ shift)
+
+    def resized(self, shape: tuple[int, int, int]) -> "Grid":
+        """Return a grid of ``shape`` voxels over the same field of view (outer edges, not centres, coincide)."""
+        scale = np.divide(self.shape, shape)
+        change = np.diag([*scale, 1.0])
+        change[:3, 3] = scale / 2 - 0.5
+        return Grid(shape, self.affine @ change)
+
+    def distance_mm(self, other: "Grid") -> float:
+        """Return the largest distance between corresponding corners, infinite where the shapes differ."""
+        if self.shape != other.shape:
+            return float("inf")
+        corners = np.array(np.meshgrid(*([0, n - 1] for n in self.shape), [1.0], indexing="ij")).reshape(4, -1)
+        return float(np.linalg.norm(((self.affine - other.affine) @ corners)[:3], axis=0).max())
+
+    def to_json(self) -> dict:
+        """Return the grid as plain lists."""
+        return {"shape": list(self.shape), "affine": self.affine.tolist()}
+
+    @classmethod
+    def from_json(cls, record: dict) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        x, y, z = record["shape"]
+        return cls((x, y, z), np.array(record["affine"], dtype=np.float64))
+
+
+def _reoriented(grid: Grid, target: np.ndarray) -> tuple[tuple[int, int, int], np.ndarray]:
+    transform = nib.orientations.ornt_transform(nib.io_orientation(grid.affine), target)
+    x, y, z = (grid.shape[int(np.flatnonzero(transform[:, 0] == axis)[0])] for axis in range(3))
+    return (x, y, z), grid.affine @ nib.orientations.inv_ornt_aff(transform, grid.shape)
+
+
+def reorient(array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid) -> Shaped[np.ndarray, "X Y Z"]:
+    """Reorder and flip the axes of ``array`` from those of ``source`` to those of ``target``; values are untouched."""
+    start, stop = nib.io_orientation(source.affine), nib.io_orientation(target.affine)
+    return nib.apply_orientation(array, nib.orientations.ornt_transform(start, stop))
+
+
+def resample(
+    array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid, *, linear: bool
+) -> Shaped[np.ndarray, "X Y Z"]:
+    """Return ``array``, given on ``source``, on ``target``: linear or nearest, zero outside the source's field of view.
+
+    Both grids must have the same axes up to permutation and flip (see the module's contract). The half voxel between the
+    outermost centres and the edge takes the outermost value.
+    """
+    array = reorient(array, source, target)
+    step = np.linalg.solve(source.like(target).affine, target.affine)
+    scale, offset = np.diag(step)[:3], step[:3, 3]
+    off_axis = np.abs(step[:3, :3] - np.diag(scale)).max()
+    if off_axis > 1e-4:
+        raise ValueError(f"grids are rotated against each other (off-axis step {off_axis:.3g}); register them first")
+    if np.allclose(scale, 1, atol=1e-6) and np.allclose(offset, np.round(offset), atol=1e-4):
+        return _shifted(array, np.round(offset).astype(int), target.shape)
+    dtype = np.float32 if linear else array.dtype
+    resampled = ndimage.affine_transform(
+        array.astype(dtype, copy=False), scale, offset, target.shape, order=int(linear), mode="nearest"
+    )
+    for axis in range(3):
+        position = offset[axis] + scale[axis] * np.arange(target.shape[axis])
+        outside = (position < -0.5 - 1e-6) | (position > array.shape[axis] - 0.5 + 1e-6)
+        np.moveaxis(resampled, axis, 0)[outside] = 0
+    return resampled
+
+
+def _shifted(array: np.ndarray, start: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Cut or pad with zeros: the exact case, in which no value is interpolated."""
+    result = np.zeros(shape, dtype=array.dtype)
+    low = np.maximum(start, 0)
+    high = np.minimum(start + np.array(shape), array.shape)
+    if (high > low).all():
+        here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        there = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
+        result[there] = array[here]
+    return result
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the network's grid (``model``) lies in a scan's own grid (``native``)."""
+
+    native: Grid
+    model: Grid
+
+    def to_model(self, array: Shaped[np.ndarray, "x y z"], *, linear: bool) -> Shaped[np.ndarray, "X Y Z"]:
+        """Return a native-space array in model space."""
+        return resample(array, self.native, self.model, linear=linear)
+
+    def to_native(self, array: Shaped[np.ndarray, "x y z"], *, linear: bool) -> Shaped[np.ndarray, "X Y Z"]:
+        """Return a model-space array in the scan's own grid, zero where the crop left something out."""
+        return resample(array, self.model, self.native, linear=linear)
+
+    def to_json(self) -> dict:
+        """Return both grids as plain lists."""
+        return {"native": self.native.to_json(), "model": self.model.to_json()}
+
+    @classmethod
+    def from_json(cls, record: dict) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        return cls(Grid.from_json(record["native"]), Grid.from_json(record["model"]))
