@@ -1,0 +1,227 @@
+"""Anatomical regions as geometric rules on the MNI152 template: one table of boxes, courses and distances in MNI mm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from joint_seg_cls.scan.grid import Grid
+from joint_seg_cls.scan.template import Template, load_template
+
+#: A voxel whose cerebrospinal share exceeds this is fluid.
+FLUID = 0.5
+#: Share above which the two lateral ventricles are not yet joined to any cistern or to the third ventricle.
+FLUID_CORE = 0.7
+#: Half width of the third and fourth ventricle's boxes keeps them off the cisterns beside them; see ``BOXES``.
+#: (x, y, z) ranges in MNI mm, x as distance from the midline: both sides at once.
+Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+BOXES: dict[str, tuple[Box, ...]] = {
+    "third_ventricle": (((0, 5), (-24, 6), (-11, 9)),),
+    "fourth_ventricle": (((0, 10), (-52, -36), (-46, -23)),),
+    "callosum": (((0, 12), (-46, 36), (-8, 34)),),
+    "midbrain": (((0, 20), (-40, -8), (-21, -5)),),
+    "pons": (((0, 20), (-44, -5), (-46, -21)),),
+    "medulla": (((0, 14), (-52, -25), (-72, -46)),),
+    "area_postrema": (((0, 7), (-52, -42), (-66, -44)),),
+    "hypothalamus": (((0, 7), (-12, 4), (-14, -4)),),
+    "thalamus": (((1, 21), (-32, -5), (-1, 17)),),
+    "deep_grey": (((0, 34), (-38, 10), (-10, 22)), ((7, 34), (10, 24), (-10, 22))),
+    "inferior_temporal": (((20, 75), (-50, -2), (-60, -8)), ((24, 75), (-2, 24), (-60, -20))),
+}
+#: Courses of tracts and canals: MNI positions (x mirrored) and the radius, all in mm.
+COURSES: dict[str, tuple[tuple[tuple[float, float, float], ...], float]] = {
+    "aqueduct": (((0, -25, -3), (0, -28, -11), (0, -31, -16), (0, -38, -23)), 2.0),
+    "internal_capsule": (((11, 12, 6), (16, 0, 6), (22, -13, 8), (26, -26, 10)), 4.0),
+    "corticospinal_tract": (
+        ((27, -22, 36), (25, -19, 20), (22, -15, 6), (14, -17, -10), (7, -22, -28), (4, -34, -50)),
+        4.0,
+    ),
+}
+#: Seeds of the two basins that are flooded until they meet in the fluid along the tentorium.
+SEEDS: dict[str, tuple[tuple[float, float, float], ...]] = {
+    "infratentorial": (
+        *((30, -60, -40), (15, -70, -35), (25, -50, -50), (0, -60, -28), (2, -52, -12), (12, -55, -15)),
+        *((6, -25, -32), (8, -22, -16), (2, -30, -20), (3, -40, -56), (12, -30, -34)),
+    ),
+    "cerebrum": (
+        *((25, 0, 32), (25, -80, 8), (48, -25, -22), (35, -45, -18), (40, -60, -14), (12, -70, 2)),
+        *((25, -30, -20), (30, 0, -34), (15, -55, 8), (12, -18, 8), (25, -88, -10), (6, 20, 40)),
+    ),
+}
+#: The wall between midbrain and thalamus, which no fluid parts.
+TENTORIAL_NOTCH: Box = ((0, 24), (-40, -4), (-5, -4))
+#: Distances are given to these regions and to the brain's edge.
+DISTANCES = ("lateral_ventricle", "third_ventricle", "fourth_ventricle", "aqueduct", "callosum", "cortex")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Where things lie on the template; the arrays are shared, do not write to them.
+
+    Attributes:
+        grid: the template's grid.
+        masks: one mask a region, by name; regions may overlap.
+        distance_mm: distance from each voxel's centre to the nearest voxel of a region, 0 inside it; under
+            ``brain_edge`` the depth below the brain's surface, 0 outside.
+    """
+
+    grid: Grid
+    masks: Mapping[str, Bool[np.ndarray, "x y z"]]
+    distance_mm: Mapping[str, Float[np.ndarray, "x y z"]]
+
+
+@lru_cache(maxsize=2)
+def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
+    """Return the regions on the template at ``spacing_mm``; the 2 mm grid takes every second voxel of the 1 mm one."""
+    if spacing_mm == 2:
+        fine = template_regions(1)
+        return Regions(
+            load_template(2).grid,
+            {name: _shared(mask[::2, ::2, ::2]) for name, mask in fine.masks.items()},
+            {name: _shared(field[::2, ::2, ::2]) for name, field in fine.distance_mm.items()},
+        )
+    template = load_template(1)
+    masks = _masks(template)
+    distance_mm = {name: _distance_mm(masks[name]) for name in DISTANCES}
+    distance_mm["brain_edge"] = _distance_mm(~template.brain)
+    near_ventricle, near_cortex = distance_mm["lateral_ventricle"] <= 3, distance_mm["cortex"] <= 1.5
+    masks["deep_white_matter"] = (
+        (template.white > 0.5) & masks["cerebrum"] & ~near_ventricle & ~near_cortex & ~masks["callosum"]
+    )
+    for array in (*masks.values(), *distance_mm.values()):
+        array.setflags(write=False)
+    return Regions(template.grid, masks, distance_mm)
+
+
+def _masks(template: Template) -> dict[str, Bool[np.ndarray, "x y z"]]:
+    fluid = np.where(template.brain, 1 - template.white - template.grey, 1)
+    tissue = template.brain & (fluid < FLUID)
+    box = {name: _in_boxes(template.grid, boxes) for name, boxes in BOXES.items()}
+    course = {name: _along(template.grid, *line) for name, line in COURSES.items()}
+    part = _parts(template.grid, fluid, template.brain)
+    ventricle = _lateral_ventricle(template.grid, fluid, template.brain)
+    stem = box["midbrain"] | box["pons"] | box["medulla"]
+    inner = template.brain & (fluid > 0.4)
+    masks = {
+        "lateral_ventricle": ventricle,
+        "third_ventricle": _component(inner & box["third_ventricle"] & ~ventricle, template.grid, [(0, -14, -4)]),
+        "fourth_ventricle": _component(inner & box["fourth_ventricle"], template.grid, [(0, -44, -32)]),
+        "aqueduct": course["aqueduct"],
+        "callosum": _callosum(template, box["callosum"]) & ~ventricle,
+        "midbrain": tissue & box["midbrain"] & part["infratentorial"],
+        "pons": tissue & box["pons"] & part["infratentorial"],
+        "medulla": tissue & box["medulla"] & part["infratentorial"],
+        "area_postrema": tissue & box["area_postrema"] & part["infratentorial"],
+        "cerebellum": tissue & part["infratentorial"] & ~stem,
+        "hypothalamus": tissue & box["hypothalamus"],
+        "thalamus": tissue & box["thalamus"] & ~ventricle & (template.grey > 0.2) & ~course["internal_capsule"],
+        "internal_capsule": tissue & course["internal_capsule"],
+        "corticospinal_tract": tissue & course["corticospinal_tract"],
+        "inferior_temporal": tissue & box["inferior_temporal"] & part["cerebrum"],
+        "cerebrum": tissue & part["cerebrum"],
+    }
+    masks["infratentorial"] = masks["midbrain"] | masks["pons"] | masks["medulla"] | masks["cerebellum"]
+    masks["cerebrum"] &= ~masks["infratentorial"]
+    rim = ndimage.binary_dilation(ventricle, iterations=3)
+    masks["cortex"] = (template.grey > 0.5) & masks["cerebrum"] & ~box["deep_grey"] & ~rim & ~masks["callosum"]
+    return masks
+
+
+def _lateral_ventricle(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> Bool[np.ndarray, "x y z"]:
+    core = _component(brain & (fluid > FLUID_CORE), grid, [(12, -10, 22), (-12, -10, 22)])
+    x = np.abs(_millimetres(grid)[0])
+    return ndimage.binary_dilation(core, iterations=2, mask=brain & (fluid > FLUID) & (x >= 1))
+
+
+def _callosum(template: Template, box: np.ndarray) -> Bool[np.ndarray, "x y z"]:
+    """Extrude the callosum's midsagittal silhouette sideways through the white matter."""
+    x, y, z = _millimetres(template.grid)
+    fornix = ((y + 4) / 27) ** 2 + ((z - 3) / 17) ** 2 < 1
+    white = (template.white > 0.5) & box & ~fornix
+    silhouette = _component(white & (np.abs(x) <= 2), template.grid, [(0, 28, 6), (0, -38, 12)]).any(axis=0)
+    return white & silhouette[None]
+
+
+def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[np.ndarray, "x y z"]]:
+    """Flood cerebrum and infratentorial brain from their seeds, the wettest voxels last, so that they meet in fluid."""
+    height = np.where(_in_boxes(grid, (TENTORIAL_NOTCH,)), 1, np.where(brain, fluid, 1))
+    labels = np.zeros(grid.shape, dtype=np.int8)
+    for label, positions in enumerate(SEEDS.values(), start=1):
+        for position in positions:
+            for side in (1, -1):
+                labels[_index(grid, (side * position[0], *position[1:]))] = label
+    for level in np.linspace(0.05, 1, 12):
+        basin, _ = ndimage.label((height <= level) | (labels > 0))
+        for label in range(1, len(SEEDS) + 1):
+            held = np.zeros(basin.max() + 1, dtype=bool)
+            held[basin[labels == label]] = True
+            reached = held[basin] & (basin > 0)
+            others = np.zeros(basin.max() + 1, dtype=bool)
+            others[basin[(labels > 0) & (labels != label)]] = True
+            labels[reached & ~others[basin]] = label
+        contested = (basin > 0) & (labels == 0) & np.isin(basin, np.unique(basin[labels > 0]))
+        if contested.any():
+            nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
+            labels[contested] = labels[tuple(axis[contested] for axis in nearest)]
+    return {name: brain & (labels == label) for label, name in enumerate(SEEDS, start=1)}
+
+
+def _component(
+    mask: np.ndarray, grid: Grid, positions_mm: list[tuple[float, float, float]]
+) -> Bool[np.ndarray, "x y z"]:
+    labels, _ = ndimage.label(mask)
+    wanted = {int(labels[_index(grid, position)]) for position in positions_mm} - {0}
+    return np.isin(labels, list(wanted))
+
+
+def _index(grid: Grid, position_mm: tuple[float, ...]) -> tuple[int, int, int]:
+    x, y, z = np.round(np.linalg.solve(grid.affine, [*position_mm, 1.0])[:3]).astype(int)
+    return int(x), int(y), int(z)
+
+
+def _millimetres(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the x, y and z of the voxels' centres, shaped to broadcast over a volume (the template's axes are RAS+)."""
+    x, y, z = (grid.affine[axis, 3] + grid.affine[axis, axis] * np.arange(grid.shape[axis]) for axis in range(3))
+    return x[:, None, None], y[None, :, None], z[None, None, :]
+
+
+def _in_boxes(grid: Grid, boxes: tuple[Box, ...]) -> Bool[np.ndarray, "x y z"]:
+    x, y, z = _millimetres(grid)
+    inside = np.zeros(grid.shape, dtype=bool)
+    for box in boxes:
+        within = [(low <= along) & (along <= high) for along, (low, high) in zip((np.abs(x), y, z), box, strict=True)]
+        inside |= within[0] & within[1] & within[2]
+    return inside
+
+
+def _along(
+    grid: Grid, course: tuple[tuple[float, float, float], ...], radius_mm: float
+) -> Bool[np.ndarray, "x y z"]:
+    """Return the voxels within ``radius_mm`` of a broken line and of its mirror image."""
+    inside = np.zeros(grid.shape, dtype=bool)
+    for side in (1, -1):
+        points = np.array(course) * (side, 1, 1)
+        for start, stop in zip(points[:-1], points[1:], strict=True):
+            low = np.floor(np.minimum(start, stop) - radius_mm - grid.affine[:3, 3]).astype(int)
+            high = np.ceil(np.maximum(start, stop) + radius_mm - grid.affine[:3, 3]).astype(int) + 1
+            part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+            centres = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in part), indexing="ij"), axis=-1)
+            offset = centres + grid.affine[:3, 3] - start
+            along = np.clip(offset @ (stop - start) / np.sum((stop - start) ** 2), 0, 1)
+            inside[part] |= np.linalg.norm(offset - along[..., None] * (stop - start), axis=-1) <= radius_mm
+    return inside
+
+
+def _distance_mm(mask: np.ndarray) -> Float[np.ndarray, "x y z"]:
+    return ndimage.distance_transform_edt(~mask).astype(np.float32)
+
+
+def _shared(array: np.ndarray) -> np.ndarray:
+    array = np.ascontiguousarray(array)
+    array.setflags(write=False)
+    return array
