@@ -2,7 +2,7 @@
 
 from joint_seg_cls.scan.cohort import CohortCase, read_cohort
 from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample
-from joint_seg_cls.scan.prepared import PreparedCase, PreparedStore, write_case
+from joint_seg_cls.scan.prepared import PreparedCase, PreparedStore, read_case, read_record, write_case
 from joint_seg_cls.scan.volume import Scan, read_mask, read_scan, write_volume
 
 __all__ = [
@@ -12,8 +12,10 @@ __all__ = [
     "PreparedCase",
     "PreparedStore",
     "Scan",
+    "read_case",
     "read_cohort",
     "read_mask",
+    "read_record",
     "read_scan",
     "reorient",
     "resample",

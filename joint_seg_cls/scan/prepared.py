@@ -2,7 +2,7 @@
 
 ::
 
-    <store>/store.json            settings, classes, modalities, model shape
+    <store>/store.json            settings, classes, modalities, model shape; the cases, once all are prepared
     <store>/<case>/case.json      who, which disease, geometry, provenance
     <store>/<case>/image.npy      float32 (channels, x, y, z), model space, zero outside the brain
     <store>/<case>/brain_mask.npy           uint8 (x, y, z), model space
@@ -89,14 +89,15 @@ class PreparedStore:
         self.modalities: tuple[str, ...] = tuple(record["modalities"])
         x, y, z = record["model_shape"]
         self.model_shape: tuple[int, int, int] = (x, y, z)
+        self._names: list[str] | None = record.get("cases")
 
     @cached_property
     def cases(self) -> tuple[PreparedCase, ...]:
-        """Every case whose folder is complete."""
-        found = tuple(read_case(path.parent) for path in sorted(self.path.glob("*/case.json")))
-        if not found:
-            raise StoreError(self.path, expected="at least one prepared case", found="none", remedy=_REMEDY)
-        return found
+        """Every case of the table that the store was made from."""
+        if not self._names:
+            found = "an unfinished preparation" if self._names is None else "none"
+            raise StoreError(self.path, expected="prepared cases", found=found, remedy=_REMEDY)
+        return tuple(read_case(self.path / name) for name in self._names)
 
     @cached_property
     def content_hash(self) -> str:

@@ -1,0 +1,1 @@
+"""The command line: the only users of Hydra. Nothing heavy is imported until a command runs."""

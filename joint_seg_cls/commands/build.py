@@ -1,0 +1,63 @@
+"""Configurations made objects, and what a user got wrong in them said in a sentence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from joint_seg_cls.errors import CheckpointError, ConfigError
+
+#: Where the parts named by a file from elsewhere may come from; a user's own packages are added with `trust=[...]`.
+TRUSTED = ("joint_seg_cls.", "monai.networks.nets.")
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration as resolved dicts and lists, fit for JSON and for a checkpoint."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+
+
+def require(config: DictConfig, command: str, *keys: str) -> None:
+    """Refuse a configuration in which one of ``keys`` was left open."""
+    for key in keys:
+        try:
+            found = OmegaConf.select(config, key, throw_on_missing=True)
+        except MissingMandatoryValue:
+            found = None
+        if found is None:
+            raise ConfigError(
+                f"jsc {command}", expected=f"a value for {key}", found="none", remedy=f"add {key}=... to the command"
+            )
+
+
+def build(config: Any) -> Any:
+    """Instantiate a configuration; its lists and dicts arrive as plain Python."""
+    return instantiate(config, _convert_="all")
+
+
+def build_trusted(config: Mapping[str, Any], where: str, trust: Sequence[str] = ()) -> Any:
+    """Instantiate a configuration that came with a checkpoint, if all its parts come from trusted packages.
+
+    Raises:
+        CheckpointError: a part lies elsewhere; a file must not decide what is imported and called.
+    """
+    allowed = (*TRUSTED, *(f"{package.rstrip('.')}." for package in trust))
+    for target in _targets(config):
+        if not target.startswith(allowed):
+            raise CheckpointError(
+                where,
+                expected=f"parts from {', '.join(name.rstrip('.') for name in allowed)}",
+                found=target,
+                remedy=f"if you trust it, add trust=[{target.split('.')[0]}]",
+            )
+    return build(OmegaConf.create(dict(config)))
+
+
+def _targets(config: Any) -> list[str]:
+    if isinstance(config, Mapping):
+        own = [str(config["_target_"])] if "_target_" in config else []
+        return own + [target for value in config.values() for target in _targets(value)]
+    if isinstance(config, list | tuple):
+        return [target for value in config for target in _targets(value)]
+    return []

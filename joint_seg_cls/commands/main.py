@@ -1,0 +1,138 @@
+"""``jsc COMMAND key=value ...``: pick the command, hand its overrides to Hydra, turn failures into one sentence."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from joint_seg_cls import __version__
+from joint_seg_cls.errors import ConfigError, InputError
+
+#: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
+COMMANDS = {
+    "phantom": "make a simulated MS / NMOSD cohort                    out= subjects= seed= phantom=clear|matched|lifelike",
+    "prepare": "turn a cohort table into a prepared store             cohort= store=",
+    "train": "train one fold, test it, write the run folder         data.store= fold= seed= ablation= experiment=",
+    "evaluate": "test a run on another fold, cohort or checkpoint      run= [cohort= | fold=] [checkpoint=]",
+    "predict": "segment lesions and name the disease on new scans     input= checkpoint= out=",
+}
+
+_HELP = """\
+jsc {version}: one network that segments demyelinating lesions on FLAIR and tells MS from NMOSD
+
+usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
+
+{commands}
+
+  jsc COMMAND --help    its keys, config groups and examples
+  -m                    sweep: jsc train -m data.store=store fold=0,1,2,3,4
+  --cfg job             print the composed configuration and stop
+  --config-dir FOLDER   add your own experiments, ablations and networks
+"""
+
+#: Keys whose values are paths: they may hold spaces, `=`, `,` and brackets without further quoting.
+_PATH_KEYS = frozenset({"out", "cohort", "store", "data.store", "input", "checkpoint", "run", "runs", "init_from"})
+_HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|\"'\\$")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``jsc`` and exit: 0 done, 1 a defect of the program (with traceback), 2 the user's input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP.format(version=__version__, commands="\n".join(f"  {n:9} {line}" for n, line in COMMANDS.items())))
+        return
+    if arguments[0] in ("-V", "--version"):
+        print(f"jsc {__version__}")
+        return
+    try:
+        command, *overrides = arguments
+        if command not in COMMANDS:
+            close = difflib.get_close_matches(command, COMMANDS, n=1)
+            remedy = f"did you mean {close[0]}" if close else "see jsc --help"
+            raise ConfigError(
+                "jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy
+            )
+        _run(command, [readable(override, multirun=_is_multirun(overrides)) for override in overrides])
+    except InputError as error:
+        sys.exit(_report(error))
+    except KeyboardInterrupt:
+        print("\njsc: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def readable(override: str, *, multirun: bool) -> str:
+    """Return an override as Hydra's grammar wants it: path values quoted, Trainer arguments free to be new."""
+    key, equals, value = override.partition("=")
+    if not equals or key.startswith("-"):
+        return override
+    if key.startswith("trainer."):
+        return f"++{override}"
+    if key.lstrip("+") not in _PATH_KEYS or not _HYDRA_SYNTAX & set(value) or value[:1] in ("'", '"') or "${" in value:
+        return override
+    whole = Path(value).expanduser().exists()
+    if not whole and (multirun and "," in value or value[:1] == "[" and value[-1:] == "]"):
+        return override
+    escaped = value.replace("\\", "\\\\") if value.endswith("\\") else value
+    return f"{key}='{escaped.replace(chr(39), chr(92) + chr(39))}'"
+
+
+def _is_multirun(overrides: Sequence[str]) -> bool:
+    return any(override in ("-m", "--multirun") for override in overrides)
+
+
+def config_folder() -> Path:
+    """Return the shipped configurations: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+def run_command(config: object) -> object:
+    """Carry out the command that Hydra composed ``config`` for (module level, so that launchers can pickle it)."""
+    from hydra.core.hydra_config import HydraConfig
+
+    name = HydraConfig.get().job.config_name
+    return getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), str(name))(config)
+
+
+def _run(command: str, overrides: list[str]) -> None:
+    import hydra
+    from hydra.errors import HydraException, InstantiationException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from joint_seg_cls.commands import resolvers
+
+    resolvers.register()
+    wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
+    sys.argv = [f"jsc {command}", *overrides]
+    try:
+        hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_command)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if wants_trace:
+            raise
+        cause = error.__cause__
+        if isinstance(error, InstantiationException) and isinstance(cause, InputError):
+            raise cause from None
+        if isinstance(error, InstantiationException) and not isinstance(cause, TypeError | OmegaConfBaseException):
+            raise
+        raise _config_error(command, error) from error
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = "1" if wants_trace else "0"
+
+
+def _config_error(command: str, error: Exception) -> ConfigError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    found = "; ".join(lines[:4]).rstrip(".") or type(error).__name__
+    return ConfigError(
+        f"jsc {command}",
+        expected="a configuration that composes",
+        found=found,
+        remedy=f"see jsc {command} --help for the keys and groups",
+    )
+
+
+def _report(error: InputError) -> int:
+    print(f"jsc: {error}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,76 @@
+"""Work on many items in processes of their own, watched by a person: a bar with time left, or a line a minute in logs."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_log = logging.getLogger(__name__)
+_LOG_EVERY_S = 60.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def over_processes(
+    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int, label: str
+) -> Iterator[tuple[Item, Result | Exception]]:
+    """Yield ``(item, result)`` as each is finished, in any order; an exception of ``work`` is yielded as its result.
+
+    ``workers`` 0 or 1 works in this process. ``work`` and the items must be picklable otherwise. When the consumer stops
+    early (Ctrl-C included), items that have not begun are dropped.
+    """
+    yield from watched(_results(work, items, workers), total=len(items), label=label)
+
+
+def watched(results: Iterable[Result], *, total: int, label: str) -> Iterator[Result]:
+    """Yield from ``results``, showing how many of ``total`` are done and the time left."""
+    if not sys.stderr.isatty():
+        yield from _logged(results, total, label)
+        return
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        for result in results:
+            bar.advance(task)
+            yield result
+
+
+def _logged(results: Iterable[Result], total: int, label: str) -> Iterator[Result]:
+    start = last = time.monotonic()
+    for done, result in enumerate(results, start=1):
+        now = time.monotonic()
+        if now - last >= _LOG_EVERY_S:
+            left_s = (now - start) / done * (total - done)
+            _log.info("%s: %d of %d, %.0f min left", label, done, total, left_s / 60)
+            last = now
+        yield result
+
+
+def _results(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Result | Exception]]:
+    if min(workers, len(items)) <= 1:
+        for item in items:
+            yield item, _caught(work, item)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn"))
+    try:
+        futures: dict[Future[Result | Exception], Item] = {pool.submit(_caught, work, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _caught(work: Callable[[Item], Result], item: Item) -> Result | Exception:
+    try:
+        return work(item)
+    except Exception as error:  # noqa: BLE001 - handed to the caller, who knows which failures to expect
+        return error

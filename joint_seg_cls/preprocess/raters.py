@@ -1,0 +1,16 @@
+"""Several raters' masks of one scan made one."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+RaterRule = Literal["intersection", "majority", "union"]
+
+
+def combine_raters(masks: Sequence[Bool[np.ndarray, "x y z"]], rule: RaterRule) -> Bool[np.ndarray, "x y z"]:
+    """Return the voxels that all raters (``intersection``, the paper's rule), more than half, or any of them marked."""
+    votes = np.sum(masks, axis=0, dtype=np.int16)
+    needed = {"intersection": len(masks), "majority": len(masks) // 2 + 1, "union": 1}[rule]
+    return votes >= needed
