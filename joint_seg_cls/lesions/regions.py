@@ -16,19 +16,23 @@ from joint_seg_cls.scan.template import Template, load_template
 FLUID = 0.5
 #: Share above which the two lateral ventricles are not yet joined to any cistern or to the third ventricle.
 FLUID_CORE = 0.7
-#: Half width of the third and fourth ventricle's boxes keeps them off the cisterns beside them; see ``BOXES``.
+#: A lesion that comes this close to the lateral ventricle is periventricular.
+PERIVENTRICULAR_MM = 3.0
+#: A lesion that comes this close to the cortex, and not to the ventricle, is juxtacortical.
+JUXTACORTICAL_MM = 1.5
 #: (x, y, z) ranges in MNI mm, x as distance from the midline: both sides at once.
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 BOXES: dict[str, tuple[Box, ...]] = {
     "third_ventricle": (((0, 5), (-24, 6), (-11, 9)),),
     "fourth_ventricle": (((0, 10), (-52, -36), (-46, -23)),),
     "callosum": (((0, 12), (-46, 36), (-8, 34)),),
-    "midbrain": (((0, 20), (-40, -8), (-21, -5)),),
+    "midbrain": (((0, 20), (-40, -8), (-21, -4)),),
     "pons": (((0, 20), (-44, -5), (-46, -21)),),
     "medulla": (((0, 14), (-52, -25), (-72, -46)),),
-    "area_postrema": (((0, 7), (-52, -42), (-66, -44)),),
+    "area_postrema": (((0, 6), (-52, -42), (-62, -47)),),
     "hypothalamus": (((0, 7), (-12, 4), (-14, -4)),),
     "thalamus": (((1, 21), (-32, -5), (-1, 17)),),
+    "behind_brain_stem": (((0, 75), (-110, -33), (-72, 12)),),
     "deep_grey": (((0, 34), (-38, 10), (-10, 22)), ((7, 34), (10, 24), (-10, 22))),
     "inferior_temporal": (((20, 75), (-50, -2), (-60, -8)), ((24, 75), (-2, 24), (-60, -20))),
 }
@@ -45,15 +49,19 @@ COURSES: dict[str, tuple[tuple[tuple[float, float, float], ...], float]] = {
 SEEDS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "infratentorial": (
         *((30, -60, -40), (15, -70, -35), (25, -50, -50), (0, -60, -28), (2, -52, -12), (12, -55, -15)),
+        *((48, -55, -34), (40, -45, -32), (42, -68, -32), (34, -62, -26), (45, -60, -30), (30, -40, -30)),
         *((6, -25, -32), (8, -22, -16), (2, -30, -20), (3, -40, -56), (12, -30, -34)),
     ),
     "cerebrum": (
         *((25, 0, 32), (25, -80, 8), (48, -25, -22), (35, -45, -18), (40, -60, -14), (12, -70, 2)),
         *((25, -30, -20), (30, 0, -34), (15, -55, 8), (12, -18, 8), (25, -88, -10), (6, 20, 40)),
+        *((56, -55, -18), (52, -40, -24), (10, 6, -12), (18, 2, -14), (24, -4, -20), (14, -6, -3), (42, -75, -12)),
     ),
 }
+#: Nothing infratentorial lies above this height.
+TENTORIUM_TOP_MM = 12
 #: The wall between midbrain and thalamus, which no fluid parts.
-TENTORIAL_NOTCH: Box = ((0, 24), (-40, -4), (-5, -4))
+TENTORIAL_NOTCH: Box = ((0, 24), (-42, -4), (-4, -3))
 #: Distances are given to these regions and to the brain's edge.
 DISTANCES = ("lateral_ventricle", "third_ventricle", "fourth_ventricle", "aqueduct", "callosum", "cortex")
 
@@ -67,7 +75,8 @@ class Regions:
         grid: the template's grid.
         masks: one mask a region, by name; regions may overlap.
         distance_mm: distance from each voxel's centre to the nearest voxel of a region, 0 inside it; under
-            ``brain_edge`` the depth below the brain's surface, 0 outside.
+            ``brain_edge`` the depth below the brain's surface, 0 outside. Farther than 4 mm outside the brain's
+            bounding box the value at that box's face is repeated.
     """
 
     grid: Grid
@@ -85,17 +94,39 @@ def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
             {name: _shared(mask[::2, ::2, ::2]) for name, mask in fine.masks.items()},
             {name: _shared(field[::2, ::2, ::2]) for name, field in fine.distance_mm.items()},
         )
-    template = load_template(1)
+    whole = load_template(1)
+    template, margins = _around_brain(whole)
     masks = _masks(template)
     distance_mm = {name: _distance_mm(masks[name]) for name in DISTANCES}
     distance_mm["brain_edge"] = _distance_mm(~template.brain)
-    near_ventricle, near_cortex = distance_mm["lateral_ventricle"] <= 3, distance_mm["cortex"] <= 1.5
+    near_ventricle, near_cortex = (
+        distance_mm["lateral_ventricle"] <= PERIVENTRICULAR_MM,
+        distance_mm["cortex"] <= JUXTACORTICAL_MM,
+    )
     masks["deep_white_matter"] = (
         (template.white > 0.5) & masks["cerebrum"] & ~near_ventricle & ~near_cortex & ~masks["callosum"]
     )
-    for array in (*masks.values(), *distance_mm.values()):
-        array.setflags(write=False)
-    return Regions(template.grid, masks, distance_mm)
+    return Regions(
+        whole.grid,
+        {name: _shared(np.pad(mask, margins)) for name, mask in masks.items()},
+        {name: _shared(np.pad(field, margins, mode="edge")) for name, field in distance_mm.items()},
+    )
+
+
+def _around_brain(template: Template) -> tuple[Template, list[tuple[int, int]]]:
+    """Cut the template to the brain and 4 mm about it; also return what was cut off at both ends of each axis."""
+    box = ndimage.find_objects(template.brain.astype(np.int8))[0]
+    spans = [(max(s.start - 4, 0), min(s.stop + 4, n)) for s, n in zip(box, template.grid.shape, strict=True)]
+    part = tuple(slice(low, high) for low, high in spans)
+    (x, X), (y, Y), (z, Z) = spans
+    inner = Template(
+        template.grid.cropped((x, y, z), (X, Y, Z)),
+        template.t1[part],
+        template.white[part],
+        template.grey[part],
+        template.brain[part],
+    )
+    return inner, [(low, n - high) for (low, high), n in zip(spans, template.grid.shape, strict=True)]
 
 
 def _masks(template: Template) -> dict[str, Bool[np.ndarray, "x y z"]]:
@@ -117,16 +148,15 @@ def _masks(template: Template) -> dict[str, Bool[np.ndarray, "x y z"]]:
         "pons": tissue & box["pons"] & part["infratentorial"],
         "medulla": tissue & box["medulla"] & part["infratentorial"],
         "area_postrema": tissue & box["area_postrema"] & part["infratentorial"],
-        "cerebellum": tissue & part["infratentorial"] & ~stem,
+        "cerebellum": tissue & part["infratentorial"] & box["behind_brain_stem"] & ~stem,
         "hypothalamus": tissue & box["hypothalamus"],
         "thalamus": tissue & box["thalamus"] & ~ventricle & (template.grey > 0.2) & ~course["internal_capsule"],
         "internal_capsule": tissue & course["internal_capsule"],
         "corticospinal_tract": tissue & course["corticospinal_tract"],
         "inferior_temporal": tissue & box["inferior_temporal"] & part["cerebrum"],
-        "cerebrum": tissue & part["cerebrum"],
-    }
+            }
     masks["infratentorial"] = masks["midbrain"] | masks["pons"] | masks["medulla"] | masks["cerebellum"]
-    masks["cerebrum"] &= ~masks["infratentorial"]
+    masks["cerebrum"] = tissue & ~masks["infratentorial"]
     rim = ndimage.binary_dilation(ventricle, iterations=3)
     masks["cortex"] = (template.grey > 0.5) & masks["cerebrum"] & ~box["deep_grey"] & ~rim & ~masks["callosum"]
     return masks
@@ -155,19 +185,21 @@ def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[n
         for position in positions:
             for side in (1, -1):
                 labels[_index(grid, (side * position[0], *position[1:]))] = label
+    top = _index(grid, (0, 0, TENTORIUM_TOP_MM))[2]
+    height, low = height[:, :, :top], labels[:, :, :top]
     for level in np.linspace(0.05, 1, 12):
-        basin, _ = ndimage.label((height <= level) | (labels > 0))
-        for label in range(1, len(SEEDS) + 1):
-            held = np.zeros(basin.max() + 1, dtype=bool)
-            held[basin[labels == label]] = True
-            reached = held[basin] & (basin > 0)
-            others = np.zeros(basin.max() + 1, dtype=bool)
-            others[basin[(labels > 0) & (labels != label)]] = True
-            labels[reached & ~others[basin]] = label
-        contested = (basin > 0) & (labels == 0) & np.isin(basin, np.unique(basin[labels > 0]))
+        basin, count = ndimage.label((height <= level) | (low > 0))
+        holders = np.zeros((len(SEEDS) + 1, count + 1), dtype=bool)
+        holders[low, basin] = True
+        holders[:, 0] = False
+        sole = holders[1:].sum(axis=0) == 1
+        free = (low == 0) & (basin > 0)
+        low[free] = np.where(sole, holders[1:].argmax(axis=0) + 1, 0)[basin[free]]
+        contested = free & (holders[1:].sum(axis=0) > 1)[basin]
         if contested.any():
-            nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-            labels[contested] = labels[tuple(axis[contested] for axis in nearest)]
+            nearest = ndimage.distance_transform_edt(low == 0, return_distances=False, return_indices=True)
+            low[contested] = low[tuple(axis[contested] for axis in nearest)]
+    labels[:, :, top:] = list(SEEDS).index("cerebrum") + 1
     return {name: brain & (labels == label) for label, name in enumerate(SEEDS, start=1)}
 
 
