@@ -24,6 +24,7 @@ $(READY): pyproject.toml .ci/constraints.txt
 	  echo "$(PYTHON) is missing or older than 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --quiet setuptools hatchling
+	@echo "installing the packages, which takes a few minutes"
 	$(PIP) --quiet --no-build-isolation --editable '.[dev]'
 	@touch $@
 
@@ -39,7 +40,7 @@ test-slow: setup ## the tests that take longer or install packages
 check: setup ## formatting, lint, types, layers, and what stands at the top level
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	@extra="$(filter-out $(TOP_LEVEL),$(shell git ls-files | cut -d/ -f1 | grep -v '^\.' | sort -u))"; \
 	  [ -z "$$extra" ] || { echo "these do not belong at the top level: $$extra" >&2; exit 1; }

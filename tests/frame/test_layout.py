@@ -1,0 +1,79 @@
+"""The shape of the source tree: what stands where, how long it is, and what it must not hold."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+TOP_LEVEL = {"pyproject.toml", "conf", "joint_seg_cls", "experiments", "tests", "Makefile", "README.md"}
+TOP_LEVEL |= {"LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"}
+MAX_FILE_LINES = 250
+MAX_FUNCTION_LINES = 60
+MODULES = sorted((ROOT / "joint_seg_cls").rglob("*.py"))
+
+
+def tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_the_top_level_holds_the_agreed_names_and_hidden_files_only():
+    assert {path.parts[0] for path in tracked() if not path.parts[0].startswith(".")} <= TOP_LEVEL
+
+
+def test_no_module_is_named_for_what_it_is_not():
+    vague = {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert not [path for path in tracked() if vague & {part.removesuffix(".py") for part in path.parts}]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_one_thing_and_stays_short(path):
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "no module docstring"
+    assert len(text.splitlines()) < MAX_FILE_LINES
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    long = [node.name for node in functions if node.end_lineno - node.lineno >= MAX_FUNCTION_LINES]
+    assert not long
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_public_classes_are_abstract_or_final(path):
+    """Or records (named tuples), or exceptions that others derive from."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    closed = {"final", "NamedTuple", "TypedDict", "Protocol", "ABC", "Exception"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            marks = {ast.unparse(mark).split("(")[0].split(".")[-1] for mark in [*node.decorator_list, *node.bases]}
+            abstract = "abstractmethod" in ast.unparse(node)
+            assert abstract or marks & closed, f"{node.name} is neither abstract nor final"
+
+
+def test_nothing_names_a_place_that_exists_on_one_machine_only():
+    place = re.compile(r"(?<![\w.])/(work|tmp|home|root|mnt)/\w")
+    texts = {path: (ROOT / path).read_bytes().decode("utf-8", errors="replace") for path in tracked()}
+    assert not [str(path) for path, text in texts.items() if place.search(text)]
+
+
+def test_the_constraints_pin_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [Requirement(line) for line in [*project["dependencies"], *chain(*extras.values())]]
+    lines = (ROOT / ".ci" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {r.name.lower(): r for r in map(Requirement, (line for line in lines if not line.startswith("#")))}
+    for requirement in asked:
+        if requirement.name != project["name"]:
+            (version,) = [s.version for s in pinned[requirement.name.lower()].specifier]
+            assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"

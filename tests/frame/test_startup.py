@@ -1,0 +1,45 @@
+"""The command line answers at once: nothing heavy is imported before a command runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import joint_seg_cls
+from joint_seg_cls.commands.main import COMMANDS
+
+HEAVY = ("torch", "lightning", "monai", "nilearn", "pandas", "scipy", "matplotlib", "wandb", "hydra")
+
+
+def answer(*arguments):
+    """Run the program in a fresh interpreter; return its standard output and the heavy packages that it imported."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['jsc', *{list(arguments)!r}]\n"
+        "try:\n"
+        "    runpy.run_module('joint_seg_cls', run_name='__main__')\n"
+        "finally:\n"
+        f"    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout, done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)], ids=["nothing", "--help", "-h"])
+def test_help_names_every_command_and_imports_nothing_heavy(arguments):
+    text, heavy = answer(*arguments)
+    assert heavy == "[]"
+    for command in COMMANDS:
+        assert f"\n  {command} " in text
+
+
+def test_the_version_is_said_at_once():
+    text, heavy = answer("--version")
+    assert heavy == "[]"
+    assert text.split() == ["jsc", joint_seg_cls.__version__]
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = f"import joint_seg_cls, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

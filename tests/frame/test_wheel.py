@@ -1,0 +1,166 @@
+"""The built wheel is the whole program: every command does its smallest real work from any folder, no checkout near."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from joint_seg_cls.commands.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command as a user would type it; ``{run}`` and ``{scan}`` stand for what earlier commands wrote."""
+
+    arguments: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+#: Every command in the order of a study. The outputs are patterns below the folder where the program runs.
+CHAIN = {
+    "phantom": Step(
+        ("out=c", "subjects=12", "spacing_mm=2", "phantom=clear", "seed=1"), ("c/cohort.tsv", "c/**/*.nii.gz")
+    ),
+    "prepare": Step(
+        ("cohort=c/cohort.tsv", "store=s", "preprocess.image_size=32"),
+        ("s/store.json", "s/*/case.json", "s/*/image.npy"),
+    ),
+    "train": Step(
+        ("data.store=s", "fold=0", "network.channels=4", "trainer.max_epochs=1", "data.folds.count=3", "tracking=none"),
+        tuple(
+            f"runs/*/*/fold-0_seed-*/{name}"
+            for name in (
+                "DONE",
+                "config.yaml",
+                "provenance.json",
+                "metrics.csv",
+                "per_case.csv",
+                "checkpoints/last.ckpt",
+            )
+        ),
+    ),
+    "evaluate": Step(("run={run}", "fold=1"), ("runs/*/*/fold-0_seed-*/evaluations/*/per_case.csv",)),
+    "predict": Step(
+        ("input={scan}", "checkpoint={run}/checkpoints/best.ckpt", "out=p"),
+        ("p/predictions.tsv", "p/*_lesions.nii.gz", "p/*_lesion-probability.nii.gz", "p/*.json"),
+    ),
+}
+PLACEHOLDERS = {"run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*[Ff][Ll][Aa][Ii][Rr]*.nii.gz"}
+
+
+@dataclass
+class Installed:
+    """A virtual environment that holds the wheel, and an empty folder to work in."""
+
+    python: Path
+    folder: Path
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def program(self, *arguments):
+        """Run ``jsc`` as installed, knowing nothing of the checkout or of this test's environment."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
+        command = [self.python.with_name("jsc"), *arguments]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+
+    def run(self, command):
+        """Run the chain up to ``command`` as far as it has not been run, and stop where a command fails."""
+        for name in list(CHAIN)[: list(CHAIN).index(command) + 1]:
+            if name not in self.failures:
+                arguments = [argument.format(**self._found(argument)) for argument in CHAIN[name].arguments]
+                result = self.program(name, *arguments)
+                self.failures[name] = "" if result.returncode == 0 else f"{arguments}\n{result.stdout}\n{result.stderr}"
+            assert not self.failures[name], f"jsc {name} failed: {self.failures[name]}"
+
+    def _found(self, argument):
+        asked = {name: pattern for name, pattern in PLACEHOLDERS.items() if f"{{{name}}}" in argument}
+        return {name: min(self.folder.glob(pattern)) for name, pattern in asked.items()}
+
+
+def call(*arguments):
+    subprocess.run([str(argument) for argument in arguments], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Build the wheel with the installed tools, so without a download."""
+    out = tmp_path_factory.mktemp("wheel")
+    call(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Install the wheel where the installed dependencies are seen, but the checkout is not."""
+    venv = tmp_path_factory.mktemp("venv")
+    call(sys.executable, "-m", "venv", "--without-pip", venv)
+    python = venv / "bin" / "python"
+    call(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    (site_packages,) = venv.glob("lib/python*/site-packages")
+    # A folder named in a .pth file is searched for modules; the .pth files in it (the editable checkout) are not read.
+    dependencies = "\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    (site_packages / "dependencies.pth").write_text(dependencies, encoding="utf-8")
+    return Installed(python, tmp_path_factory.mktemp("a folder with = and [brackets], elsewhere"))
+
+
+@pytest.fixture(scope="module")
+def installed_alone(wheel, tmp_path_factory):
+    """Install the wheel as a user does: into an empty environment, with its dependencies from the package index."""
+    venv = tmp_path_factory.mktemp("alone")
+    call(sys.executable, "-m", "venv", venv)
+    python = venv / "bin" / "python"
+    call(python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS, wheel)
+    return Installed(python, tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_the_chain_holds_every_command():
+    assert set(CHAIN) == set(COMMANDS)
+
+
+def test_the_wheel_ships_the_configurations_and_tables_and_neither_tests_nor_experiments(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name: archive.read(name) for name in archive.namelist()}
+    conf = {f"joint_seg_cls/{path.relative_to(ROOT)}": path for path in (ROOT / "conf").rglob("*") if path.is_file()}
+    assert conf
+    assert {name: shipped[name] for name in shipped if name.startswith("joint_seg_cls/conf/")} == {
+        name: path.read_bytes() for name, path in conf.items()
+    }
+    package = {path for path in (ROOT / "joint_seg_cls").rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {str(path.relative_to(ROOT)) for path in package} <= set(shipped)
+    top = {name.split("/")[0] for name in shipped}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"joint_seg_cls"}
+
+
+def test_the_installed_program_is_not_the_checkout(installed):
+    code = "import joint_seg_cls; print(joint_seg_cls.__file__)"
+    command = [installed.python, "-P", "-c", code]
+    found = subprocess.run(command, cwd=installed.folder, capture_output=True, text=True, check=True)
+    assert Path(found.stdout.strip()).is_relative_to(installed.python.parents[1])
+    assert installed.program("--help").returncode == 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("command", CHAIN)
+def test_a_command_of_the_wheel_does_its_work_from_any_folder(installed, command):
+    installed.run(command)
+    for pattern in CHAIN[command].writes:
+        assert list(installed.folder.glob(pattern)), f"jsc {command} wrote no {pattern}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("command", CHAIN)
+def test_a_command_of_the_wheel_does_its_work_in_an_empty_environment(installed_alone, command):
+    installed_alone.run(command)
+    for pattern in CHAIN[command].writes:
+        assert list(installed_alone.folder.glob(pattern)), f"jsc {command} wrote no {pattern}"
