@@ -6,7 +6,7 @@ axes up to permutation and flip, so every map between them is a scale and a shif
 """
 
 from dataclasses import dataclass
-from typing import Self, final
+from typing import final
 
 import nibabel as nib
 import numpy as np
@@ -72,7 +72,7 @@ class Grid:
         return {"shape": list(self.shape), "affine": self.affine.tolist()}
 
     @classmethod
-    def from_json(cls, record: dict) -> Self:
+    def from_json(cls, record: dict) -> "Grid":
         """Read what :meth:`to_json` wrote."""
         x, y, z = record["shape"]
         return cls((x, y, z), np.array(record["affine"], dtype=np.float64))
@@ -150,6 +150,6 @@ class Geometry:
         return {"native": self.native.to_json(), "model": self.model.to_json()}
 
     @classmethod
-    def from_json(cls, record: dict) -> Self:
+    def from_json(cls, record: dict) -> "Geometry":
         """Read what :meth:`to_json` wrote."""
         return cls(Grid.from_json(record["native"]), Grid.from_json(record["model"]))
