@@ -1,0 +1,93 @@
+"""``jsc evaluate``: a trained run on its own fold, another fold, or another cohort."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from omegaconf import DictConfig, OmegaConf
+
+from joint_seg_cls.commands.build import build, require
+from joint_seg_cls.commands.load import load_pipeline, load_predictor
+from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.evaluation import (
+    TestCase,
+    evaluate_cases,
+    from_cohort,
+    from_store,
+    print_summary,
+    summarise,
+    write_evaluation,
+)
+from joint_seg_cls.scan import read_cohort
+from joint_seg_cls.training import Checkpoint, RunFolder
+
+_log = logging.getLogger(__name__)
+
+
+@final
+@dataclass(frozen=True)
+class _Scans:
+    """What is to be tested on: its name, how many scans, and the scans one by one."""
+
+    name: str
+    total: int
+    fold: int | None
+    cases: Iterator[TestCase]
+
+
+def evaluate(config: DictConfig) -> None:
+    """Test a run as asked and write ``evaluations/<name>/`` in its folder."""
+    require(config, "evaluate", "run")
+    run = RunFolder(Path(config.run).expanduser())
+    predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
+    scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
+    classes = checkpoint.recipe["classes"]
+    rows = evaluate_cases(scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold)
+    summary = summarise(rows, classes)
+    folder = run.path / "evaluations" / (config.name or scans.name)
+    write_evaluation(rows, summary, folder)
+    print_summary(rows, summary, f"{run.path} on {scans.name}")
+    _log.info("written to %s", folder)
+
+
+def test_fold(run: RunFolder, data: JointDataModule, *, trust: Sequence[str]) -> None:
+    """Test a finished training on its own fold, once, with the weights that its protocol chose."""
+    predictor, checkpoint = load_predictor(run.path, device="auto", trust=trust)
+    classes = checkpoint.recipe["classes"]
+    names = set(data.split.test)
+    cases = (from_store(case) for case in data.store.cases if case.case in names)
+    rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold)
+    summary = summarise(rows, classes)
+    write_evaluation(rows, summary, run.path)
+    print_summary(rows, summary, f"{run.path}, {checkpoint.path.name}, epoch {checkpoint.epoch + 1}")
+
+
+def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
+    recipe = checkpoint.recipe
+    rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
+    pipeline = load_pipeline(checkpoint, config.trust)
+    path = Path(config.cohort).resolve()
+    return _Scans(f"{path.parent.name}-{path.stem}", len(rows), None, (from_cohort(row, pipeline) for row in rows))
+
+
+def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
+    if not run.config.is_file():
+        raise CheckpointError(
+            run.path, expected="a run folder with config.yaml", found="none", remedy="name the run folder, or give cohort="
+        )
+    trained: Any = OmegaConf.load(run.config)
+    own = int(trained.fold)
+    fold = own if config.fold is None else int(config.fold)
+    trained.data.fold = fold
+    data: JointDataModule = build(trained.data)
+    data.setup()
+    if data.store.content_hash != checkpoint.recipe["trained_on"]["data_hash"]:
+        _log.warning("%s has changed since this run was trained on it", data.store.path)
+    if fold != own:
+        _log.warning("fold %d was tested in another run: this one has trained on most of its scans", fold)
+    names = set(data.split.test)
+    cases = (from_store(case) for case in data.store.cases if case.case in names)
+    return _Scans(f"fold-{fold}", len(names), fold, cases)

@@ -1,0 +1,32 @@
+"""A checkpoint made a predictor, with the preprocessing it was trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from joint_seg_cls.commands.build import build_trusted
+from joint_seg_cls.inference import Predictor
+from joint_seg_cls.preprocess import Pipeline
+from joint_seg_cls.training import Checkpoint, read_checkpoint
+
+
+def load_predictor(path: str | Path, *, device: str, trust: Sequence[str] = ()) -> tuple[Predictor, Checkpoint]:
+    """Rebuild the network that a checkpoint describes and give it its weights.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used, or names parts from packages that are not trusted.
+    """
+    checkpoint = read_checkpoint(path)
+    network = build_trusted(checkpoint.recipe["network"], str(checkpoint.path), trust)
+    checkpoint.load_into(network)
+    return Predictor(network, checkpoint.recipe["lesion_threshold"], _device(device)), checkpoint
+
+
+def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline:
+    """Return the preprocessing that the checkpoint's training data went through."""
+    return build_trusted(checkpoint.recipe["preprocess"], str(checkpoint.path), trust)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

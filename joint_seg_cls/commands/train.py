@@ -1,0 +1,111 @@
+"""``jsc train``: one fold of one variant, from the prepared store to a finished run folder."""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from joint_seg_cls.commands import naming
+from joint_seg_cls.commands.build import build, plain, require
+from joint_seg_cls.commands.evaluate import test_fold
+from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.training import FORMAT, JointModule, RunFolder, finish, fit, read_checkpoint, wandb_tracker
+
+_log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> float | None:
+    """Train, test the fold once, write ``DONE``; return the best ``val/score`` (None where the protocol has no such).
+
+    A run that is done is skipped; one that was interrupted goes on after its last finished epoch.
+    """
+    require(config, "train", "data.store")
+    variant = naming.variant_name(HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task)
+    run = RunFolder(naming.run_path(config.runs, config.collection, variant, config.fold, config.seed))
+    data: JointDataModule = build(config.data)
+    data.setup()
+    fit_network_to(config, data)
+    facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash}
+    run.open(naming.identity(plain(config), **facts), OmegaConf.to_yaml(config, resolve=True))
+    if run.is_done:
+        _log.info("%s is done", run.path)
+        return run.best_score()
+    with run.recording():
+        _log.info(
+            "%s: %d scans to train on, %d to validate, %d to test",
+            run.path,
+            *(len(part) for part in (data.split.train, data.split.validation, data.split.test)),
+        )
+        module = make_module(config, data, variant, facts)
+        logger = _tracker(config, run, variant)
+        try:
+            fit(
+                module,
+                data,
+                run,
+                make_trainer=build(config.trainer | {"_partial_": True}),
+                weights=config.protocol.weights,
+                logger=logger,
+            )
+        finally:
+            finish(logger)
+        if config.evaluate:
+            test_fold(run, data, trust=config.trust)
+    run.finish(weights=config.protocol.weights)
+    return run.best_score()
+
+
+def fit_network_to(config: DictConfig, data: JointDataModule) -> None:
+    """Give the network the sizes of what it will see."""
+    config.network.image_size = list(data.image_size)
+    config.network.in_channels = data.in_channels
+    config.network.classes = len(data.classes)
+
+
+def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str]) -> JointModule:
+    """Build network, loss and optimiser from a seed of their own, and start from ``init_from`` where it is given."""
+    from lightning import seed_everything
+
+    seed_everything(config.seed, workers=True, verbose=False)
+    network = build(config.network)
+    if config.init_from is not None:
+        start = read_checkpoint(config.init_from)
+        left = start.initialise(network)
+        _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
+    recipe: dict[str, Any] = {
+        "format": FORMAT,
+        "network": plain(config.network),
+        "preprocess": data.store.settings,
+        "classes": list(data.classes),
+        "modalities": list(data.store.modalities),
+        "model_shape": list(data.image_size),
+        "lesion_threshold": float(config.lesion_threshold),
+        "variant": variant,
+        "trained_on": {"collection": config.collection, "fold": config.fold, "seed": config.seed, **facts},
+    }
+    return JointModule(
+        network=network,
+        loss=build(config.loss),
+        optimizer=build(config.optimizer),
+        scheduler=build(config.scheduler),
+        monitor=config.protocol.monitor,
+        recipe=recipe,
+    )
+
+
+def _tracker(config: DictConfig, run: RunFolder, variant: str) -> Any:
+    if not config.tracking:
+        return None
+    name = f"{variant}-f{config.fold}-s{config.seed}"
+    shown = {key: value for key, value in naming.identity(plain(config)).items() if key != "init_from"}
+    known: dict[str, Any] = {
+        "group": str(config.collection),
+        "name": name,
+        "run_id": hashlib.sha256(str(Path(run.path).resolve()).encode()).hexdigest()[:12],
+        "folder": run.path,
+        "config": shown,
+    }
+    return wandb_tracker(**{key: value for key, value in plain(config.tracking).items() if key[0] != "_"}, **known)

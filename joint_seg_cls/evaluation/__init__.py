@@ -1,0 +1,18 @@
+"""From a checkpoint and a fold to one row a scan, and to the numbers of a paper."""
+
+from joint_seg_cls.evaluation.cases import TestCase, from_cohort, from_store
+from joint_seg_cls.evaluation.per_case import EMPTY_RULE, evaluate_cases
+from joint_seg_cls.evaluation.summary import empty_references, print_summary, summarise
+from joint_seg_cls.evaluation.write import write_evaluation
+
+__all__ = [
+    "EMPTY_RULE",
+    "TestCase",
+    "empty_references",
+    "evaluate_cases",
+    "from_cohort",
+    "from_store",
+    "print_summary",
+    "summarise",
+    "write_evaluation",
+]

@@ -1,0 +1,59 @@
+"""The scans of a test, from a prepared store or straight from a cohort table."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from joint_seg_cls.preprocess import Pipeline, combine_raters
+from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase, read_mask
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TestCase:
+    """One scan with what is known of it; ``reference_native`` is None where nobody drew the lesions."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    case: str
+    subject: str
+    session: str | None
+    disease: str | None
+    image: Float32[np.ndarray, "c x y z"]
+    geometry: Geometry
+    reference_model: Bool[np.ndarray, "x y z"] | None
+    reference_native: Bool[np.ndarray, "X Y Z"] | None
+
+
+def from_store(case: PreparedCase) -> TestCase:
+    """Open a prepared case."""
+    mask = case.lesion_mask()
+    return TestCase(
+        case=case.case,
+        subject=case.subject,
+        session=case.session,
+        disease=case.disease,
+        image=np.asarray(case.image()),
+        geometry=case.geometry,
+        reference_model=None if mask is None else np.asarray(mask, dtype=bool),
+        reference_native=case.lesion_mask_native(),
+    )
+
+
+def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
+    """Read and preprocess one row of a cohort table."""
+    seen = pipeline.model_input(row.images, row.brain_mask)
+    masks = [read_mask(path, seen.geometry.native) for path in row.lesion_masks]
+    native = combine_raters(masks, pipeline.raters) if masks else None
+    return TestCase(
+        case=row.case,
+        subject=row.subject,
+        session=row.session,
+        disease=row.disease,
+        image=seen.image,
+        geometry=seen.geometry,
+        reference_model=None if native is None else seen.geometry.to_model(native, linear=False),
+        reference_native=native,
+    )

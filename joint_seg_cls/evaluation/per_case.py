@@ -1,0 +1,84 @@
+"""One row of numbers a test scan: what the network said beside what is known."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from joint_seg_cls.evaluation.cases import TestCase
+from joint_seg_cls.inference import Findings, Predictor
+from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.metrics import dice, ppv, tpr, volume_difference
+from joint_seg_cls.parallel import watched
+
+_log = logging.getLogger(__name__)
+_VOXEL_METRICS = {"dsc": dice, "ppv": ppv, "tpr": tpr, "vd": volume_difference}
+
+#: How empty masks are counted; printed under every table.
+EMPTY_RULE = (
+    "reference empty: DSC, PPV, TPR, VD undefined and left out; prediction empty, reference not: DSC = TPR = 0, VD = 1, "
+    "PPV undefined"
+)
+
+
+def evaluate_cases(
+    cases: Iterable[TestCase], predictor: Predictor, *, total: int, classes: Sequence[str], fold: int | None
+) -> pd.DataFrame:
+    """Return one row a scan.
+
+    Columns: ``case``, ``subject``, ``session``, ``fold``, ``disease``, one ``p_<class>`` a class, ``dsc``, ``ppv``,
+    ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid, ``dsc_ceiling`` (the reference
+    taken to the network's grid and back), ``lesions_reference`` and ``lesions_predicted`` (26-connected, native),
+    ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``. What is not known or undefined is NaN.
+    """
+    rows = [_row(case, predictor, classes, fold) for case in watched(cases, total=total, label="test")]
+    return pd.DataFrame(rows).sort_values("case", ignore_index=True)
+
+
+def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int | None) -> dict[str, Any]:
+    model = predictor(case.image)
+    native = predictor.in_native_space(model, case.geometry)
+    row: dict[str, Any] = {
+        "case": case.case,
+        "subject": case.subject,
+        "session": case.session or "",
+        "fold": "" if fold is None else fold,
+        "disease": case.disease or "",
+    }
+    probability = native.disease_probability
+    for code, name in enumerate(classes):
+        row[f"p_{name}"] = np.nan if probability is None else float(probability[code])
+    row |= _segmentation(case, model, native)
+    return row
+
+
+def _segmentation(case: TestCase, model: Findings, native: Findings) -> dict[str, float]:
+    voxel_ml = case.geometry.native.voxel_ml
+    row: dict[str, float] = {}
+    row |= _voxel_metrics(native.lesions, case.reference_native, "")
+    row |= _voxel_metrics(model.lesions, case.reference_model, "_model")
+    row["dsc_ceiling"] = np.nan
+    if case.reference_native is not None and case.reference_model is not None:
+        there_and_back = case.geometry.to_native(case.reference_model, linear=False)
+        row["dsc_ceiling"] = dice(there_and_back, case.reference_native)
+    for name, mask in (("reference", case.reference_native), ("predicted", native.lesions)):
+        row[f"lesions_{name}"] = np.nan if mask is None else label_lesions(mask)[1]
+        row[f"volume_{name}_ml"] = np.nan if mask is None else float(mask.sum()) * voxel_ml
+    known = native.lesions is not None and case.reference_native is not None
+    row["false_positive_ml"] = (
+        float((native.lesions & ~case.reference_native).sum()) * voxel_ml  # type: ignore[operator]
+        if known
+        else np.nan
+    )
+    return row
+
+
+def _voxel_metrics(
+    prediction: Bool[np.ndarray, "x y z"] | None, reference: Bool[np.ndarray, "x y z"] | None, suffix: str
+) -> dict[str, float]:
+    if prediction is None or reference is None:
+        return {f"{name}{suffix}": np.nan for name in _VOXEL_METRICS}
+    return {f"{name}{suffix}": measure(prediction, reference) for name, measure in _VOXEL_METRICS.items()}

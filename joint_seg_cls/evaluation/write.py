@@ -1,0 +1,14 @@
+"""The tables of a test on disk."""
+
+from pathlib import Path
+
+import pandas as pd
+
+
+def write_evaluation(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> None:
+    """Write ``per_case.csv`` and ``summary.csv`` to ``folder``; each appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in (("summary.csv", summary), ("per_case.csv", rows)):
+        partial = folder / f".{name}.partial"
+        table.to_csv(partial, index=False, float_format="%.6g")
+        partial.replace(folder / name)

@@ -1,0 +1,82 @@
+"""A trained network applied to one prepared image, and its findings carried to the scan's own grid."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import nn
+from torch.nn.functional import interpolate
+
+from joint_seg_cls.batch import Prediction
+from joint_seg_cls.scan import Geometry
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the network says of one scan, on one grid. A field that the variant does not produce is None.
+
+    lesion_probability: in [0, 1].
+    lesions: where the probability reaches the threshold.
+    location_map: what each place adds to the score of the predicted class, :math:`\\sum_i V_i^c` (Eq. 10, linear).
+    disease_probability: one number a class, summing to 1.
+    """
+
+    lesion_probability: Float32[np.ndarray, "x y z"] | None
+    lesions: Bool[np.ndarray, "x y z"] | None
+    location_map: Float32[np.ndarray, "x y z"] | None
+    disease_probability: Float[np.ndarray, " classes"] | None
+
+
+@final
+class Predictor:
+    """Apply ``network`` to single images in model space.
+
+    Args:
+        network: returns a :class:`~joint_seg_cls.batch.Prediction`.
+        lesion_threshold: probability from which a voxel counts as lesion.
+        device: where to compute.
+    """
+
+    def __init__(self, network: nn.Module, lesion_threshold: float, device: str | torch.device = "cpu") -> None:
+        self._network = network.to(device).eval()
+        self._device = device
+        self.lesion_threshold = lesion_threshold
+
+    def __call__(self, image: Float32[np.ndarray, "c x y z"]) -> Findings:
+        """Return the findings in model space."""
+        with torch.inference_mode():
+            seen = torch.from_numpy(np.array(image)).unsqueeze(0).to(self._device)
+            prediction: Prediction = self._network(seen)
+            lesion = prediction.lesion_logits
+            probability = None if lesion is None else lesion[0, 0].float().sigmoid().cpu().numpy()
+            scores = prediction.disease_logits
+            disease = None if scores is None else scores[0].double().softmax(dim=0).cpu().numpy()
+            location = _location(prediction, seen.shape[2:], disease)
+        lesions = None if probability is None else probability >= self.lesion_threshold
+        return Findings(probability, lesions, location, disease)
+
+    def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
+        """Return findings in model space on the scan's own grid: maps linear, the mask from the resampled probability."""
+        probability = _to_native(findings.lesion_probability, geometry)
+        lesions = None if probability is None else probability >= self.lesion_threshold
+        return Findings(probability, lesions, _to_native(findings.location_map, geometry), findings.disease_probability)
+
+
+def _location(
+    prediction: Prediction, size: torch.Size, disease: Float[np.ndarray, " classes"] | None
+) -> Float32[np.ndarray, "x y z"] | None:
+    if prediction.location_maps is None or disease is None:
+        return None
+    chosen = int(disease.argmax())
+    maps = [scale[:, chosen : chosen + 1].float() for scale in prediction.location_maps]
+    grown = [interpolate(scale, size=tuple(size), mode="trilinear", align_corners=False) for scale in maps]
+    return torch.stack(grown).sum(dim=0)[0, 0].cpu().numpy()
+
+
+def _to_native(
+    volume: Float32[np.ndarray, "x y z"] | None, geometry: Geometry
+) -> Float32[np.ndarray, "X Y Z"] | None:
+    return None if volume is None else geometry.to_native(volume, linear=True).astype(np.float32)

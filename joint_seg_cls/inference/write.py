@@ -1,0 +1,92 @@
+"""What a prediction leaves on disk: masks and maps in the scan's own grid, a lesion table, a JSON record."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from joint_seg_cls.inference.predictor import Findings
+from joint_seg_cls.lesions import label_lesions, lesion_table
+from joint_seg_cls.preprocess import ModelInput
+from joint_seg_cls.scan import write_volume
+
+#: Brains of adults lie within this; outside it the input was probably not a stripped brain.
+_USUAL_BRAIN_ML = (900.0, 1900.0)
+_THICK_MM = 4.5
+
+
+def write_findings(
+    name: str, seen: ModelInput, found: Findings, out: Path, *, classes: list[str], model: dict[str, Any]
+) -> dict[str, Any]:
+    """Write everything about one scan to ``out`` and return its record.
+
+    Files: ``<name>_lesions.nii.gz`` (uint8), ``<name>_lesion-probability.nii.gz``, ``<name>_location-map.nii.gz``,
+    ``<name>_lesions.tsv`` (one row a lesion), ``<name>.json``, written last.
+
+    Args:
+        name: names the files.
+        seen: the scan and its geometry.
+        found: the findings in the scan's own grid.
+        classes: names of the diseases in the order of their codes.
+        model: what is to be told of the network.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    record: dict[str, Any] = {"id": name, "scan": seen.scan.path.name, "classes": classes}
+    if found.disease_probability is not None:
+        record["disease"] = classes[int(found.disease_probability.argmax())]
+        record["disease_probability"] = dict(zip(classes, found.disease_probability.tolist(), strict=True))
+    if found.lesion_probability is not None and found.lesions is not None:
+        table = lesion_table(found.lesions, seen.geometry.native)
+        _, count = label_lesions(found.lesions)
+        record["lesion_count"] = count
+        record["lesion_volume_ml"] = float(found.lesions.sum()) * seen.geometry.native.voxel_ml
+        write_volume(out / f"{name}_lesions.nii.gz", found.lesions.astype(np.uint8), seen.scan)
+        write_volume(out / f"{name}_lesion-probability.nii.gz", found.lesion_probability, seen.scan)
+        _write_table(out / f"{name}_lesions.tsv", table)
+    if found.location_map is not None:
+        write_volume(out / f"{name}_location-map.nii.gz", found.location_map, seen.scan)
+    record |= {"brain_volume_ml": seen.brain_ml, "model": model, "warnings": _warnings(seen, record)}
+    record["use"] = "research only; not a medical device"
+    partial = out / f".{name}.json.partial"
+    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    partial.replace(out / f"{name}.json")
+    return record
+
+
+def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
+    """Write ``predictions.tsv``: one row for every scan in ``out``."""
+    rows = [
+        {
+            "id": record["id"],
+            "scan": record["scan"],
+            "disease": record.get("disease", ""),
+            **{f"p_{name}": value for name, value in record.get("disease_probability", {}).items()},
+            "lesion_count": record.get("lesion_count", ""),
+            "lesion_volume_ml": record.get("lesion_volume_ml", ""),
+            "brain_volume_ml": record["brain_volume_ml"],
+            "warnings": "; ".join(record["warnings"]),
+        }
+        for record in records
+    ]
+    _write_table(out / "predictions.tsv", pd.DataFrame(rows))
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    table.to_csv(partial, sep="\t", index=False, float_format="%.6g")
+    partial.replace(path)
+
+
+def _warnings(seen: ModelInput, record: dict[str, Any]) -> list[str]:
+    low, high = _USUAL_BRAIN_ML
+    thickest_mm = max(seen.geometry.native.spacing_mm)
+    warnings = []
+    if not low <= seen.brain_ml <= high:
+        warnings.append(f"brain volume {seen.brain_ml:.0f} mL lies outside {low:.0f}-{high:.0f}: is this a stripped brain?")
+    if thickest_mm > _THICK_MM:
+        warnings.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
+    if record.get("lesion_count") == 0 and "disease" in record:
+        warnings.append("no lesion was found: the disease rests on no lesion")
+    return warnings

@@ -1,0 +1,120 @@
+"""What watches a training: the table by epoch, and the progress that a person sees."""
+
+import csv
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, final
+
+from lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+_log = logging.getLogger(__name__)
+_LOG_EVERY_S = 60.0
+
+
+@final
+class EpochTable(Callback):
+    """Write ``metrics.csv``: one row an epoch with everything that was logged, whole after every epoch.
+
+    A resumed run keeps the rows of the epochs before the one it restarts at.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[dict[str, str]] = []
+        self._start_s = 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the rows of finished epochs."""
+        if self._path.is_file():
+            with self._path.open(newline="", encoding="utf-8") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._start_s = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row."""
+        optimizer = trainer.optimizers[0]
+        row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)}
+        row |= {"seconds": f"{time.monotonic() - self._start_s:.2f}", "lr": f"{optimizer.param_groups[0]['lr']:.6g}"}
+        row |= {name: f"{float(value):.8g}" for name, value in sorted(trainer.callback_metrics.items()) if name != "lr"}
+        self._rows.append(row)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        names = list(dict.fromkeys(name for row in self._rows for name in row))
+        partial = self._path.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(self._rows)
+        partial.replace(self._path)
+
+
+@final
+class TrainingProgress(Callback):
+    """Show the epoch, the losses of both tasks and the time left: a bar on a terminal, a line a minute elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._start_s = self._logged_s = 0.0
+        self._first_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the bar, or start the clock."""
+        self._start_s = self._logged_s = time.monotonic()
+        self._first_step = trainer.global_step
+        if not trainer.is_global_zero:
+            return
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+            self._bar.start()
+            self._bar.add_task("train", total=_total_steps(trainer), completed=trainer.global_step)
+        else:
+            _log.info("training: epoch %d of %s", trainer.current_epoch + 1, trainer.max_epochs)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move on by a step."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, description=_state(trainer))
+        elif trainer.is_global_zero and time.monotonic() - self._logged_s >= _LOG_EVERY_S:
+            self._logged_s = time.monotonic()
+            done = max(1, trainer.global_step - self._first_step)
+            left_s = (self._logged_s - self._start_s) / done * (_total_steps(trainer) - trainer.global_step)
+            _log.info("%s, %.0f min left", _state(trainer), left_s / 60)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what was reached."""
+        self._close()
+        if trainer.is_global_zero:
+            _log.info("trained: %s, %.1f min", _state(trainer), (time.monotonic() - self._start_s) / 60)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the terminal in order."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _total_steps(trainer: Trainer) -> int:
+    return int(trainer.estimated_stepping_batches)
+
+
+def _state(trainer: Trainer) -> str:
+    shown = {"seg": "train/loss/segmentation", "cls": "train/loss/classification", "DSC": "val/dice", "AUC": "val/auc"}
+    found = {label: trainer.callback_metrics.get(name) for label, name in shown.items()}
+    values = " ".join(f"{label} {float(value):.3f}" for label, value in found.items() if isinstance(value, Tensor))
+    return f"epoch {min(trainer.current_epoch + 1, trainer.max_epochs or 0)}/{trainer.max_epochs} {values}".strip()

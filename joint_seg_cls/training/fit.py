@@ -1,0 +1,65 @@
+"""Fit one fold: callbacks, checkpoints, and going on where an interrupted run stopped."""
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from lightning import Callback, LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.training.callbacks import EpochTable, TrainingProgress
+from joint_seg_cls.training.module import JointModule
+from joint_seg_cls.training.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
+
+
+def fit(
+    module: JointModule,
+    data: LightningDataModule,
+    run: RunFolder,
+    *,
+    make_trainer: Callable[..., Trainer],
+    weights: Literal["best", "last"],
+    logger: Logger | None,
+) -> Trainer:
+    """Train until the last epoch, from the last finished one where the run was interrupted.
+
+    Args:
+        weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
+
+    Raises:
+        KeyboardInterrupt: the person stopped it; what is finished is kept.
+    """
+    callbacks: list[Callback] = [EpochTable(run.metrics), TrainingProgress()]
+    if weights == "best":
+        callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
+    callbacks.append(_keep(run, "last"))
+    trainer = make_trainer(callbacks=callbacks, logger=logger or False, default_root_dir=run.path)
+    resume = run.last if run.last.is_file() else None
+    if resume is not None:
+        _log.info("resuming %s", run.path)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if weights == "best" and not run.best.is_file():
+        raise ConfigError(
+            run.path,
+            expected="a validation split with a label that gives val/score",
+            found="none",
+            remedy="use protocol=paper, or a larger data.validation_fraction",
+        )
+    return trainer
+
+
+def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=run.checkpoints,
+        filename=name,
+        monitor=monitor,
+        mode=mode,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )

@@ -1,0 +1,152 @@
+"""The LightningModule: one joint network, one multi-task loss, the paper's optimiser (Huang et al. 2024 [1], section 4.1).
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from joint_seg_cls.batch import Batch, Prediction
+from joint_seg_cls.metrics import auc, dice
+from joint_seg_cls.training.checkpoint import RECIPE
+
+Scheduler = LRScheduler | ReduceLROnPlateau
+
+
+@final
+class JointModule(LightningModule):
+    """Train ``network`` on ``loss`` and watch both tasks on whole validation scans.
+
+    Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr``, and with a validation split the
+    same losses under ``val/``, ``val/dice`` (mean over scans with a reference that is not empty, model space), ``val/auc``,
+    ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (of the one there is, for a single task): the
+    declared composite by which the best checkpoint is chosen.
+
+    Args:
+        network: returns a :class:`~joint_seg_cls.batch.Prediction` for an image.
+        loss: returns the named terms and ``total`` for a prediction and its batch.
+        optimizer: makes the optimiser from the parameters.
+        scheduler: makes the learning-rate schedule from the optimiser; None keeps the rate. Stepped once an epoch.
+        monitor: the logged value that a plateau schedule watches.
+        recipe: what a checkpoint must tell to be used without this run (plain values; see :mod:`.checkpoint`).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[[Any], Optimizer],
+        scheduler: Callable[[Optimizer], Scheduler] | None,
+        monitor: str,
+        recipe: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.recipe = recipe
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self._monitor = monitor
+        self._schedule: Scheduler | None = None
+        self._schedule_state: dict[str, Any] | None = None
+        self._dice: list[float] = []
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Return what the network says of ``image`` (b, c, x, y, z)."""
+        return self.network(image)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the joint loss of one batch."""
+        terms = self.loss(self.network(batch.image), batch)
+        self._log_terms("train", terms, batch)
+        return terms["total"]
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Take the losses and keep what the epoch's metrics need, scan by scan."""
+        prediction: Prediction = self.network(batch.image)
+        self._log_terms("val", self.loss(prediction, batch), batch)
+        if prediction.lesion_logits is not None:
+            found = prediction.lesion_logits > _logit(self.recipe["lesion_threshold"])
+            pairs = zip(found, batch.lesion_mask > 0.5, batch.has_lesion_mask, strict=True)
+            self._dice += [dice(mask[0].cpu().numpy(), true[0].cpu().numpy()) for mask, true, known in pairs if known]
+        if prediction.disease_logits is not None:
+            known = batch.has_disease
+            probability = prediction.disease_logits.float().softmax(dim=1)
+            self._seen.append((probability[known].cpu(), batch.disease[known].cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of both tasks over all validation scans."""
+        scores = []
+        measured = [value for value in self._dice if not math.isnan(value)]
+        if measured:
+            scores.append(sum(measured) / len(measured))
+            self.log("val/dice", scores[0], prog_bar=True)
+        if self._seen:
+            probability, disease = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+            self.log("val/acc", (probability.argmax(dim=1) == disease).float().mean())
+            area = auc(probability.numpy(), disease.numpy())
+            if not math.isnan(area):
+                scores.append(area)
+                self.log("val/auc", area, prog_bar=True)
+        if scores:
+            self.log("val/score", sum(scores) / len(scores))
+        self._dice.clear()
+        self._seen.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the learning rate that this epoch used, then step the schedule.
+
+        The schedule is stepped here and not by Lightning, which steps plateau schedules after the epoch's checkpoint is
+        written: a resumed run would then have missed a step and differ from an uninterrupted one.
+        """
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        self.log("lr", optimizer.param_groups[0]["lr"])
+        if isinstance(self._schedule, ReduceLROnPlateau):
+            watched = self.trainer.callback_metrics.get(self._monitor)
+            if watched is not None and bool(torch.isfinite(watched)):
+                self._schedule.step(float(watched))
+        elif self._schedule is not None:
+            self._schedule.step()
+
+    def configure_optimizers(self) -> Optimizer:
+        """Make the optimiser and, for :meth:`on_train_epoch_end`, its schedule."""
+        optimizer = self._make_optimizer(self.parameters())
+        self._schedule = None if self._make_scheduler is None else self._make_scheduler(optimizer)
+        if self._schedule is not None and self._schedule_state is not None:
+            self._schedule.load_state_dict(self._schedule_state)
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the recipe and the schedule's state, plain values only."""
+        checkpoint[RECIPE] = self.recipe
+        checkpoint["schedule"] = None if self._schedule is None else dict(self._schedule.state_dict())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the schedule's state up again."""
+        self._schedule_state = checkpoint.get("schedule")
+
+    def _log_terms(self, split: str, terms: dict[str, Tensor], batch: Batch) -> None:
+        for name, value in terms.items():
+            shown = split == "train" and name in ("segmentation", "classification")
+            self.log(
+                f"{split}/loss/{name}",
+                value.detach(),
+                batch_size=len(batch.case),
+                on_step=False,
+                on_epoch=True,
+                prog_bar=shown,
+                sync_dist=split == "val",
+            )
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))

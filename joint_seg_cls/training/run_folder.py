@@ -1,0 +1,148 @@
+"""A run's folder: what lies where, whether it is done, and the guard against two configurations in one folder.
+
+::
+
+    <run>/config.yaml        the resolved configuration
+    <run>/provenance.json    code, packages, data hash, split hash, hardware, time
+    <run>/metrics.csv        one row an epoch
+    <run>/per_case.csv       one row a test scan
+    <run>/checkpoints/       last.ckpt, and best.ckpt where the protocol chooses one
+    <run>/log.txt            everything the program said
+    <run>/heartbeat          touched each minute while the run lives
+    <run>/DONE | FAILED      written last; a run with neither was interrupted and is resumed
+"""
+
+import csv
+import json
+import logging
+import os
+import platform
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, final
+
+from joint_seg_cls import __version__
+from joint_seg_cls.errors import ConfigError, InputError
+
+_log = logging.getLogger(__name__)
+_HEARTBEAT_S = 60.0
+_PACKAGES = ("torch", "lightning", "monai", "hydra-core", "omegaconf", "numpy", "scipy", "nibabel", "torchmetrics", "wandb")
+
+
+@final
+class RunFolder:
+    """One training's place on disk. Creating the object touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.provenance = path / "provenance.json"
+        self.metrics = path / "metrics.csv"
+        self.per_case = path / "per_case.csv"
+        self.checkpoints = path / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.ckpt"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything of this run is written."""
+        return (self.path / "DONE").is_file()
+
+    def open(self, identity: dict[str, Any], config_text: str) -> None:
+        """Create the folder, or take up the same run again.
+
+        Args:
+            identity: everything that decides the run's numbers, as flat key-value pairs.
+            config_text: the resolved configuration as YAML.
+
+        Raises:
+            ConfigError: the folder holds a run with another identity.
+        """
+        if self.provenance.is_file():
+            there = json.loads(self.provenance.read_text(encoding="utf-8"))["identity"]
+            differing = sorted(
+                key for key in identity.keys() | there.keys() if str(identity.get(key)) != str(there.get(key))
+            )
+            if differing:
+                key = differing[0]
+                raise ConfigError(
+                    self.path,
+                    expected=f"a run with {key} = {identity.get(key)}",
+                    found=f"one with {key} = {there.get(key)}",
+                    remedy="choose another runs= or collection=, or move that run away",
+                )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        (self.path / "FAILED").unlink(missing_ok=True)
+        self.config.write_text(config_text, encoding="utf-8")
+        self.provenance.write_text(json.dumps(_provenance(identity), indent=1), encoding="utf-8")
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Keep a log and a heartbeat while the block runs; a failure leaves ``FAILED`` with its traceback."""
+        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger = logging.getLogger("joint_seg_cls")
+        logger.addHandler(handler)
+        stop = threading.Event()
+        beating = threading.Thread(target=self._beat, args=(stop,), daemon=True)
+        beating.start()
+        try:
+            yield
+        except KeyboardInterrupt:
+            _log.info("interrupted; the same command resumes after the last finished epoch")
+            raise
+        except BaseException as error:
+            text = str(error) if isinstance(error, InputError) else traceback.format_exc()
+            (self.path / "FAILED").write_text(f"{_now()}\n{text}\n", encoding="utf-8")
+            raise
+        finally:
+            stop.set()
+            beating.join()
+            logger.removeHandler(handler)
+            handler.close()
+
+    def best_score(self) -> float | None:
+        """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""
+        with self.metrics.open(newline="", encoding="utf-8") as file:
+            scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
+        return max(scores, default=None)
+
+    def finish(self, **facts: Any) -> None:
+        """Say that everything is written."""
+        (self.path / "DONE").write_text(json.dumps({"time": _now(), **facts}), encoding="utf-8")
+
+    def _beat(self, stop: threading.Event) -> None:
+        (self.path / "heartbeat").touch()
+        while not stop.wait(_HEARTBEAT_S):
+            (self.path / "heartbeat").touch()
+
+
+def _provenance(identity: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {
+        "time": _now(),
+        "joint_seg_cls": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "identity": identity,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
