@@ -1,5 +1,20 @@
 """Lesions as objects: connected components, shape, and the anatomical regions they lie in."""
 
+from joint_seg_cls.lesions.components import CONNECTIVITY, label_lesions, lesion_table
+from joint_seg_cls.lesions.features import load_features, region_features
+from joint_seg_cls.lesions.places import PLACES, Place, count_by_place, lesion_places
 from joint_seg_cls.lesions.regions import Regions, template_regions
 
-__all__ = ["Regions", "template_regions"]
+__all__ = [
+    "CONNECTIVITY",
+    "PLACES",
+    "Place",
+    "Regions",
+    "count_by_place",
+    "label_lesions",
+    "lesion_places",
+    "lesion_table",
+    "load_features",
+    "region_features",
+    "template_regions",
+]

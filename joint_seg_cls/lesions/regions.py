@@ -9,6 +9,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from joint_seg_cls.lesions.geometry import (
+    Box,
+    Position,
+    along,
+    component,
+    distance_mm_to,
+    in_boxes,
+    index_of,
+    millimetres,
+)
 from joint_seg_cls.scan.grid import Grid
 from joint_seg_cls.scan.template import Template, load_template
 
@@ -20,8 +30,7 @@ FLUID_CORE = 0.7
 PERIVENTRICULAR_MM = 3.0
 #: A lesion that comes this close to the cortex, and not to the ventricle, is juxtacortical.
 JUXTACORTICAL_MM = 1.5
-#: (x, y, z) ranges in MNI mm, x as distance from the midline: both sides at once.
-Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+#: Ranges in MNI mm, x as distance from the midline: both sides at once.
 BOXES: dict[str, tuple[Box, ...]] = {
     "third_ventricle": (((0, 5), (-24, 6), (-11, 9)),),
     "fourth_ventricle": (((0, 10), (-52, -36), (-46, -23)),),
@@ -37,7 +46,7 @@ BOXES: dict[str, tuple[Box, ...]] = {
     "inferior_temporal": (((20, 75), (-50, -2), (-60, -8)), ((24, 75), (-2, 24), (-60, -20))),
 }
 #: Courses of tracts and canals: MNI positions (x mirrored) and the radius, all in mm.
-COURSES: dict[str, tuple[tuple[tuple[float, float, float], ...], float]] = {
+COURSES: dict[str, tuple[tuple[Position, ...], float]] = {
     "aqueduct": (((0, -25, -3), (0, -28, -11), (0, -31, -16), (0, -38, -23)), 2.0),
     "internal_capsule": (((11, 12, 6), (16, 0, 6), (22, -13, 8), (26, -26, 10)), 4.0),
     "corticospinal_tract": (
@@ -46,7 +55,7 @@ COURSES: dict[str, tuple[tuple[tuple[float, float, float], ...], float]] = {
     ),
 }
 #: Seeds of the two basins that are flooded until they meet in the fluid along the tentorium.
-SEEDS: dict[str, tuple[tuple[float, float, float], ...]] = {
+SEEDS: dict[str, tuple[Position, ...]] = {
     "infratentorial": (
         *((30, -60, -40), (15, -70, -35), (25, -50, -50), (0, -60, -28), (2, -52, -12), (12, -55, -15)),
         *((48, -55, -34), (40, -45, -32), (42, -68, -32), (34, -62, -26), (45, -60, -30), (30, -40, -30)),
@@ -97,8 +106,8 @@ def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
     whole = load_template(1)
     template, margins = _around_brain(whole)
     masks = _masks(template)
-    distance_mm = {name: _distance_mm(masks[name]) for name in DISTANCES}
-    distance_mm["brain_edge"] = _distance_mm(~template.brain)
+    distance_mm = {name: distance_mm_to(masks[name]) for name in DISTANCES}
+    distance_mm["brain_edge"] = distance_mm_to(~template.brain)
     near_ventricle, near_cortex = (
         distance_mm["lateral_ventricle"] <= PERIVENTRICULAR_MM,
         distance_mm["cortex"] <= JUXTACORTICAL_MM,
@@ -132,16 +141,16 @@ def _around_brain(template: Template) -> tuple[Template, list[tuple[int, int]]]:
 def _masks(template: Template) -> dict[str, Bool[np.ndarray, "x y z"]]:
     fluid = np.where(template.brain, 1 - template.white - template.grey, 1)
     tissue = template.brain & (fluid < FLUID)
-    box = {name: _in_boxes(template.grid, boxes) for name, boxes in BOXES.items()}
-    course = {name: _along(template.grid, *line) for name, line in COURSES.items()}
+    box = {name: in_boxes(template.grid, boxes) for name, boxes in BOXES.items()}
+    course = {name: along(template.grid, *line) for name, line in COURSES.items()}
     part = _parts(template.grid, fluid, template.brain)
     ventricle = _lateral_ventricle(template.grid, fluid, template.brain)
     stem = box["midbrain"] | box["pons"] | box["medulla"]
     inner = template.brain & (fluid > 0.4)
     masks = {
         "lateral_ventricle": ventricle,
-        "third_ventricle": _component(inner & box["third_ventricle"] & ~ventricle, template.grid, [(0, -14, -4)]),
-        "fourth_ventricle": _component(inner & box["fourth_ventricle"], template.grid, [(0, -44, -32)]),
+        "third_ventricle": component(inner & box["third_ventricle"] & ~ventricle, template.grid, [(0, -14, -4)]),
+        "fourth_ventricle": component(inner & box["fourth_ventricle"], template.grid, [(0, -44, -32)]),
         "aqueduct": course["aqueduct"],
         "callosum": _callosum(template, box["callosum"]) & ~ventricle,
         "midbrain": tissue & box["midbrain"] & part["infratentorial"],
@@ -154,7 +163,7 @@ def _masks(template: Template) -> dict[str, Bool[np.ndarray, "x y z"]]:
         "internal_capsule": tissue & course["internal_capsule"],
         "corticospinal_tract": tissue & course["corticospinal_tract"],
         "inferior_temporal": tissue & box["inferior_temporal"] & part["cerebrum"],
-            }
+    }
     masks["infratentorial"] = masks["midbrain"] | masks["pons"] | masks["medulla"] | masks["cerebellum"]
     masks["cerebrum"] = tissue & ~masks["infratentorial"]
     rim = ndimage.binary_dilation(ventricle, iterations=3)
@@ -163,29 +172,29 @@ def _masks(template: Template) -> dict[str, Bool[np.ndarray, "x y z"]]:
 
 
 def _lateral_ventricle(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> Bool[np.ndarray, "x y z"]:
-    core = _component(brain & (fluid > FLUID_CORE), grid, [(12, -10, 22), (-12, -10, 22)])
-    x = np.abs(_millimetres(grid)[0])
+    core = component(brain & (fluid > FLUID_CORE), grid, [(12, -10, 22), (-12, -10, 22)])
+    x = np.abs(millimetres(grid)[0])
     return ndimage.binary_dilation(core, iterations=2, mask=brain & (fluid > FLUID) & (x >= 1))
 
 
 def _callosum(template: Template, box: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     """Extrude the callosum's midsagittal silhouette sideways through the white matter."""
-    x, y, z = _millimetres(template.grid)
+    x, y, z = millimetres(template.grid)
     fornix = ((y + 4) / 27) ** 2 + ((z - 3) / 17) ** 2 < 1
     white = (template.white > 0.5) & box & ~fornix
-    silhouette = _component(white & (np.abs(x) <= 2), template.grid, [(0, 28, 6), (0, -38, 12)]).any(axis=0)
+    silhouette = component(white & (np.abs(x) <= 2), template.grid, [(0, 28, 6), (0, -38, 12)]).any(axis=0)
     return white & silhouette[None]
 
 
 def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[np.ndarray, "x y z"]]:
     """Flood cerebrum and infratentorial brain from their seeds, the wettest voxels last, so that they meet in fluid."""
-    height = np.where(_in_boxes(grid, (TENTORIAL_NOTCH,)), 1, np.where(brain, fluid, 1))
+    height = np.where(in_boxes(grid, (TENTORIAL_NOTCH,)), 1, np.where(brain, fluid, 1))
     labels = np.zeros(grid.shape, dtype=np.int8)
     for label, positions in enumerate(SEEDS.values(), start=1):
         for position in positions:
             for side in (1, -1):
-                labels[_index(grid, (side * position[0], *position[1:]))] = label
-    top = _index(grid, (0, 0, TENTORIUM_TOP_MM))[2]
+                labels[index_of(grid, (side * position[0], *position[1:]))] = label
+    top = index_of(grid, (0, 0, TENTORIUM_TOP_MM))[2]
     height, low = height[:, :, :top], labels[:, :, :top]
     for level in np.linspace(0.05, 1, 12):
         basin, count = ndimage.label((height <= level) | (low > 0))
@@ -201,56 +210,6 @@ def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[n
             low[contested] = low[tuple(axis[contested] for axis in nearest)]
     labels[:, :, top:] = list(SEEDS).index("cerebrum") + 1
     return {name: brain & (labels == label) for label, name in enumerate(SEEDS, start=1)}
-
-
-def _component(
-    mask: np.ndarray, grid: Grid, positions_mm: list[tuple[float, float, float]]
-) -> Bool[np.ndarray, "x y z"]:
-    labels, _ = ndimage.label(mask)
-    wanted = {int(labels[_index(grid, position)]) for position in positions_mm} - {0}
-    return np.isin(labels, list(wanted))
-
-
-def _index(grid: Grid, position_mm: tuple[float, ...]) -> tuple[int, int, int]:
-    x, y, z = np.round(np.linalg.solve(grid.affine, [*position_mm, 1.0])[:3]).astype(int)
-    return int(x), int(y), int(z)
-
-
-def _millimetres(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the x, y and z of the voxels' centres, shaped to broadcast over a volume (the template's axes are RAS+)."""
-    x, y, z = (grid.affine[axis, 3] + grid.affine[axis, axis] * np.arange(grid.shape[axis]) for axis in range(3))
-    return x[:, None, None], y[None, :, None], z[None, None, :]
-
-
-def _in_boxes(grid: Grid, boxes: tuple[Box, ...]) -> Bool[np.ndarray, "x y z"]:
-    x, y, z = _millimetres(grid)
-    inside = np.zeros(grid.shape, dtype=bool)
-    for box in boxes:
-        within = [(low <= along) & (along <= high) for along, (low, high) in zip((np.abs(x), y, z), box, strict=True)]
-        inside |= within[0] & within[1] & within[2]
-    return inside
-
-
-def _along(
-    grid: Grid, course: tuple[tuple[float, float, float], ...], radius_mm: float
-) -> Bool[np.ndarray, "x y z"]:
-    """Return the voxels within ``radius_mm`` of a broken line and of its mirror image."""
-    inside = np.zeros(grid.shape, dtype=bool)
-    for side in (1, -1):
-        points = np.array(course) * (side, 1, 1)
-        for start, stop in zip(points[:-1], points[1:], strict=True):
-            low = np.floor(np.minimum(start, stop) - radius_mm - grid.affine[:3, 3]).astype(int)
-            high = np.ceil(np.maximum(start, stop) + radius_mm - grid.affine[:3, 3]).astype(int) + 1
-            part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-            centres = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in part), indexing="ij"), axis=-1)
-            offset = centres + grid.affine[:3, 3] - start
-            along = np.clip(offset @ (stop - start) / np.sum((stop - start) ** 2), 0, 1)
-            inside[part] |= np.linalg.norm(offset - along[..., None] * (stop - start), axis=-1) <= radius_mm
-    return inside
-
-
-def _distance_mm(mask: np.ndarray) -> Float[np.ndarray, "x y z"]:
-    return ndimage.distance_transform_edt(~mask).astype(np.float32)
 
 
 def _shared(array: np.ndarray) -> np.ndarray:

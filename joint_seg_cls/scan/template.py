@@ -18,7 +18,7 @@ from joint_seg_cls.scan.grid import Grid
 @final
 @dataclass(frozen=True, eq=False)
 class Template:
-    """The MNI152 (ICBM 2009a, nonlinear, symmetric) template on one RAS+ grid; its arrays are shared, do not write to them.
+    """The MNI152 template (ICBM 2009a, nonlinear, symmetric) on one RAS+ grid; its arrays are shared and read-only.
 
     Attributes:
         grid: voxels of 1 or 2 mm in MNI space.
@@ -37,9 +37,9 @@ class Template:
 
 @lru_cache(maxsize=2)
 def load_template(spacing_mm: Literal[1, 2] = 1) -> Template:
-    """Return the template at ``spacing_mm``: (197, 233, 189) voxels of 1 mm or (99, 117, 95) of 2 mm; nothing is downloaded.
+    """Return the template with (197, 233, 189) voxels of 1 mm or (99, 117, 95) of 2 mm; nothing is downloaded.
 
-    Source: ICBM 2009a Nonlinear Symmetric, https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009, as packaged by nilearn.
+    Source: https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009, as packaged by nilearn.
     """
     with _quiet():
         from nilearn import datasets
