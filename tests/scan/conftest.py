@@ -1,0 +1,41 @@
+"""Small scans with awkward geometry: oblique, flipped, anisotropic, odd sizes."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+
+def oblique_affine(spacing=(0.9, 1.1, 3.0), axes="LPS", degrees=(11.0, -7.0, 4.0), origin=(12.0, -30.0, 5.0)):
+    """Return an affine that is rotated, scaled and runs along ``axes``."""
+    a, b, c = np.radians(degrees)
+    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    rz = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    flips = np.zeros((3, 3))
+    for column, code in enumerate(axes):
+        row = next(i for i, pair in enumerate(("LR", "PA", "IS")) if code in pair)
+        flips[row, column] = 1 if code in "RAS" else -1
+    affine = np.eye(4)
+    affine[:3, :3] = rz @ ry @ rx @ flips @ np.diag(spacing)
+    affine[:3, 3] = origin
+    return affine
+
+
+@pytest.fixture
+def affine():
+    return oblique_affine()
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save_volume(name, data, affine, **header) -> Path:
+        image = nib.Nifti1Image(data, affine)
+        for key, value in header.items():
+            image.header[key] = value
+        path = tmp_path / name
+        nib.save(image, path)
+        return path
+
+    return save_volume

@@ -1,0 +1,89 @@
+"""The cohort table: what is read, and each way in which it can be wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan import read_cohort
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz", "mask a.nii.gz", "t1.nii.gz"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def table(folder: Path, text: str, name: str = "cohort.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_keep_labels_files_and_free_columns(folder):
+    path = table(
+        folder,
+        "subject,session,flair,lesion_mask,lesion_mask_2,disease,site,age\n"
+        "s1,1,a.nii.gz,mask a.nii.gz,mask a.nii.gz,MS,north,31\n"
+        "s1,2,b.nii.gz,,,nmosd,,\n"
+        "s2,,b.nii.gz,,,,,\n",
+    )
+    first, second, third = read_cohort(path)
+    assert (first.case, first.subject, first.session, first.disease) == ("s1_1", "s1", "1", "MS")
+    assert first.images == (folder / "a.nii.gz",)
+    assert first.lesion_masks == (folder / "mask a.nii.gz",) * 2
+    assert first.columns == {"site": "north", "age": "31"}
+    assert (second.disease, second.lesion_masks, second.columns) == ("NMOSD", (), {})
+    assert (third.case, third.session, third.disease, third.brain_mask) == ("s2", None, None, None)
+
+
+def test_codes_stand_for_classes(folder):
+    path = table(folder, "subject\tflair\tdisease\ns1\ta.nii.gz\t0\ns2\tb.nii.gz\t1\n", "cohort.tsv")
+    assert [case.disease for case in read_cohort(path)] == ["MS", "NMOSD"]
+
+
+def test_paths_are_relative_to_the_table(folder, tmp_path):
+    (tmp_path / "tables").mkdir()
+    path = table(tmp_path / "tables", "subject,flair\ns1,../a.nii.gz\n")
+    assert read_cohort(path)[0].images == (folder / "a.nii.gz",)
+
+
+def test_several_modalities_are_read_in_order(folder):
+    path = table(folder, "subject,flair,t1\ns1,a.nii.gz,t1.nii.gz\n")
+    assert [file.name for file in read_cohort(path, modalities=("t1", "flair"))[0].images] == ["t1.nii.gz", "a.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("subject,flair\n", "without rows"),
+        ("", "header"),
+        ("person,flair\ns1,a.nii.gz\n", "add subject"),
+        ("subject,t1\ns1,t1.nii.gz\n", "add flair"),
+        ("subject,flair\ns1,missing.nii.gz\n", "line 2"),
+        ("subject,flair\ns1,\n", "a path in flair"),
+        ("subject,flair\n,a.nii.gz\n", "a subject"),
+        ("subject,flair,disease\ns1,a.nii.gz,CIS\n", "a disease among MS, NMOSD"),
+        ("subject,flair,disease\ns1,a.nii.gz,2\n", "found 2"),
+        ("subject,flair\ns1,a.nii.gz\ns1,b.nii.gz\n", "named twice (s1)"),
+        ("subject,flair,lesion_mask\ns1,a.nii.gz,none.nii.gz\n", "a file in lesion_mask"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_a_sentence(folder, text, says):
+    path = table(folder, text)
+    with pytest.raises(CohortError) as error:
+        read_cohort(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    with pytest.raises(CohortError, match=r"absent\.tsv: expected a cohort table"):
+        read_cohort(tmp_path / "absent.tsv")
+
+
+def test_names_that_would_share_a_folder_are_refused(folder):
+    path = table(folder, "subject,flair\ns/1,a.nii.gz\ns:1,b.nii.gz\n")
+    with pytest.raises(CohortError, match="named twice"):
+        read_cohort(path)

@@ -1,0 +1,137 @@
+"""Volumes: what is read is what lies in the file, and what does not fit is refused in one sentence."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from joint_seg_cls.errors import ScanError
+from joint_seg_cls.scan import read_mask, read_scan, write_volume
+
+SHAPE = (7, 9, 5)
+
+
+@pytest.fixture
+def data():
+    return np.random.default_rng(0).random(SHAPE).astype(np.float32) + 1
+
+
+def sentence(error):
+    """The parts that every refusal must have."""
+    text = str(error.value)
+    assert "expected" in text
+    assert "found" in text
+    assert "\n" not in text
+    return text
+
+
+def test_scan_keeps_values_grid_and_spacing(save, data, affine):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    np.testing.assert_array_equal(scan.data, data)
+    np.testing.assert_allclose(scan.grid.affine, affine, atol=1e-5)
+    np.testing.assert_allclose(scan.grid.spacing_mm, (0.9, 1.1, 3.0), rtol=1e-5)
+
+
+def test_a_single_trailing_volume_is_a_3d_scan(save, data, affine):
+    assert read_scan(save("scan.nii", data[..., None], affine)).data.shape == SHAPE
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (1, 0), (1, 1), (2, 4)])
+def test_written_volume_has_the_scans_header(save, data, affine, tmp_path, codes):
+    image = nib.Nifti1Image(data, affine)
+    image.set_qform(affine, code=codes[0])
+    image.set_sform(affine if codes[1] else None, code=codes[1])
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "scan.nii.gz")
+    scan = read_scan(tmp_path / "scan.nii.gz")
+    write_volume(tmp_path / "mask.nii.gz", (data > 1.5).astype(np.uint8), scan)
+    source, written = nib.load(tmp_path / "scan.nii.gz"), nib.load(tmp_path / "mask.nii.gz")
+    assert written.shape == source.shape
+    np.testing.assert_array_equal(written.affine, source.affine)
+    for name in ("qform_code", "sform_code", "xyzt_units", "srow_x", "quatern_b", "qoffset_x"):
+        np.testing.assert_array_equal(written.header[name], source.header[name], err_msg=name)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), data > 1.5)
+    assert written.get_data_dtype() == np.uint8
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_mask_with_values_a_hair_beside_one_is_rounded(save, data, affine):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    mask = (data > 1.5).astype(np.float32) * 1.0000153
+    np.testing.assert_array_equal(read_mask(save("mask.nii.gz", mask, affine), scan.grid), data > 1.5)
+
+
+def test_mask_stored_with_other_axes_is_turned_to_the_scans(save, data, affine):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    turned = nib.as_closest_canonical(nib.Nifti1Image((data > 1.5).astype(np.uint8), affine))
+    assert turned.shape == SHAPE
+    path = save("mask.nii.gz", np.asarray(turned.dataobj), turned.affine)
+    np.testing.assert_array_equal(read_mask(path, scan.grid), data > 1.5)
+
+
+def test_mask_apart_by_less_than_half_a_voxel_is_accepted(save, data, affine):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    moved = affine.copy()
+    moved[0, 3] += 0.45
+    assert read_mask(save("mask.nii.gz", (data > 1.5).astype(np.uint8), moved), scan.grid).any()
+
+
+@pytest.mark.parametrize("change", ["moved", "shape"])
+def test_mask_on_another_grid_is_refused(save, data, affine, change):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    moved = affine.copy()
+    moved[2, 3] += 4 if change == "moved" else 0
+    mask = np.zeros((7, 9, 5 if change == "moved" else 6), np.uint8)
+    path = save("mask.nii.gz", mask, moved)
+    with pytest.raises(ScanError) as error:
+        read_mask(path, scan.grid)
+    assert "mask.nii.gz" in sentence(error)
+    assert "resample" in sentence(error)
+
+
+@pytest.mark.parametrize("values", [(0, 2), (0, 255), (0, 1, 2), (0.0, 0.4)])
+def test_mask_with_other_values_is_refused(save, data, affine, values):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    mask = np.resize(np.array(values, np.float32), SHAPE)
+    with pytest.raises(ScanError) as error:
+        read_mask(save("mask.nii.gz", mask, affine), scan.grid)
+    assert "0 and 1" in sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda d: np.where(d > 1.9, np.nan, d), "NaN"),
+        (lambda d: np.where(d > 1.9, np.inf, d), "infinite"),
+        (lambda d: np.full_like(d, 7), "constant value 7"),
+        (lambda d: np.stack([d, d], axis=-1), "(7, 9, 5, 2)"),
+        (lambda d: d[..., 0], "shape"),
+    ],
+)
+def test_unusable_values_are_refused(save, data, affine, spoil, says):
+    path = save("scan.nii.gz", spoil(data).astype(np.float32), affine)
+    with pytest.raises(ScanError) as error:
+        read_scan(path)
+    assert says in sentence(error)
+    assert "scan.nii.gz" in sentence(error)
+
+
+def test_truncated_gzip_is_refused(save, data, affine):
+    path = save("scan.nii.gz", data, affine)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ScanError, match=r"scan\.nii\.gz: expected a readable NIfTI"):
+        read_scan(path)
+
+
+def test_a_file_that_is_no_nifti_is_refused(tmp_path):
+    (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(b"not a scan at all" * 100))
+    with pytest.raises(ScanError, match="damaged or foreign"):
+        read_scan(tmp_path / "scan.nii.gz")
+
+
+def test_missing_file_and_folder_are_refused(tmp_path):
+    with pytest.raises(ScanError, match="no such file"):
+        read_scan(tmp_path / "absent.nii.gz")
+    with pytest.raises(ScanError, match="a folder"):
+        read_scan(tmp_path)
