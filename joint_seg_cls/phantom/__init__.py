@@ -1,0 +1,1 @@
+"""Simulated MS and NMOSD cohorts on the MNI152 anatomy."""

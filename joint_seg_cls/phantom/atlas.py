@@ -1,0 +1,131 @@
+"""Where on the template lesions of each kind may lie: candidate positions, ventricular walls, and what a patient must spare."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from joint_seg_cls.lesions import template_regions
+from joint_seg_cls.scan import Grid
+from joint_seg_cls.scan.template import load_template
+
+#: Walls that lesions hug, by the name of the cavity.
+WALLS = ("lateral_ventricle", "third_ventricle", "fourth_ventricle", "aqueduct")
+#: A wall's lesions lie within this distance of it.
+WALL_MM = 3.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """The template as the lesions see it.
+
+    Attributes:
+        grid: the template's grid, RAS+.
+        tissue: where a lesion may lie at all.
+        white: where a lesion of the white matter may lie.
+        zones: masks by zone, wider than the places where lesions of that zone begin.
+        wall_mm: distance to each cavity of ``WALLS``.
+        spared: what a patient without a feature has no lesion in, by feature.
+    """
+
+    grid: Grid
+    tissue: Bool[np.ndarray, "x y z"]
+    white: Bool[np.ndarray, "x y z"]
+    zones: Mapping[str, Bool[np.ndarray, "x y z"]]
+    wall_mm: Mapping[str, Float[np.ndarray, "x y z"]]
+    spared: Mapping[str, Bool[np.ndarray, "x y z"]]
+
+    def permitted(self, features: Set[str]) -> Bool[np.ndarray, "x y z"]:
+        """Return where a patient with ``features`` may have lesions: not where an absent feature would show."""
+        allowed = self.tissue.copy()
+        for feature, region in self.spared.items():
+            if feature not in features:
+                allowed &= ~region
+        return allowed
+
+
+@lru_cache(maxsize=2)
+def load_atlas(spacing_mm: Literal[1, 2]) -> Atlas:
+    """Return the atlas on the template's grid of ``spacing_mm``."""
+    template, regions = load_template(spacing_mm), template_regions(spacing_mm)
+    region, distance = regions.masks, regions.distance_mm
+    fluid = 1 - template.white - template.grey
+    tissue = template.brain & (fluid < 0.5) & ~region["lateral_ventricle"]
+    white = tissue & (template.white > 0.5)
+    far = distance["lateral_ventricle"] > 5
+    temporal = region["inferior_temporal"] & white
+    tracts = region["internal_capsule"] | region["corticospinal_tract"]
+    deep = region["deep_white_matter"] & ~temporal & ~tracts & ~region["thalamus"]
+    y = regions.grid.affine[1, 3] + regions.grid.spacing_mm[1] * np.arange(regions.grid.shape[1])
+    z = regions.grid.affine[2, 3] + regions.grid.spacing_mm[2] * np.arange(regions.grid.shape[2])
+    frontoparietal = (y > -60)[None, :, None] & (z > 0)[None, None, :]
+    near_cortex = distance["cortex"] <= 1.5
+    midline_walls = sum((distance[name] <= WALL_MM for name in WALLS[1:]), start=np.zeros_like(tissue))
+    zones = {
+        "periventricular": white & ~region["callosum"] & (distance["lateral_ventricle"] <= 2.3),
+        "juxtacortical": white & region["cerebrum"] & near_cortex & far & ~temporal,
+        "inferior_temporal": temporal & far,
+        "deep": deep & far & (distance["cortex"] > 2.5),
+        "subcortical": deep & (distance["lateral_ventricle"] > 8) & (distance["cortex"] > 2.2) & frontoparietal,
+        "callosum": region["callosum"] & white,
+        "deep_grey": region["thalamus"] & ~midline_walls,
+        "pons": region["pons"],
+        "midbrain": region["midbrain"],
+        "medulla": region["medulla"] & ~region["area_postrema"],
+        "cerebellum": region["cerebellum"] & (template.white > 0.4),
+        "area_postrema": region["area_postrema"],
+        "hypothalamus": region["hypothalamus"],
+        "corticospinal": region["internal_capsule"],
+        "third_ventricle": tissue & (distance["third_ventricle"] <= 2.3) & ~region["hypothalamus"],
+        "fourth_ventricle": tissue & (distance["fourth_ventricle"] <= 2.3) & region["infratentorial"],
+        "aqueduct": region["midbrain"] & (distance["aqueduct"] <= 2.3),
+    }
+    spared = {
+        "periventricular": (distance["lateral_ventricle"] <= WALL_MM) & ~region["callosum"],
+        "juxtacortical": near_cortex & region["cerebrum"] & ~region["inferior_temporal"],
+        "inferior_temporal": region["inferior_temporal"],
+        "callosal": region["callosum"],
+        "infratentorial": region["infratentorial"] & ~region["area_postrema"] & ~midline_walls,
+        "pons": region["pons"] & ~midline_walls,
+        "cerebellum": region["cerebellum"] & ~midline_walls,
+        "periependymal": midline_walls & ~region["hypothalamus"] & ~region["area_postrema"],
+        "area_postrema": region["area_postrema"],
+        "hypothalamus": region["hypothalamus"],
+        "corticospinal": tracts & ~region["infratentorial"],
+    }
+    wall_mm = {name: distance[name] for name in WALLS}
+    return Atlas(regions.grid, tissue, white, zones, wall_mm, spared)
+
+
+@lru_cache(maxsize=1)
+def zone_positions_mm() -> Mapping[str, Float[np.ndarray, "n 3"]]:
+    """Return the voxel centres of each zone on the 2 mm grid, whatever grid lesions are drawn on later."""
+    atlas = load_atlas(2)
+    return {name: positions_mm(atlas.grid, np.argwhere(mask)) for name, mask in atlas.zones.items()}
+
+
+@lru_cache(maxsize=4)
+def wall_normals(name: str) -> Float[np.ndarray, "3 x y z"]:
+    """Return the unit vectors that point away from a cavity, on the 2 mm grid."""
+    slope = np.stack(np.gradient(ndimage.gaussian_filter(load_atlas(2).wall_mm[name], 1.0)))
+    return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+
+
+def positions_mm(grid: Grid, voxels: np.ndarray) -> Float[np.ndarray, "n 3"]:
+    """Return voxel centres in millimetres."""
+    return voxels @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+
+
+def voxel_at(grid: Grid, position_mm: np.ndarray) -> tuple[int, int, int]:
+    """Return the voxel that holds a position."""
+    x, y, z = np.clip(
+        np.round(np.linalg.solve(grid.affine[:3, :3], np.asarray(position_mm) - grid.affine[:3, 3])).astype(int),
+        0,
+        np.array(grid.shape) - 1,
+    )
+    return int(x), int(y), int(z)

@@ -1,0 +1,194 @@
+"""Drawing planned lesions on a grid so that their number and total volume are those of the patient."""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int16
+from scipy import ndimage
+
+from joint_seg_cls.phantom.atlas import WALLS, Atlas, load_atlas, positions_mm, voxel_at
+from joint_seg_cls.phantom.plan import Plan
+from joint_seg_cls.phantom.shapes import LATTICE_REACH_MM, ROUGHNESS_LATTICE_MM, Lesion
+from joint_seg_cls.scan import Grid
+
+#: Voxels that touch by a face, an edge or a corner are one lesion.
+CONNECTED = np.ones((3, 3, 3), dtype=bool)
+#: Lesions are kept this far apart, so that they stay apart on the grid of the scan.
+_GAP_MM = 2.0
+_SMALLEST_MM3 = 6.0
+#: The confluent mass is drawn among voxels this near to the lateral ventricle.
+_MASS_REACH_MM = 22.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Lesions on the template's grid.
+
+    Attributes:
+        grid: the template's grid.
+        labels: 0 outside; the confluent mass is 1, planned lesion k is k + 2.
+        clouds: labels of lesions with a soft edge.
+    """
+
+    grid: Grid
+    labels: Int16[np.ndarray, "x y z"]
+    clouds: tuple[int, ...]
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "x y z"]:
+        """Where there is a lesion."""
+        return self.labels > 0
+
+    @property
+    def count(self) -> int:
+        """Number of separate lesions."""
+        return int(ndimage.label(self.mask, CONNECTED)[1])
+
+    @property
+    def volume_ml(self) -> float:
+        """Their volume."""
+        return float(self.mask.sum()) * self.grid.voxel_ml
+
+
+def draw(plan: Plan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesions: int = 0) -> Drawn:
+    """Draw the lesions of a plan on the template at ``spacing_mm``.
+
+    Args:
+        plan: what to draw.
+        spacing_mm: spacing of the template's grid.
+        growth: factor on the total volume, as at a later visit.
+        new_lesions: lesions beyond the patient's count, as at a later visit.
+    """
+    atlas = load_atlas(spacing_mm)
+    canvas = _Canvas(atlas, plan)
+    count, volume_mm3 = plan.patient.count + new_lesions, plan.patient.volume_ml * 1000 * growth
+    if count:
+        _fill(canvas, plan, count, volume_mm3)
+    clouds = tuple(number for number, lesion in enumerate(plan.lesions, start=2) if lesion.cloud)
+    return Drawn(atlas.grid, canvas.labels, clouds)
+
+
+def _fill(canvas: "_Canvas", plan: Plan, count: int, volume_mm3: float) -> None:
+    mass_mm3 = plan.mass_share * volume_mm3
+    left = count
+    if plan.mass is not None:
+        canvas.paint_mass(plan.mass, mass_mm3)
+        left -= canvas.parts_of_mass()
+    wanted = max(left, 0)
+    sizes = _fitted(plan.lesions, wanted, volume_mm3 - mass_mm3)
+    painted: dict[int, float] = {}
+    for number, (lesion, size) in enumerate(zip(plan.lesions, sizes, strict=True), start=2):
+        if len(painted) == wanted:
+            break
+        if canvas.paint(number, lesion, size):
+            painted[number] = size
+    missing_mm3 = volume_mm3 - canvas.volume_mm3
+    if plan.mass is not None:
+        canvas.paint_mass(plan.mass, max(canvas.volume_of(1) + missing_mm3, _SMALLEST_MM3))
+    elif painted and abs(missing_mm3) > 0.02 * volume_mm3:
+        elastic = [n for n in painted if not plan.lesions[n - 2].confined] or list(painted)
+        for number in sorted(elastic, key=lambda n: -plan.lesions[n - 2].largest_mm3)[:3]:
+            missing_mm3 = volume_mm3 - canvas.volume_mm3
+            canvas.paint(number, plan.lesions[number - 2], max(canvas.volume_of(number) + missing_mm3, _SMALLEST_MM3))
+
+
+def _fitted(lesions: tuple[Lesion, ...], wanted: int, volume_mm3: float) -> Float[np.ndarray, " n"]:
+    """Scale all volumes by one factor, each within its own limits, so that the first ``wanted`` add up to the total.
+
+    Where even the largest volumes fall short, the lesion that may grow most takes the rest.
+    """
+    nominal = np.array([lesion.volume_mm3 for lesion in lesions])
+    largest = np.maximum([lesion.largest_mm3 for lesion in lesions], _SMALLEST_MM3)
+    first = slice(0, wanted)
+    low, high = 1e-4, 1e4
+    for _ in range(60):
+        middle = np.sqrt(low * high)
+        total = np.clip(nominal[first] * middle, _SMALLEST_MM3, largest[first]).sum()
+        low, high = (middle, high) if total < volume_mm3 else (low, middle)
+    sizes = np.clip(nominal * low, _SMALLEST_MM3, largest)
+    short = volume_mm3 - sizes[first].sum()
+    if wanted and short > 0:
+        free = np.array([0.0 if lesion.confined else lesion.largest_mm3 for lesion in lesions[first]])
+        sizes[int(np.argmax(free))] += short
+    return sizes
+
+
+class _Canvas:
+    """Labels on the template's grid, and where nothing more may be put."""
+
+    def __init__(self, atlas: Atlas, plan: Plan) -> None:
+        self.labels = np.zeros(atlas.grid.shape, dtype=np.int16)
+        self._atlas, self._plan = atlas, plan
+        self._voxel_mm3 = atlas.grid.voxel_ml * 1000
+        self._gap = round(_GAP_MM / atlas.grid.spacing_mm[0])
+        self._permitted = atlas.permitted(plan.patient.features)
+        self._mass_ranked: np.ndarray | None = None
+
+    @property
+    def volume_mm3(self) -> float:
+        return float(np.count_nonzero(self.labels)) * self._voxel_mm3
+
+    def volume_of(self, number: int) -> float:
+        return float(np.count_nonzero(self.labels == number)) * self._voxel_mm3
+
+    def parts_of_mass(self) -> int:
+        return int(ndimage.label(self.labels == 1, CONNECTED)[1])
+
+    def paint_mass(self, mass: Lesion, volume_mm3: float) -> None:
+        """Draw the confluent mass as label 1, in place of what it was; it spares the surroundings of other lesions."""
+        ranked = self._rank_mass(mass)
+        others = ndimage.binary_dilation(self.labels > 1, CONNECTED, iterations=self._gap)
+        ranked = ranked[~others.flat[ranked]]
+        self.labels[self.labels == 1] = 0
+        self.labels.flat[ranked[: max(round(volume_mm3 / self._voxel_mm3), 1)]] = 1
+
+    def _rank_mass(self, mass: Lesion) -> np.ndarray:
+        """Return flat indices of the voxels that the mass may take, in the order in which it takes them."""
+        if self._mass_ranked is None:
+            room = self._permitted & self._atlas.white & (self._atlas.wall_mm["lateral_ventricle"] <= _MASS_REACH_MM)
+            room &= ~self._atlas.zones["pons"] & ~self._atlas.zones["midbrain"]
+            voxels = np.argwhere(room)
+            order = np.argsort(self._level(mass, voxels), kind="stable")
+            self._mass_ranked = np.flatnonzero(room)[order]
+        return self._mass_ranked
+
+    def paint(self, number: int, lesion: Lesion, volume_mm3: float) -> bool:
+        """Draw one lesion, in place of what it was; return False where its place is taken or not permitted."""
+        grid = self._atlas.grid
+        low, high = lesion.reach_mm(volume_mm3)
+        low, high = voxel_at(grid, low), voxel_at(grid, high)
+        outer = tuple(slice(max(a - self._gap, 0), b + 1 + self._gap) for a, b in zip(low, high, strict=True))
+        here = self.labels[outer]
+        others = (here > 0) & (here != number)
+        room = self._permitted[outer] & ~(
+            ndimage.binary_dilation(others, CONNECTED, iterations=self._gap) if others.any() else others
+        )
+        if lesion.confined:
+            room &= self._atlas.zones[lesion.zone][outer]
+        if lesion.white_only:
+            room &= self._atlas.white[outer]
+        start = np.array([part.start for part in outer])
+        core = tuple(np.array(voxel_at(grid, lesion.core_mm)) - start)
+        if not room[core]:
+            return False
+        inside = np.argwhere(room)
+        level = self._level(lesion, inside + start)
+        chosen = inside[np.argsort(level, kind="stable")[: max(round(volume_mm3 / self._voxel_mm3), 1)]]
+        new = np.zeros(room.shape, dtype=bool)
+        new[tuple(chosen.T)] = True
+        pieces, _ = ndimage.label(new, CONNECTED)
+        if not pieces[core]:
+            return False
+        here[here == number] = 0
+        here[pieces == pieces[core]] = number
+        return True
+
+    def _level(self, lesion: Lesion, voxels: np.ndarray) -> Float[np.ndarray, " n"]:
+        points = positions_mm(self._atlas.grid, voxels)
+        index = tuple(voxels.T)
+        wall_mm = {name: self._atlas.wall_mm[name][index] for name in WALLS}
+        where = ((points + LATTICE_REACH_MM) / ROUGHNESS_LATTICE_MM).T
+        roughness = ndimage.map_coordinates(self._plan.roughness, where, order=1)
+        return lesion.level(points, wall_mm, roughness)
