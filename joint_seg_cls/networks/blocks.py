@@ -1,0 +1,23 @@
+"""The convolution that the whole network is built from: convolution, instance norm, leaky ReLU."""
+
+from torch import nn
+
+
+def conv3(in_channels: int, out_channels: int, *, stride: int = 1, bias: bool = False) -> nn.Conv3d:
+    """Return a 3x3x3 convolution that keeps the grid, or halves it at stride 2.
+
+    A bias is left out where an instance norm follows, since the norm takes every constant away.
+    """
+    return nn.Conv3d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
+
+
+def conv_norm_act(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Sequential:
+    """Return (3x3x3 convolution, instance norm with scale and shift, leaky ReLU)."""
+    return nn.Sequential(
+        conv3(in_channels, out_channels, stride=stride), nn.InstanceNorm3d(out_channels, affine=True), nn.LeakyReLU()
+    )
+
+
+def conv_module(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Return one encoding or decoding module: twice (convolution, instance norm, leaky ReLU)."""
+    return nn.Sequential(conv_norm_act(in_channels, out_channels), conv_norm_act(out_channels, out_channels))

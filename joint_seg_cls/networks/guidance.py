@@ -1,0 +1,178 @@
+"""Lesion guidance: how the lesion map steers the disease classifier ([1], section 3.3.1 and Table 8)."""
+
+from typing import Literal, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from joint_seg_cls.networks.blocks import conv3
+from joint_seg_cls.networks.parts import Guidance
+
+AttentionKind = Literal["sigmoid", "softmax"]
+
+
+@final
+class LesionProjection(nn.Module):
+    """P' = f_P(P): the lesion probability through a 3x3x3 convolution of stride 2, onto the classifier's grid.
+
+    Departs from [1]: whether the classification may change the segmentation through P is not said; it may, unless
+    ``detach``.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, detach: bool = False) -> None:
+        super().__init__()
+        self.detach = detach
+        self.convolution = conv3(1, 1, stride=2, bias=True)
+
+    def forward(self, lesion_probability: Float[Tensor, "b 1 x y z"]) -> Float[Tensor, "b 1 x//2 y//2 z//2"]:
+        """Return P', one channel on half the grid."""
+        return self.convolution(lesion_probability.detach() if self.detach else lesion_probability)
+
+
+def attention(projected: Float[Tensor, "b 1 x y z"], kind: AttentionKind = "sigmoid") -> Float[Tensor, "b 1 x y z"]:
+    """Return the attention of [1] Eq. 7.
+
+    Departs from [1]: Eq. 7 prints a softmax, the text a sigmoid; a softmax over 512,000 voxels makes the features
+    vanish, so the default is the sigmoid, and ``softmax`` is the softmax over space times the number of voxels, whose
+    mean is 1.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+    if kind == "sigmoid":
+        return projected.sigmoid()
+    flat = projected.flatten(2)
+    return (flat.softmax(dim=2) * flat.shape[2]).view_as(projected)
+
+
+@final
+class NoGuidance(Guidance):
+    """J = D: the classifier does not see the lesion map ([1] Table 8, "w/o LGM")."""
+
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"] | None
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return ``features`` as they are."""
+        del lesion_probability
+        return features
+
+
+@final
+class DotGuidance(Guidance):
+    r"""Gate the classification features by the lesion map, [1] Eq. 7-8 (Table 8, "dot product").
+
+    .. math:: J = D' = a \cdot D, \quad a = \sigma(f_P(P))
+
+    P: lesion probability; f_P: see ``LesionProjection``; a: see ``attention``, broadcast over the channels of D, the
+    classification features.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, attention: AttentionKind = "sigmoid", detach: bool = False) -> None:
+        super().__init__()
+        self.attention: AttentionKind = attention
+        self.project = LesionProjection(detach)
+
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return ``features``, kept where a lesion is likely and silenced elsewhere."""
+        return attention(self.project(lesion_probability), self.attention) * features
+
+
+@final
+class ConcatGuidance(Guidance):
+    r"""Fuse the lesion map with the ungated features ([1] Table 8, "concat").
+
+    .. math:: J = f_{1\times1}(concat(f_{3\times3}(P'), f_{3\times3}(D)))
+
+    Symbols and departures as in ``FullGuidance``, without its attention.
+    """
+
+    def __init__(self, channels: int = 32, detach: bool = False) -> None:
+        super().__init__()
+        self.channels = channels
+        self.project = LesionProjection(detach)
+        self.fuse = Fusion(channels)
+
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return the fused features."""
+        return self.fuse(self.project(lesion_probability), features)
+
+
+@final
+class AddGuidance(Guidance):
+    r"""Add the projected lesion map to every channel ([1] Table 8, "dot add").
+
+    .. math:: J = D + P', \quad P' = f_P(P)
+    """
+
+    def __init__(self, detach: bool = False) -> None:
+        super().__init__()
+        self.project = LesionProjection(detach)
+
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return ``features`` raised where a lesion is likely."""
+        return features + self.project(lesion_probability)
+
+
+@final
+class FullGuidance(Guidance):
+    r"""Gate the features by the lesion map, then fuse them with it: the joint model of [1], Eq. 7-9.
+
+    .. math:: J = f_{1\times1}(concat(f_{3\times3}(P'), f_{3\times3}(D'))), \quad D' = a \cdot D, \quad P' = f_P(P)
+
+    P: lesion probability; D: classification features; a: see ``attention``; f_P: see ``LesionProjection``; f_3x3,
+    f_1x1: see ``Fusion``.
+
+    Args:
+        channels: width of the features.
+        attention: sigmoid, or softmax over space times the number of voxels.
+        detach: keep the classification's gradients out of the segmentation.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, channels: int = 32, attention: AttentionKind = "sigmoid", detach: bool = False) -> None:
+        super().__init__()
+        self.channels = channels
+        self.attention: AttentionKind = attention
+        self.project = LesionProjection(detach)
+        self.fuse = Fusion(channels)
+
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return the gated and fused features."""
+        projected = self.project(lesion_probability)
+        return self.fuse(projected, attention(projected, self.attention) * features)
+
+
+@final
+class Fusion(nn.Module):
+    """f_1x1(concat(f_3x3(P'), f_3x3(features))) of [1] Eq. 9: two 3x3x3 convolutions to c channels each, a 1x1x1 from
+    2c to c.
+
+    Departs from [1]: it prints stride 2 for f_3x3, yet gives the result the grid of the features; the stride is 1.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.lesion = conv3(1, channels, bias=True)
+        self.features = conv3(channels, channels, bias=True)
+        self.mix = nn.Conv3d(2 * channels, channels, kernel_size=1)
+
+    def forward(
+        self, projected: Float[Tensor, "b 1 x y z"], features: Float[Tensor, "b c x y z"]
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return the mixture on the same grid."""
+        return self.mix(torch.cat([self.lesion(projected), self.features(features)], dim=1))

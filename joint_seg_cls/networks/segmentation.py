@@ -1,0 +1,107 @@
+"""Lesion segmentation: a U-shaped network whose map is a weighted sum over four scales ([1], section 3.2.3)."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.networks.blocks import conv3, conv_module
+from joint_seg_cls.networks.parts import Segmentation, Segmented
+
+#: Weights of the maps of [1] Eq. 5, coarse to fine: at 1/8, 1/4, 1/2 and 1 of the image's grid.
+SCALE_WEIGHTS = (0.25, 0.25, 0.5, 1.0)
+
+
+@final
+class SegmentationUNet(Segmentation):
+    r"""Three encoding and three decoding modules, and a lesion map from every scale, [1] Eq. 5.
+
+    .. math:: M_{lesion} = \sigma\Big(\sum_i \alpha_i \cdot Up(f_{1\times1}(f_{seg}^i))\Big)
+
+    f_seg^i: features at 1/8, 1/4, 1/2 and 1 of the image's grid; f_1x1: 1x1x1 convolution to one channel; Up:
+    nearest-neighbour upsampling to the image's grid; alpha: 0.25, 0.25, 0.5, 1. The sigmoid is left to the reader.
+    Departs from [1]: widths and contents are not given. Widths are c, 2c, 4c going down and c/2 on the image's grid,
+    with c = ``channels``; a module is twice (3x3x3 convolution, instance norm, leaky ReLU); down by strided, up by
+    transposed convolution; every f_1x1 starts with ``output_bias``, since lesions fill under 1 % of a scan and soft
+    Dice alone learns poorly from an even start.
+
+    Args:
+        channels: width of the features it starts from, even.
+        output_bias: start of the bias of each f_1x1.
+
+    Raises:
+        ConfigError: an odd width.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, channels: int = 32, output_bias: float = -4.0) -> None:
+        super().__init__()
+        if channels < 2 or channels % 2:
+            raise ConfigError(
+                "network.channels",
+                expected="an even width, since the segmentation halves it on the image's grid",
+                found=str(channels),
+                remedy="choose an even number such as 8, 16 or 32",
+            )
+        self.channels = channels
+        half, full, double, quadruple = channels // 2, channels, channels * 2, channels * 4
+        self.encode_half = conv_module(full, full)
+        self.down_quarter = conv3(full, double, stride=2)
+        self.encode_quarter = conv_module(double, double)
+        self.down_eighth = conv3(double, quadruple, stride=2)
+        self.encode_eighth = conv_module(quadruple, quadruple)
+        self.up_quarter = _double_grid(quadruple, double)
+        self.decode_quarter = conv_module(2 * double, double)
+        self.up_half = _double_grid(double, full)
+        self.decode_half = conv_module(2 * full, full)
+        self.up_full = _double_grid(full, half)
+        self.decode_full = conv_module(half, half)
+        self.outputs = nn.ModuleList(nn.Conv3d(width, 1, kernel_size=1) for width in (quadruple, double, full, half))
+        for output in self.outputs:
+            nn.init.constant_(output.get_parameter("bias"), output_bias)
+
+    def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:
+        """Return the lesion logits on the doubled grid and the four maps of Eq. 5, coarse to fine."""
+        skip_half = self.encode_half(features)
+        skip_quarter = self.encode_quarter(self.down_quarter(skip_half))
+        eighth = self.encode_eighth(self.down_eighth(skip_quarter))
+        quarter = self.decode_quarter(torch.cat([self.up_quarter(eighth), skip_quarter], dim=1))
+        half = self.decode_half(torch.cat([self.up_half(quarter), skip_half], dim=1))
+        full = self.decode_full(self.up_full(half))
+        scales = (eighth, quarter, half, full)
+        scale_logits = tuple(output(scale) for output, scale in zip(self.outputs, scales, strict=True))
+        return Segmented(combine_scales(scale_logits), scale_logits)
+
+
+@final
+class NoSegmentation(Segmentation):
+    """The segmentation of a model that only classifies ([1] Table 6, "only cls"): it says nothing."""
+
+    def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:
+        """Return no map."""
+        del features
+        return Segmented(None, None)
+
+
+def combine_scales(scale_logits: Sequence[Float[Tensor, "b 1 _ _ _"]]) -> Float[Tensor, "b 1 x y z"]:
+    """Return the weighted sum of [1] Eq. 5 on the finest grid, before the sigmoid.
+
+    Nearest-neighbour steps of two compose, so the sum is carried from scale to scale; each map is upsampled by two
+    only.
+
+    Args:
+        scale_logits: the four maps, coarse to fine, each grid twice the one before.
+    """
+    total = SCALE_WEIGHTS[0] * scale_logits[0]
+    for weight, logits in zip(SCALE_WEIGHTS[1:], scale_logits[1:], strict=True):
+        total = functional.interpolate(total, scale_factor=2, mode="nearest") + weight * logits
+    return total
+
+
+def _double_grid(in_channels: int, out_channels: int) -> nn.ConvTranspose3d:
+    return nn.ConvTranspose3d(in_channels, out_channels, kernel_size=2, stride=2, bias=False)

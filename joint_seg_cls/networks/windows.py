@@ -1,0 +1,102 @@
+"""Self-attention in windows that shift: the two Swin layers of the global branch ([1], section 3.2.2)."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from jaxtyping import Float, Int64
+from monai.networks.nets.swin_unetr import SwinTransformerBlock, compute_mask, get_window_size
+from torch import Tensor, nn
+
+from joint_seg_cls.errors import CheckpointError, ConfigError
+from joint_seg_cls.networks.input_size import TOKEN_VOXELS, spelled
+
+#: Tokens along the edge of an attention window, as [1] sets it.
+WINDOW_TOKENS = 5
+
+
+@final
+class ShiftedWindows(nn.Module):
+    """Two Swin layers on a grid of tokens, the second with its windows shifted by half a window.
+
+    The windows have min(5, grid) tokens along each axis, with a relative position bias as in Swin [2]. An axis of the
+    grid that is not longer than the window holds one window and nothing shifts along it, so shifting sets in at images
+    of 96 voxels. A grid whose windows would differ from those of the grid that this was built for is refused, in
+    ``forward`` and when a state is loaded; the state carries its grid.
+
+    Args:
+        width: features of a token.
+        heads: attention heads; they must divide ``width``.
+        grid: tokens along each axis.
+
+    Raises:
+        ConfigError: a width that the heads do not divide, or in ``forward`` a grid with other windows.
+        CheckpointError: a state from a grid with other windows.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    [2] https://arxiv.org/abs/2103.14030
+    """
+
+    def __init__(self, width: int, heads: int, grid: tuple[int, int, int]) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise ConfigError(
+                "network.sharing",
+                expected=f"an embedding width divisible by its {heads} attention heads",
+                found=f"a width of {width}",
+                remedy="choose network.channels (or the embedding width) as a multiple of the heads",
+            )
+        self.grid = grid
+        self.window = window_of(grid)
+        self.shifts = ((0, 0, 0), tuple(side // 2 for side in self.window))
+        self.layers = nn.ModuleList(
+            SwinTransformerBlock(width, heads, window_size=self.window, shift_size=shift) for shift in self.shifts
+        )
+
+    def forward(self, tokens: Float[Tensor, "b width x y z"]) -> Float[Tensor, "b width x y z"]:
+        """Return the tokens after each has attended to its windows."""
+        _, _, *grid = tokens.shape
+        if window_of(grid) != self.window:
+            raise ConfigError(
+                "image",
+                expected=f"windows of {spelled(self.window)} tokens, as at {_voxels(self.grid)} voxels",
+                found=f"{_voxels(grid)} voxels, with windows of {spelled(window_of(grid))}",
+                remedy="give images of the size that the network was built for, or set network.image_size to theirs",
+            )
+        features = tokens.permute(0, 2, 3, 4, 1)  # b x y z width
+        for layer, shift in zip(self.layers, self.shifts, strict=True):
+            features = layer(features, self._mask(shift, grid, tokens.device))
+        return features.permute(0, 4, 1, 2, 3)
+
+    def _mask(self, shift: Sequence[int], grid: Sequence[int], device: torch.device) -> Tensor | None:
+        """Return what keeps tokens apart that only the shift around the grid's edge brought together."""
+        window, shift = get_window_size(tuple(grid), self.window, tuple(shift))
+        if not any(shift):
+            return None
+        padded = [-(-tokens // side) * side for tokens, side in zip(grid, window, strict=True)]
+        return compute_mask(padded, window, shift, device)
+
+    def get_extra_state(self) -> Int64[Tensor, "3"]:
+        """Return the grid that the windows were built for, as part of ``state_dict()``."""
+        return torch.tensor(self.grid)
+
+    def set_extra_state(self, state: Int64[Tensor, "3"]) -> None:
+        """Refuse a state whose windows differ; their position tables would mean other offsets."""
+        grid = state.tolist()
+        if window_of(grid) != self.window:
+            raise CheckpointError(
+                "checkpoint",
+                expected=f"attention windows of {spelled(self.window)} tokens (images of {_voxels(self.grid)} voxels)",
+                found=f"windows of {spelled(window_of(grid))} (trained on images of {_voxels(grid)} voxels)",
+                remedy="set network.image_size to the size that the checkpoint was trained on",
+            )
+
+
+def window_of(grid: Sequence[int]) -> tuple[int, int, int]:
+    """Return the window's tokens along each axis of a grid."""
+    x, y, z = (min(WINDOW_TOKENS, tokens) for tokens in grid)
+    return x, y, z
+
+
+def _voxels(grid: Sequence[int]) -> str:
+    return spelled([tokens * TOKEN_VOXELS for tokens in grid])
