@@ -5,9 +5,6 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-#: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
-DISEASES = ("MS", "NMOSD")
-
 
 class Batch(NamedTuple):
     """Scans with their labels. Where a label is absent its tensor holds zeros and its flag is False."""

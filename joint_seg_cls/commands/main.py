@@ -91,9 +91,17 @@ def config_folder() -> Path:
 def run_command(config: object) -> object:
     """Carry out the command that Hydra composed ``config`` for (module level, so that launchers can pickle it)."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    name = HydraConfig.get().job.config_name
-    return getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), str(name))(config)
+    name = str(HydraConfig.get().job.config_name)
+    command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
+    try:
+        return command(config)
+    except InputError as error:
+        if HydraConfig.get().mode is not RunMode.RUN:
+            raise
+        # past Hydra, which would add a line of its own
+        sys.exit(_report(error))
 
 
 def _run(command: str, overrides: list[str]) -> None:
@@ -134,5 +142,5 @@ def _config_error(command: str, error: Exception) -> ConfigError:
 
 
 def _report(error: InputError) -> int:
-    print(f"jsc: {error}", file=sys.stderr)
+    print(f"error: {error}", file=sys.stderr)
     return error.exit_code

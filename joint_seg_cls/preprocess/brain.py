@@ -1,6 +1,6 @@
 """Where the brain is: the mask that the cohort table names, or what is left of a scan that came without skull."""
 
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool
@@ -13,6 +13,7 @@ from joint_seg_cls.scan import Scan
 LARGEST_BRAIN_ML = 2500.0
 
 
+@runtime_checkable
 class BrainMask(Protocol):
     """Finds the brain on a scan's own grid."""
 

@@ -82,15 +82,22 @@ def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:
                 store, expected="an empty folder or a prepared store", found="other files", remedy="choose another store="
             )
         return
-    there = read_record(store / "store.json")
-    differing = [name for name, value in record.items() if there.get(name) != json.loads(json.dumps(value))]
+    there, here = _flat(read_record(store / "store.json")), _flat(json.loads(json.dumps(record)))
+    differing = [key for key in here if there.get(key) != here[key]]
     if differing:
         raise StoreError(
             store,
-            expected=f"a store made with these settings ({', '.join(differing)} = {record[differing[0]]})",
-            found=f"one made with {there.get(differing[0])}",
+            expected=f"a store made with {', '.join(f'{key} = {here[key]}' for key in differing)}",
+            found=f"one made with {', '.join(f'{key} = {there.get(key)}' for key in differing)}",
             remedy="choose another store=, or delete this one",
         )
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _write_record(store: Path, record: dict[str, Any]) -> None:

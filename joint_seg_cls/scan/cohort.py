@@ -14,9 +14,10 @@ from typing import final
 
 import pandas as pd
 
-from joint_seg_cls.batch import DISEASES
 from joint_seg_cls.errors import CohortError
 
+#: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
+DISEASES = ("MS", "NMOSD")
 _LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
 
 
