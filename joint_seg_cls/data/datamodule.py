@@ -1,0 +1,165 @@
+"""The Lightning data module: one fold of a prepared store as loaders of batches."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, final
+
+import torch
+from lightning.pytorch import LightningDataModule
+from monai.data import DataLoader
+
+from joint_seg_cls.data.dataset import Augmentation, CaseDataset, collate
+from joint_seg_cls.data.folds import Folds, Split
+from joint_seg_cls.data.sampler import CaseSampler
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.scan import PreparedStore
+
+Part = Literal["train", "validation", "test"]
+
+#: More processes than this do not feed one network faster; reading without augmentation needs fewer.
+_MOST_WORKERS = 8
+_MOST_EVALUATION_WORKERS = 2
+
+
+@final
+class JointDataModule(LightningDataModule):
+    """One fold of a prepared store. Batches do not depend on ``workers``, nor on whether a run was resumed.
+
+    Args:
+        store: folder of a prepared store.
+        fold: index of the fold that is tested.
+        seed: seed of order and augmentation. The folds have their own.
+        folds: how the cohort is cut.
+        validation_fraction: share of the training subjects that is held out for validation; 0 for none.
+        augmentation: what is done to the training cases at each visit; None for nothing.
+        batch_size: scans in a batch. The last batch of an epoch may be smaller.
+        workers: processes that load; 0 loads in the main process; None takes what the machine offers, at most 8.
+        cache: keep the cases in memory; of use where the store lies on a slow disk or network.
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        fold: int = 0,
+        seed: int = 0,
+        *,
+        folds: Folds | None = None,
+        validation_fraction: int | float = 0.0,
+        augmentation: Augmentation | None = None,
+        batch_size: int = 2,
+        workers: int | None = None,
+        cache: bool = False,
+    ) -> None:
+        super().__init__()
+        self.path = Path(store)
+        self.fold = fold
+        self.seed = seed
+        self.folds = Folds() if folds is None else folds
+        self.validation_fraction = validation_fraction
+        self.augmentation = augmentation
+        self.batch_size = _at_least("data.batch_size", batch_size, 1)
+        self.workers = _available_workers() if workers is None else _at_least("data.workers", workers, 0)
+        self.cache = cache
+        self._datasets: dict[tuple[Part, bool], CaseDataset] = {}
+
+    @cached_property
+    def store(self) -> PreparedStore:
+        """The prepared store."""
+        return PreparedStore(self.path)
+
+    @cached_property
+    def split(self) -> Split:
+        """Which case is in which part."""
+        return self.folds.split(self.store.cases, self.fold, self.validation_fraction)
+
+    @property
+    def split_hash(self) -> str:
+        """Fingerprint of the split."""
+        return self.split.split_hash
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Disease names in the order of their codes."""
+        return self.store.classes
+
+    @property
+    def in_channels(self) -> int:
+        """Number of modalities."""
+        return len(self.store.modalities)
+
+    @property
+    def image_size(self) -> tuple[int, int, int]:
+        """Voxels of the network's input along each axis."""
+        return self.store.model_shape
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the store and cut it. Calling it again changes nothing.
+
+        Raises:
+            StoreError: the store cannot be read.
+            SplitError: it cannot be cut as asked.
+        """
+        del stage
+        _ = self.split
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the training cases, shuffled and augmented."""
+        return self.loader("train", train=True)
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """Return the validation cases, or no loader where there are none."""
+        return self.loader("validation") if self.split.validation else []
+
+    def test_dataloader(self) -> DataLoader:
+        """Return the test cases."""
+        return self.loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        """Return the test cases."""
+        return self.loader("test")
+
+    def loader(self, part: Part, *, train: bool = False) -> DataLoader:
+        """Return the loader of a part: shuffled and augmented if ``train``, else plain and in the names' order."""
+        dataset = self._dataset(part, train)
+        trainer = self.trainer
+        sampler = CaseSampler(
+            len(dataset),
+            seed=self.seed,
+            train=train,
+            rank=trainer.global_rank if trainer is not None else 0,
+            world=trainer.world_size if trainer is not None else 1,
+        )
+        workers = self.workers if train else min(self.workers, _MOST_EVALUATION_WORKERS)
+        return DataLoader(
+            dataset,
+            num_workers=workers,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            collate_fn=collate,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _dataset(self, part: Part, train: bool) -> CaseDataset:
+        if (part, train) not in self._datasets:
+            by_name = {case.case: case for case in self.store.cases}
+            cases = [by_name[name] for name in getattr(self.split, part)]
+            dataset = CaseDataset(cases, self.classes, self.augmentation if train else None, self.seed)
+            if self.cache:
+                dataset.read_into_memory()
+            self._datasets[part, train] = dataset
+        return self._datasets[part, train]
+
+
+def _available_workers() -> int:
+    """Return how many processes may load beside the main one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_WORKERS, cores - 1)
+
+
+def _at_least(key: str, value: int, least: int) -> int:
+    if value < least:
+        raise ConfigError(key, expected=f"a number of at least {least}", found=str(value), remedy="correct it")
+    return value

@@ -1,0 +1,131 @@
+"""A prepared case as the network's input and its labels."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Protocol, final, runtime_checkable
+
+import numpy as np
+import torch
+from monai.utils import convert_to_tensor
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from joint_seg_cls.batch import Batch
+from joint_seg_cls.data.draws import random_state
+from joint_seg_cls.errors import StoreError
+from joint_seg_cls.scan import PreparedCase
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """Any MONAI dictionary transform or composition of them.
+
+    It takes and returns the entries ``image`` and ``lesion_mask``, both (c, x, y, z), and keeps their size. A scan
+    without a reference comes without ``lesion_mask``.
+    """
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> object:
+        """Set where the next draws come from."""
+        ...
+
+    def __call__(self, data: Mapping[Hashable, Tensor], /) -> Mapping[Hashable, Tensor]:
+        """Return the augmented entries."""
+        ...
+
+
+@final
+class CaseDataset(Dataset[Batch]):
+    """Prepared cases, each a :class:`Batch` of one.
+
+    An item is asked for by ``(epoch, index)``: the augmentation's draws are a function of (seed, epoch, case) alone.
+
+    Args:
+        cases: the cases, all of one store.
+        classes: disease names in the order of their codes.
+        augmentation: what is done to image and mask at each visit; None for nothing.
+        seed: seed of the training.
+
+    Raises:
+        StoreError: on asking for a case: its arrays cannot be read, its size is not the other cases', or its disease is
+            none of ``classes``.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        classes: Sequence[str],
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.cases = tuple(cases)
+        self.codes = {name: code for code, name in enumerate(classes)}
+        self.augmentation = augmentation
+        self.seed = seed
+        self._in_memory: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, place: tuple[int, int] | int) -> Batch:
+        """Return the case at ``(epoch, index)``; an ``index`` alone means epoch 0."""
+        epoch, index = (0, place) if isinstance(place, int) else place
+        case = self.cases[index]
+        image, mask = self._in_memory.get(case.case) or (case.image(), case.lesion_mask())
+        self._check(case, image, mask)
+        entries: dict[Hashable, Tensor] = {"image": torch.from_numpy(np.array(image))}
+        if mask is not None:
+            entries["lesion_mask"] = torch.from_numpy(mask.astype(np.float32))[None]
+        if self.augmentation is not None:
+            self.augmentation.set_random_state(state=random_state("augmentation", self.seed, epoch, case.case))
+            entries = {key: _plain(value) for key, value in self.augmentation(entries).items()}
+        image = entries["image"]
+        return Batch(
+            image=image[None],
+            lesion_mask=(entries["lesion_mask"] if mask is not None else torch.zeros_like(image[:1]))[None],
+            disease=torch.tensor([self.codes[case.disease] if case.disease is not None else 0]),
+            has_lesion_mask=torch.tensor([mask is not None]),
+            has_disease=torch.tensor([case.disease is not None]),
+            case=[case.case],
+        )
+
+    def read_into_memory(self) -> None:
+        """Keep all cases in memory from now on. Workers that are forked later share them."""
+        for case in self.cases:
+            mask = case.lesion_mask()
+            self._in_memory[case.case] = np.array(case.image()), None if mask is None else np.array(mask)
+
+    def _check(self, case: PreparedCase, image: np.ndarray, mask: np.ndarray | None) -> None:
+        expected = self.cases[0].geometry.model.shape
+        for name, shape in (
+            ("image.npy", image.shape[1:]),
+            ("lesion_mask.npy", expected if mask is None else mask.shape),
+        ):
+            if tuple(shape) != tuple(expected):
+                raise StoreError(
+                    case.folder / name,
+                    expected=f"the store's size {tuple(expected)}",
+                    found=str(tuple(shape)),
+                    remedy="run `jsc prepare` again on this store",
+                )
+        if case.disease is not None and case.disease not in self.codes:
+            raise StoreError(
+                case.folder / "case.json",
+                expected=f"a disease among {', '.join(self.codes)}",
+                found=case.disease,
+                remedy="run `jsc prepare` again with all classes named",
+            )
+
+
+def collate(items: Sequence[Batch]) -> Batch:
+    """Join batches of one into one batch, in shared memory where a worker does it."""
+    image, lesion_mask, disease, has_lesion_mask, has_disease = (
+        default_collate([tensor[0] for tensor in tensors])
+        for tensors in zip(*(item[:5] for item in items), strict=True)
+    )
+    return Batch(
+        image, lesion_mask, disease, has_lesion_mask, has_disease, [name for item in items for name in item.case]
+    )
+
+
+def _plain(value: Tensor) -> Tensor:
+    """Drop MONAI's metadata, which slows every operation that follows."""
+    return convert_to_tensor(value, track_meta=False)
