@@ -1,0 +1,111 @@
+"""The whole way on simulated data: cohort, prepared store, training, test, prediction, one picture (`make demo`).
+
+Each step is a `jsc` command, printed before it runs, so that what happens here can be typed. Everything is written below one
+folder; a step that is already done is not done again, and an interrupted training goes on where it stopped.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pandas as pd
+
+from joint_seg_cls.pictures import case_picture
+from joint_seg_cls.scan import read_mask, read_scan, reorient
+
+
+@final
+@dataclass(frozen=True)
+class Size:
+    """How large the demonstration is."""
+
+    subjects: int
+    image_size: int
+    experiment: str
+
+
+SIZES = {"small": Size(subjects=160, image_size=48, experiment="demo"), "toy": Size(12, 32, "toy")}
+
+
+def main() -> None:
+    """Go through every step and say what was found and where it lies."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    arguments = parser.parse_args()
+    size, out = SIZES[arguments.size], arguments.out / arguments.size
+    began = time.monotonic()
+
+    cohort, store, runs, findings = out / "cohort", out / "store", out / "runs", out / "findings"
+    jsc("phantom", f"out={cohort}", "phantom=clear", f"subjects={size.subjects}", "spacing_mm=2", "seed=1")
+    jsc("prepare", f"cohort={cohort / 'cohort.tsv'}", f"store={store}", f"image_size={size.image_size}")
+    jsc("train", f"experiment={size.experiment}", f"data.store={store}", f"runs={runs}", "fold=0")
+    run = next(runs.glob("*/*/fold-0_seed-0"))
+    case = typical_case(run / "per_case.csv")
+    row = cohort_row(cohort / "cohort.tsv", case)
+    jsc("predict", f"input={cohort / row['flair']}", f"checkpoint={run}", f"out={findings}")
+    picture = draw(cohort, row, findings)
+    report(run, case, row, findings, picture, time.monotonic() - began)
+
+
+def jsc(*words: str) -> None:
+    """Run one command, showing it first."""
+    print(f"\n$ jsc {shlex.join(words)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "joint_seg_cls", *words], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def typical_case(per_case: Path) -> pd.Series:
+    """Return the test scan whose DSC is the median, so that the picture is neither the best nor the worst."""
+    rows = pd.read_csv(per_case, dtype={"subject": str, "session": str}).dropna(subset="dsc").sort_values("dsc")
+    return rows.iloc[len(rows) // 2]
+
+
+def cohort_row(table: Path, case: pd.Series) -> pd.Series:
+    """Return the row of the cohort table behind a tested scan."""
+    rows = pd.read_csv(table, sep="\t", dtype=str)
+    return rows[(rows["subject"] == case["subject"]) & (rows["session"] == case["session"])].iloc[0]
+
+
+def draw(cohort: Path, row: pd.Series, findings: Path) -> Path:
+    """Draw FLAIR, reference, prediction and location map of one scan, from the files that `jsc predict` wrote."""
+    scan = read_scan(cohort / row["flair"])
+    name = Path(row["flair"]).name.removesuffix(".nii.gz")
+    canonical = scan.grid.canonical()
+    probability = read_scan(findings / f"{name}_lesion-probability.nii.gz").data
+    location = read_scan(findings / f"{name}_location-map.nii.gz").data
+    reference = read_mask(cohort / row["lesion_mask"], scan.grid)
+    volumes = (scan.data, reference, probability >= 0.5, location)
+    image, reference, prediction, location = (reorient(volume, scan.grid, canonical) for volume in volumes)
+    record = json.loads((findings / f"{name}.json").read_text())
+    said = ", ".join(f"{disease} {p:.2f}" for disease, p in record["disease_probability"].items())
+    path = findings / f"{name}.png"
+    title = f"{row['subject']}: {row['disease']}; the network says {said}"
+    case_picture(path, image, reference, prediction, location, title=title, spacing_mm=canonical.spacing_mm)
+    return path
+
+
+def report(run: Path, case: pd.Series, row: pd.Series, findings: Path, picture: Path, seconds: float) -> None:
+    """Say what was found and where the files are."""
+    summary = pd.read_csv(run / "summary.csv")
+    print(f"\nDone in {seconds / 60:.1f} minutes.\n")
+    for label, space in (("DSC", "model"), ("DSC", "native"), ("AUC", "scan"), ("ACC", "scan")):
+        found = summary[(summary["metric"] == label) & (summary["space"] == space)].iloc[0]
+        where = {"model": "on the network's grid", "native": "in the scans' own grids", "scan": "MS or NMOSD"}[space]
+        interval = "" if np.isnan(found["low"]) else f" ({found['low']:.2f} to {found['high']:.2f})"
+        print(f"  held-out {label} {found['value']:.2f}{interval}, {int(found['n'])} scans, {where}")
+    print(f"\n  {row['subject']} ({row['disease']}) was predicted: DSC {case['dsc']:.2f}")
+    print(f"  picture      {picture}\n  its findings {findings}\n  the run      {run}\n  every scan   {run / 'per_case.csv'}")
+    print("\nThese patients are simulated: the numbers show that the program learns, not how it does on patients.")
+
+
+if __name__ == "__main__":
+    main()

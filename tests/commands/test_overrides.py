@@ -1,0 +1,55 @@
+"""Overrides as a person types them reach the configuration as they were meant."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from joint_seg_cls.commands.main import readable
+
+
+def value_of(override):
+    parsed = OverridesParser.create().parse_override(override)
+    return parsed.key_or_group, parsed.value(), parsed.is_sweep_override()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/data/my scans/a.nii.gz",
+        "/data/a=b,c.nii.gz",
+        "/data/[site 1]/{x}.nii",
+        "it's here.nii",
+        "/a:b;c#d&e.nii",
+        "C:\\scans\\one",
+        "ends with backslash\\",
+        "plain/path.nii",
+        "two  spaces",
+    ],
+)
+@pytest.mark.parametrize("key", ["input", "data.store", "init_from"])
+def test_any_path_arrives_as_it_was_typed(key, path):
+    assert value_of(readable(f"{key}={path}", multirun=False)) == (key, path, False)
+
+
+def test_commas_sweep_in_a_multirun_unless_the_path_exists(tmp_path):
+    assert value_of(readable("data.store=a,b", multirun=True))[2]
+    odd = tmp_path / "a,b"
+    odd.mkdir()
+    assert value_of(readable(f"data.store={odd}", multirun=True)) == ("data.store", str(odd), False)
+
+
+def test_a_list_of_inputs_stays_a_list():
+    assert value_of(readable("input=[a.nii,b.nii]", multirun=False))[1] == ["a.nii", "b.nii"]
+
+
+def test_quoted_values_and_interpolations_are_left_alone():
+    assert readable("input='a b'", multirun=False) == "input='a b'"
+    assert readable("out=${cohort} x", multirun=False) == "out=${cohort} x"
+
+
+def test_other_keys_keep_hydras_grammar():
+    assert value_of(readable("fold=0,1", multirun=True))[2]
+    assert readable("--cfg=job", multirun=False) == "--cfg=job"
+
+
+def test_trainer_arguments_need_no_plus():
+    assert readable("trainer.limit_train_batches=2", multirun=False) == "++trainer.limit_train_batches=2"
