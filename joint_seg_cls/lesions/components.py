@@ -33,8 +33,8 @@ def lesion_table(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> pd.DataFrame:
 
     Returns:
         Columns ``lesion`` (its label), ``voxels``, ``volume_ml``, ``centroid_{x,y,z}_mm`` (RAS+ world space),
-        ``long_mm``, ``middle_mm``, ``short_mm`` (full lengths of the axes), ``fill``, ``direction_{x,y,z}`` (unit vector
-        along the long axis). No rows for an empty mask.
+        ``long_mm``, ``middle_mm``, ``short_mm`` (full lengths of the axes), ``fill``, ``direction_{x,y,z}`` (unit
+        vector along the long axis). No rows for an empty mask.
     """
     labels, count = label_lesions(mask)
     if count == 0:

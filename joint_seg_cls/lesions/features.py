@@ -165,5 +165,5 @@ def _quantile(values: pd.Series, q: float, otherwise: float) -> float:
     return float(values.quantile(q)) if len(values) else float(otherwise)
 
 
-def _share(part: float, whole: float) -> float:
+def _share(part: int | float, whole: int | float) -> float:
     return float(part) / float(whole) if whole > 0 else 0.0

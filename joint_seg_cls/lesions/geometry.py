@@ -9,9 +9,11 @@ from scipy import ndimage
 from joint_seg_cls.scan.grid import Grid
 
 #: A point in MNI mm.
-Position = tuple[float, float, float]
-#: Ranges in MNI mm along x, y and z; x is the distance from the midline, so a box has two mirrored halves.
-Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+Position = tuple[int | float, int | float, int | float]
+#: From here to there, in MNI mm.
+Span = tuple[int | float, int | float]
+#: Ranges along x, y and z; x is the distance from the midline, so a box has two mirrored halves.
+Box = tuple[Span, Span, Span]
 
 
 def component(mask: np.ndarray, grid: Grid, positions_mm: list[Position]) -> Bool[np.ndarray, "x y z"]:

@@ -67,6 +67,8 @@ SEEDS: dict[str, tuple[Position, ...]] = {
         *((56, -55, -18), (52, -40, -24), (10, 6, -12), (18, 2, -14), (24, -4, -20), (14, -6, -3), (42, -75, -12)),
     ),
 }
+#: The fluid shares at which the basins have risen.
+FLOOD_LEVELS = (0.05, 0.15, 0.25, 0.4, 0.6, 1.0)
 #: Nothing infratentorial lies above this height.
 TENTORIUM_TOP_MM = 12
 #: The wall between midbrain and thalamus, which no fluid parts.
@@ -196,13 +198,13 @@ def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[n
                 labels[index_of(grid, (side * position[0], *position[1:]))] = label
     top = index_of(grid, (0, 0, TENTORIUM_TOP_MM))[2]
     height, low = height[:, :, :top], labels[:, :, :top]
-    for level in np.linspace(0.05, 1, 12):
+    for level in FLOOD_LEVELS:
         basin, count = ndimage.label((height <= level) | (low > 0))
         holders = np.zeros((len(SEEDS) + 1, count + 1), dtype=bool)
         holders[low, basin] = True
         holders[:, 0] = False
         sole = holders[1:].sum(axis=0) == 1
-        free = (low == 0) & (basin > 0)
+        free = np.logical_and(low == 0, basin > 0)
         low[free] = np.where(sole, holders[1:].argmax(axis=0) + 1, 0)[basin[free]]
         contested = free & (holders[1:].sum(axis=0) > 1)[basin]
         if contested.any():
