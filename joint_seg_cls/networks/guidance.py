@@ -1,11 +1,12 @@
 """Lesion guidance: how the lesion map steers the disease classifier ([1], section 3.3.1 and Table 8)."""
 
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks.blocks import conv3
 from joint_seg_cls.networks.parts import Guidance
 
@@ -47,6 +48,18 @@ def attention(projected: Float[Tensor, "b 1 x y z"], kind: AttentionKind = "sigm
     return (flat.softmax(dim=2) * flat.shape[2]).view_as(projected)
 
 
+def _known(kind: str) -> AttentionKind:
+    for each in get_args(AttentionKind):
+        if each == kind:
+            return each
+    raise ConfigError(
+        "network.guidance.attention",
+        expected=" or ".join(get_args(AttentionKind)),
+        found=kind,
+        remedy="choose one of them",
+    )
+
+
 @final
 class NoGuidance(Guidance):
     """J = D: the classifier does not see the lesion map ([1] Table 8, "w/o LGM")."""
@@ -71,9 +84,9 @@ class DotGuidance(Guidance):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, attention: AttentionKind = "sigmoid", detach: bool = False) -> None:
+    def __init__(self, attention: str = "sigmoid", detach: bool = False) -> None:
         super().__init__()
-        self.attention: AttentionKind = attention
+        self.attention: AttentionKind = _known(attention)
         self.project = LesionProjection(detach)
 
     def forward(
@@ -140,10 +153,10 @@ class FullGuidance(Guidance):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, channels: int = 32, attention: AttentionKind = "sigmoid", detach: bool = False) -> None:
+    def __init__(self, channels: int = 32, attention: str = "sigmoid", detach: bool = False) -> None:
         super().__init__()
         self.channels = channels
-        self.attention: AttentionKind = attention
+        self.attention: AttentionKind = _known(attention)
         self.project = LesionProjection(detach)
         self.fuse = Fusion(channels)
 
@@ -157,8 +170,7 @@ class FullGuidance(Guidance):
 
 @final
 class Fusion(nn.Module):
-    """f_1x1(concat(f_3x3(P'), f_3x3(features))) of [1] Eq. 9: two 3x3x3 convolutions to c channels each, a 1x1x1 from
-    2c to c.
+    """f_1x1(concat(f_3x3(P'), f_3x3(features))) of [1] Eq. 9; f_3x3: 3x3x3 convolution to c, f_1x1: from 2c to c.
 
     Departs from [1]: it prints stride 2 for f_3x3, yet gives the result the grid of the features; the stride is 1.
 

@@ -18,7 +18,7 @@ def upsample_linear(volume: Float[Tensor, "b c x y z"], size: tuple[int, int, in
 
 
 def _interpolation(source: int, target: int, like: Tensor) -> Float[Tensor, "target source"]:
-    """Return the matrix of linear interpolation between voxel centres; beyond the outermost centres it holds the edge."""
+    """Return the weights of linear interpolation between voxel centres; beyond the outermost the edge is held."""
     exact = torch.promote_types(like.dtype, torch.float32)
     centres = (torch.arange(target, device=like.device, dtype=exact) + 0.5) * (source / target) - 0.5
     distance = (centres.clamp(0, source - 1)[:, None] - torch.arange(source, device=like.device)).abs()

@@ -1,0 +1,105 @@
+"""Cross-task loss: where the classifier looks should be where the lesions are ([1], section 3.3.2)."""
+
+from typing import Literal, final
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.losses.terms import ConsistencyLoss, attached_zero, mean_over
+
+#: Weights of [1] Eq. 11 for classification blocks 1, 2, 3: at 1/2, 1/4 and 1/8 of the image's grid.
+ETA = (0.25, 0.25, 0.5)
+#: Keeps the range of an even map from dividing by zero.
+SMALLEST_RANGE = 1e-6
+
+EtaOrder = Literal["blocks", "reversed"]
+Squashing = Literal["linear", "sigmoid", "relu_minmax"]
+StopGradient = Literal["none", "segmentation", "location"]
+
+
+@final
+class CrossTaskLoss(ConsistencyLoss):
+    r"""Mean squared difference between lesion maps and location maps of the same size, [1] Eq. 11.
+
+    .. math:: L_{cross} = \sum_{i=1}^{3} \eta_i \cdot mean\big((S_i - V_i)^2\big)
+
+    i: classification block, at 1/2, 1/4, 1/8 of the image's grid; S_i: sigmoid of the segmentation's map on that grid;
+    V_i: location map of one class (Eq. 10); eta: 0.25, 0.25, 0.5; the mean is over voxels, then over scans.
+    Departs from [1]: it leaves open what i numbers (``eta_order``: the blocks as in Eq. 6 and 10, or ``reversed``,
+    which mirrors Eq. 5), whether V is squashed (``location``: ``linear`` as printed, ``sigmoid``, or ``relu_minmax``),
+    and where gradients flow (``stop_gradient``: to both sides with ``none``, else that side is held). Where the class
+    is only guessed, no gradient flows to V.
+
+    Raises:
+        ConfigError: an unknown choice.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(
+        self, eta_order: EtaOrder = "blocks", location: Squashing = "linear", stop_gradient: StopGradient = "none"
+    ) -> None:
+        super().__init__()
+        _refuse_unknown("eta_order", eta_order, ("blocks", "reversed"))
+        _refuse_unknown("location", location, ("linear", "sigmoid", "relu_minmax"))
+        _refuse_unknown("stop_gradient", stop_gradient, ("none", "segmentation", "location"))
+        self.eta = ETA if eta_order == "blocks" else ETA[::-1]
+        self.location: Squashing = location
+        self.stop_gradient: StopGradient = stop_gradient
+
+    def forward(
+        self,
+        scale_logits: tuple[Float[Tensor, "b 1 _ _ _"], ...],
+        location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...],
+        shown_class: Int64[Tensor, " b"],
+        class_is_known: Bool[Tensor, " b"],
+    ) -> Float[Tensor, ""]:
+        """Return the weighted sum over the three grids; both tuples run from coarse to fine."""
+        pairs = zip(self.eta, scale_logits[2::-1], location_maps[::-1], strict=True)
+        per_scan = torch.stack([eta * self._distance(s, v, shown_class, class_is_known) for eta, s, v in pairs])
+        return mean_over(per_scan.sum(dim=0), torch.ones_like(class_is_known))
+
+    def _distance(self, logits: Tensor, maps: Tensor, shown_class: Tensor, known: Tensor) -> Float[Tensor, " b"]:
+        segmentation = logits[:, 0].sigmoid()
+        location = maps[torch.arange(len(maps), device=maps.device), shown_class]
+        location = torch.where(known[:, None, None, None], location, location.detach())
+        if self.stop_gradient == "segmentation":
+            segmentation = segmentation.detach()
+        if self.stop_gradient == "location":
+            location = location.detach()
+        return (segmentation - _squashed(location, self.location)).square().mean((1, 2, 3))
+
+
+@final
+class NoCrossTaskLoss(ConsistencyLoss):
+    """No cross-task term ([1] Table 9, "w/o cross loss"): an exact 0 that is attached to the graph."""
+
+    def forward(
+        self,
+        scale_logits: tuple[Float[Tensor, "b 1 _ _ _"], ...],
+        location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...],
+        shown_class: Int64[Tensor, " b"],
+        class_is_known: Bool[Tensor, " b"],
+    ) -> Float[Tensor, ""]:
+        """Return 0."""
+        del shown_class, class_is_known
+        return attached_zero(*scale_logits, *location_maps)
+
+
+def _squashed(maps: Float[Tensor, "b x y z"], how: Squashing) -> Float[Tensor, "b x y z"]:
+    if how == "linear":
+        return maps
+    if how == "sigmoid":
+        return maps.sigmoid()
+    positive = maps.relu()
+    low, high = positive.amin((1, 2, 3), keepdim=True), positive.amax((1, 2, 3), keepdim=True)
+    return (positive - low) / (high - low).clamp(min=SMALLEST_RANGE)
+
+
+def _refuse_unknown(key: str, found: str, choices: tuple[str, ...]) -> None:
+    if found not in choices:
+        raise ConfigError(
+            f"loss.cross_task.{key}", expected=" or ".join(choices), found=str(found), remedy="choose one of them"
+        )
