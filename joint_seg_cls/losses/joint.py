@@ -56,7 +56,7 @@ class JointLoss(nn.Module):
         self.cross_task_weight = cross_task_weight
 
     def forward(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Return ``segmentation``, ``classification`` and ``cross_task``, each unweighted, and their weighted ``total``."""
+        """Return the unweighted ``segmentation``, ``classification`` and ``cross_task``, and the weighted ``total``."""
         with torch.autocast(batch.image.device.type, enabled=False):
             prediction = _full_precision(prediction)
             segmentation = self._segmentation(prediction, batch)

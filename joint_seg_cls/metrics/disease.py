@@ -1,0 +1,87 @@
+"""How well the disease was told, over scans ([1], section 4.2): ACC, SN, SP, AUC.
+
+With two classes the last (NMOSD) is positive. With more, SN, SP and AUC are means over the classes of one against the
+rest. Departs from [1]: Eq. 19 is misprinted (FN twice), ACC is the share of right answers; no positive class is named
+there.
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int, Real
+from scipy.stats import rankdata
+from sklearn.metrics import confusion_matrix
+from torch import Tensor
+
+#: One row a scan, one column a class.
+Probability = Real[np.ndarray, "scans classes"] | Real[Tensor, "scans classes"]
+#: The true class of each scan, 0, 1, ...
+Disease = Int[np.ndarray, " scans"] | Int[Tensor, " scans"]
+
+
+def confusion(probability: Probability, disease: Disease) -> Int[np.ndarray, "classes classes"]:
+    """Return how many scans of true class (row) were given each class (column); the likeliest class is the answer."""
+    scores, truth = _arrays(probability, disease)
+    if not len(truth):
+        return np.zeros((scores.shape[1],) * 2, dtype=np.int64)
+    return confusion_matrix(truth, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
+
+
+def accuracy(probability: Probability, disease: Disease) -> float:
+    """Return the share of right answers, [1] Eq. 19; NaN without scans."""
+    scores, truth = _arrays(probability, disease)
+    return float((scores.argmax(axis=1) == truth).mean()) if len(truth) else math.nan
+
+
+def sensitivity(probability: Probability, disease: Disease) -> float:
+    """Return the share of positive scans that were called positive, [1] Eq. 20; NaN where a class has no scan."""
+    scores, truth = _arrays(probability, disease)
+    called = scores.argmax(axis=1)
+    return _over_classes(scores.shape[1], lambda code: _share(called[truth == code] == code))
+
+
+def specificity(probability: Probability, disease: Disease) -> float:
+    """Return the share of negative scans that were called negative, [1] Eq. 21; NaN where a class has every scan."""
+    scores, truth = _arrays(probability, disease)
+    called = scores.argmax(axis=1)
+    return _over_classes(scores.shape[1], lambda code: _share(called[truth != code] != code))
+
+
+def auc(probability: Probability, disease: Disease) -> float:
+    """Return the area under the ROC curve, NaN where a class has no scan or every scan.
+
+    It is the share of (positive, negative) pairs in which the positive scan has the higher probability, ties counting
+    half (Mann-Whitney); computed from ranks, for a bootstrap asks for it thousands of times.
+    """
+    scores, truth = _arrays(probability, disease)
+    return _over_classes(scores.shape[1], lambda code: _area(scores[:, code], truth == code))
+
+
+def _over_classes(classes: int, measure: Callable[[int], float]) -> float:
+    return measure(1) if classes == 2 else float(np.mean([measure(code) for code in range(classes)]))
+
+
+def _share(right: np.ndarray) -> float:
+    return float(right.mean()) if len(right) else math.nan
+
+
+def _area(score: Float[np.ndarray, " scans"], positive: np.ndarray) -> float:
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if positives == 0 or negatives == 0:
+        return math.nan
+    ranks = rankdata(score)[positive].sum() - positives * (positives + 1) / 2
+    return float(ranks / (positives * negatives))
+
+
+def _arrays(probability: Probability, disease: Disease) -> tuple[np.ndarray, np.ndarray]:
+    scores = probability.detach().cpu().numpy() if isinstance(probability, Tensor) else np.asarray(probability)
+    truth = disease.detach().cpu().numpy() if isinstance(disease, Tensor) else np.asarray(disease)
+    if scores.ndim != 2 or scores.shape[1] < 2 or truth.shape != scores.shape[:1]:
+        raise ValueError(
+            f"one row a scan and one column a class were expected, found {scores.shape} for {truth.shape}."
+        )
+    return scores, truth

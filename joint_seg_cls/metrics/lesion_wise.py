@@ -1,0 +1,64 @@
+"""Overlap of two lesion masks, lesion by lesion: which lesions were found, and which were made up."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.metrics.voxel_wise import Mask, as_boolean
+
+
+class LesionWise(NamedTuple):
+    """Lesions of one scan, told apart by simple overlap: one shared voxel is enough.
+
+    Where a mask is empty the rule is that of the voxel-wise metrics: reference empty, the three rates are NaN;
+    prediction empty, LTPR and F1 are 0 and LFPR is NaN.
+
+    reference_lesions: lesions of the reference.
+    predicted_lesions: lesions of the prediction.
+    detected_lesions: lesions of the reference with at least one predicted voxel.
+    false_lesions: lesions of the prediction without any reference voxel.
+    ltpr: detected / reference lesions.
+    lfpr: false / predicted lesions.
+    f1: harmonic mean of LTPR and 1 - LFPR.
+    """
+
+    reference_lesions: int
+    predicted_lesions: int
+    detected_lesions: int
+    false_lesions: int
+    ltpr: float
+    lfpr: float
+    f1: float
+
+
+def lesion_wise(prediction: Mask, reference: Mask) -> LesionWise:
+    """Compare two masks lesion by lesion; a lesion is a 26-connected component.
+
+    Args:
+        prediction: predicted lesion mask.
+        reference: reference lesion mask on the same grid.
+
+    Raises:
+        ValueError: masks of different shape, or with values other than 0 and 1.
+    """
+    predicted, wanted = as_boolean(prediction), as_boolean(reference)
+    if predicted.shape != wanted.shape:
+        raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} lie on different grids.")
+    wanted_labels, wanted_count = label_lesions(wanted)
+    predicted_labels, predicted_count = label_lesions(predicted)
+    detected = _touched(wanted_labels, predicted)
+    false = predicted_count - _touched(predicted_labels, wanted)
+    ltpr = lfpr = f1 = math.nan
+    if wanted_count:
+        ltpr, f1 = detected / wanted_count, 0.0
+        if predicted_count:
+            lfpr = false / predicted_count
+            found = ltpr + 1 - lfpr
+            f1 = 2 * ltpr * (1 - lfpr) / found if found else 0.0
+    return LesionWise(wanted_count, predicted_count, detected, false, ltpr, lfpr, f1)
+
+
+def _touched(labels: np.ndarray, mask: np.ndarray) -> int:
+    return int(np.count_nonzero(np.unique(labels[mask])))

@@ -1,0 +1,82 @@
+"""Overlap of two lesion masks, voxel by voxel ([1], section 4.2).
+
+One rule for empty masks. Reference empty: every value is undefined (NaN). Reference present and prediction empty: DSC
+and TPR are 0, VD is 1, PPV is undefined.
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Shaped
+from torch import Tensor
+
+#: A volume of True and False (or 1 and 0), as an array or a tensor on any device.
+Mask = Shaped[np.ndarray, "*grid"] | Shaped[Tensor, "*grid"]
+
+
+def dice(prediction: Mask, reference: Mask, *, empty: Literal["nan", "one"] = "nan") -> float:
+    r"""Return the Dice coefficient, 2 TP / (2 TP + FP + FN), [1] Eq. 15.
+
+    Args:
+        prediction: predicted lesion mask.
+        reference: reference lesion mask on the same grid.
+        empty: what an empty reference gives: ``nan`` undefined; ``one`` 1 if the prediction is empty too, else 0.
+
+    Raises:
+        ValueError: masks of different shape, or with values other than 0 and 1.
+    """
+    hit, predicted, wanted = _counts(prediction, reference)
+    if wanted == 0:
+        return math.nan if empty == "nan" else float(predicted == 0)
+    return 2 * hit / (predicted + wanted)
+
+
+def ppv(prediction: Mask, reference: Mask) -> float:
+    """Return the positive predictive value, TP / (TP + FP), [1] Eq. 16; arguments and errors as in ``dice``."""
+    hit, predicted, wanted = _counts(prediction, reference)
+    return math.nan if wanted == 0 or predicted == 0 else hit / predicted
+
+
+def tpr(prediction: Mask, reference: Mask) -> float:
+    """Return the true positive rate, TP / (TP + FN), [1] Eq. 17; arguments and errors as in ``dice``."""
+    hit, _, wanted = _counts(prediction, reference)
+    return math.nan if wanted == 0 else hit / wanted
+
+
+def volume_difference(prediction: Mask, reference: Mask) -> float:
+    r"""Return the volume difference relative to the reference, lower is better; arguments and errors as in ``dice``.
+
+    .. math:: VD = |V_{pred} - V_{ref}| / V_{ref}
+
+    V: volume of a mask. Departs from [1]: Eq. 18 prints no bars and its text repeats TP's words; its values rule that
+    out.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+    _, predicted, wanted = _counts(prediction, reference)
+    return math.nan if wanted == 0 else abs(predicted - wanted) / wanted
+
+
+def as_boolean(mask: Mask) -> np.ndarray:
+    """Return ``mask`` as a boolean array.
+
+    Raises:
+        ValueError: values other than 0 and 1, such as probabilities.
+    """
+    array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+    if array.dtype == np.bool_:
+        return array
+    boolean = array == 1
+    if not np.all(boolean | (array == 0)):
+        raise ValueError(f"a mask holds True and False, or 1 and 0; this one ({array.dtype}) holds other values.")
+    return boolean
+
+
+def _counts(prediction: Mask, reference: Mask) -> tuple[int, int, int]:
+    predicted, wanted = as_boolean(prediction), as_boolean(reference)
+    if predicted.shape != wanted.shape:
+        raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} lie on different grids.")
+    return int(np.count_nonzero(predicted & wanted)), int(np.count_nonzero(predicted)), int(np.count_nonzero(wanted))
