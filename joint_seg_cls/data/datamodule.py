@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from monai.data import DataLoader
 
-from joint_seg_cls.data.dataset import Augmentation, CaseDataset, collate
+from joint_seg_cls.data.dataset import Augmentation, CaseDataset, check_cases, collate
 from joint_seg_cls.data.folds import Folds, Split
 from joint_seg_cls.data.sampler import CaseSampler
 from joint_seg_cls.errors import ConfigError
@@ -61,6 +61,7 @@ class JointDataModule(LightningDataModule):
         self.batch_size = _at_least("data.batch_size", batch_size, 1)
         self.workers = _available_workers() if workers is None else _at_least("data.workers", workers, 0)
         self.cache = cache
+        self._is_set_up = False
         self._datasets: dict[tuple[Part, bool], CaseDataset] = {}
 
     @cached_property
@@ -94,14 +95,17 @@ class JointDataModule(LightningDataModule):
         return self.store.model_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the store and cut it. Calling it again changes nothing.
+        """Read the store, cut it, and open every case's arrays once. Calling it again changes nothing.
 
         Raises:
-            StoreError: the store cannot be read.
+            StoreError: the store or one of its cases cannot be used.
             SplitError: it cannot be cut as asked.
         """
         del stage
-        _ = self.split
+        if not self._is_set_up:
+            _ = self.split
+            check_cases(self.store.cases, self.classes, self.in_channels, self.image_size)
+            self._is_set_up = True
 
     def train_dataloader(self) -> DataLoader:
         """Return the training cases, shuffled and augmented."""

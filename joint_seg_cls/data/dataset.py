@@ -43,10 +43,6 @@ class CaseDataset(Dataset[Batch]):
         classes: disease names in the order of their codes.
         augmentation: what is done to image and mask at each visit; None for nothing.
         seed: seed of the training.
-
-    Raises:
-        StoreError: on asking for a case: its arrays cannot be read, its size is not the other cases', or its disease is
-            none of ``classes``.
     """
 
     def __init__(
@@ -70,7 +66,6 @@ class CaseDataset(Dataset[Batch]):
         epoch, index = (0, place) if isinstance(place, int) else place
         case = self.cases[index]
         image, mask = self._in_memory.get(case.case) or (case.image(), case.lesion_mask())
-        self._check(case, image, mask)
         entries: dict[Hashable, Tensor] = {"image": torch.from_numpy(np.array(image))}
         if mask is not None:
             entries["lesion_mask"] = torch.from_numpy(mask.astype(np.float32))[None]
@@ -93,23 +88,34 @@ class CaseDataset(Dataset[Batch]):
             mask = case.lesion_mask()
             self._in_memory[case.case] = np.array(case.image()), None if mask is None else np.array(mask)
 
-    def _check(self, case: PreparedCase, image: np.ndarray, mask: np.ndarray | None) -> None:
-        expected = self.cases[0].geometry.model.shape
-        for name, shape in (
-            ("image.npy", image.shape[1:]),
-            ("lesion_mask.npy", expected if mask is None else mask.shape),
-        ):
-            if tuple(shape) != tuple(expected):
+
+def check_cases(
+    cases: Sequence[PreparedCase], classes: Sequence[str], channels: int, size: tuple[int, int, int]
+) -> None:
+    """Open every case's arrays, without reading them, so that a damaged one stops a run before it starts.
+
+    Raises:
+        StoreError: an array cannot be opened or has another shape than the store's; a disease is none of ``classes``.
+    """
+    for case in cases:
+        mask = case.lesion_mask()
+        found: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+            "image.npy": (case.image().shape, (channels, *size))
+        }
+        if mask is not None:
+            found["lesion_mask.npy"] = mask.shape, size
+        for name, (shape, expected) in found.items():
+            if shape != expected:
                 raise StoreError(
                     case.folder / name,
-                    expected=f"the store's size {tuple(expected)}",
-                    found=str(tuple(shape)),
+                    expected=f"the store's shape {expected}",
+                    found=str(shape),
                     remedy="run `jsc prepare` again on this store",
                 )
-        if case.disease is not None and case.disease not in self.codes:
+        if case.disease is not None and case.disease not in classes:
             raise StoreError(
                 case.folder / "case.json",
-                expected=f"a disease among {', '.join(self.codes)}",
+                expected=f"a disease among {', '.join(classes)}",
                 found=case.disease,
                 remedy="run `jsc prepare` again with all classes named",
             )

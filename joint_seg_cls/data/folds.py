@@ -184,7 +184,7 @@ def _disease(cases: Sequence[PreparedCase]) -> str:
 def _lesion_load(cases: Sequence[PreparedCase]) -> float:
     """Return the mean number of lesion voxels over the cases that have a reference."""
     masks = (case.lesion_mask() for case in cases)
-    loads = [int(np.count_nonzero(mask)) for mask in masks if mask is not None]
+    loads = [int(np.count_nonzero(mask.view(bool))) for mask in masks if mask is not None]
     return float(np.mean(loads)) if loads else _NO_REFERENCE
 
 

@@ -251,7 +251,17 @@ def test_bad_settings_and_stores_are_refused_with_a_sentence(store, tmp_path):
     assert "found data.folds.count=12" in sentence(SplitError, module(store, folds=Folds("strict", 12)).setup)
     assert "found fold=7" in sentence(SplitError, module(store, fold=7).setup)
     assert "no such file" in sentence(StoreError, JointDataModule(tmp_path / "nothing").setup)
-    np.save(store.cases[1].folder / "image.npy", np.zeros((1, 8, 8, 8), np.float32))
-    dataset = CaseDataset(store.cases, store.classes)
-    assert "expected the store's size (16, 16, 16), found (8, 8, 8)" in sentence(StoreError, lambda: dataset[1])
-    assert "a disease among NMOSD" in sentence(StoreError, lambda: CaseDataset(store.cases, ["NMOSD"])[0])
+
+
+def test_a_case_that_cannot_be_used_stops_the_run_before_it_starts(store):
+    file = store.cases[1].folder / "image.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    assert sentence(StoreError, module(store).setup).startswith(f"{file}: expected a prepared array")
+    np.save(file, np.zeros((1, 8, 8, 8), np.float32))
+    assert "expected the store's shape (1, 16, 16, 16), found (1, 8, 8, 8)" in sentence(StoreError, module(store).setup)
+    file.write_bytes(whole)
+    module(store).setup()
+    record = store.path / "store.json"
+    record.write_text(record.read_text().replace('"MS", "NMOSD"', '"NMOSD", "ADEM"'))
+    assert "expected a disease among NMOSD, ADEM, found MS" in sentence(StoreError, module(store).setup)
