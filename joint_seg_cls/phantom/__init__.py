@@ -1,1 +1,26 @@
-"""Simulated MS and NMOSD cohorts on the MNI152 anatomy."""
+"""Simulated MS and NMOSD cohorts on the MNI152 anatomy, with lesions as the literature and real masks have them."""
+
+from joint_seg_cls.phantom.cohort import subject_name, write_cohort
+from joint_seg_cls.phantom.patient import Patient, Population
+from joint_seg_cls.phantom.progress import Progress
+from joint_seg_cls.phantom.raster import Drawn
+from joint_seg_cls.phantom.recruitment import Balanced, ByGroup, Enrolment, Group, Recruitment
+from joint_seg_cls.phantom.subject import Cohort, SimulatedScan, simulate_lesions, simulate_scans
+
+__all__ = [
+    "Balanced",
+    "ByGroup",
+    "Cohort",
+    "Drawn",
+    "Enrolment",
+    "Group",
+    "Patient",
+    "Population",
+    "Progress",
+    "Recruitment",
+    "SimulatedScan",
+    "simulate_lesions",
+    "simulate_scans",
+    "subject_name",
+    "write_cohort",
+]

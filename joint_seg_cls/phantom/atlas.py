@@ -1,4 +1,4 @@
-"""Where on the template lesions of each kind may lie: candidate positions, ventricular walls, and what a patient must spare."""
+"""Where on the template lesions of each kind may lie: positions, ventricular walls, what a patient spares."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def load_atlas(spacing_mm: Literal[1, 2]) -> Atlas:
         "periependymal": midline_walls & ~region["hypothalamus"] & ~region["area_postrema"],
         "area_postrema": region["area_postrema"],
         "hypothalamus": region["hypothalamus"],
-        "corticospinal": tracts & ~region["infratentorial"],
+        "corticospinal": tracts & ~region["infratentorial"] & (z < 18)[None, None, :],
     }
     wall_mm = {name: distance[name] for name in WALLS}
     return Atlas(regions.grid, tissue, white, zones, wall_mm, spared)

@@ -7,45 +7,50 @@ from joint_seg_cls.phantom.atlas import load_atlas, voxel_at, wall_normals, zone
 from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.shapes import Lesion, Part, axes_from
 
-#: Where MS lesions gather along the lateral ventricles (MNI mm, x mirrored): tips and corners of the frontal horns, corners
-#: of the bodies, trigones, occipital horns, temporal horns. The last number is the weight.
+#: Where MS lesions gather around the lateral ventricles (MNI mm, x mirrored), the course that they follow there, and
+#: the weight: frontal horns, along the bodies and above them, trigones, beside occipital and temporal horns.
 _PREFERRED = (
-    ((17, 30, 4), 1.0),
-    ((18, 24, 16), 0.8),
-    ((20, 6, 24), 0.8),
-    ((22, -14, 28), 1.0),
-    ((25, -36, 24), 1.1),
-    ((29, -46, 14), 1.2),
-    ((31, -54, 4), 1.1),
-    ((27, -68, 8), 0.8),
-    ((37, -36, -8), 0.7),
+    ((20, 32, 4), (0.0, 0.5, 1.0), 1.0),
+    ((22, 22, 18), (0.0, 1.0, 0.3), 0.9),
+    ((23, 8, 29), (0.0, 1.0, 0.0), 1.1),
+    ((24, -10, 34), (0.0, 1.0, 0.0), 1.3),
+    ((25, -28, 34), (0.0, 1.0, 0.0), 1.2),
+    ((28, -42, 24), (0.0, 1.0, 0.6), 1.1),
+    ((33, -47, 13), (0.2, 1.0, 0.6), 1.2),
+    ((35, -54, 4), (0.4, 1.0, 0.2), 1.2),
+    ((29, -68, 5), (0.4, 1.0, 0.0), 1.0),
+    ((40, -34, -6), (0.0, 1.0, -0.7), 0.8),
+    ((40, -16, -18), (0.0, 1.0, -0.6), 0.5),
 )
-_SPREAD_MM = 7.0
+_SPREAD_MM = 4.0
 _FORWARD = np.array([0.0, 1.0, 0.0])
 
 
-def confluent_mass(
-    count: int, volume_mm3: float, *, radial: bool, rng: np.random.Generator
-) -> Lesion:
+def confluent_mass(count: int, volume_mm3: float, *, radial: bool, rng: np.random.Generator) -> Lesion:
     """Return the periventricular lesions of an MS patient as one mass whose parts merge as it grows.
 
-    Wall-hugging caps along the horns and bodies; with ``radial`` every second part is an ovoid that stands on the wall
-    along the medullary veins (Dawson's finger).
+    Sheets on the wall of the ventricles that run on along their course; with ``radial`` every second part is an ovoid
+    that stands on the wall along the medullary veins (Dawson's finger).
     """
     parts = []
-    for number, seed_mm in enumerate(_wall_seeds(count, rng)):
+    for number, (place_mm, course) in enumerate(_places(count, rng)):
+        seed_mm = _nearest_wall(place_mm, rng)
         normal = _normal(seed_mm, "lateral_ventricle")
         if radial and number % 2 == 0:
             parts.append(_ovoid(seed_mm, normal, rng))
-        else:
-            parts.append(_cap(seed_mm, normal, rng))
+            continue
+        parts.append(_cap(seed_mm, normal, rng))
+        length, width, depth = rng.uniform((7, 3.5, 3.5), (16, 6.5, 6.5))
+        axes = axes_from(course + 0.15 * rng.standard_normal(3), rng.standard_normal(3))
+        parts.append(Part(place_mm, axes, np.array([length, width, depth])))
     return Lesion("periventricular", parts, max(volume_mm3, 8.0), np.inf, roughness=0.3)
 
 
 def small_caps(count: int, *, radial: bool, rng: np.random.Generator) -> list[Lesion]:
     """Return single lesions on the wall of the lateral ventricles, as NMOSD has them outside bands."""
     lesions = []
-    for seed_mm in _wall_seeds(count, rng):
+    for place_mm, _ in _places(count, rng):
+        seed_mm = _nearest_wall(place_mm, rng)
         normal = _normal(seed_mm, "lateral_ventricle")
         part = _ovoid(seed_mm, normal, rng) if radial else _cap(seed_mm, normal, rng)
         volume_mm3 = float(4 / 3 * np.pi * np.prod(part.radii_mm)) * (1.0 if radial else 0.3)
@@ -69,20 +74,21 @@ def band(wall: str, rng: np.random.Generator) -> Lesion:
     return Lesion(zone, [part], volume_mm3, 2.5 * volume_mm3, white_only=False, roughness=0.05)
 
 
-def _wall_seeds(count: int, rng: np.random.Generator) -> list[Float[np.ndarray, "3"]]:
-    """Draw places on the lateral ventricles' walls, near the preferred ones, without repeating one before all had a turn."""
-    candidates = zone_positions_mm()["periventricular"]
-    places = [(np.array(place) * (side, 1, 1), weight) for place, weight in _PREFERRED for side in (1, -1)]
-    centres, weights = np.array([p for p, _ in places], dtype=float), np.array([w for _, w in places])
+def _places(count: int, rng: np.random.Generator) -> list[tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]]:
+    """Draw preferred places and their courses, without repeating one before all had a turn, and scatter them."""
+    places = [
+        (np.array(at) * (side, 1, 1), np.array(to) * (side, 1, 1), w) for at, to, w in _PREFERRED for side in (1, -1)
+    ]
+    chance = np.array([weight for *_, weight in places])
     order: list[int] = []
     while len(order) < count:
-        order += [int(k) for k in rng.choice(len(places), len(places), replace=False, p=weights / weights.sum())]
-    seeds = []
-    for place in order[:count]:
-        wanted = centres[place] + _SPREAD_MM * rng.standard_normal(3) * (0.5, 1.0, 0.5)
-        nearest = candidates[np.argmin(((candidates - wanted) ** 2).sum(axis=1))]
-        seeds.append(nearest + rng.uniform(-0.5, 0.5, 3))
-    return seeds
+        order += [int(k) for k in rng.choice(len(places), len(places), replace=False, p=chance / chance.sum())]
+    return [(places[k][0] + _SPREAD_MM * rng.standard_normal(3), places[k][1]) for k in order[:count]]
+
+
+def _nearest_wall(place_mm: Float[np.ndarray, "3"], rng: np.random.Generator) -> Float[np.ndarray, "3"]:
+    candidates = zone_positions_mm()["periventricular"]
+    return candidates[np.argmin(((candidates - place_mm) ** 2).sum(axis=1))] + rng.uniform(-0.5, 0.5, 3)
 
 
 def _normal(position_mm: Float[np.ndarray, "3"], wall: str) -> Float[np.ndarray, "3"]:
@@ -101,6 +107,6 @@ def _ovoid(seed_mm: np.ndarray, normal: np.ndarray, rng: np.random.Generator) ->
 
 
 def _cap(seed_mm: np.ndarray, normal: np.ndarray, rng: np.random.Generator) -> Part:
-    length, width, thickness = rng.uniform((6, 3.5, 2.5), (16, 7, 5.5))
+    length, width, thickness = rng.uniform((5, 3.0, 2.0), (11, 6, 4.0))
     axes = axes_from(_FORWARD + 0.3 * rng.standard_normal(3), normal)
     return Part(seed_mm, axes, np.array([length, width, thickness]), "lateral_ventricle")

@@ -1,10 +1,10 @@
-"""From a patient to the lesions of that patient, in template millimetres: what is there, where, and how it would grow."""
+"""From a patient to the lesions of that patient, in template millimetres: what is there, and where."""
 
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
 from joint_seg_cls.phantom.atlas import zone_positions_mm
 from joint_seg_cls.phantom.parameters import parameters, stream
@@ -12,9 +12,10 @@ from joint_seg_cls.phantom.patient import Patient
 from joint_seg_cls.phantom.periventricular import band, confluent_mass, small_caps
 from joint_seg_cls.phantom.shapes import LATTICE_REACH_MM, ROUGHNESS_LATTICE_MM, Lesion, Part, ellipsoid, random_axes
 
-#: Course of the pyramidal tract (MNI mm, x mirrored), from the corona radiata through the internal capsule to the peduncle.
+#: Course of the pyramidal tract (MNI mm, x mirrored): corona radiata, internal capsule, peduncle.
 _PYRAMIDAL_MM = np.array(
-    [(26, -21, 30), (25, -19, 20), (23, -17, 12), (21, -15, 4), (18, -16, -3), (14, -17, -10), (11, -19, -18)], dtype=float
+    [(26, -21, 30), (25, -19, 20), (23, -17, 12), (21, -15, 4), (18, -16, -3), (14, -17, -10), (11, -19, -18)],
+    dtype=float,
 )
 _ZONE_OF_FEATURE = {
     "callosal": "callosum",
@@ -25,8 +26,18 @@ _ZONE_OF_FEATURE = {
     "inferior_temporal": "inferior_temporal",
     "juxtacortical": "juxtacortical",
 }
-_SIZE_OF_ZONE = {"pons": "infratentorial", "cerebellum": "infratentorial", "midbrain": "infratentorial", "medulla": "infratentorial"}
-_CONFINED = ("pons", "midbrain", "medulla", "cerebellum", "area_postrema", "hypothalamus", "callosum", "deep_grey", "inferior_temporal")
+_SIZE_OF_ZONE = dict.fromkeys(("pons", "cerebellum", "midbrain", "medulla"), "infratentorial")
+_CONFINED = (
+    "pons",
+    "midbrain",
+    "medulla",
+    "cerebellum",
+    "area_postrema",
+    "hypothalamus",
+    "callosum",
+    "deep_grey",
+    "inferior_temporal",
+)
 #: Two lesions begin at least this far apart, beyond their radii.
 _APART_MM = 3.0
 _SMALLEST_MM3 = 6.0
@@ -101,7 +112,7 @@ def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
 
 def _filler_zones(patient: Patient) -> dict[str, float]:
     """Return the zones of the lesions that no feature asks for, with their shares."""
-    needs = {"juxtacortical": "juxtacortical", "inferior_temporal": "inferior_temporal", "callosum": "callosal", "subcortical": "punctate"}
+    needs = {zone: feature for feature, zone in _ZONE_OF_FEATURE.items()} | {"subcortical": "punctate"}
     shares = {}
     for zone, share in parameters()["filler_share"][patient.drawn_as].items():
         if zone == "infratentorial":

@@ -148,7 +148,7 @@ class _Canvas:
         """Return flat indices of the voxels that the mass may take, in the order in which it takes them."""
         if self._mass_ranked is None:
             room = self._permitted & self._atlas.white & (self._atlas.wall_mm["lateral_ventricle"] <= _MASS_REACH_MM)
-            room &= ~self._atlas.zones["pons"] & ~self._atlas.zones["midbrain"]
+            room &= ~self._atlas.zones["callosum"] & ~self._atlas.spared["infratentorial"]
             voxels = np.argwhere(room)
             order = np.argsort(self._level(mass, voxels), kind="stable")
             self._mass_ranked = np.flatnonzero(room)[order]

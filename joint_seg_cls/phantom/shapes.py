@@ -1,6 +1,6 @@
 """The shape of one lesion in template millimetres: a level function that is lowest at the core and grows outwards.
 
-A lesion of volume V is the V lowest millimetres of its level function: so one draw describes the same lesion on any grid,
+A lesion of volume V is the V lowest cubic millimetres of its level: so one draw describes the same lesion on any grid,
 with its volume met to a voxel, and neighbouring parts merge as a lesion grows.
 """
 

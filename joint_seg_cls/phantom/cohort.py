@@ -1,0 +1,233 @@
+"""A simulated cohort on disk, as a hospital would hand it over: a folder a subject, one table, a page."""
+
+import gzip
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from joint_seg_cls.errors import CohortError, ConfigError
+from joint_seg_cls.phantom.atlas import load_atlas
+from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
+from joint_seg_cls.scan import Grid
+
+MOST_READERS = 4
+_RECORD, _TABLE, _PAGE = "simulation.json", "cohort.tsv", "README.txt"
+_UNIT_MM = 2
+_SCANNER_ANATOMICAL = 1
+
+
+def write_cohort(
+    cohort: Cohort,
+    out: str | Path,
+    *,
+    spacing_mm: int,
+    readers: int,
+    workers: int,
+    command: str,
+    progress: Callable[[int, int], None],
+) -> Path:
+    """Write every scan of a cohort and its table below ``out``; return the table's path.
+
+    Subjects that are there already, made with the same settings, are kept. A subject's files are the same bytes
+    whatever the number of subjects and workers.
+
+    Args:
+        cohort: who is in it.
+        out: the folder; it may hold an earlier, smaller or interrupted cohort of the same settings, and nothing else.
+        spacing_mm: 1, or 2 for coarser voxels and a faster cohort.
+        readers: how many reference masks a scan has.
+        workers: processes; 0 makes all subjects in this one.
+        command: what made the cohort, for the page beside it.
+        progress: called with how many subjects are done, and of how many.
+
+    Raises:
+        ConfigError: a spacing other than 1 or 2, readers or workers out of range.
+        CohortError: ``out`` holds something else.
+    """
+    spacing = _checked(spacing_mm, readers, workers)
+    out = Path(out)
+    settings = _settings(cohort, spacing, readers)
+    _claim(out, settings)
+    subjects = range(1, cohort.recruitment.subjects() + 1)
+    missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]
+    done = len(subjects) - len(missing)
+    progress(done, len(subjects))
+    for _ in _made(cohort, out, missing, spacing, readers, workers):
+        done += 1
+        progress(done, len(subjects))
+    _write_text(out / _PAGE, _page(cohort, command, settings))
+    rows = [row for number in subjects for row in _rows(cohort, number, readers, out)]
+    columns = list(rows[0])
+    _write_text(
+        out / _TABLE, "\n".join("\t".join(line) for line in [columns, *(list(r.values()) for r in rows)]) + "\n"
+    )
+    return out / _TABLE
+
+
+def subject_name(subject: int) -> str:
+    """Return a subject's folder name; it does not depend on how many subjects there are."""
+    return f"sub-{subject:03d}"
+
+
+def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
+    for key, value, low, high in (
+        ("spacing_mm", spacing_mm, 1, 2),
+        ("readers", readers, 1, MOST_READERS),
+        ("workers", workers, 0, 1024),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ConfigError(
+                key, expected=f"a whole number from {low} to {high}", found=repr(value), remedy=f"correct {key}="
+            )
+    return 1 if spacing_mm == 1 else 2
+
+
+def _settings(cohort: Cohort, spacing_mm: int, readers: int) -> dict[str, Any]:
+    """Return what a subject's files depend on, the number of subjects left out."""
+    population = cohort.population
+    return {
+        "version": 1,
+        "seed": cohort.seed,
+        "population": population.name,
+        "atypical": {name: float(share) for name, share in sorted(population.atypical.items())},
+        "lesion_free": {name: float(share) for name, share in sorted(population.lesion_free.items())},
+        "pooled_load": population.pooled_load,
+        "recruitment": cohort.recruitment.describe(),
+        "spacing_mm": spacing_mm,
+        "readers": readers,
+    }
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Take an empty folder, or one that holds a cohort of the same settings; refuse any other."""
+    if out.exists() and not out.is_dir():
+        raise CohortError(out, expected="a folder", found="a file", remedy="name another folder with out=")
+    record = out / _RECORD
+    if record.is_file():
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
+        if found != settings:
+            changed = sorted(key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key])
+            raise CohortError(
+                out,
+                expected="an empty folder or a cohort of the same settings",
+                found=f"a cohort that differs in {', '.join(changed) or 'its record'}",
+                remedy="name another folder with out=, or delete this one",
+            )
+    elif out.is_dir() and (content := sorted(path.name for path in out.iterdir())):
+        raise CohortError(
+            out,
+            expected="an empty folder or a simulated cohort",
+            found=f"{', '.join(content[:3])}{' ...' if len(content) > 3 else ''}",
+            remedy="name another folder with out=",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_text(record, json.dumps(settings, indent=1) + "\n")
+    except OSError as error:
+        raise CohortError(
+            out, expected="a folder that can be written", found=str(error.strerror), remedy="choose another with out="
+        ) from error
+    for leftover in out.glob(".sub-*.partial"):
+        shutil.rmtree(leftover)
+
+
+def _made(
+    cohort: Cohort, out: Path, subjects: list[int], spacing_mm: Literal[1, 2], readers: int, workers: int
+) -> Iterator[None]:
+    if workers == 0 or len(subjects) < 2:
+        for number in subjects:
+            write_subject(cohort, number, out, spacing_mm, readers)
+            yield
+        return
+    load_atlas(spacing_mm)
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
+        waiting: list[Future] = [
+            pool.submit(write_subject, cohort, number, out, spacing_mm, readers) for number in subjects
+        ]
+        try:
+            for future in as_completed(waiting):
+                future.result()
+                yield
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def write_subject(cohort: Cohort, subject: int, out: Path, spacing_mm: Literal[1, 2], readers: int) -> None:
+    """Write one subject's scans in a folder beside its own and move it into place once it is complete."""
+    name = subject_name(subject)
+    partial = out / f".{name}.{os.getpid()}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    for visit, scan in enumerate(simulate_scans(cohort, subject, spacing_mm=spacing_mm, readers=readers), start=1):
+        folder = partial / f"ses-{visit:02d}"
+        folder.mkdir(parents=True)
+        stem = f"{name}_ses-{visit:02d}"
+        _write_volume(folder / f"{stem}_flair.nii.gz", scan.flair, scan.grid)
+        _write_volume(folder / f"{stem}_brain-mask.nii.gz", scan.brain_mask.astype(np.uint8), scan.grid)
+        for reader, mask in enumerate(scan.lesion_masks, start=1):
+            _write_volume(folder / f"{stem}_{_mask_name(reader)}.nii.gz", mask.astype(np.uint8), scan.grid)
+    partial.replace(out / name)
+
+
+def _mask_name(reader: int) -> str:
+    return "lesion-mask" if reader == 1 else f"lesion-mask-{reader}"
+
+
+def _rows(cohort: Cohort, subject: int, readers: int, out: Path) -> Iterator[dict[str, str]]:
+    enrolment, patient = cohort.patient(subject)
+    name = subject_name(subject)
+    for visit in range(1, enrolment.visits + 1):
+        session = f"ses-{visit:02d}"
+        files = f"{name}/{session}/{name}_{session}"
+        row = {"subject": name, "session": session}
+        row |= {"flair": f"{files}_flair.nii.gz", "brain_mask": f"{files}_brain-mask.nii.gz"}
+        for reader in range(1, readers + 1):
+            row["lesion_mask" if reader == 1 else f"lesion_mask_{reader}"] = f"{files}_{_mask_name(reader)}.nii.gz"
+        row |= {"disease": patient.disease} | person(cohort, subject, visit)
+        spacing = np.linalg.norm(_affine(out / row["flair"])[:3, :3], axis=0)
+        row["voxel_size_mm"] = "x".join(f"{length:.2f}" for length in spacing)
+        yield row | {"skull_stripped": "true"}
+
+
+def _affine(path: Path) -> Float[np.ndarray, "4 4"]:
+    image = nib.load(path)
+    assert isinstance(image, nib.Nifti1Image)
+    return np.asarray(image.affine)
+
+
+def _write_volume(path: Path, array: Shaped[np.ndarray, "x y z"], grid: Grid) -> None:
+    """Write a gzipped NIfTI whose bytes hold no clock and no name."""
+    image = nib.Nifti1Image(array, grid.affine)
+    image.header.set_xyzt_units(_UNIT_MM)
+    image.set_sform(grid.affine, _SCANNER_ANATOMICAL)
+    image.set_qform(grid.affine, _SCANNER_ANATOMICAL)
+    path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=5, mtime=0))
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _page(cohort: Cohort, command: str, settings: dict[str, Any]) -> str:
+    return (
+        "Simulated brain FLAIR scans of patients with MS and NMOSD, without skull, on the MNI152 anatomy.\n"
+        "No real person was scanned.\n\n"
+        f"Made with   {command}\n"
+        f"Cohort      {cohort.population.name}, {cohort.recruitment.subjects()} subjects, seed {cohort.seed}\n"
+        f"Settings    {json.dumps(settings)}\n\n"
+        "cohort.tsv has one row a scan. The same seed and settings give the same files.\n"
+    )

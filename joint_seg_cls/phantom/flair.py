@@ -1,0 +1,148 @@
+"""How tissues and lesions look on FLAIR, relative to white matter = 1."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from scipy import ndimage
+
+from joint_seg_cls.phantom.parameters import parameters, stream
+from joint_seg_cls.phantom.raster import Drawn
+from joint_seg_cls.scan.template import load_template
+
+#: Lesions of a few voxels lose contrast to the blur of their edge; this makes up for it on the median.
+_PEAK_OVER_MEDIAN = 1.25
+#: Small lesions are fainter than large ones.
+_FAINTER_BELOW_MM3, _FAINTER = 100.0, 0.75
+_TEXTURE_MM = 2.5
+#: The template averages many brains, which fills its narrow sulci and blurs the border of white and grey matter; these
+#: factors on the share of fluid, and of white among tissue, undo some of it.
+_SULCI, _SHARPNESS = 1.5, 1.4
+_BIAS_ORDER = 3
+
+
+@final
+@dataclass(frozen=True)
+class Contrast:
+    """What one person's scans look like on one scanner; drawn without regard to the disease.
+
+    Attributes:
+        grey, fluid: brightness of grey matter and cerebrospinal fluid, white matter being 1.
+        lesion: brightness of a typical lesion voxel.
+        texture_sd: unevenness of tissue.
+        noise_sd: noise of the two channels whose magnitude the image is.
+        bias: 99th over 1st percentile of the receive field over the brain.
+    """
+
+    grey: float
+    fluid: float
+    lesion: float
+    texture_sd: float
+    noise_sd: float
+    bias: float
+
+
+def draw_contrast(seed: int, subject: int) -> Contrast:
+    """Draw the contrast of one subject's scans."""
+    rng, table = stream(seed, subject, "contrast"), parameters()["flair"]
+    keys = ("grey", "fluid", "lesion_median", "texture_sd", "noise_sd", "bias_p99_over_p1")
+    return Contrast(*(float(rng.uniform(*table[key])) for key in keys))
+
+
+def compose(contrast: Contrast, drawn: Drawn, seed: int, subject: int) -> Float32[np.ndarray, "x y z"]:
+    """Return the FLAIR signal on the template's grid, without receive field and noise."""
+    spacing = round(drawn.grid.spacing_mm[0])
+    white, grey, fluid = _tissues(2 if spacing == 2 else 1)
+    signal = white + contrast.grey * grey
+    signal *= 1 + contrast.texture_sd * _texture(drawn.grid.shape, spacing, stream(seed, subject, "contrast", 1))
+    signal += contrast.fluid * fluid
+    if drawn.mask.any():
+        _add_lesions(signal, contrast, drawn, stream(seed, subject, "brightness"))
+    return signal
+
+
+def _add_lesions(signal: np.ndarray, contrast: Contrast, drawn: Drawn, rng: np.random.Generator) -> None:
+    """Blend lesions into ``signal``: each has its own contrast, edges are soft, clouds softer and uneven."""
+    table = parameters()["flair"]
+    luck = rng.standard_normal(1 << 12)[: int(drawn.labels.max()) + 1]
+    cloud_sigma_mm = float(rng.uniform(*table["cloud_edge_sigma_mm"]))
+    margin = 8
+    box = tuple(
+        slice(max(part.start - margin, 0), part.stop + margin)
+        for part in ndimage.find_objects(drawn.mask.astype(np.uint8))[0]
+    )
+    labels, here = drawn.labels[box], signal[box]
+    sizes_mm3 = np.bincount(labels.ravel(), minlength=luck.size) * drawn.grid.voxel_ml * 1000
+    fainter = np.where(sizes_mm3 < _FAINTER_BELOW_MM3, _FAINTER, 1.0)
+    bright = (contrast.lesion - 1) * _PEAK_OVER_MEDIAN * fainter * np.exp(table["lesion_ln_sd"] * luck)
+    uneven = 1 + 0.12 * _texture(labels.shape, round(drawn.grid.spacing_mm[0]), rng)
+    is_cloud = np.isin(labels, drawn.clouds)
+    for part, sigma_mm, depth in (
+        ((labels > 0) & ~is_cloud, table["edge_sigma_mm"], 1.0),
+        (is_cloud, cloud_sigma_mm, 2.0),
+    ):
+        if part.any():
+            sigma = sigma_mm / drawn.grid.spacing_mm[0]
+            share = ndimage.gaussian_filter(part.astype(np.float32), sigma)
+            added = np.where(part, bright[labels] * (1 + depth * (uneven - 1)), 0).astype(np.float32)
+            here *= 1 - share
+            here += share + ndimage.gaussian_filter(added, sigma)
+
+
+@lru_cache(maxsize=2)
+def _tissues(spacing_mm: Literal[1, 2]) -> tuple[Float32[np.ndarray, "x y z"], ...]:
+    """Return white matter, grey matter and fluid as shares that add up to 1; outside the brain all is fluid."""
+    template = load_template(spacing_mm)
+    tissue = template.white + template.grey
+    fluid = np.where(template.brain, _step((1 - tissue) * _SULCI - 0.5), 1).astype(np.float32)
+    white_of_tissue = _step((template.white / np.maximum(tissue, 1e-3) - 0.5) * _SHARPNESS)
+    white = ((1 - fluid) * white_of_tissue).astype(np.float32)
+    return white, 1 - fluid - white, fluid
+
+
+def _step(centred: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
+    """Return a smooth step from 0 at -1/2 to 1 at +1/2."""
+    ramp = np.clip(centred + 0.5, 0, 1)
+    return ramp * ramp * (3 - 2 * ramp)
+
+
+def _texture(shape: tuple[int, ...], spacing_mm: int, rng: np.random.Generator) -> Float32[np.ndarray, "x y z"]:
+    """Return smooth noise of mean 0 and standard deviation 1."""
+    coarse = rng.standard_normal([int(np.ceil(n * spacing_mm / _TEXTURE_MM)) + 1 for n in shape], dtype=np.float32)
+    coarse = ndimage.gaussian_filter(coarse, 0.7)
+    for axis, n in enumerate(shape):
+        where = np.arange(n) * spacing_mm / _TEXTURE_MM
+        low = np.floor(where).astype(int)
+        part = (where - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+        coarse = coarse.take(low, axis) * (1 - part) + coarse.take(low + 1, axis) * part
+    return (coarse - coarse.mean()) / coarse.std()
+
+
+def bias_field(
+    positions: Float[np.ndarray, "n 3"], ratio: float, rng: np.random.Generator
+) -> Float32[np.ndarray, " n"]:
+    """Return a smooth receive field at ``positions`` (-1 to 1): median 1, 99th over 1st percentile ``ratio``."""
+    x, y, z = positions.astype(np.float32).T
+    powers = [(i, j, k) for i in range(4) for j in range(4) for k in range(4) if 0 < i + j + k <= _BIAS_ORDER]
+    field = np.zeros(len(positions), dtype=np.float32)
+    for (i, j, k), weight in zip(powers, rng.standard_normal(len(powers)), strict=True):
+        field += np.float32(weight / (i + j + k)) * x**i * y**j * z**k
+    low, middle, high = np.percentile(field, (1, 50, 99))
+    return np.exp((field - middle) * np.float32(np.log(ratio) / (high - low)))
+
+
+def magnitude(
+    signal: Float32[np.ndarray, " n"], noise_sd: float, rng: np.random.Generator
+) -> Float32[np.ndarray, " n"]:
+    """Return Rician magnitudes: the length of (signal + noise, noise)."""
+    noise = np.float32(noise_sd) * rng.standard_normal((2, signal.size), dtype=np.float32)
+    return np.hypot(signal + noise[0], noise[1])
+
+
+def within(mask: Bool[np.ndarray, "x y z"], values: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "x y z"]:
+    """Return a volume that holds ``values`` inside ``mask`` and 0 elsewhere."""
+    volume = np.zeros(mask.shape, dtype=np.float32)
+    volume[mask] = values
+    return volume

@@ -1,0 +1,71 @@
+"""Reference masks on a scan's grid: what lies in each voxel, and how another reader would have drawn it."""
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from scipy import ndimage
+
+from joint_seg_cls.phantom.acquisition import Sampler
+from joint_seg_cls.phantom.flair import within
+from joint_seg_cls.phantom.raster import CONNECTED, Drawn
+
+#: A lesion thinner than half a voxel everywhere is still drawn, over at least this volume.
+_SMALLEST_MM3 = 3.0
+#: Another reader's borders wander: standard deviation in share of a voxel filled, and over which distance.
+_BORDER_SD, _BORDER_MM = 0.30, 4.0
+#: Another reader misses a lesion of volume v with probability MISSED exp(-v / MISSED_MM3).
+_MISSED, _MISSED_MM3 = 0.45, 40.0
+
+
+def first_reader(
+    drawn: Drawn, sampler: Sampler, brain: Bool[np.ndarray, "x y z"], voxel_mm3: float
+) -> tuple[Bool[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
+    """Return the reference mask and the share of each voxel that lesions fill.
+
+    The fullest voxels are taken until the mask has the lesions' volume; a lesion that would get none gets its fullest.
+    """
+    share = sampler.average(drawn.mask.astype(np.float32))
+    filled = np.flatnonzero(share > 0)
+    chosen = np.zeros(share.size, dtype=bool)
+    if filled.size:
+        order = filled[np.argsort(-share[filled], kind="stable")]
+        wanted = round(float(share.sum()))
+        chosen[order[:wanted]] = True
+        lost = _lost_lesions(drawn, sampler, filled, share, chosen, max(int(np.ceil(_SMALLEST_MM3 / voxel_mm3)), 1))
+        chosen[order[max(wanted - lost.size, 0) : wanted]] = False
+        chosen[lost] = True
+        chosen[_lost_lesions(drawn, sampler, filled, share, chosen, 1)] = True
+    return within(brain, chosen.astype(np.float32)) > 0, within(brain, share)
+
+
+def _lost_lesions(
+    drawn: Drawn, sampler: Sampler, filled: np.ndarray, share: np.ndarray, chosen: np.ndarray, voxels: int
+) -> np.ndarray:
+    """Return the fullest ``voxels`` voxels of every lesion that has none of the ``chosen``."""
+    lesions, count = ndimage.label(drawn.mask, CONNECTED)
+    slices = sampler.nearest(lesions.astype(np.int32), filled)
+    seen = np.zeros(count + 1, dtype=bool)
+    for labels in slices:
+        seen[labels[chosen[filled]]] = True
+    added = []
+    for lesion in np.flatnonzero(~seen[1:]) + 1:
+        own = filled[np.any([labels == lesion for labels in slices], axis=0)]
+        added.append(own[np.argsort(-share[own], kind="stable")[:voxels]])
+    return np.concatenate(added) if added else np.empty(0, dtype=int)
+
+
+def another_reader(
+    share: Float32[np.ndarray, "x y z"],
+    brain: Bool[np.ndarray, "x y z"],
+    spacing_mm: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, "x y z"]:
+    """Return a mask with wandering borders that lacks some small lesions."""
+    sigma = [_BORDER_MM / spacing / 2 for spacing in spacing_mm]
+    wander = ndimage.gaussian_filter(rng.standard_normal(share.shape, dtype=np.float32), sigma)
+    wander *= _BORDER_SD / max(float(wander.std()), 1e-9)
+    soft = ndimage.gaussian_filter(share, [0.5 / spacing for spacing in spacing_mm])
+    mask = (soft + wander * (soft > 0.05) > 0.5) & brain & (soft > 0.05)
+    labels, count = ndimage.label(mask, CONNECTED)
+    volumes_mm3 = np.bincount(labels.ravel(), minlength=count + 1)[1:] * float(np.prod(spacing_mm))
+    missed = rng.random(count) < _MISSED * np.exp(-volumes_mm3 / _MISSED_MM3)
+    return mask & np.concatenate([[False], ~missed])[labels]

@@ -1,0 +1,118 @@
+"""One simulated subject: the lesions alone, or every scan with its masks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Int16
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.phantom.acquisition import Sampler, draw_acquisition, draw_site
+from joint_seg_cls.phantom.anatomy import draw_anatomy
+from joint_seg_cls.phantom.flair import bias_field, compose, draw_contrast, magnitude, within
+from joint_seg_cls.phantom.parameters import parameters, stream
+from joint_seg_cls.phantom.patient import Patient, Population
+from joint_seg_cls.phantom.plan import plan_lesions
+from joint_seg_cls.phantom.raster import Drawn, draw
+from joint_seg_cls.phantom.raters import another_reader, first_reader
+from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
+from joint_seg_cls.scan import Grid
+from joint_seg_cls.scan.template import load_template
+
+#: Between two visits the lesions' volume grows by about this much (mean and sd of the logarithm), and so many appear.
+_LN_GROWTH, _NEW_LESIONS = (0.05, 0.08), 0.8
+_YEARS_BETWEEN = (0.4, 1.4)
+#: White matter's brightness in the units of the file.
+_GAIN = (300.0, 1200.0)
+
+
+@final
+@dataclass(frozen=True)
+class Cohort:
+    """What decides every subject of a cohort: who may be in it, who is, and the seed."""
+
+    population: Population
+    recruitment: Recruitment
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise ConfigError(
+                "seed", expected="a whole number, 0 or more", found=repr(self.seed), remedy="correct seed="
+            )
+
+    def patient(self, subject: int) -> tuple[Enrolment, Patient]:
+        """Return who subject number ``subject`` (from 1) is."""
+        enrolment = self.recruitment.enrol(self.seed, subject)
+        return enrolment, self.population.draw(enrolment.disease, self.seed, subject)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SimulatedScan:
+    """One visit as it will lie on disk.
+
+    Attributes:
+        grid: the scan's own grid.
+        flair: FLAIR, whole numbers, 0 outside the brain and nowhere inside.
+        brain_mask: the brain.
+        lesion_masks: one reference a reader.
+    """
+
+    grid: Grid
+    flair: Int16[np.ndarray, "x y z"]
+    brain_mask: Bool[np.ndarray, "x y z"]
+    lesion_masks: tuple[Bool[np.ndarray, "x y z"], ...]
+
+
+def simulate_lesions(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2] = 2) -> tuple[Drawn, Patient]:
+    """Return one subject's lesions on the template's grid at the first visit, and what was drawn; no image is made."""
+    patient = cohort.patient(subject)[1]
+    return draw(plan_lesions(patient, cohort.seed, subject), spacing_mm), patient
+
+
+def person(cohort: Cohort, subject: int, visit: int) -> dict[str, str]:
+    """Return what a hospital's table would say of a subject at a visit, apart from disease and files."""
+    site = draw_site(cohort.seed, subject, cohort.patient(subject)[0].site)
+    rng = stream(cohort.seed, subject, "person", 1)
+    mean, sd, least, most = parameters()["age_years"]
+    age = float(np.clip(rng.normal(mean, sd), least, most))
+    sex = "F" if rng.random() < parameters()["share_female"] else "M"
+    age += float(rng.uniform(*_YEARS_BETWEEN, visit - 1).sum())
+    record = {"site": site["name"], "age": f"{age:.0f}", "sex": sex}
+    return record | {"scanner": site["scanner"], "field_strength_t": site["field_t"]}
+
+
+def simulate_scans(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], readers: int) -> Iterator[SimulatedScan]:
+    """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are."""
+    seed = cohort.seed
+    enrolment, patient = cohort.patient(subject)
+    plan = plan_lesions(patient, seed, subject)
+    anatomy, contrast = draw_anatomy(seed, subject), draw_contrast(seed, subject)
+    site = draw_site(seed, subject, enrolment.site)
+    template = load_template(spacing_mm)
+    growth, new_lesions = 1.0, 0
+    for visit in range(1, enrolment.visits + 1):
+        if visit > 1:
+            progress = stream(seed, subject, "progression", visit)
+            growth *= float(np.exp(progress.normal(*_LN_GROWTH)))
+            new_lesions += int(progress.poisson(_NEW_LESIONS)) if patient.count else 0
+        drawn = draw(plan, spacing_mm, growth=growth, new_lesions=new_lesions)
+        acquisition = draw_acquisition(site, anatomy, spacing_mm, stream(seed, subject, "acquisition", visit))
+        sampler = Sampler(acquisition, anatomy, template.grid)
+        brain = sampler.brain(template.brain.astype(np.float32))
+        signal = sampler.average(compose(contrast, drawn, seed, subject))
+        where = 2 * np.argwhere(brain) / np.array(brain.shape) - 1
+        field_rng = stream(seed, subject, "field", visit)
+        signal *= bias_field(where, contrast.bias, field_rng)
+        signal = magnitude(signal, contrast.noise_sd, stream(seed, subject, "noise", visit))
+        signal *= float(np.exp(field_rng.uniform(*np.log(_GAIN))))
+        flair = within(brain, np.clip(np.round(signal), 1, np.iinfo(np.int16).max)).astype(np.int16)
+        voxel_mm3 = acquisition.grid.voxel_ml * 1000
+        first, share = first_reader(drawn, sampler, brain, voxel_mm3)
+        others = tuple(
+            another_reader(share, brain, acquisition.grid.spacing_mm, stream(seed, subject, "rater", visit, reader))
+            for reader in range(2, readers + 1)
+        )
+        yield SimulatedScan(acquisition.grid, flair, brain, (first, *others))
