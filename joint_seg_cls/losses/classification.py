@@ -33,7 +33,7 @@ class CrossEntropyLoss(ClassificationLoss):
 
     class_weights: Tensor | None
 
-    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(self, class_weights: Sequence[float | int] | None = None) -> None:
         super().__init__()
         weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
         if weights is not None and not bool((weights > 0).all()):

@@ -1,6 +1,6 @@
 """Cross-task loss: where the classifier looks should be where the lesions are ([1], section 3.3.2)."""
 
-from typing import Literal, final
+from typing import final
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -13,10 +13,6 @@ from joint_seg_cls.losses.terms import ConsistencyLoss, attached_zero, mean_over
 ETA = (0.25, 0.25, 0.5)
 #: Keeps the range of an even map from dividing by zero.
 SMALLEST_RANGE = 1e-6
-
-EtaOrder = Literal["blocks", "reversed"]
-Squashing = Literal["linear", "sigmoid", "relu_minmax"]
-StopGradient = Literal["none", "segmentation", "location"]
 
 
 @final
@@ -38,16 +34,14 @@ class CrossTaskLoss(ConsistencyLoss):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(
-        self, eta_order: EtaOrder = "blocks", location: Squashing = "linear", stop_gradient: StopGradient = "none"
-    ) -> None:
+    def __init__(self, eta_order: str = "blocks", location: str = "linear", stop_gradient: str = "none") -> None:
         super().__init__()
         _refuse_unknown("eta_order", eta_order, ("blocks", "reversed"))
         _refuse_unknown("location", location, ("linear", "sigmoid", "relu_minmax"))
         _refuse_unknown("stop_gradient", stop_gradient, ("none", "segmentation", "location"))
         self.eta = ETA if eta_order == "blocks" else ETA[::-1]
-        self.location: Squashing = location
-        self.stop_gradient: StopGradient = stop_gradient
+        self.location = location
+        self.stop_gradient = stop_gradient
 
     def forward(
         self,
@@ -88,7 +82,7 @@ class NoCrossTaskLoss(ConsistencyLoss):
         return attached_zero(*scale_logits, *location_maps)
 
 
-def _squashed(maps: Float[Tensor, "b x y z"], how: Squashing) -> Float[Tensor, "b x y z"]:
+def _squashed(maps: Float[Tensor, "b x y z"], how: str) -> Float[Tensor, "b x y z"]:
     if how == "linear":
         return maps
     if how == "sigmoid":

@@ -43,9 +43,9 @@ class JointLoss(nn.Module):
         classification: ClassificationLoss | None = None,
         cross_task: ConsistencyLoss | None = None,
         *,
-        segmentation_weight: float = 1.0,
-        classification_weight: float = 0.8,
-        cross_task_weight: float = 1.0,
+        segmentation_weight: float | int = 1.0,
+        classification_weight: float | int = 0.8,
+        cross_task_weight: float | int = 1.0,
     ) -> None:
         super().__init__()
         self.segmentation = segmentation or DiceLoss()

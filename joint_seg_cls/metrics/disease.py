@@ -17,9 +17,9 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 #: One row a scan, one column a class.
-Probability = Real[np.ndarray, "scans classes"] | Real[Tensor, "scans classes"]
+Probability = Real[np.ndarray, "_ _"] | Real[Tensor, "_ _"]
 #: The true class of each scan, 0, 1, ...
-Disease = Int[np.ndarray, " scans"] | Int[Tensor, " scans"]
+Disease = Int[np.ndarray, " _"] | Int[Tensor, " _"]
 
 
 def confusion(probability: Probability, disease: Disease) -> Int[np.ndarray, "classes classes"]:

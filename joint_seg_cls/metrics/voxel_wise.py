@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 #: A volume of True and False (or 1 and 0), as an array or a tensor on any device.
-Mask = Shaped[np.ndarray, "*grid"] | Shaped[Tensor, "*grid"]
+Mask = Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."]
 
 
 def dice(prediction: Mask, reference: Mask, *, empty: Literal["nan", "one"] = "nan") -> float:

@@ -39,7 +39,7 @@ class SegmentationUNet(Segmentation):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, channels: int = 32, output_bias: float = -4.0) -> None:
+    def __init__(self, channels: int = 32, output_bias: float | int = -4.0) -> None:
         super().__init__()
         if channels < 2 or channels % 2:
             raise ConfigError(
