@@ -34,3 +34,21 @@ def _no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect_here)
         yield
+
+
+@pytest.fixture
+def jsc(capfd: pytest.CaptureFixture[str]):
+    """Return a function that runs a command in this process and gives (exit code, standard output, standard error)."""
+    from joint_seg_cls.commands.main import main
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        try:
+            main(list(words))
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run

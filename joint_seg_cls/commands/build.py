@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from joint_seg_cls.errors import CheckpointError, ConfigError
+from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 
 #: Where the parts named by a file from elsewhere may come from; a user's own packages are added with `trust=[...]`.
 TRUSTED = ("joint_seg_cls.", "monai.networks.nets.")
@@ -32,8 +33,25 @@ def require(config: DictConfig, command: str, *keys: str) -> None:
 
 
 def build(config: Any) -> Any:
-    """Instantiate a configuration; its lists and dicts arrive as plain Python."""
-    return instantiate(config, _convert_="all")
+    """Instantiate a configuration; its lists and dicts arrive as plain Python.
+
+    Raises:
+        InputError: a part refused its arguments (its own sentence), or does not take them.
+    """
+    try:
+        return instantiate(config, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, TypeError | ImportError) or error.__cause__ is None:
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                str(config.get("_target_", "configuration")) if isinstance(config, Mapping | DictConfig) else "configuration",
+                expected="arguments that this part takes",
+                found=reason,
+                remedy="see --cfg job for the composed configuration",
+            ) from error
+        raise
 
 
 def build_trusted(config: Mapping[str, Any], where: str, trust: Sequence[str] = ()) -> Any:

@@ -106,7 +106,7 @@ def run_command(config: object) -> object:
 
 def _run(command: str, overrides: list[str]) -> None:
     import hydra
-    from hydra.errors import HydraException, InstantiationException
+    from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from joint_seg_cls.commands import resolvers
@@ -119,11 +119,6 @@ def _run(command: str, overrides: list[str]) -> None:
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_command)()
     except (HydraException, OmegaConfBaseException) as error:
         if wants_trace:
-            raise
-        cause = error.__cause__
-        if isinstance(error, InstantiationException) and isinstance(cause, InputError):
-            raise cause from None
-        if isinstance(error, InstantiationException) and not isinstance(cause, TypeError | OmegaConfBaseException):
             raise
         raise _config_error(command, error) from error
     finally:

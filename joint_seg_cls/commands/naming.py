@@ -18,6 +18,7 @@ NEUTRAL = (
     "data.store",
     "data.workers",
     "data.cache",
+    "trainer.accelerator",
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
     "trainer.log_every_n_steps",
@@ -35,7 +36,7 @@ def changes_result(key: str) -> bool:
     return not any(key == name or key.startswith(f"{name}.") or key.startswith(f"{name}/") for name in NEUTRAL)
 
 
-def variant_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
+def variant_name(choices: Mapping[str, Any], overrides: Iterable[str]) -> str:
     """Return the ablation (or the baseline network), with a suffix for every further override that changes results."""
     network = choices.get("network", "joint")
     base = choices.get("ablation", "joint") if network == "joint" else network

@@ -46,7 +46,7 @@ def train(config: DictConfig) -> float | None:
                 module,
                 data,
                 run,
-                make_trainer=build(config.trainer | {"_partial_": True}),
+                make_trainer=build(plain(config.trainer) | {"_partial_": True}),
                 weights=config.protocol.weights,
                 logger=logger,
             )

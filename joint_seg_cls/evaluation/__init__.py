@@ -2,13 +2,12 @@
 
 from joint_seg_cls.evaluation.cases import TestCase, from_cohort, from_store
 from joint_seg_cls.evaluation.per_case import EMPTY_RULE, evaluate_cases
-from joint_seg_cls.evaluation.summary import empty_references, print_summary, summarise
+from joint_seg_cls.evaluation.summary import print_summary, summarise
 from joint_seg_cls.evaluation.write import write_evaluation
 
 __all__ = [
     "EMPTY_RULE",
     "TestCase",
-    "empty_references",
     "evaluate_cases",
     "from_cohort",
     "from_store",

@@ -6,6 +6,7 @@ and ``trained_on`` (collection, hashes of data and split, fold, seed). With it a
 """
 
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -91,7 +92,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of an odd pickle protocol, which is then refused
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise CheckpointError(

@@ -1,0 +1,253 @@
+"""A training from the command line: what it leaves, how it resumes, what it refuses."""
+
+import csv
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.training import JointModule, RunFolder, read_checkpoint
+
+SMALL = (
+    "network.channels=4",
+    "tracking=none",
+    "data.workers=0",
+    "data.folds.count=2",
+    "optimizer.lr=0.01",
+    "trainer.accelerator=cpu",
+)
+
+
+@pytest.fixture
+def train(jsc, store, tmp_path):
+    def run(*words, epochs=3, runs="runs", code=0):
+        found, out, err = jsc(
+            "train", f"data.store={store}", f"runs={tmp_path / runs}", f"trainer.max_epochs={epochs}", *SMALL, *words
+        )
+        assert found == code, err
+        run.out, run.err = out, err
+        paths = sorted((tmp_path / runs).glob("*/*/fold-*"))
+        return paths[-1] if paths else None
+
+    return run
+
+
+def epochs_of(run):
+    """The run's numbers by epoch, without the clock."""
+    with (run / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def weights_of(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_a_run_leaves_everything_that_others_rely_on(train, store):
+    run = train("data.validation_fraction=0.25")
+    present = {path.name for path in run.iterdir()}
+    assert present >= {"config.yaml", "provenance.json", "metrics.csv", "per_case.csv", "DONE", "heartbeat", "log.txt"}
+    assert not present & {"FAILED"}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["store"] == str(store)
+    record = json.loads((run / "provenance.json").read_text())
+    assert {"joint_seg_cls", "packages", "identity", "time", "cpus", "gpu"} <= record.keys()
+    assert {"data_hash", "split_hash"} <= record["identity"].keys()
+    rows = epochs_of(run)
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    for term in ("segmentation", "classification", "cross_task", "total"):
+        assert all(float(row[f"train/loss/{term}"]) >= 0 and row[f"val/loss/{term}"] for row in rows)
+    cases = pd.read_csv(run / "per_case.csv", dtype={"subject": str})
+    expected = {"subject", "session", "fold", "disease", "p_MS", "p_NMOSD", "dsc", "ppv", "tpr", "vd", "dsc_model"}
+    assert expected | {"ppv_model", "tpr_model", "vd_model", "lesions_reference", "volume_predicted_ml"} <= set(cases)
+    assert len(cases) == 4
+    np.testing.assert_allclose(cases["p_MS"] + cases["p_NMOSD"], 1, atol=1e-5)
+
+
+def test_total_is_the_weighted_sum_of_the_terms(train):
+    for row in epochs_of(train(epochs=1)):
+        terms = {name: float(row[f"train/loss/{name}"]) for name in ("segmentation", "classification", "cross_task")}
+        total = terms["segmentation"] + 0.8 * terms["classification"] + terms["cross_task"]
+        assert float(row["train/loss/total"]) == pytest.approx(total, rel=1e-4)
+
+
+def test_a_finished_run_is_not_trained_again(train):
+    run = train(epochs=1)
+    before = (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    train(epochs=1)
+    assert "is done" in train.err
+    assert (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monkeypatch, protocol):
+    words = (f"protocol={protocol}", "data.batch_size=1", "scheduler.patience=0", "scheduler.threshold=0.9")
+    whole = train(*words, epochs=4, runs="whole")
+    step = JointModule.training_step
+
+    def dies(self, batch, batch_index):
+        if self.current_epoch == 2 and batch_index == 1:
+            raise MemoryError("the machine went away")
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(JointModule, "training_step", dies)
+    with pytest.raises(MemoryError):
+        train(*words, epochs=4, runs="killed")
+    monkeypatch.undo()
+    killed = next(whole.parents[3].glob("killed/*/*/fold-*"))
+    assert "MemoryError" in (killed / "FAILED").read_text()
+    assert len(epochs_of(killed)) == 2
+    train(*words, epochs=4, runs="killed")
+    assert "resuming" in train.err
+    assert not (killed / "FAILED").exists()
+    assert epochs_of(killed) == epochs_of(whole)
+    assert len({row["lr"] for row in epochs_of(whole)}) > 1  # the schedule has moved, and moved alike
+    for name, value in weights_of(whole / "checkpoints" / "last.ckpt").items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(weights_of(killed / "checkpoints" / "last.ckpt")[name], value, rtol=0, atol=0)
+    assert (killed / "per_case.csv").read_text() == (whole / "per_case.csv").read_text()
+
+
+def test_workers_do_not_change_a_result(train):
+    one = train(epochs=2, runs="one")
+    two = train("data.workers=2", epochs=2, runs="two")
+    assert epochs_of(one) == epochs_of(two)
+
+
+def test_seed_changes_the_result_and_the_folder(train):
+    one, two = train(epochs=1), train("seed=1", epochs=1)
+    assert (one.name, two.name) == ("fold-0_seed-0", "fold-0_seed-1")
+    assert epochs_of(one) != epochs_of(two)
+
+
+def test_paper_protocol_validates_nothing_and_tests_the_last_weights(train):
+    run = train("protocol=paper", epochs=2)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert not any(key.startswith("val/") for key in epochs_of(run)[0])
+    assert "last.ckpt, epoch 2" in train.out
+
+
+def test_another_configuration_does_not_enter_a_runs_folder(train, store, tmp_path):
+    run = train(epochs=1)
+    record = json.loads((run / "provenance.json").read_text())
+    record["identity"]["optimizer.lr"] = 0.5
+    (run / "provenance.json").write_text(json.dumps(record))
+    train(epochs=1, code=2)
+    assert "optimizer.lr = 0.01" in train.err
+    assert "optimizer.lr = 0.5" in train.err
+
+
+def test_fine_tuning_starts_from_the_weights_and_names_what_does_not_fit(train, make_store, tmp_path, jsc):
+    first = train(epochs=1)
+    other = make_store(tmp_path / "three", subjects=9, disease=("MS", "NMOSD", "MOGAD"))
+    code, _, err = jsc(
+        "train", f"data.store={other}", f"runs={tmp_path / 'tuned'}", "trainer.max_epochs=1", f"init_from={first}",
+        *SMALL, "optimizer.lr=0", "protocol=paper",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "new, since they do not fit: classification" in err
+    tuned = next((tmp_path / "tuned").glob("*/*/fold-*"))
+    before, after = weights_of(first / "checkpoints" / "best.ckpt"), weights_of(tuned / "checkpoints" / "last.ckpt")
+    fitting = [k for k, v in before.items() if isinstance(v, torch.Tensor) and v.shape == after[k].shape]
+    assert len(fitting) > 20
+    assert all(torch.equal(before[name], after[name]) for name in fitting)  # the learning rate was zero
+
+
+def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"state_dict": {}, "joint_seg_cls": Evil()}, tmp_path / "evil.ckpt")
+    with pytest.raises(CheckpointError, match="code in it"):
+        read_checkpoint(tmp_path / "evil.ckpt")
+    (tmp_path / "raw.ckpt").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(tmp_path / "raw.ckpt")
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("spoil", ["truncated", "foreign", "absent", "empty folder"])
+def test_checkpoints_that_cannot_be_used_are_refused(tmp_path, spoil):
+    path = tmp_path / "x.ckpt"
+    if spoil == "truncated":
+        torch.save({"state_dict": {"a": torch.zeros(1000)}}, path)
+        path.write_bytes(path.read_bytes()[:500])
+    elif spoil == "foreign":
+        torch.save({"state_dict": {}}, path)
+    elif spoil == "empty folder":
+        path = tmp_path
+    with pytest.raises(CheckpointError, match="expected"):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_may_not_name_foreign_code(train, jsc, tmp_path):
+    run = train(epochs=1)
+    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    content["joint_seg_cls"]["network"]["sharing"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'owned'}"}
+    torch.save(content, tmp_path / "evil.ckpt")
+    code, _, err = jsc("evaluate", f"run={run}", f"checkpoint={tmp_path / 'evil.ckpt'}", "device=cpu")
+    assert code == 2
+    assert "os.system" in err
+    assert not (tmp_path / "owned").exists()
+
+
+def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(train, jsc):
+    run = train("data.validation_fraction=0.25", epochs=1)
+    own = (run / "per_case.csv").read_text()
+    code, out, err = jsc("evaluate", f"run={run}", "device=cpu")
+    assert code == 0, err
+    assert (run / "evaluations" / "fold-0" / "per_case.csv").read_text() == own
+    code, out, err = jsc("evaluate", f"run={run}", "fold=1", f"checkpoint={run}/checkpoints/last.ckpt", "device=cpu")
+    assert code == 0, err
+    assert "has trained on most" in err
+    other = pd.read_csv(run / "evaluations" / "fold-1" / "per_case.csv")
+    assert set(other["fold"]) == {1}
+    assert not set(other["case"]) & set(pd.read_csv(run / "per_case.csv")["case"])
+    assert "AUC" in out
+    assert (run / "per_case.csv").read_text() == own
+
+
+def test_wandb_offline_writes_beside_the_metrics(train, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = train("tracking=wandb", epochs=1)
+    assert list((run / "wandb").glob("offline-run-*"))
+    assert (run / "metrics.csv").is_file()
+
+
+def test_best_score_is_what_a_search_would_maximise(train):
+    run = train("data.validation_fraction=0.25", epochs=2)
+    assert RunFolder(run).best_score() == max(float(row["val/score"]) for row in epochs_of(run))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["data.folds.count=9"], "fold"),
+        (["fold=7"], "fold"),
+        (["ablation=nothing"], "ablation/nothing"),
+        (["network=unknown"], "network/unknown"),
+        (["nonsense=1"], "nonsense"),
+        (["data.batch_size=0"], "data.batch_size"),
+        (["init_from=nowhere.ckpt"], "nowhere.ckpt"),
+    ],
+)
+def test_wrong_words_are_refused_before_training(train, words, says):
+    train(*words, code=2)
+    assert says in train.err
+    assert "Traceback" not in train.err
+    assert train.err.count("error:") == 1
+
+
+def test_an_unfinished_or_missing_store_is_refused(jsc, store, tmp_path):
+    code, _, err = jsc("train", f"data.store={tmp_path / 'absent'}", *SMALL)
+    assert (code, "absent" in err, "jsc prepare" in err) == (2, True, True)
+    record = json.loads((store / "store.json").read_text())
+    del record["cases"]
+    (store / "store.json").write_text(json.dumps(record))
+    code, _, err = jsc("train", f"data.store={store}", *SMALL)
+    assert (code, "unfinished" in err) == (2, True)
