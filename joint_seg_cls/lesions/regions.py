@@ -182,8 +182,8 @@ def _lateral_ventricle(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> Bool
 def _callosum(template: Template, box: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     """Extrude the callosum's midsagittal silhouette sideways through the white matter."""
     x, y, z = millimetres(template.grid)
-    fornix = ((y + 4) / 27) ** 2 + ((z - 3) / 17) ** 2 < 1
-    white = (template.white > 0.5) & box & ~fornix
+    off_fornix = ((y + 4) / 27) ** 2 + ((z - 3) / 17) ** 2 >= 1
+    white = (template.white > 0.5) & box & off_fornix
     silhouette = component(white & (np.abs(x) <= 2), template.grid, [(0, 28, 6), (0, -38, 12)]).any(axis=0)
     return white & silhouette[None]
 
