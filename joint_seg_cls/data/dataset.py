@@ -56,7 +56,7 @@ class CaseDataset(Dataset[Batch]):
         self.codes = {name: code for code, name in enumerate(classes)}
         self.augmentation = augmentation
         self.seed = seed
-        self._in_memory: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+        self._in_memory: dict[str, dict[Hashable, Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -65,28 +65,25 @@ class CaseDataset(Dataset[Batch]):
         """Return the case at ``(epoch, index)``; an ``index`` alone means epoch 0."""
         epoch, index = (0, place) if isinstance(place, int) else place
         case = self.cases[index]
-        image, mask = self._in_memory.get(case.case) or (case.image(), case.lesion_mask())
-        entries: dict[Hashable, Tensor] = {"image": torch.from_numpy(np.array(image))}
-        if mask is not None:
-            entries["lesion_mask"] = torch.from_numpy(mask.astype(np.float32))[None]
+        kept = self._in_memory.get(case.case)
+        entries = _entries(case) if kept is None else dict(kept)
         if self.augmentation is not None:
             self.augmentation.set_random_state(state=random_state("augmentation", self.seed, epoch, case.case))
-            entries = {key: _plain(value) for key, value in self.augmentation(entries).items()}
+            own = entries if kept is None else {key: value.clone() for key, value in kept.items()}
+            entries = {key: _plain(value) for key, value in self.augmentation(own).items()}
         image = entries["image"]
         return Batch(
             image=image[None],
-            lesion_mask=(entries["lesion_mask"] if mask is not None else torch.zeros_like(image[:1]))[None],
+            lesion_mask=(entries["lesion_mask"] if case.has_lesion_mask else torch.zeros_like(image[:1]))[None],
             disease=torch.tensor([self.codes[case.disease] if case.disease is not None else 0]),
-            has_lesion_mask=torch.tensor([mask is not None]),
+            has_lesion_mask=torch.tensor([case.has_lesion_mask]),
             has_disease=torch.tensor([case.disease is not None]),
             case=[case.case],
         )
 
     def read_into_memory(self) -> None:
         """Keep all cases in memory from now on. Workers that are forked later share them."""
-        for case in self.cases:
-            mask = case.lesion_mask()
-            self._in_memory[case.case] = np.array(case.image()), None if mask is None else np.array(mask)
+        self._in_memory = {case.case: _entries(case) for case in self.cases}
 
 
 def check_cases(
@@ -130,6 +127,15 @@ def collate(items: Sequence[Batch]) -> Batch:
     return Batch(
         image, lesion_mask, disease, has_lesion_mask, has_disease, [name for item in items for name in item.case]
     )
+
+
+def _entries(case: PreparedCase) -> dict[Hashable, Tensor]:
+    """Read a case's image and, where there is one, its mask; both (c, x, y, z)."""
+    mask = case.lesion_mask()
+    entries: dict[Hashable, Tensor] = {"image": torch.from_numpy(np.array(case.image()))}
+    if mask is not None:
+        entries["lesion_mask"] = torch.from_numpy(mask.astype(np.float32))[None]
+    return entries
 
 
 def _plain(value: Tensor) -> Tensor:
