@@ -81,7 +81,7 @@ def subject_name(subject: int) -> str:
 def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
     for key, value, low, high in (
         ("spacing_mm", spacing_mm, 1, 2),
-        ("readers", readers, 1, MOST_READERS),
+        ("raters", readers, 1, MOST_READERS),
         ("workers", workers, 0, 1024),
     ):
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:

@@ -13,7 +13,7 @@ from joint_seg_cls.phantom.raster import Drawn
 from joint_seg_cls.scan.template import load_template
 
 #: Lesions of a few voxels lose contrast to the blur of their edge; this makes up for it on the median.
-_PEAK_OVER_MEDIAN = 1.25
+_PEAK_OVER_MEDIAN = 1.5
 #: Small lesions are fainter than large ones.
 _FAINTER_BELOW_MM3, _FAINTER = 100.0, 0.75
 _TEXTURE_MM = 2.5
@@ -129,8 +129,8 @@ def bias_field(
     field = np.zeros(len(positions), dtype=np.float32)
     for (i, j, k), weight in zip(powers, rng.standard_normal(len(powers)), strict=True):
         field += np.float32(weight / (i + j + k)) * x**i * y**j * z**k
-    low, middle, high = np.percentile(field, (1, 50, 99))
-    return np.exp((field - middle) * np.float32(np.log(ratio) / (high - low)))
+    low, middle, high = (float(value) for value in np.percentile(field, (1, 50, 99)))
+    return np.exp((field - middle) * float(np.log(ratio) / (high - low)))
 
 
 def magnitude(

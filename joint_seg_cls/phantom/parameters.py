@@ -30,8 +30,8 @@ def parameters() -> dict[str, Any]:
     """Return the table of numbers.
 
     Frequencies: Matthews 2013 (Neurology 80:1330), BMC Neurol 2014 (doi 10.1186/s12883-014-0218-8), Cacciaguerra 2019
-    (ana.25411), Clarke 2021 (fneur.2021.722237). MS counts, volumes and intensities: 30 masks and 5 scans of open_ms_data
-    (doi 10.1007/s12021-017-9348-7) and MSLesSeg. Columns of ``features``: low, used, high of each disease.
+    (ana.25411), Clarke 2021 (fneur.2021.722237). MS counts, volumes and intensities: 30 masks and 5 scans of
+    open_ms_data (doi 10.1007/s12021-017-9348-7) and MSLesSeg. Columns of ``features``: low, used, high by disease.
     """
     return json.loads(resources.files("joint_seg_cls.phantom").joinpath("parameters.json").read_text(encoding="utf-8"))
 

@@ -26,7 +26,7 @@ _ZONE_OF_FEATURE = {
     "inferior_temporal": "inferior_temporal",
     "juxtacortical": "juxtacortical",
 }
-_SIZE_OF_ZONE = dict.fromkeys(("pons", "cerebellum", "midbrain", "medulla"), "infratentorial")
+_BELOW_TENTORIUM = ("pons", "cerebellum", "midbrain", "medulla")
 _CONFINED = (
     "pons",
     "midbrain",
@@ -136,7 +136,7 @@ def _single(zone: str, rng: np.random.Generator, *, punctate: bool = False) -> L
         volume_mm3 = float(4 / 3 * np.pi * np.prod(radii))
         return Lesion(zone, [part], volume_mm3, np.pi / 6 * table["punctate_diameter_mm"][1] ** 3)
     small = {"area_postrema": (3.6, 0.5), "hypothalamus": (4.2, 0.6), "corticospinal": (4.6, 0.7)}
-    mean, sd = small.get(zone) or table["ln_lesion_mm3"][_SIZE_OF_ZONE.get(zone, zone)]
+    mean, sd = small.get(zone) or table["ln_lesion_mm3"]["infratentorial" if zone in _BELOW_TENTORIUM else zone]
     volume_mm3 = float(np.exp(np.clip(rng.normal(mean, sd), np.log(_SMALLEST_MM3), np.log(3000.0))))
     return Lesion(
         zone,

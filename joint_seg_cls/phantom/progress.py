@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Self, final
+from typing import final
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 60.0
@@ -18,7 +18,7 @@ class Progress:
         self._bar = None
         self._told_s = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         self._told_s = time.monotonic()
         if sys.stderr.isatty():
             from rich.console import Console

@@ -15,7 +15,7 @@ from joint_seg_cls.scan import Grid
 #: Voxels that touch by a face, an edge or a corner are one lesion.
 CONNECTED = np.ones((3, 3, 3), dtype=bool)
 #: Lesions are kept this far apart, so that they stay apart on the grid of the scan.
-_GAP_MM = 2.0
+_GAP_MM = 3.0
 _SMALLEST_MM3 = 6.0
 #: The confluent mass is drawn among voxels this near to the lateral ventricle.
 _MASS_REACH_MM = 22.0
@@ -139,10 +139,14 @@ class _Canvas:
     def paint_mass(self, mass: Lesion, volume_mm3: float) -> None:
         """Draw the confluent mass as label 1, in place of what it was; it spares the surroundings of other lesions."""
         ranked = self._rank_mass(mass)
-        others = ndimage.binary_dilation(self.labels > 1, CONNECTED, iterations=self._gap)
+        others = self._around(self.labels > 1)
         ranked = ranked[~others.flat[ranked]]
         self.labels[self.labels == 1] = 0
         self.labels.flat[ranked[: max(round(volume_mm3 / self._voxel_mm3), 1)]] = 1
+
+    def _around(self, mask: np.ndarray) -> np.ndarray:
+        """Return ``mask`` grown by the gap along each axis."""
+        return ndimage.maximum_filter(mask, 2 * self._gap + 1)
 
     def _rank_mass(self, mass: Lesion) -> np.ndarray:
         """Return flat indices of the voxels that the mass may take, in the order in which it takes them."""
@@ -162,9 +166,7 @@ class _Canvas:
         outer = tuple(slice(max(a - self._gap, 0), b + 1 + self._gap) for a, b in zip(low, high, strict=True))
         here = self.labels[outer]
         others = (here > 0) & (here != number)
-        room = self._permitted[outer] & ~(
-            ndimage.binary_dilation(others, CONNECTED, iterations=self._gap) if others.any() else others
-        )
+        room = self._permitted[outer] & ~(self._around(others) if others.any() else others)
         if lesion.confined:
             room &= self._atlas.zones[lesion.zone][outer]
         if lesion.white_only:

@@ -1,0 +1,45 @@
+"""``jsc phantom``: what it makes, and what it says to settings that do not fit."""
+
+import pytest
+
+from joint_seg_cls.scan import read_cohort
+
+
+def test_it_makes_a_cohort_and_says_so(jsc, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, said = jsc("phantom", "out=a folder", "subjects=1", "spacing_mm=2", "phantom=lifelike", "workers=0")
+    assert code == 0
+    assert "1 scans" in said
+    assert len(read_cohort(tmp_path / "a folder" / "cohort.tsv")) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a folder"]
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("subjects=0", "subjects"),
+        ("subjects=many", "subjects"),
+        ("spacing_mm=3", "spacing_mm"),
+        ("visits=9", "visits"),
+        ("raters=0", "raters"),
+        ("workers=-1", "workers"),
+        ("seed=-1", "seed"),
+        ("phantom.population.atypical.MS=2", "atypical"),
+        ("phantom=unclear", "unclear"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told_in_one_sentence(jsc, tmp_path, monkeypatch, override, named):
+    monkeypatch.chdir(tmp_path)
+    code, _, said = jsc("phantom", "out=cohort", override)
+    assert code == 2
+    assert named in said
+    assert "expected" in said
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_out_is_asked_for(jsc):
+    code, _, said = jsc("phantom")
+    assert code == 2
+    assert "out" in said
