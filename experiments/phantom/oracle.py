@@ -5,7 +5,6 @@ from scipy.stats import rankdata
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -38,14 +37,9 @@ def out_of_fold(features: np.ndarray, disease: np.ndarray) -> np.ndarray:
 
 def auc_interval(disease: np.ndarray, score: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
     """Return the AUC and its 95 % bootstrap interval over subjects."""
-    rng = np.random.default_rng(seed)
-    values = []
-    while len(values) < RESAMPLES:
-        chosen = rng.integers(len(disease), size=len(disease))
-        if 0 < disease[chosen].sum() < len(chosen):
-            values.append(roc_auc_score(disease[chosen], score[chosen]))
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(roc_auc_score(disease, score)), float(low), float(high)
+    chosen = np.random.default_rng(seed).integers(len(disease), size=(len(disease), RESAMPLES))
+    low, high = np.nanpercentile(_aucs(score[chosen], disease[chosen]), (2.5, 97.5))
+    return float(_aucs(score[:, None], disease[:, None])[0]), float(low), float(high)
 
 
 def permutation_test(features: np.ndarray, disease: np.ndarray, permutations: int, seed: int) -> tuple[float, float]:
@@ -65,8 +59,12 @@ def permutation_test(features: np.ndarray, disease: np.ndarray, permutations: in
 def _fold_aucs(columns: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
     known, mean = columns[train], labels[train].mean(axis=0)
     weights = np.linalg.solve(known.T @ known + PENALTY * np.eye(columns.shape[1]), known.T @ (labels[train] - mean))
-    ranks = rankdata(columns[test] @ weights, axis=0)
-    positive = labels[test]
+    return _aucs(columns[test] @ weights, labels[test])
+
+
+def _aucs(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Return the AUC of each column (Mann-Whitney), NaN where it holds one disease alone."""
+    ranks = rankdata(scores, axis=0)
     n, m = positive.sum(axis=0), (1 - positive).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return ((ranks * positive).sum(axis=0) - n * (n + 1) / 2) / (n * m)
