@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def train(config: DictConfig) -> float | None:
     A run that is done is skipped; one that was interrupted goes on after its last finished epoch.
     """
     require(config, "train", "data.store")
+    _quiet_lightning()
     variant = naming.variant_name(HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task)
     run = RunFolder(naming.run_path(config.runs, config.collection, variant, config.fold, config.seed))
     data: JointDataModule = build(config.data)
@@ -94,6 +96,17 @@ def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: 
         monitor=config.protocol.monitor,
         recipe=recipe,
     )
+
+
+def _quiet_lightning() -> None:
+    """Keep Lightning's advertisements and notes to its own developers out of the log."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r"`isinstance\(treespec, LeafSpec\)`",  # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+        r"Checkpoint directory .* exists and is not empty",  # a resumed run finds its own checkpoints
+        r"The '.*_dataloader' does not have many workers",  # the data module has counted the cores
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def _tracker(config: DictConfig, run: RunFolder, variant: str) -> Any:

@@ -1,0 +1,130 @@
+"""Findings: what a known network says lands where it belongs in the scan's own grid."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from joint_seg_cls.batch import Prediction
+from joint_seg_cls.inference import Findings, Predictor, write_findings, write_predictions
+from joint_seg_cls.preprocess import CropResize, GivenBrain, Pipeline, ZScore
+
+AFFINE = np.array([[-1.2, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 2.4, -30], [0, 0, 0, 1]])
+SHAPE = (41, 45, 27)
+
+
+class Bright(nn.Module):
+    """Calls bright voxels lesion, and the second class the likelier the brighter the scan."""
+
+    def forward(self, image):
+        maps = tuple(torch.full((1, 2, s, s, s), float(i + 1)) for i, s in enumerate((4, 8, 16)))
+        maps[2][:, 1] = 5.0
+        return Prediction(
+            lesion_logits=10 * (image[:, :1] - 2),
+            scale_logits=None,
+            disease_logits=torch.tensor([[0.0, 1.0]]),
+            location_maps=maps,
+        )
+
+
+class DiseaseOnly(nn.Module):
+    def forward(self, image):
+        return Prediction(disease_logits=torch.tensor([[2.0, 0.0, 1.0]]))
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A stripped brain with one bright box, on an oblique LPS grid."""
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
+    brain = (((index - [20, 22, 13]) / [16, 18, 10]) ** 2).sum(axis=-1) < 1
+    data = np.where(brain, np.random.default_rng(0).normal(100, 5, SHAPE), 0).astype(np.float32)
+    box = np.zeros(SHAPE, bool)
+    box[16:24, 18:27, 10:15] = True
+    data[box] = 250
+    path = tmp_path / "my scan.nii.gz"
+    image = nib.Nifti1Image(data, AFFINE)
+    image.set_sform(AFFINE, 4)
+    image.set_qform(AFFINE, 1)
+    nib.save(image, path)
+    return path, box
+
+
+@pytest.fixture
+def pipeline():
+    return Pipeline(GivenBrain(), CropResize(48), ZScore("brain"), "intersection")
+
+
+def test_lesion_comes_back_where_it_was_bright(scan, pipeline):
+    path, box = scan
+    seen = pipeline.model_input([path], None)
+    predictor = Predictor(Bright(), lesion_threshold=0.5)
+    native = predictor.in_native_space(predictor(seen.image), seen.geometry)
+    assert native.lesions.shape == SHAPE
+    assert 2 * (native.lesions & box).sum() / (native.lesions.sum() + box.sum()) > 0.9
+    np.testing.assert_allclose(native.disease_probability, np.exp([0, 1]) / np.exp([0, 1]).sum())
+
+
+def test_location_map_is_the_sum_of_the_scales_of_the_predicted_class():
+    found = Predictor(Bright(), 0.5)(np.zeros((1, 32, 32, 32), np.float32))
+    np.testing.assert_allclose(found.location_map, 1 + 2 + 5, atol=1e-5)
+
+
+def test_threshold_decides_what_is_lesion():
+    image = np.full((1, 16, 16, 16), 2.05, np.float32)  # probability sigmoid(0.5) = 0.62
+    assert Predictor(Bright(), 0.6)(image).lesions.all()
+    assert not Predictor(Bright(), 0.65)(image).lesions.any()
+
+
+def test_a_network_without_segmentation_finds_no_masks(scan, pipeline, tmp_path):
+    path, _ = scan
+    seen = pipeline.model_input([path], None)
+    predictor = Predictor(DiseaseOnly(), 0.5)
+    found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+    assert found.lesions is None
+    assert found.location_map is None
+    record = write_findings("a", seen, found, tmp_path / "out", classes=["MS", "NMOSD", "MOGAD"], model={})
+    assert record["disease"] == "MS"
+    assert "lesion_count" not in record
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.json"]
+
+
+def test_written_volumes_have_the_scans_grid_and_the_record_its_numbers(scan, pipeline, tmp_path):
+    path, _ = scan
+    seen = pipeline.model_input([path], None)
+    predictor = Predictor(Bright(), 0.5)
+    found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+    out = tmp_path / "out"
+    record = write_findings("my scan", seen, found, out, classes=["MS", "NMOSD"], model={"variant": "joint"})
+    source = nib.load(path)
+    for name, dtype in (("lesions", np.uint8), ("lesion-probability", np.float32), ("location-map", np.float32)):
+        written = nib.load(out / f"my scan_{name}.nii.gz")
+        assert written.shape == source.shape
+        np.testing.assert_array_equal(written.affine, source.affine)
+        assert nib.aff2axcodes(written.affine) == nib.aff2axcodes(source.affine)
+        for field in ("qform_code", "sform_code", "xyzt_units", "quatern_b", "qoffset_x"):
+            np.testing.assert_array_equal(written.header[field], source.header[field])
+        assert written.get_data_dtype() == dtype
+    np.testing.assert_array_equal(np.asarray(nib.load(out / "my scan_lesions.nii.gz").dataobj), found.lesions)
+    table = pd.read_csv(out / "my scan_lesions.tsv", sep="\t")
+    assert len(table) == record["lesion_count"] == 1
+    assert record["lesion_volume_ml"] == pytest.approx(found.lesions.sum() * abs(np.linalg.det(AFFINE)) / 1000)
+    assert table["volume_ml"].sum() == pytest.approx(record["lesion_volume_ml"], rel=1e-4)
+    assert record["disease_probability"]["NMOSD"] == pytest.approx(0.7311, abs=1e-4)
+    assert "brain volume" in record["warnings"][0]  # a ball of 35 mL is no brain
+    write_predictions([record], out)
+    row = pd.read_csv(out / "predictions.tsv", sep="\t").iloc[0]
+    assert (row["id"], row["disease"], row["lesion_count"]) == ("my scan", "NMOSD", 1)
+    assert not list(out.glob("*partial*"))
+
+
+def test_findings_outside_the_crop_are_zero(scan, pipeline):
+    path, _ = scan
+    seen = pipeline.model_input([path], None)
+    everywhere = np.ones((48, 48, 48), np.float32)
+    findings = Findings(everywhere, everywhere > 0, None, None)
+    native = Predictor(Bright(), 0.5).in_native_space(findings, seen.geometry)
+    brain = seen.geometry.to_native(seen.brain_mask, linear=False)
+    assert native.lesions[brain].all()
+    assert not native.lesions[0].any()
