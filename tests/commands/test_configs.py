@@ -1,0 +1,153 @@
+"""Every leaf of `conf/` composes, builds, and does one step of what it is for."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from joint_seg_cls.batch import Batch
+from joint_seg_cls.commands import resolvers
+from joint_seg_cls.commands.build import build
+from joint_seg_cls.commands.main import COMMANDS, config_folder
+
+FOLDER = config_folder()
+SMALL = ["data.store=s", "network.image_size=16", "network.channels=4"]
+
+
+@pytest.fixture
+def composed():
+    resolvers.register()
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        yield lambda *overrides: compose("train", [*SMALL, *overrides])
+    GlobalHydra.instance().clear()
+
+
+def leaves(group):
+    return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
+
+
+def batch():
+    return Batch(
+        image=torch.randn(2, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0)),
+        lesion_mask=torch.ones(2, 1, 16, 16, 16),
+        disease=torch.tensor([0, 1]),
+        has_lesion_mask=torch.tensor([True, True]),
+        has_disease=torch.tensor([True, True]),
+        case=["a", "b"],
+    )
+
+
+def one_step(config):
+    network, loss = build(config.network), build(config.loss)
+    prediction = network(batch().image)
+    terms = loss(prediction, batch())
+    terms["total"].backward()
+    without = [name for name, weight in network.named_parameters() if weight.grad is None]
+    assert without == []
+    return prediction, terms
+
+
+@pytest.mark.parametrize("name", leaves("ablation"))
+def test_every_ablation_learns_with_all_its_parameters(composed, name):
+    prediction, terms = one_step(composed(f"ablation={name}"))
+    assert (prediction.lesion_logits is None) == (name == "only_cls")
+    assert (prediction.disease_logits is None) == (name == "only_seg")
+    assert (float(terms["cross_task"]) == 0) == (name in ("only_seg", "only_cls", "no_cross"))
+
+
+def test_the_ablations_are_those_of_the_papers_tables():
+    assert set(leaves("ablation")) == {
+        "joint", "only_seg", "only_cls", "no_share", "only_local", "only_global",
+        "no_guidance", "dot", "concat", "add", "no_cross",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", leaves("loss/segmentation"))
+def test_every_segmentation_loss_builds(composed, name):
+    one_step(composed(f"loss/segmentation={name}"))
+
+
+@pytest.mark.parametrize("name", leaves("scheduler"))
+def test_every_schedule_follows_the_optimizer(composed, name):
+    config = composed(f"scheduler={name}")
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = build(config.optimizer)([weight])
+    schedule = build(config.scheduler)(optimizer)
+    optimizer.step()
+    schedule.step(*([1.0] if name == "plateau" else []))
+    assert 0 < optimizer.param_groups[0]["lr"] <= 1e-4
+
+
+@pytest.mark.parametrize("name", leaves("experiment"))
+def test_every_experiment_composes_and_steps(composed, name):
+    one_step(composed(f"experiment={name}", "network.image_size=16"))
+
+
+@pytest.mark.parametrize("protocol", leaves("protocol"))
+@pytest.mark.parametrize("augmentation", leaves("data/augmentation"))
+def test_every_augmentation_and_protocol_builds(composed, augmentation, protocol):
+    data = build(composed(f"data/augmentation={augmentation}", f"protocol={protocol}").data)
+    assert data.validation_fraction == (0.2 if protocol == "strict" else 0.0)
+
+
+def test_the_papers_settings_are_the_defaults(composed):
+    config = composed("network.image_size=160", "network.channels=32")
+    assert (config.optimizer.lr, config.trainer.max_epochs, config.data.batch_size) == (1e-4, 200, 2)
+    assert config.data.folds.count == 5
+    assert (config.scheduler.factor, config.scheduler.patience) == (0.5, 10)
+    weights = config.loss.segmentation_weight, config.loss.classification_weight, config.loss.cross_task_weight
+    assert weights == (1.0, 0.8, 1.0)
+
+
+def test_paper_protocol_watches_the_training_loss_and_tests_the_last_weights(composed):
+    config = composed("protocol=paper")
+    assert (config.protocol.monitor, config.protocol.weights) == ("train/loss/total", "last")
+    assert config.data.folds.kind == "random"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_its_groups_and_examples(jsc, command):
+    code, out, _ = jsc(command, "--help")
+    assert code == 0
+    assert f"jsc {command} " in out
+    assert "Keys" in out
+
+
+def test_configuration_can_be_printed_without_running(jsc):
+    code, out, _ = jsc("train", "data.store=nowhere", "ablation=dot", "--cfg", "job")
+    assert code == 0
+    assert OmegaConf.create(out).network.guidance["_target_"].endswith("DotGuidance")
+
+
+def test_a_users_own_folder_adds_an_ablation(jsc, tmp_path):
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / "ablation" / "mine.yaml").write_text("# @package _global_\nloss:\n  cross_task_weight: 0.3\n")
+    code, out, _ = jsc("train", "--config-dir", str(tmp_path), "ablation=mine", "data.store=x", "--cfg", "job")
+    assert code == 0
+    assert OmegaConf.create(out).loss.cross_task_weight == 0.3
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("prepar",), "did you mean prepare"),
+        (("prepare", "store=s"), "a value for cohort"),
+        (("prepare", "cohort=c.tsv", "store=s", "preprocess=unknown"), "preprocess/unknown"),
+        (("phantom", "out=o", "phantom=real"), "phantom/real"),
+        (("evaluate",), "a value for run"),
+        (("evaluate", "run=nowhere"), "nowhere"),
+        (("predict", "input=a.nii.gz", "checkpoint=none.ckpt", "out=o"), "none.ckpt"),
+        (("prepare", "cohort=nowhere.tsv", "store=s"), "nowhere.tsv"),
+        (("prepare", "cohort=nowhere.tsv", "store=s", "image_size=50"), "48 x 48 x 48"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence_and_exit_code_2(jsc, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = jsc(*words)
+    assert code == 2
+    assert says in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
