@@ -17,6 +17,8 @@ from joint_seg_cls.scan.template import load_template
 WALLS = ("lateral_ventricle", "third_ventricle", "fourth_ventricle", "aqueduct")
 #: A wall's lesions lie within this distance of it.
 WALL_MM = 3.0
+#: Features that show anywhere in their region, even where it overlaps what the absence of another feature spares.
+_OWN_REGION = {"callosal", "inferior_temporal", "pons", "cerebellum", "area_postrema", "hypothalamus", "corticospinal"}
 
 
 @final
@@ -46,6 +48,8 @@ class Atlas:
         for feature, region in self.spared.items():
             if feature not in features:
                 allowed &= ~region
+        for feature in _OWN_REGION & features:
+            allowed |= self.spared[feature] & self.tissue
         return allowed
 
 

@@ -23,6 +23,8 @@ _PREFERRED = (
     ((40, -16, -18), (0.0, 1.0, -0.6), 0.5),
 )
 _SPREAD_MM = 4.0
+#: A sheet runs on into the white matter once it has grown to this level.
+_RUNS_ON = 0.5
 _FORWARD = np.array([0.0, 1.0, 0.0])
 
 
@@ -42,7 +44,7 @@ def confluent_mass(count: int, volume_mm3: float, *, radial: bool, rng: np.rando
         parts.append(_cap(seed_mm, normal, rng))
         length, width, depth = rng.uniform((7, 3.5, 3.5), (16, 6.5, 6.5))
         axes = axes_from(course + 0.15 * rng.standard_normal(3), rng.standard_normal(3))
-        parts.append(Part(place_mm, axes, np.array([length, width, depth])))
+        parts.append(Part(place_mm, axes, np.array([length, width, depth]), late=_RUNS_ON))
     return Lesion("periventricular", parts, max(volume_mm3, 8.0), np.inf, roughness=0.3)
 
 

@@ -17,6 +17,10 @@ CONNECTED = np.ones((3, 3, 3), dtype=bool)
 #: Lesions are kept this far apart, so that they stay apart on the grid of the scan.
 _GAP_MM = 3.0
 _SMALLEST_MM3 = 6.0
+#: Pieces of the confluent mass below this are taken up by its larger ones: a rough border alone makes no lesions.
+_CRUMB_MM3 = 30.0
+#: Places are known to this spacing; on a finer grid a lesion may begin in a neighbouring voxel.
+_PLACE_MM = 2.0
 #: The confluent mass is drawn among voxels this near to the lateral ventricle.
 _MASS_REACH_MM = 22.0
 
@@ -141,8 +145,24 @@ class _Canvas:
         ranked = self._rank_mass(mass)
         others = self._around(self.labels > 1)
         ranked = ranked[~others.flat[ranked]]
+        wanted = max(round(volume_mm3 / self._voxel_mm3), 1)
+        mass = self._lowest(ranked, wanted)
+        crumbs = self._crumbs(mass) if volume_mm3 > 10 * _CRUMB_MM3 else np.zeros_like(mass)
+        if crumbs.any():
+            more = self._lowest(ranked, wanted + int(crumbs.sum()))
+            mass = more & ~self._crumbs(more)
         self.labels[self.labels == 1] = 0
-        self.labels.flat[ranked[: max(round(volume_mm3 / self._voxel_mm3), 1)]] = 1
+        self.labels[mass] = 1
+
+    def _lowest(self, ranked: np.ndarray, wanted: int) -> np.ndarray:
+        mask = np.zeros(self.labels.shape, dtype=bool)
+        mask.flat[ranked[:wanted]] = True
+        return mask
+
+    def _crumbs(self, mask: np.ndarray) -> np.ndarray:
+        pieces, _ = ndimage.label(mask, CONNECTED)
+        small = np.bincount(pieces.ravel()) * self._voxel_mm3 < _CRUMB_MM3
+        return mask & small[pieces]
 
     def _around(self, mask: np.ndarray) -> np.ndarray:
         """Return ``mask`` grown by the gap along each axis."""
@@ -172,8 +192,9 @@ class _Canvas:
         if lesion.white_only:
             room &= self._atlas.white[outer]
         start = np.array([part.start for part in outer])
-        core = tuple(np.array(voxel_at(grid, lesion.core_mm)) - start)
-        if not room[core]:
+        slack = round(_PLACE_MM / grid.spacing_mm[0]) // 2
+        core = np.array(voxel_at(grid, lesion.core_mm)) - start
+        if not room[tuple(slice(max(at - slack, 0), at + slack + 1) for at in core)].any():
             return False
         inside = np.argwhere(room)
         level = self._level(lesion, inside + start)
@@ -181,10 +202,8 @@ class _Canvas:
         new = np.zeros(room.shape, dtype=bool)
         new[tuple(chosen.T)] = True
         pieces, _ = ndimage.label(new, CONNECTED)
-        if not pieces[core]:
-            return False
         here[here == number] = 0
-        here[pieces == pieces[core]] = number
+        here[pieces == pieces[tuple(chosen[0])]] = number
         return True
 
     def _level(self, lesion: Lesion, voxels: np.ndarray) -> Float[np.ndarray, " n"]:

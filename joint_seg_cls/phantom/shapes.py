@@ -30,12 +30,14 @@ class Part:
         radii_mm: half lengths along ``axes``.
         wall: the cavity whose wall it hugs: distance to the wall, over the last radius, then takes the place of the
             position along the last axis.
+        late: level at its core: a late part joins the lesion only once the others have grown to this level.
     """
 
     centre_mm: Float[np.ndarray, "3"]
     axes: Float[np.ndarray, "3 3"]
     radii_mm: Float[np.ndarray, "3"]
     wall: str | None = None
+    late: float = 0.0
 
     def level(
         self, points_mm: Float[np.ndarray, "n 3"], wall_mm: Mapping[str, Float[np.ndarray, " n"]]
@@ -44,7 +46,7 @@ class Part:
         along = (points_mm - self.centre_mm) @ self.axes.T
         if self.wall is not None:
             along[:, 2] = wall_mm[self.wall]
-        return np.sqrt(((along / self.radii_mm) ** 2).sum(axis=1))
+        return self.late + np.sqrt(((along / self.radii_mm) ** 2).sum(axis=1))
 
 
 @final

@@ -36,7 +36,7 @@ def write() -> Callable[..., Path]:
             readers=readers,
             workers=workers,
             command="jsc phantom",
-            progress=lambda done, total: None,
+            progress=lambda *_: None,
         )
 
     return written
