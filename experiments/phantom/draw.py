@@ -64,7 +64,7 @@ def regions_picture(path: Path) -> None:
         for name in REGIONS:
             opacity = 0.3 if name in ("cortex", "deep_white_matter") else 0.65
             picture = with_fill(picture, cut.of(regions.masks[name]), colours[name], opacity)
-        axes.imshow(picture[15:-15, 15:-15], origin="lower", interpolation="nearest")
+        axes.imshow(picture[15 if cut.plane == "axial" else 0 : -15, 15:-15], origin="lower", interpolation="nearest")
         position = template.grid.affine[2 if cut.plane == "axial" else 0, 3] + cut.index
         axes.set_title(f"{'z' if cut.plane == 'axial' else 'x'} = {position:.0f} mm", color="white", fontsize=8, pad=2)
         axes.axis("off")

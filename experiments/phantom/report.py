@@ -52,7 +52,7 @@ def codes(table: pd.DataFrame) -> np.ndarray:
 
 def oracle_scores(table: pd.DataFrame) -> dict[str, list[float]]:
     """Return AUC and interval of all features and of load alone, on the same folds."""
-    disease, features = codes(table), table.filter(like="f:")
+    disease, features = codes(table), table.filter(regex="^f:")
     return {
         "oracle": list(oracle.auc_interval(disease, oracle.out_of_fold(features.to_numpy(), disease))),
         "load": list(oracle.auc_interval(disease, oracle.out_of_fold(table[LOAD].to_numpy(), disease))),
@@ -67,7 +67,7 @@ def lesion_facts(table: pd.DataFrame) -> dict[str, dict]:
         some = own[own["count"] > 0]
         shares = {
             column.removeprefix("n_"): float(some[column].sum() / some["count"].sum())
-            for column in some.filter(like="n_")
+            for column in some.filter(regex="^n_")
         }
         quantiles = {
             column: [float(some[column].quantile(q)) for q in (0.1, 0.25, 0.5, 0.75, 0.9)] for column in ("count", "ml")
@@ -82,7 +82,7 @@ def shortcuts(images: dict[tuple[str, int], pd.DataFrame], permutations: int) ->
     for (name, seed), table in images.items():
         disease = codes(table)
         numbers = pd.get_dummies(table, columns=["site", "sex"], dtype=float)
-        sets = {"intensity of lesion-free tissue": list(table.filter(like="i:"))}
+        sets = {"intensity of lesion-free tissue": list(table.filter(regex="^i:"))}
         if name == COHORTS[0]:
             for label, columns in SHARED_SHORTCUTS.items():
                 sets[label] = [c for c in numbers if any(c == k or c.startswith(f"{k}_") for k in columns)]
