@@ -116,6 +116,7 @@ def main() -> None:
         "batch": options.batch,
         **measure(options.size, options.batch, options.repeats, options.device),
     }
+    result["hardware"]["load_after"] = round(os.getloadavg()[0], 2)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, seconds in result["median_seconds"].items():
