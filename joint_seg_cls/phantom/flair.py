@@ -77,6 +77,7 @@ def _add_lesions(signal: np.ndarray, contrast: Contrast, drawn: Drawn, rng: np.r
     sizes_mm3 = np.bincount(labels.ravel(), minlength=luck.size) * drawn.grid.voxel_ml * 1000
     fainter = np.where(sizes_mm3 < _FAINTER_BELOW_MM3, _FAINTER, 1.0)
     bright = (contrast.lesion - 1) * _PEAK_OVER_MEDIAN * fainter * np.exp(table["lesion_ln_sd"] * luck)
+    bright = np.minimum(bright, table["brightest_lesion"] - 1)
     uneven = 1 + 0.12 * _texture(labels.shape, round(drawn.grid.spacing_mm[0]), rng)
     is_cloud = np.isin(labels, drawn.clouds)
     for part, sigma_mm, depth in (

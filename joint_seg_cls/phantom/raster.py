@@ -146,13 +146,12 @@ class _Canvas:
         others = self._around(self.labels > 1)
         ranked = ranked[~others.flat[ranked]]
         wanted = max(round(volume_mm3 / self._voxel_mm3), 1)
-        mass = self._lowest(ranked, wanted)
-        crumbs = self._crumbs(mass) if volume_mm3 > 10 * _CRUMB_MM3 else np.zeros_like(mass)
-        if crumbs.any():
+        chosen = self._lowest(ranked, wanted)
+        if volume_mm3 > 10 * _CRUMB_MM3 and (crumbs := self._crumbs(chosen)).any():
             more = self._lowest(ranked, wanted + int(crumbs.sum()))
-            mass = more & ~self._crumbs(more)
+            chosen = more & ~self._crumbs(more)
         self.labels[self.labels == 1] = 0
-        self.labels[mass] = 1
+        self.labels[chosen] = 1
 
     def _lowest(self, ranked: np.ndarray, wanted: int) -> np.ndarray:
         mask = np.zeros(self.labels.shape, dtype=bool)
