@@ -109,7 +109,7 @@ def _tissue_shares(cohort: Cohort, subject: int, brain: np.ndarray) -> tuple[np.
     sampler = Sampler(acquisition, anatomy, template.grid)
     if not np.array_equal(sampler.brain(template.brain.astype(np.float32)), brain):
         raise RuntimeError(f"the anatomy of subject {subject} was not reproduced")
-    white, grey = np.zeros((2, *brain.shape))
+    white, grey = np.zeros(brain.shape), np.zeros(brain.shape)
     white[brain], grey[brain] = sampler.average(template.white), sampler.average(template.grey)
     return white, grey
 

@@ -124,9 +124,10 @@ def density_correlation(real: Path, subjects: int, seed: int, say: "Say") -> tup
             say(f"density: {subject}/{subjects}")
     fine = load_template(1)
     whole = np.zeros(fine.grid.shape)
-    whole[FSL_PART] = np.asarray(nib.load(real).dataobj, dtype=np.float64)[::-1]
+    whole[FSL_PART] = np.asarray(nib.Nifti1Image.from_filename(real).dataobj, dtype=np.float64)[::-1]
     sigma = SMOOTHING_MM / np.sqrt(8 * np.log(2))
-    maps, result = {}, {"patients": number}
+    maps: dict[str, np.ndarray] = {}
+    result: dict[str, float] = {"patients": number}
     for label, factor in (("fwhm_3_mm", sigma), ("sigma_3_mm", SMOOTHING_MM)):
         smooth_real = ndimage.gaussian_filter(whole, factor)[:: measure.SPACING_MM, :: measure.SPACING_MM, ::2]
         smooth = ndimage.gaussian_filter(total / number, factor / measure.SPACING_MM)

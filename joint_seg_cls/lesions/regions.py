@@ -185,7 +185,7 @@ def _callosum(template: Template, box: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     off_fornix = ((y + 4) / 27) ** 2 + ((z - 3) / 17) ** 2 >= 1
     white = (template.white > 0.5) & box & off_fornix
     silhouette = component(white & (np.abs(x) <= 2), template.grid, [(0, 28, 6), (0, -38, 12)]).any(axis=0)
-    return white & silhouette[None]
+    return np.logical_and(white, np.expand_dims(silhouette, 0))
 
 
 def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[np.ndarray, "x y z"]]:
