@@ -1,6 +1,6 @@
 """The whole way on simulated data: cohort, prepared store, training, test, prediction, one picture (`make demo`).
 
-Each step is a `jsc` command, printed before it runs, so that what happens here can be typed. Everything is written below one
+Each step is a `jsc` command, printed before it runs, so that what happens here can be typed. Everything lies below one
 folder; a step that is already done is not done again, and an interrupted training goes on where it stopped.
 """
 
@@ -103,7 +103,13 @@ def report(run: Path, case: pd.Series, row: pd.Series, findings: Path, picture: 
         interval = "" if np.isnan(found["low"]) else f" ({found['low']:.2f} to {found['high']:.2f})"
         print(f"  held-out {label} {found['value']:.2f}{interval}, {int(found['n'])} scans, {where}")
     print(f"\n  {row['subject']} ({row['disease']}) was predicted: DSC {case['dsc']:.2f}")
-    print(f"  picture      {picture}\n  its findings {findings}\n  the run      {run}\n  every scan   {run / 'per_case.csv'}")
+    for what, where in (
+        ("picture", picture),
+        ("its findings", findings),
+        ("the run", run),
+        ("every scan", run / "per_case.csv"),
+    ):
+        print(f"  {what:12} {where}")
     print("\nThese patients are simulated: the numbers show that the program learns, not how it does on patients.")
 
 

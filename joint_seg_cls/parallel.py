@@ -1,4 +1,4 @@
-"""Work on many items in processes of their own, watched by a person: a bar with time left, or a line a minute in logs."""
+"""Work on many items in processes of their own, watched by a person: a bar with time left, or a line a minute."""
 
 import logging
 import sys
@@ -23,8 +23,8 @@ def over_processes(
 ) -> Iterator[tuple[Item, Result | Exception]]:
     """Yield ``(item, result)`` as each is finished, in any order; an exception of ``work`` is yielded as its result.
 
-    ``workers`` 0 or 1 works in this process. ``work`` and the items must be picklable otherwise. When the consumer stops
-    early (Ctrl-C included), items that have not begun are dropped.
+    ``workers`` 0 or 1 works in this process; otherwise ``work`` and the items must be picklable. When the consumer
+    stops early (Ctrl-C included), items that have not begun are dropped.
     """
     yield from watched(_results(work, items, workers), total=len(items), label=label)
 

@@ -16,7 +16,9 @@ TRUSTED = ("joint_seg_cls.", "monai.networks.nets.")
 
 def plain(config: Any) -> Any:
     """Return a configuration as resolved dicts and lists, fit for JSON and for a checkpoint."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    return (
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    )
 
 
 def require(config: DictConfig, command: str, *keys: str) -> None:
@@ -46,7 +48,9 @@ def build(config: Any) -> Any:
         if isinstance(error.__cause__, TypeError | ImportError) or error.__cause__ is None:
             reason = " ".join(str(error).split())
             raise ConfigError(
-                str(config.get("_target_", "configuration")) if isinstance(config, Mapping | DictConfig) else "configuration",
+                str(config.get("_target_", "configuration"))
+                if isinstance(config, Mapping | DictConfig)
+                else "configuration",
                 expected="arguments that this part takes",
                 found=reason,
                 remedy="see --cfg job for the composed configuration",

@@ -76,7 +76,10 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
     if not run.config.is_file():
         raise CheckpointError(
-            run.path, expected="a run folder with config.yaml", found="none", remedy="name the run folder, or give cohort="
+            run.path,
+            expected="a run folder with config.yaml",
+            found="none",
+            remedy="name the run folder, or give cohort=",
         )
     trained: Any = OmegaConf.load(run.config)
     own = int(trained.fold)

@@ -12,11 +12,11 @@ from joint_seg_cls.errors import ConfigError, InputError
 
 #: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
 COMMANDS = {
-    "phantom": "make a simulated MS / NMOSD cohort                    out= subjects= seed= phantom=clear|matched|lifelike",
-    "prepare": "turn a cohort table into a prepared store             cohort= store=",
-    "train": "train one fold, test it, write the run folder         data.store= fold= seed= ablation= experiment=",
-    "evaluate": "test a run on another fold, cohort or checkpoint      run= [cohort= | fold=] [checkpoint=]",
-    "predict": "segment lesions and name the disease on new scans     input= checkpoint= out=",
+    "phantom": "make a simulated MS / NMOSD cohort            out= subjects= seed= phantom=clear|matched|lifelike",
+    "prepare": "turn a cohort table into a prepared store     cohort= store=",
+    "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
+    "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
+    "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
 }
 
 _HELP = """\
@@ -51,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if command not in COMMANDS:
             close = difflib.get_close_matches(command, COMMANDS, n=1)
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
-            raise ConfigError(
-                "jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy
-            )
+            raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
         _run(command, [readable(override, multirun=_is_multirun(overrides)) for override in overrides])
     except InputError as error:
         sys.exit(_report(error))
@@ -72,7 +70,7 @@ def readable(override: str, *, multirun: bool) -> str:
     if key.lstrip("+") not in _PATH_KEYS or not _HYDRA_SYNTAX & set(value) or value[:1] in ("'", '"') or "${" in value:
         return override
     whole = Path(value).expanduser().exists()
-    if not whole and (multirun and "," in value or value[:1] == "[" and value[-1:] == "]"):
+    if not whole and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
         return override
     escaped = value.replace("\\", "\\\\") if value.endswith("\\") else value
     return f"{key}='{escaped.replace(chr(39), chr(92) + chr(39))}'"

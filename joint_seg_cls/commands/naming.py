@@ -33,7 +33,7 @@ _LONGEST = 80
 
 def changes_result(key: str) -> bool:
     """Return whether two runs that differ in ``key`` may have different numbers."""
-    return not any(key == name or key.startswith(f"{name}.") or key.startswith(f"{name}/") for name in NEUTRAL)
+    return not any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in NEUTRAL)
 
 
 def variant_name(choices: Mapping[str, Any], overrides: Iterable[str]) -> str:

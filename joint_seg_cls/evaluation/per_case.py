@@ -19,8 +19,8 @@ _VOXEL_METRICS = {"dsc": dice, "ppv": ppv, "tpr": tpr, "vd": volume_difference}
 
 #: How empty masks are counted; printed under every table.
 EMPTY_RULE = (
-    "reference empty: DSC, PPV, TPR, VD undefined and left out; prediction empty, reference not: DSC = TPR = 0, VD = 1, "
-    "PPV undefined"
+    "reference empty: DSC, PPV, TPR, VD undefined and left out; prediction empty, reference not: "
+    "DSC = TPR = 0, VD = 1, PPV undefined"
 )
 
 
@@ -30,9 +30,9 @@ def evaluate_cases(
     """Return one row a scan.
 
     Columns: ``case``, ``subject``, ``session``, ``fold``, ``disease``, one ``p_<class>`` a class, ``dsc``, ``ppv``,
-    ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid, ``dsc_ceiling`` (the reference
-    taken to the network's grid and back), ``lesions_reference`` and ``lesions_predicted`` (26-connected, native),
-    ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``. What is not known or undefined is NaN.
+    ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid, ``dsc_ceiling`` (the
+    reference taken to the network's grid and back), ``lesions_reference`` and ``lesions_predicted`` (26-connected,
+    native), ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``. What is not known or undefined is NaN.
     """
     rows = [_row(case, predictor, classes, fold) for case in watched(cases, total=total, label="test")]
     return pd.DataFrame(rows).sort_values("case", ignore_index=True)

@@ -57,7 +57,15 @@ def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None
 def _mean(label: str, space: str, rows: pd.DataFrame, column: str, seed: int) -> dict[str, object]:
     found = mean_over_scans(rows[column].to_numpy(dtype=np.float64), seed=seed, group=rows["subject"].to_numpy())
     low, high = found.interval
-    return {"metric": label, "space": space, "n": found.n, "value": found.mean, "sd": found.sd, "low": low, "high": high}
+    return {
+        "metric": label,
+        "space": space,
+        "n": found.n,
+        "value": found.mean,
+        "sd": found.sd,
+        "low": low,
+        "high": high,
+    }
 
 
 def _over_scans(

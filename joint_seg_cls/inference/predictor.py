@@ -16,11 +16,11 @@ from joint_seg_cls.scan import Geometry
 @final
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What the network says of one scan, on one grid. A field that the variant does not produce is None.
+    r"""What the network says of one scan, on one grid. A field that the variant does not produce is None.
 
     lesion_probability: in [0, 1].
     lesions: where the probability reaches the threshold.
-    location_map: what each place adds to the score of the predicted class, :math:`\\sum_i V_i^c` (Eq. 10, linear).
+    location_map: what each place adds to the score of the predicted class, :math:`\sum_i V_i^c` (Eq. 10, linear).
     disease_probability: one number a class, summing to 1.
     """
 
@@ -59,7 +59,7 @@ class Predictor:
         return Findings(probability, lesions, location, disease)
 
     def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
-        """Return findings in model space on the scan's own grid: maps linear, the mask from the resampled probability."""
+        """Return findings on the scan's own grid: maps resampled linearly, the mask taken from the resampled map."""
         probability = _to_native(findings.lesion_probability, geometry)
         lesions = None if probability is None else probability >= self.lesion_threshold
         return Findings(probability, lesions, _to_native(findings.location_map, geometry), findings.disease_probability)
@@ -76,7 +76,5 @@ def _location(
     return torch.stack(grown).sum(dim=0)[0, 0].cpu().numpy()
 
 
-def _to_native(
-    volume: Float32[np.ndarray, "x y z"] | None, geometry: Geometry
-) -> Float32[np.ndarray, "X Y Z"] | None:
+def _to_native(volume: Float32[np.ndarray, "x y z"] | None, geometry: Geometry) -> Float32[np.ndarray, "X Y Z"] | None:
     return None if volume is None else geometry.to_native(volume, linear=True).astype(np.float32)

@@ -84,7 +84,9 @@ def _warnings(seen: ModelInput, record: dict[str, Any]) -> list[str]:
     thickest_mm = max(seen.geometry.native.spacing_mm)
     warnings = []
     if not low <= seen.brain_ml <= high:
-        warnings.append(f"brain volume {seen.brain_ml:.0f} mL lies outside {low:.0f}-{high:.0f}: is this a stripped brain?")
+        warnings.append(
+            f"brain volume {seen.brain_ml:.0f} mL lies outside {low:.0f}-{high:.0f}: is this a stripped brain?"
+        )
     if thickest_mm > _THICK_MM:
         warnings.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
     if record.get("lesion_count") == 0 and "disease" in record:

@@ -7,4 +7,13 @@ from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline
 from joint_seg_cls.preprocess.raters import combine_raters
 from joint_seg_cls.preprocess.store import Prepared, prepare_cohort
 
-__all__ = ["CropResize", "GivenBrain", "ModelInput", "Pipeline", "Prepared", "ZScore", "combine_raters", "prepare_cohort"]
+__all__ = [
+    "CropResize",
+    "GivenBrain",
+    "ModelInput",
+    "Pipeline",
+    "Prepared",
+    "ZScore",
+    "combine_raters",
+    "prepare_cohort",
+]

@@ -27,8 +27,8 @@ class GivenBrain:
     """Take the table's ``brain_mask``; without one, the voxels of a stripped scan that are not exactly 0, holes filled.
 
     Raises:
-        ScanError: the mask is empty; or no mask is given and the scan still has its skull, that is, its background is not
-            0 or the rest is larger than a brain can be.
+        ScanError: the mask is empty; or no mask is given and the scan still has its skull, that is, its background is
+            not 0 or the rest is larger than a brain can be.
     """
 
     def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Bool[np.ndarray, "x y z"]:

@@ -20,7 +20,9 @@ class ZScore:
     def __init__(self, over: Literal["brain", "volume"] = "brain") -> None:
         self.over = over
 
-    def __call__(self, image: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
+    def __call__(
+        self, image: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
+    ) -> Float[np.ndarray, "x y z"]:
         """Return the standardised image as float32."""
         values = (image[brain] if self.over == "brain" else image).astype(np.float64)
         spread = float(values.std()) or 1.0

@@ -13,4 +13,4 @@ def combine_raters(masks: Sequence[Bool[np.ndarray, "x y z"]], rule: RaterRule) 
     """Return the voxels that all raters (``intersection``, the paper's rule), more than half, or any of them marked."""
     votes = np.sum(masks, axis=0, dtype=np.int16)
     needed = {"intersection": len(masks), "majority": len(masks) // 2 + 1, "union": 1}[rule]
-    return votes >= needed
+    return np.asarray(votes >= needed)

@@ -79,7 +79,10 @@ def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:
     if not (store / "store.json").exists():
         if store.is_dir() and any(store.iterdir()):
             raise StoreError(
-                store, expected="an empty folder or a prepared store", found="other files", remedy="choose another store="
+                store,
+                expected="an empty folder or a prepared store",
+                found="other files",
+                remedy="choose another store=",
             )
         return
     there, here = _flat(read_record(store / "store.json")), _flat(json.loads(json.dumps(record)))

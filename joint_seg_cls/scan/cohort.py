@@ -1,8 +1,8 @@
 """The cohort table: one row a scan, checked before anything is computed.
 
-Columns: ``subject``; ``session`` (optional); one column of paths a modality (``flair`` first); ``brain_mask`` (optional);
-``lesion_mask``, ``lesion_mask_2``, ... (one a rater, may be empty); ``disease`` (a class name or its code, may be empty);
-any further column is kept as it is. Paths are relative to the table.
+Columns: ``subject``; ``session`` (optional); one column of paths a modality (``flair`` first); ``brain_mask``
+(optional); ``lesion_mask``, ``lesion_mask_2``, ... (one a rater, may be empty); ``disease`` (a class name or its code,
+may be empty); any further column is kept as it is. Paths are relative to the table.
 """
 
 import re
@@ -78,7 +78,9 @@ def read_cohort(
 
 def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise CohortError(path, expected="a cohort table (.tsv or .csv)", found="no such file", remedy="correct cohort=")
+        raise CohortError(
+            path, expected="a cohort table (.tsv or .csv)", found="no such file", remedy="correct cohort="
+        )
     if path.suffix not in (".tsv", ".csv"):
         raise CohortError(path, expected="a .tsv or .csv file", found=path.suffix or "no suffix", remedy="rename it")
     try:

@@ -1,8 +1,9 @@
 """Voxel grids in millimetres and the resampling between two of them.
 
 Contract: array axes are (x, y, z); an affine maps a voxel's index to the millimetre position of its CENTRE in RAS+
-world space (NIfTI). Sizes are voxels, lengths millimetres. The grids of one scan (its own, and the network's) share their
-axes up to permutation and flip, so every map between them is a scale and a shift along each axis and has an exact inverse.
+world space (NIfTI). Sizes are voxels, lengths millimetres. The grids of one scan (its own, and the network's) share
+their axes up to permutation and flip, so every map between them is a scale and a shift along each axis and has an exact
+inverse.
 """
 
 from dataclasses import dataclass
@@ -95,8 +96,8 @@ def resample(
 ) -> Shaped[np.ndarray, "X Y Z"]:
     """Return ``array``, given on ``source``, on ``target``: linear or nearest, zero outside the source's field of view.
 
-    Both grids must have the same axes up to permutation and flip (see the module's contract). The half voxel between the
-    outermost centres and the edge takes the outermost value.
+    Both grids must have the same axes up to permutation and flip (see the module's contract). The half voxel between
+    the outermost centres and the edge takes the outermost value.
     """
     array = reorient(array, source, target)
     step = np.linalg.solve(source.like(target).affine, target.affine)

@@ -37,14 +37,7 @@ def read_scan(path: str | Path) -> Scan:
     """
     path = Path(path)
     image = _load(path)
-    shape = image.shape
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 2:
-        raise ScanError(
-            path, expected="a 3-D volume", found=f"shape {image.shape}", remedy="extract the one volume to be used"
-        )
-    data = _values(image, path).reshape(shape)
+    data, grid = _volume(image, path, remedy="extract the one volume to be used")
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise ScanError(
@@ -60,16 +53,7 @@ def read_scan(path: str | Path) -> Scan:
             found=f"the constant value {data.flat[0]:g}",
             remedy="export the scan again or leave it out of the table",
         )
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise ScanError(
-            path,
-            expected="an affine that can be inverted",
-            found=f"{affine[:3].tolist()}",
-            remedy="repair the header's sform or qform",
-        )
-    x, y, z = shape
-    return Scan(path, data, Grid((x, y, z), affine), image.header.copy())
+    return Scan(path, data, grid, image.header.copy())
 
 
 def read_mask(path: str | Path, grid: Grid) -> Bool[np.ndarray, "x y z"]:
@@ -82,15 +66,7 @@ def read_mask(path: str | Path, grid: Grid) -> Bool[np.ndarray, "x y z"]:
             (at least 0.5 mm); a value is neither 0 nor 1 within 0.001.
     """
     path = Path(path)
-    image = _load(path)
-    data = _values(image, path)
-    data = data.reshape(data.shape[:3]) if data.ndim > 3 and data.size == np.prod(data.shape[:3]) else data
-    if data.ndim != 3:
-        raise ScanError(
-            path, expected="a 3-D mask", found=f"shape {data.shape}", remedy="export one mask file for each rater"
-        )
-    x, y, z = data.shape
-    own = Grid((x, y, z), np.asarray(image.affine, dtype=np.float64))
+    data, own = _volume(_load(path), path, remedy="export one mask file for each rater")
     tolerance_mm = max(0.5, min(grid.spacing_mm) / 2)
     if (apart_mm := own.like(grid).distance_mm(grid)) > tolerance_mm:
         found = (
@@ -105,7 +81,7 @@ def read_mask(path: str | Path, grid: Grid) -> Bool[np.ndarray, "x y z"]:
             remedy="resample the mask onto its scan with nearest neighbours",
         )
     rounded = np.round(data)
-    if not (np.abs(data - rounded) <= MASK_ROUNDING).all() or not np.isin(values := np.unique(rounded), (0, 1)).all():
+    if not (np.abs(data - rounded) <= MASK_ROUNDING).all() or not np.isin(np.unique(rounded), (0, 1)).all():
         odd = np.unique(data)[:6]
         raise ScanError(
             path,
@@ -113,7 +89,6 @@ def read_mask(path: str | Path, grid: Grid) -> Bool[np.ndarray, "x y z"]:
             found=f"the values {', '.join(f'{v:g}' for v in odd)}{' ...' if odd.size == 6 else ''}",
             remedy="write lesion voxels as 1 and all others as 0",
         )
-    del values
     return reorient(rounded.astype(bool), own, grid)
 
 
@@ -147,11 +122,27 @@ def _load(path: Path) -> nib.Nifti1Image:
     return image
 
 
-def _values(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[np.ndarray, "x y z"], Grid]:
+    """Return the voxels and their grid, axes of length 1 behind the third dropped."""
+    shape = tuple(int(side) for side in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 2:
+        raise ScanError(path, expected="a 3-D volume", found=f"shape {tuple(image.shape)}", remedy=remedy)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise ScanError(
+            path,
+            expected="an affine that can be inverted",
+            found=f"{affine[:3].tolist()}",
+            remedy="repair the header's sform or qform",
+        )
     try:
-        return np.asarray(image.dataobj, dtype=np.float32)
+        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise _unreadable(path, error) from error
+    x, y, z = shape
+    return data, Grid((x, y, z), affine)
 
 
 def _unreadable(path: Path, error: Exception) -> ScanError:

@@ -1,8 +1,9 @@
 """What a checkpoint holds and how it is read: tensors and plain values only, never pickled code.
 
-A checkpoint is Lightning's own, plus the entry ``joint_seg_cls``, its recipe: ``format``, ``version``, ``network`` (its
-configuration), ``preprocess`` (likewise), ``classes``, ``modalities``, ``model_shape``, ``lesion_threshold``, ``variant``
-and ``trained_on`` (collection, hashes of data and split, fold, seed). With it a scan can be read without the run folder.
+A checkpoint is Lightning's own, plus the entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
+configuration), ``preprocess`` (likewise), ``classes``, ``modalities``, ``model_shape``, ``lesion_threshold``,
+``variant`` and ``trained_on`` (collection, hashes of data and split, fold, seed). With it a scan can be read without the run
+folder.
 """
 
 import pickle
@@ -36,14 +37,18 @@ class Checkpoint:
         """Give ``network`` these weights, all of them.
 
         Raises:
-            CheckpointError: a weight is missing, left over or of another shape; or the network was built for another grid.
+            CheckpointError: a weight is missing, left over or of another shape; or the network was built for another
+                grid.
         """
         try:
             network.load_state_dict(self.weights, strict=True)
         except RuntimeError as error:
             reason = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
             raise CheckpointError(
-                self.path, expected="the weights of this network", found=reason, remedy="use the network it was trained with"
+                self.path,
+                expected="the weights of this network",
+                found=reason,
+                remedy="use the network it was trained with",
             ) from error
 
     def initialise(self, network: nn.Module) -> list[str]:
@@ -56,7 +61,10 @@ class Checkpoint:
         fitting = {
             name: value
             for name, value in self.weights.items()
-            if isinstance(value, Tensor) and name in own and isinstance(own[name], Tensor) and own[name].shape == value.shape
+            if isinstance(value, Tensor)
+            and name in own
+            and isinstance(own[name], Tensor)
+            and own[name].shape == value.shape
         }
         tensors = {name for name, value in own.items() if isinstance(value, Tensor)}
         if not fitting:
@@ -75,7 +83,10 @@ def find_checkpoint(path: str | Path) -> Path:
             if (path / "checkpoints" / name).is_file():
                 return path / "checkpoints" / name
         raise CheckpointError(
-            path, expected="checkpoints/best.ckpt or last.ckpt", found="neither", remedy="name a run folder that was trained"
+            path,
+            expected="checkpoints/best.ckpt or last.ckpt",
+            found="neither",
+            remedy="name a run folder that was trained",
         )
     if not path.is_file():
         raise CheckpointError(
@@ -107,7 +118,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
         found = "no recipe" if not isinstance(recipe, dict) else f"format {recipe.get('format')}"
         raise CheckpointError(
-            path, expected=f"a checkpoint of joint_seg_cls (format {FORMAT})", found=found, remedy="train it with `jsc train`"
+            path,
+            expected=f"a checkpoint of joint_seg_cls (format {FORMAT})",
+            found=found,
+            remedy="train it with `jsc train`",
         )
     state = content["state_dict"]
     weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}

@@ -1,4 +1,4 @@
-"""The LightningModule: one joint network, one multi-task loss, the paper's optimiser (Huang et al. 2024 [1], section 4.1).
+"""The LightningModule: one joint network, one multi-task loss, one optimiser (Huang et al. 2024 [1], section 4.1).
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -24,10 +24,10 @@ Scheduler = LRScheduler | ReduceLROnPlateau
 class JointModule(LightningModule):
     """Train ``network`` on ``loss`` and watch both tasks on whole validation scans.
 
-    Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr``, and with a validation split the
-    same losses under ``val/``, ``val/dice`` (mean over scans with a reference that is not empty, model space), ``val/auc``,
-    ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (of the one there is, for a single task): the
-    declared composite by which the best checkpoint is chosen.
+    Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr``, and with a validation split
+    the same losses under ``val/``, ``val/dice`` (mean over scans whose reference is not empty, model space),
+    ``val/auc``, ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (of the one there is, for a
+    single task): the declared composite by which the best checkpoint is chosen.
 
     Args:
         network: returns a :class:`~joint_seg_cls.batch.Prediction` for an image.

@@ -31,7 +31,18 @@ from joint_seg_cls.errors import ConfigError, InputError
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_S = 60.0
-_PACKAGES = ("torch", "lightning", "monai", "hydra-core", "omegaconf", "numpy", "scipy", "nibabel", "torchmetrics", "wandb")
+_PACKAGES = (
+    "torch",
+    "lightning",
+    "monai",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "scipy",
+    "nibabel",
+    "torchmetrics",
+    "wandb",
+)
 
 
 @final

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import WandbLogger
 
 _log = logging.getLogger(__name__)
 
@@ -19,18 +19,17 @@ def wandb_tracker(
     run_id: str,
     folder: Path,
     config: dict[str, Any],
-) -> Logger | None:
+) -> WandbLogger | None:
     """Return a W&B logger for one run, or None where W&B is disabled, missing or fails to start.
 
-    The environment's ``WANDB_MODE`` wins over ``mode``. A resumed run continues under its ``run_id``. Nothing is uploaded
-    but numbers: no code, no git remote, no console output, no checkpoints.
+    The environment's ``WANDB_MODE`` wins over ``mode``. A resumed run continues under its ``run_id``. Nothing is
+    uploaded but numbers: no code, no git remote, no console output, no checkpoints.
     """
     mode = os.environ.get("WANDB_MODE", mode)  # type: ignore[assignment]
     if mode == "disabled":
         return None
     try:
         import wandb
-        from lightning.pytorch.loggers import WandbLogger
 
         settings = wandb.Settings(console="off", disable_git=True, save_code=False, silent=True, reinit="create_new")
         logger = WandbLogger(
@@ -52,7 +51,7 @@ def wandb_tracker(
     return logger
 
 
-def finish(logger: Logger | None) -> None:
+def finish(logger: WandbLogger | None) -> None:
     """Close the run, so that the next one in this process does not log into it."""
     if logger is not None:
         logger.experiment.finish()

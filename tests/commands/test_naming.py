@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from joint_seg_cls.commands.naming import changes_result, identity, run_path, variant_name
 
-keys = st.sampled_from(["optimizer.lr", "network.channels", "loss.weights.cross_task", "++trainer.max_epochs", "protocol"])
+keys = st.sampled_from(
+    ["optimizer.lr", "network.channels", "loss.weights.cross_task", "++trainer.max_epochs", "protocol"]
+)
 overrides = st.dictionaries(keys, st.sampled_from(["1", "0.5", "1e-3", "paper", "a/b", "[1,2]"]), max_size=5)
 
 
@@ -37,7 +39,13 @@ def test_readable_examples():
 
 
 def test_keys_that_change_no_result_do_not_enter_the_name():
-    neutral = {"runs": "elsewhere", "tracking": "none", "tracking.mode": "online", "data.workers": "3", "data.store": "s"}
+    neutral = {
+        "runs": "elsewhere",
+        "tracking": "none",
+        "tracking.mode": "online",
+        "data.workers": "3",
+        "data.store": "s",
+    }
     assert named(neutral) == "joint"
     assert not any(map(changes_result, neutral))
     assert changes_result("data.batch_size")

@@ -1,4 +1,4 @@
-"""From a scan to a prepared case: crop, resize and z-score as the paper has them, and every input that cannot be used."""
+"""From a scan to a prepared case: crop, resize and z-score as in the paper, and every input that cannot be used."""
 
 import nibabel as nib
 import numpy as np
@@ -29,7 +29,7 @@ def cohort(tmp_path):
     def write(count=3, spoil=None, column="flair"):
         lines = ["subject,flair,lesion_mask,lesion_mask_2,disease,site"]
         for number in range(count):
-            brain, scan = brain_and_scan(number)
+            _, scan = brain_and_scan(number)
             lesion = np.zeros(SHAPE, np.uint8)
             lesion[12:16, 16:20, 9:13] = 1
             other = lesion.copy()
@@ -169,7 +169,7 @@ def test_a_row_that_left_the_table_leaves_the_store(cohort, tmp_path):
     ("spoil", "column", "says"),
     [
         (lambda d: np.where(d > 130, np.nan, d).astype(np.float32), "flair", "NaN"),
-        (lambda d: np.zeros_like(d), "flair", "constant"),
+        (np.zeros_like, "flair", "constant"),
         (lambda d: np.stack([d, d], axis=-1), "flair", "3-D"),
         (lambda d: d + 1, "flair", "brain_mask"),
         (lambda d: d * 2, "lesion_mask", "0 and 1"),
@@ -196,7 +196,9 @@ def test_several_bad_scans_are_all_named(cohort, tmp_path):
     assert "2_flair" in str(error.value)
 
 
-@pytest.mark.parametrize(("size", "nearest"), [(50, "48 x 48 x 48"), ((96, 100, 8), "96 x 96 x 16"), (0, "16 x 16 x 16")])
+@pytest.mark.parametrize(
+    ("size", "nearest"), [(50, "48 x 48 x 48"), ((96, 100, 8), "96 x 96 x 16"), (0, "16 x 16 x 16")]
+)
 def test_a_size_that_is_not_divisible_by_16_is_refused_with_the_nearest(size, nearest):
     with pytest.raises(ConfigError, match=nearest):
         CropResize(size)

@@ -1,0 +1,79 @@
+"""The main job on real input: a network trained on simulated patients, applied to real brain FLAIR."""
+
+import json
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+SCANS = os.environ.get("JSC_TEST_SCANS")
+pytestmark = pytest.mark.skipif(
+    not SCANS, reason="JSC_TEST_SCANS does not name a folder with open_ms/stripped/*_flair.nii.gz (real scans)"
+)
+
+
+def stripped_scans():
+    return sorted(Path(SCANS or ".").glob("open_ms/stripped/*_flair.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A toy network, trained for seconds on a toy cohort: what is tested is the way there and back, not the masks."""
+    from joint_seg_cls.commands.main import main
+
+    folder = tmp_path_factory.mktemp("toy")
+    main(["phantom", f"out={folder / 'cohort'}", "subjects=12", "spacing_mm=2", "workers=0"])
+    main(
+        [
+            "prepare",
+            f"cohort={folder / 'cohort' / 'cohort.tsv'}",
+            f"store={folder / 'store'}",
+            "image_size=32",
+            "workers=0",
+        ]
+    )
+    main(
+        [
+            "train",
+            f"data.store={folder / 'store'}",
+            f"runs={folder / 'runs'}",
+            "experiment=toy",
+            "tracking=none",
+            "data.workers=0",
+        ]
+    )
+    return next((folder / "runs").glob("*/*/fold-0_seed-0"))
+
+
+def test_outputs_lie_on_the_real_scans_grid(checkpoint, jsc, tmp_path):
+    scans = stripped_scans()
+    assert scans
+    code, _, err = jsc("predict", f"input=[{','.join(map(str, scans))}]", f"checkpoint={checkpoint}", f"out={tmp_path}")
+    assert code == 0, err
+    for scan in scans:
+        source, name = nib.load(scan), scan.name.removesuffix(".nii.gz")
+        for output in ("lesions", "lesion-probability", "location-map"):
+            written = nib.load(tmp_path / f"{name}_{output}.nii.gz")
+            assert written.shape == source.shape
+            np.testing.assert_array_equal(written.affine, source.affine)
+            assert nib.aff2axcodes(written.affine) == nib.aff2axcodes(source.affine)
+        record = json.loads((tmp_path / f"{name}.json").read_text())
+        assert sum(record["disease_probability"].values()) == pytest.approx(1)
+        assert 900 < record["brain_volume_ml"] < 1900
+        outside = np.asarray(source.dataobj) == 0
+        assert np.asarray(nib.load(tmp_path / f"{name}_lesions.nii.gz").dataobj)[outside].mean() < 0.01
+    assert (tmp_path / "predictions.tsv").read_text().count("\n") == len(scans) + 1
+
+
+def test_a_scan_with_its_skull_is_refused(checkpoint, jsc, tmp_path):
+    raw = sorted(Path(SCANS or ".").glob("open_ms/raw/*_study1_flair.nii.gz"))[0]
+    code, _, err = jsc("predict", f"input={raw}", f"checkpoint={checkpoint}", f"out={tmp_path}")
+    assert code == 2
+    assert raw.name in err
+    assert "without skull" in err
+    mask = raw.with_name(raw.name.replace("_flair", "_brain_mask"))
+    code, _, err = jsc("predict", f"input={raw}", f"brain_mask={mask}", f"checkpoint={checkpoint}", f"out={tmp_path}")
+    assert code == 0, err
+    assert nib.load(tmp_path / raw.name.replace(".nii.gz", "_lesions.nii.gz")).shape == nib.load(raw).shape
