@@ -3,9 +3,9 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,14 +19,26 @@ Result = TypeVar("Result")
 
 
 def over_processes(
-    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int, label: str
+    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int, label: str, share: bool = False
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    """Yield ``(item, result)`` as each is finished, in any order; an exception of ``work`` is yielded as its result.
+    """Give ``(item, result)`` as each is finished, in any order; an exception of ``work`` is given as its result.
 
     ``workers`` 0 or 1 works in this process; otherwise ``work`` and the items must be picklable. When the consumer
     stops early (Ctrl-C included), items that have not begun are dropped.
+
+    Args:
+        work: called with each item.
+        items: what is to be done.
+        workers: how many processes.
+        label: what the items are, for the person who watches.
+        share: start the processes as copies of this one where the system can, so that what it has loaded is theirs.
     """
-    yield from watched(_results(work, items, workers), total=len(items), label=label)
+    if min(workers, len(items)) <= 1:
+        return watched(((item, _caught(work, item)) for item in items), total=len(items), label=label)
+    method = "fork" if share and "fork" in get_all_start_methods() else "spawn"
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context(method))
+    futures = {pool.submit(_caught, work, item): item for item in items}  # before the bar's thread: forks copy no locks
+    return watched(_finished(pool, futures), total=len(items), label=label)
 
 
 def watched(results: Iterable[Result], *, total: int, label: str) -> Iterator[Result]:
@@ -53,16 +65,10 @@ def _logged(results: Iterable[Result], total: int, label: str) -> Iterator[Resul
         yield result
 
 
-def _results(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int
+def _finished(
+    pool: ProcessPoolExecutor, futures: Mapping[Future[Result | Exception], Item]
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    if min(workers, len(items)) <= 1:
-        for item in items:
-            yield item, _caught(work, item)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn"))
     try:
-        futures: dict[Future[Result | Exception], Item] = {pool.submit(_caught, work, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:

@@ -5,7 +5,7 @@ import logging
 from omegaconf import DictConfig
 
 from joint_seg_cls.commands.build import build, require
-from joint_seg_cls.phantom import Progress, write_cohort
+from joint_seg_cls.phantom import write_cohort
 from joint_seg_cls.scan import read_cohort
 
 _log = logging.getLogger(__name__)
@@ -19,16 +19,14 @@ def phantom(config: DictConfig) -> None:
         f"jsc phantom phantom={cohort.population.name} subjects={cohort.recruitment.subjects()} seed={config.seed} "
         f"spacing_mm={config.spacing_mm} visits={config.visits} raters={config.raters}"
     )
-    with Progress() as progress:
-        table = write_cohort(
-            cohort,
-            config.out,
-            spacing_mm=config.spacing_mm,
-            readers=config.raters,
-            workers=config.workers,
-            command=command,
-            progress=progress,
-        )
+    table = write_cohort(
+        cohort,
+        config.out,
+        spacing_mm=config.spacing_mm,
+        readers=config.raters,
+        workers=config.workers,
+        command=command,
+    )
     scans = read_cohort(table)
     counts = {name: sum(scan.disease == name for scan in scans) for name in ("MS", "NMOSD")}
     _log.info("%s: %d scans (%s)", table, len(scans), ", ".join(f"{n} {name}" for name, n in counts.items()))

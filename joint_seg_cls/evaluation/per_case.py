@@ -32,7 +32,8 @@ def evaluate_cases(
     Columns: ``case``, ``subject``, ``session``, ``fold``, ``disease``, one ``p_<class>`` a class, ``dsc``, ``ppv``,
     ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid, ``dsc_ceiling`` (the
     reference taken to the network's grid and back), ``lesions_reference`` and ``lesions_predicted`` (26-connected,
-    native), ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``. What is not known or undefined is NaN.
+    native), ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``. What is not known or
+    undefined is NaN.
     """
     rows = [_row(case, predictor, classes, fold) for case in watched(cases, total=total, label="test")]
     return pd.DataFrame(rows).sort_values("case", ignore_index=True)

@@ -2,7 +2,6 @@
 
 from joint_seg_cls.phantom.cohort import subject_name, write_cohort
 from joint_seg_cls.phantom.patient import Patient, Population
-from joint_seg_cls.phantom.progress import Progress
 from joint_seg_cls.phantom.raster import Drawn
 from joint_seg_cls.phantom.recruitment import Balanced, ByGroup, Enrolment, Group, Recruitment
 from joint_seg_cls.phantom.subject import Cohort, SimulatedScan, simulate_lesions, simulate_scans
@@ -16,7 +15,6 @@ __all__ = [
     "Group",
     "Patient",
     "Population",
-    "Progress",
     "Recruitment",
     "SimulatedScan",
     "simulate_lesions",

@@ -1,12 +1,12 @@
 """A simulated cohort on disk, as a hospital would hand it over: a folder a subject, one table, a page."""
 
 import gzip
+import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from joint_seg_cls.errors import CohortError, ConfigError
+from joint_seg_cls.parallel import over_processes
 from joint_seg_cls.phantom.atlas import load_atlas
+from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
 from joint_seg_cls.scan import Grid
 
@@ -33,7 +35,6 @@ def write_cohort(
     readers: int,
     workers: int,
     command: str,
-    progress: Callable[[int, int], None],
 ) -> Path:
     """Write every scan of a cohort and its table below ``out``; return the table's path.
 
@@ -47,7 +48,6 @@ def write_cohort(
         readers: how many reference masks a scan has.
         workers: processes; 0 makes all subjects in this one.
         command: what made the cohort, for the page beside it.
-        progress: called with how many subjects are done, and of how many.
 
     Raises:
         ConfigError: a spacing other than 1 or 2, readers or workers out of range.
@@ -59,11 +59,11 @@ def write_cohort(
     _claim(out, settings)
     subjects = range(1, cohort.recruitment.subjects() + 1)
     missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]
-    done = len(subjects) - len(missing)
-    progress(done, len(subjects))
-    for _ in _made(cohort, out, missing, spacing, readers, workers):
-        done += 1
-        progress(done, len(subjects))
+    load_atlas(spacing)  # once, for all processes
+    make = partial(write_subject, cohort, out=out, spacing_mm=spacing, readers=readers)
+    for _, failure in over_processes(make, missing, workers=workers, label="subjects", share=True):
+        if failure is not None:
+            raise failure
     _write_text(out / _PAGE, _page(cohort, command, settings))
     rows = [row for number in subjects for row in _rows(cohort, number, readers, out)]
     columns = list(rows[0])
@@ -95,7 +95,7 @@ def _settings(cohort: Cohort, spacing_mm: int, readers: int) -> dict[str, Any]:
     """Return what a subject's files depend on, the number of subjects left out."""
     population = cohort.population
     return {
-        "version": 1,
+        "parameters": hashlib.sha256(json.dumps(parameters(), sort_keys=True).encode()).hexdigest()[:12],
         "seed": cohort.seed,
         "population": population.name,
         "atypical": {name: float(share) for name, share in sorted(population.atypical.items())},
@@ -141,28 +141,6 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         ) from error
     for leftover in out.glob(".sub-*.partial"):
         shutil.rmtree(leftover)
-
-
-def _made(
-    cohort: Cohort, out: Path, subjects: list[int], spacing_mm: Literal[1, 2], readers: int, workers: int
-) -> Iterator[None]:
-    if workers == 0 or len(subjects) < 2:
-        for number in subjects:
-            write_subject(cohort, number, out, spacing_mm, readers)
-            yield
-        return
-    load_atlas(spacing_mm)
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
-        waiting: list[Future] = [
-            pool.submit(write_subject, cohort, number, out, spacing_mm, readers) for number in subjects
-        ]
-        try:
-            for future in as_completed(waiting):
-                future.result()
-                yield
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def write_subject(cohort: Cohort, subject: int, out: Path, spacing_mm: Literal[1, 2], readers: int) -> None:

@@ -2,8 +2,8 @@
 
 A checkpoint is Lightning's own, plus the entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
 configuration), ``preprocess`` (likewise), ``classes``, ``modalities``, ``model_shape``, ``lesion_threshold``,
-``variant`` and ``trained_on`` (collection, hashes of data and split, fold, seed). With it a scan can be read without the run
-folder.
+``variant`` and ``trained_on`` (collection, hashes of data and split, fold, seed). With it a scan can be read without
+the run folder.
 """
 
 import pickle

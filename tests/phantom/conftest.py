@@ -36,7 +36,6 @@ def write() -> Callable[..., Path]:
             readers=readers,
             workers=workers,
             command="jsc phantom",
-            progress=lambda *_: None,
         )
 
     return written
