@@ -25,17 +25,21 @@ def train(config: DictConfig) -> float | None:
     """
     require(config, "train", "data.store")
     _quiet_lightning()
+    for key in ("data.store", "init_from"):  # the run folder must make sense from anywhere
+        if (path := OmegaConf.select(config, key)) is not None:
+            OmegaConf.update(config, key, str(Path(path).expanduser().resolve()))
     variant = naming.variant_name(HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task)
     run = RunFolder(naming.run_path(config.runs, config.collection, variant, config.fold, config.seed))
     data: JointDataModule = build(config.data)
     data.setup()
     fit_network_to(config, data)
     facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash}
-    run.open(naming.identity(plain(config), **facts), OmegaConf.to_yaml(config, resolve=True))
+    identity = naming.identity(plain(config), **facts)
+    run.refuse_other(identity)
     if run.is_done:
         _log.info("%s is done", run.path)
         return run.best_score()
-    with run.recording():
+    with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
         _log.info(
             "%s: %d scans to train on, %d to validate, %d to test",
             run.path,
@@ -50,13 +54,14 @@ def train(config: DictConfig) -> float | None:
                 run,
                 make_trainer=build(plain(config.trainer) | {"_partial_": True}),
                 weights=config.protocol.weights,
+                validate=bool(data.split.validation),
                 logger=logger,
             )
         finally:
             finish(logger)
         if config.evaluate:
             test_fold(run, data, trust=config.trust)
-    run.finish(weights=config.protocol.weights)
+        run.finish(weights=config.protocol.weights)
     return run.best_score()
 
 

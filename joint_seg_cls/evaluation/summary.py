@@ -35,14 +35,15 @@ def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> p
 
 def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None:
     """Print the table that a person reads after a test."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for name, justify in (("metric", "left"), ("space", "left"), ("n", "right"), ("value", "right"), ("95 %", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in summary[summary["n"] > 0].to_dict("records"):
         interval = "" if np.isnan(row["low"]) else f"{row['low']:.3f} to {row['high']:.3f}"
         value = "undefined" if np.isnan(row["value"]) else f"{row['value']:.3f}"
         table.add_row(str(row["metric"]), str(row["space"]), str(row["n"]), value, interval)
-    console = Console(width=100)
+    console = Console(width=100, highlight=False)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)
     console.print(f"[dim]{EMPTY_RULE}; intervals: bootstrap over {rows['subject'].nunique()} subjects[/dim]")
     drawn = rows[rows["lesions_reference"].notna() & rows["volume_predicted_ml"].notna()]

@@ -28,8 +28,8 @@ class EpochTable(Callback):
         self._rows: list[dict[str, str]] = []
         self._start_s = 0.0
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the rows of finished epochs."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the rows of finished epochs (only now does the trainer know the one it restarts at)."""
         if self._path.is_file():
             with self._path.open(newline="", encoding="utf-8") as file:
                 self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]

@@ -23,12 +23,14 @@ def fit(
     *,
     make_trainer: Callable[..., Trainer],
     weights: Literal["best", "last"],
+    validate: bool,
     logger: Logger | None,
 ) -> Trainer:
     """Train until the last epoch, from the last finished one where the run was interrupted.
 
     Args:
         weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
+        validate: whether the data hold an inner validation split.
 
     Raises:
         KeyboardInterrupt: the person stopped it; what is finished is kept.
@@ -37,7 +39,10 @@ def fit(
     if weights == "best":
         callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
     callbacks.append(_keep(run, "last"))
-    trainer = make_trainer(callbacks=callbacks, logger=logger or False, default_root_dir=run.path)
+    nothing_to_validate = {} if validate else {"limit_val_batches": 0}
+    trainer = make_trainer(
+        callbacks=callbacks, logger=logger or False, default_root_dir=run.path, **nothing_to_validate
+    )
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)

@@ -26,6 +26,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, final
 
+from filelock import FileLock, Timeout
+
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError
 
@@ -58,43 +60,64 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
         self.best = self.checkpoints / "best.ckpt"
+        self._lock = FileLock(path / ".lock")
 
     @property
     def is_done(self) -> bool:
         """Whether everything of this run is written."""
         return (self.path / "DONE").is_file()
 
-    def open(self, identity: dict[str, Any], config_text: str) -> None:
-        """Create the folder, or take up the same run again.
+    def refuse_other(self, identity: dict[str, Any]) -> None:
+        """Refuse a folder that holds another run.
 
         Args:
             identity: everything that decides the run's numbers, as flat key-value pairs.
-            config_text: the resolved configuration as YAML.
 
         Raises:
             ConfigError: the folder holds a run with another identity.
         """
-        if self.provenance.is_file():
-            there = json.loads(self.provenance.read_text(encoding="utf-8"))["identity"]
-            differing = sorted(
-                key for key in identity.keys() | there.keys() if str(identity.get(key)) != str(there.get(key))
+        if not self.provenance.is_file():
+            return
+        there = json.loads(self.provenance.read_text(encoding="utf-8"))["identity"]
+        keys = identity.keys() | there.keys()
+        differing = sorted(key for key in keys if str(identity.get(key)) != str(there.get(key)))
+        if differing:
+            key = differing[0]
+            raise ConfigError(
+                self.path,
+                expected=f"a run with {key} = {identity.get(key)}",
+                found=f"one with {key} = {there.get(key)}",
+                remedy="choose another runs= or collection=, or move that run away",
             )
-            if differing:
-                key = differing[0]
-                raise ConfigError(
-                    self.path,
-                    expected=f"a run with {key} = {identity.get(key)}",
-                    found=f"one with {key} = {there.get(key)}",
-                    remedy="choose another runs= or collection=, or move that run away",
-                )
+
+    def _take(self) -> None:
+        """Hold the folder until this process ends, however it ends."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(
+                self.path,
+                expected="a run that no other process is training",
+                found="one at work",
+                remedy="wait for it, or stop it first",
+            ) from None
+
+    @contextmanager
+    def recording(self, identity: dict[str, Any], config_text: str) -> Iterator[None]:
+        """Hold the folder, keep a log and a heartbeat while the block runs; a failure leaves ``FAILED``.
+
+        Args:
+            identity: as for :meth:`refuse_other`.
+            config_text: the resolved configuration as YAML.
+
+        Raises:
+            ConfigError: another process is at work in the folder.
+        """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self._take()
         (self.path / "FAILED").unlink(missing_ok=True)
         self.config.write_text(config_text, encoding="utf-8")
         self.provenance.write_text(json.dumps(_provenance(identity), indent=1), encoding="utf-8")
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Keep a log and a heartbeat while the block runs; a failure leaves ``FAILED`` with its traceback."""
         handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
@@ -112,6 +135,7 @@ class RunFolder:
             (self.path / "FAILED").write_text(f"{_now()}\n{text}\n", encoding="utf-8")
             raise
         finally:
+            self._lock.release()
             stop.set()
             beating.join()
             logger.removeHandler(handler)

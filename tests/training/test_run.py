@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training import JointModule, RunFolder, read_checkpoint
@@ -139,6 +140,16 @@ def test_another_configuration_does_not_enter_a_runs_folder(train, store, tmp_pa
     train(epochs=1, code=2)
     assert "optimizer.lr = 0.01" in train.err
     assert "optimizer.lr = 0.5" in train.err
+
+
+def test_two_processes_do_not_train_in_one_folder(train):
+    run = train(epochs=1)
+    (run / "DONE").unlink()
+    with FileLock(run / ".lock"):
+        train(epochs=1, code=2)
+    assert "no other process" in train.err
+    train(epochs=1)
+    assert (run / "DONE").is_file()
 
 
 def test_fine_tuning_starts_from_the_weights_and_names_what_does_not_fit(train, make_store, tmp_path, jsc):
