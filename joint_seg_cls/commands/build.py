@@ -76,6 +76,11 @@ def build_trusted(config: Mapping[str, Any], where: str, trust: Sequence[str] = 
     return build(OmegaConf.create(dict(config)))
 
 
+def packages(config: Any) -> set[str]:
+    """Return the packages that the parts of a configuration come from."""
+    return {target.split(".")[0] for target in _targets(plain(config))}
+
+
 def _targets(config: Any) -> list[str]:
     if isinstance(config, Mapping):
         own = [str(config["_target_"])] if "_target_" in config else []

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands import naming
-from joint_seg_cls.commands.build import build, plain, require
+from joint_seg_cls.commands.build import build, packages, plain, require
 from joint_seg_cls.commands.evaluate import test_fold
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.training import FORMAT, JointModule, RunFolder, finish, fit, read_checkpoint, wandb_tracker
@@ -60,16 +60,17 @@ def train(config: DictConfig) -> float | None:
         finally:
             finish(logger)
         if config.evaluate:
-            test_fold(run, data, trust=config.trust)
+            test_fold(run, data, trust=[*config.trust, *packages(config.network)])
         run.finish(weights=config.protocol.weights)
     return run.best_score()
 
 
 def fit_network_to(config: DictConfig, data: JointDataModule) -> None:
-    """Give the network the sizes of what it will see."""
-    config.network.image_size = list(data.image_size)
-    config.network.in_channels = data.in_channels
-    config.network.classes = len(data.classes)
+    """Give the network the sizes of what it will see, as far as its configuration asks for them."""
+    sizes = {"image_size": list(data.image_size), "in_channels": data.in_channels, "classes": len(data.classes)}
+    for key, value in sizes.items():
+        if key in config.network:
+            config.network[key] = value
 
 
 def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str]) -> JointModule:

@@ -28,7 +28,7 @@ class Classified(NamedTuple):
     location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None
 
 
-class Part(nn.Module):
+class Part(nn.Module, ABC):
     """A part of the joint network; ``channels`` is the width it expects at its seam, ``None`` where any will do."""
 
     channels: int | None = None

@@ -128,6 +128,32 @@ def test_a_users_own_folder_adds_an_ablation(jsc, tmp_path):
     assert OmegaConf.create(out).loss.cross_task_weight == 0.3
 
 
+def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch):
+    (tmp_path / "network").mkdir()
+    (tmp_path / "network" / "mine.yaml").write_text("_target_: users_network.Plain\nclasses: 9\n")
+    (tmp_path / "users_network.py").write_text(
+        "import torch\n"
+        "from joint_seg_cls.batch import Prediction\n"
+        "class Plain(torch.nn.Module):\n"
+        "    def __init__(self, classes):\n"
+        "        super().__init__()\n"
+        "        self.seg, self.cls = torch.nn.Conv3d(1, 1, 3, padding=1), torch.nn.Linear(1, classes)\n"
+        "    def forward(self, image):\n"
+        "        return Prediction(self.seg(image), None, self.cls(image.mean((2, 3, 4))), None)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    code, _, err = jsc(
+        "train", "--config-dir", str(tmp_path), "network=mine", f"data.store={store}", f"runs={tmp_path / 'runs'}",
+        "data.folds.count=2", "data.workers=0", "trainer.max_epochs=1", "tracking=none", "trainer.accelerator=cpu",
+    )  # fmt: skip
+    assert code == 0, err
+    (run,) = (tmp_path / "runs").glob("store/mine*/fold-0_seed-0")
+    assert (run / "DONE").is_file()
+    code, _, err = jsc("evaluate", f"run={run}", "device=cpu")
+    assert (code, "trust=[users_network]" in err) == (2, True)
+    assert jsc("evaluate", f"run={run}", "device=cpu", "trust=[users_network]")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
