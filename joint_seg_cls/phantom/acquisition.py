@@ -93,6 +93,7 @@ def _brain_outline_mm() -> Float[np.ndarray, "n 3"]:
     return positions_mm(template.grid, np.argwhere(template.brain)[::7])
 
 
+@final
 class Sampler:
     """Reads volumes on the template's grid at the voxels of a scan, averaged over the thickness of its slices."""
 

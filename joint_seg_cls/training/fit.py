@@ -1,6 +1,7 @@
 """Fit one fold: callbacks, checkpoints, and going on where an interrupted run stopped."""
 
 import logging
+import signal
 from collections.abc import Callable
 from typing import Literal
 
@@ -46,9 +47,15 @@ def fit(
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    listening = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except SystemExit:
+        # Lightning answers Ctrl-C by exiting with 1, deaf to a second one
+        if trainer.interrupted:
+            signal.signal(signal.SIGINT, listening)
+            raise KeyboardInterrupt from None
+        raise
     if weights == "best" and not run.best.is_file():
         raise ConfigError(
             run.path,

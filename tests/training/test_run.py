@@ -142,6 +142,25 @@ def test_another_configuration_does_not_enter_a_runs_folder(train, store, tmp_pa
     assert "optimizer.lr = 0.5" in train.err
 
 
+def test_ctrl_c_leaves_a_run_that_goes_on(train, monkeypatch):
+    step = JointModule.training_step
+
+    def interrupted(self, batch, batch_index):
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JointModule, "training_step", interrupted)
+        run = train(epochs=2, code=130)
+    assert "the same command goes on where it stopped" in train.err
+    assert not {"DONE", "FAILED"} & {path.name for path in run.iterdir()}
+    assert len(epochs_of(run)) == 1
+    train(epochs=2)
+    assert len(epochs_of(run)) == 2
+    assert (run / "DONE").is_file()
+
+
 def test_two_processes_do_not_train_in_one_folder(train):
     run = train(epochs=1)
     (run / "DONE").unlink()
