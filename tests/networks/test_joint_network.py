@@ -121,7 +121,7 @@ def summed(prediction):
         {"sharing": lambda: GlobalSharing(1, 8, SIZE)},
         {"sharing": lambda: SeparateStems(1, 8)},
     ],
-    ids=str,
+    ids=["paper", "no guidance", "dot", "concat", "add", "softmax", "only local", "only global", "nothing shared"],
 )
 def test_gradients_reach_every_parameter(parts, image):
     torch.manual_seed(0)
