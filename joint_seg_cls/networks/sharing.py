@@ -24,12 +24,17 @@ class Crossover(nn.Module):
     Departs from [1]: the start is not given; 0.9 stands on the branch that its Table 7 finds the more useful for the
     task (local for segmentation, global for classification), 0.1 on the other.
 
+    Args:
+        segmentation_local: start of w_seg,1; w_cls,2 starts with what it lacks of 1.
+        classification_local: start of w_seg,2; w_cls,1 starts with what it lacks of 1.
+
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self) -> None:
+    def __init__(self, segmentation_local: float = 0.9, classification_local: float = 0.1) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.tensor([[0.9, 0.1], [0.1, 0.9]]))
+        local = (segmentation_local, classification_local)
+        self.weights = nn.Parameter(torch.tensor([[share, 1 - share] for share in local]))
 
     def forward(
         self, local_features: Float[Tensor, "b c x y z"], global_features: Float[Tensor, "b c x y z"]
@@ -52,6 +57,8 @@ class CrossoverSharing(Sharing):
         image_size: voxels along the image's sides; it decides the attention windows of the global branch.
         embedding_width: features of a token of the global branch, ``None`` for ``channels``.
         heads: attention heads of the global branch.
+        segmentation_local: share of the local branch in the segmentation's features at the start.
+        classification_local: likewise in the classification's.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -63,12 +70,14 @@ class CrossoverSharing(Sharing):
         image_size: int | Sequence[int] = 160,
         embedding_width: int | None = None,
         heads: int = 4,
+        segmentation_local: float = 0.9,
+        classification_local: float = 0.1,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.local_branch = LocalBranch(in_channels, channels)
         self.global_branch = GlobalBranch(in_channels, channels, image_size, embedding_width, heads)
-        self.crossover = Crossover()
+        self.crossover = Crossover(segmentation_local, classification_local)
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> SharedFeatures:
         """Return the two mixtures."""

@@ -10,6 +10,14 @@ from joint_seg_cls.networks import Crossover, CrossoverSharing, GlobalBranch, Lo
 from joint_seg_cls.networks.upsampling import upsample_linear
 
 
+def test_crossover_starts_where_it_is_told():
+    features = Crossover(segmentation_local=1.0, classification_local=0.75)(
+        torch.full((1, 1, 1, 1, 1), 10.0), torch.full((1, 1, 1, 1, 1), 1000.0)
+    )
+    assert features.segmentation.item() == pytest.approx(10.0)
+    assert features.classification.item() == pytest.approx(0.75 * 10 + 0.25 * 1000)
+
+
 def seeded(make):
     torch.manual_seed(0)
     return make().double().eval()
