@@ -1,0 +1,20 @@
+"""`make demo SIZE=toy`: every step of the way, in about a minute."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_toy_demonstration_goes_all_the_way(tmp_path):
+    command = [sys.executable, ROOT / "experiments" / "demo.py", "--size", "toy", "--out", tmp_path / "my demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "my demo" / "toy"
+    assert len(list(out.glob("findings/*.png"))) == 1
+    assert list(out.glob("runs/store/joint+experiment-toy/fold-0_seed-0/DONE"))
+    for step in ("phantom", "prepare", "train", "predict"):
+        assert f"$ jsc {step} " in done.stdout
+    assert "held-out DSC" in done.stdout
+    assert "held-out AUC" in done.stdout
