@@ -65,7 +65,8 @@ def test_the_ablations_are_those_of_the_papers_tables():
 
 @pytest.mark.parametrize("name", leaves("loss/segmentation"))
 def test_every_segmentation_loss_builds(composed, name):
-    one_step(composed(f"loss/segmentation={name}"))
+    _, terms = one_step(composed(f"loss/segmentation={name}"))
+    assert 0 < terms["segmentation"].item() < 20
 
 
 @pytest.mark.parametrize("name", leaves("scheduler"))
@@ -81,7 +82,8 @@ def test_every_schedule_follows_the_optimizer(composed, name):
 
 @pytest.mark.parametrize("name", leaves("experiment"))
 def test_every_experiment_composes_and_steps(composed, name):
-    one_step(composed(f"experiment={name}", "network.image_size=16"))
+    prediction, _ = one_step(composed(f"experiment={name}", "network.image_size=16"))
+    assert prediction.lesion_logits is not None
 
 
 @pytest.mark.parametrize("protocol", leaves("protocol"))
