@@ -65,7 +65,7 @@ class Pipeline:
                     remedy="resample the modalities of a scan onto its FLAIR",
                 )
         given = None if brain_mask is None else read_mask(brain_mask, native)
-        brain = self.brain(scans[0], given)
+        brain = self.brain(scans[0], given).mask
         geometry = self.layout(native, brain)
         inside = geometry.to_model(brain, linear=False)
         channels = [self.intensity(geometry.to_model(scan.data, linear=True), inside) for scan in scans]

@@ -91,7 +91,7 @@ def test_holes_in_a_stripped_brain_are_brain(tmp_path):
     brain, scan = brain_and_scan()
     scan[14, 18, 11] = 0
     nib.save(nib.Nifti1Image(scan, AFFINE), tmp_path / "hole.nii.gz")
-    np.testing.assert_array_equal(GivenBrain()(read_scan(tmp_path / "hole.nii.gz"), None), brain)
+    np.testing.assert_array_equal(GivenBrain()(read_scan(tmp_path / "hole.nii.gz"), None).mask, brain)
 
 
 @pytest.mark.parametrize(("rule", "votes"), [("intersection", 3), ("majority", 2), ("union", 1)])
