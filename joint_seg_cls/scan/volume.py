@@ -1,9 +1,10 @@
 """Reading and writing single volumes: a scan with its header, a mask on the scan's grid."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 import nibabel as nib
 import numpy as np
@@ -38,6 +39,26 @@ def read_scan(path: str | Path) -> Scan:
     path = Path(path)
     image = _load(path)
     data, grid = _volume(image, path, remedy="extract the one volume to be used")
+    require_contrast(path, data)
+    return Scan(path, data, grid, image.header.copy())
+
+
+def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x y z"], Grid]:
+    """Read the voxels of one 3-D NIfTI file as float32, whatever they are, and their grid; ``remedy`` is for 4-D files.
+
+    Raises:
+        ScanError: the file is missing, damaged or no NIfTI; it is not 3-D; the affine is singular.
+    """
+    path = Path(path)
+    return _volume(_load(path), path, remedy=remedy)
+
+
+def require_contrast(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None:
+    """Refuse values that no scan has.
+
+    Raises:
+        ScanError: a value is NaN or infinite; all values are equal.
+    """
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise ScanError(
@@ -53,20 +74,33 @@ def read_scan(path: str | Path) -> Scan:
             found=f"the constant value {data.flat[0]:g}",
             remedy="export the scan again or leave it out of the table",
         )
-    return Scan(path, data, grid, image.header.copy())
 
 
-def read_mask(path: str | Path, grid: Grid) -> Bool[np.ndarray, "x y z"]:
-    """Read a binary mask that belongs to a scan on ``grid``, in that scan's axes.
+#: The value, or the values, that mark lesions in a mask; None where masks hold 0 and 1.
+LesionValue = int | float | Sequence[int | float] | None
+
+
+def read_mask(
+    path: str | Path, grid: Grid, *, of: Literal["lesion", "brain"] = "lesion", lesion_value: LesionValue = None
+) -> Bool[np.ndarray, "x y z"]:
+    """Read a binary mask ``of`` lesions or of the brain that belongs to a scan on ``grid``, in that scan's axes.
 
     A mask whose axes run otherwise than the scan's but whose voxels lie at the same places is turned, not refused.
 
     Raises:
-        ScanError: as :func:`read_scan` (but a constant mask is fine); the grid lies elsewhere by more than half a voxel
-            (at least 0.5 mm); a value is neither 0 nor 1 within 0.001.
+        ScanError: as :func:`read_volume`, :func:`require_grid_of` and :func:`binary`.
     """
-    path = Path(path)
-    data, own = _volume(_load(path), path, remedy="export one mask file for each rater")
+    data, own = read_volume(path, remedy="export one mask file for each rater")
+    require_grid_of(path, own, grid)
+    return reorient(binary(path, data, of=of, lesion_value=lesion_value), own, grid)
+
+
+def require_grid_of(path: str | Path, own: Grid, grid: Grid) -> None:
+    """Refuse a mask on ``own`` that does not lie where the scan on ``grid`` does.
+
+    Raises:
+        ScanError: the shapes differ, or corners lie more than half a voxel (at least 0.5 mm) apart.
+    """
     tolerance_mm = max(0.5, min(grid.spacing_mm) / 2)
     if (apart_mm := own.like(grid).distance_mm(grid)) > tolerance_mm:
         found = (
@@ -80,29 +114,65 @@ def read_mask(path: str | Path, grid: Grid) -> Bool[np.ndarray, "x y z"]:
             found=found,
             remedy="resample the mask onto its scan with nearest neighbours",
         )
-    rounded = np.round(data)
-    if not (np.abs(data - rounded) <= MASK_ROUNDING).all() or not np.isin(np.unique(rounded), (0, 1)).all():
-        odd = np.unique(data)[:6]
+
+
+def binary(
+    path: str | Path,
+    data: Float[np.ndarray, "x y z"],
+    *,
+    of: Literal["lesion", "brain"] = "lesion",
+    lesion_value: LesionValue = None,
+) -> Bool[np.ndarray, "x y z"]:
+    """Return where a mask's values say yes: 1, or ``lesion_value``; values are rounded within 0.001.
+
+    Raises:
+        ScanError: without a ``lesion_value``, a value is neither 0 nor 1; with one, a value is not a whole number, or
+            there are values but none of those asked for.
+    """
+    whole = np.round(data)
+    values = np.unique(whole)
+    is_whole = bool((np.abs(data - whole) <= MASK_ROUNDING).all())
+    wanted = np.atleast_1d(np.asarray(1 if lesion_value is None else lesion_value, dtype=np.float64))
+    others = values[~np.isin(values, (0, *wanted))]
+    if not is_whole or (others.size and (lesion_value is None or not np.isin(values, wanted).any())):
+        odd = values if is_whole else np.unique(data)
+        asked = "" if lesion_value is None else f" (lesion_value={_listed(wanted)})"
+        remedy = f"write {of} voxels as 1 and all others as 0"
         raise ScanError(
             path,
-            expected="a mask of 0 and 1",
-            found=f"the values {', '.join(f'{v:g}' for v in odd)}{' ...' if odd.size == 6 else ''}",
-            remedy="write lesion voxels as 1 and all others as 0",
+            expected=f"a mask of 0 and {' and '.join(f'{v:g}' for v in wanted)}{asked}",
+            found=f"the values {', '.join(f'{v:g}' for v in odd[:6])}{' ...' if odd.size > 6 else ''}",
+            remedy=f"if they mark lesions, say so with lesion_value={_listed(others)}; if not, {remedy}"
+            if is_whole and of == "lesion"
+            else remedy,
         )
-    return reorient(rounded.astype(bool), own, grid)
+    return np.isin(whole, wanted)
+
+
+def _listed(values: np.ndarray) -> str:
+    text = ",".join(f"{value:g}" for value in values[:6])
+    return text if values.size == 1 else f"[{text}]"
 
 
 def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Scan, intent: str = "none") -> None:
-    """Write ``array`` in ``like``'s grid: shape, affine, sform, qform and units are the scan's own. Atomic."""
+    """Write ``array`` in ``like``'s grid: shape, affine, sform, qform, their codes and units are the scan's own. Atomic.
+
+    Free text and extensions of the scan's header, which may name the patient, are not carried over.
+    """
     path = Path(path)
     header = like.header.copy()
+    header.extensions.clear()
+    header["aux_file"], header["intent_name"] = b"", b""
+    if "db_name" in header:  # NIfTI-1 has it, NIfTI-2 has not
+        header["db_name"] = b""
     header.set_data_shape(array.shape)
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"], header["cal_max"] = 0, 0
     header["descrip"] = b"joint_seg_cls"
     header.set_intent(intent)
-    image = nib.Nifti1Image(array, like.grid.affine, header)
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    image = kind(array, like.grid.affine, header)
     partial = path.with_name(f".{path.name}.partial.nii.gz")
     nib.save(image, partial)
     partial.replace(path)

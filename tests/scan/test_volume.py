@@ -1,6 +1,7 @@
 """Volumes: what is read is what lies in the file, and what does not fit is refused in one sentence."""
 
 import gzip
+import re
 
 import nibabel as nib
 import numpy as np
@@ -97,6 +98,37 @@ def test_mask_with_other_values_is_refused(save, data, affine, values):
     with pytest.raises(ScanError) as error:
         read_mask(save("mask.nii.gz", mask, affine), scan.grid)
     assert "0 and 1" in sentence(error)
+
+
+@pytest.mark.parametrize(("values", "key"), [((0, 2), "2"), ((0, 255), "255"), ((0, 3, 4), "[3,4]")])
+def test_the_refusal_of_other_whole_values_names_the_key_that_helps(save, data, affine, values, key):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    path = save("mask.nii.gz", np.resize(np.array(values, np.float32), SHAPE), affine)
+    with pytest.raises(ScanError, match=rf"lesion_value={re.escape(key)};"):
+        read_mask(path, scan.grid)
+    with pytest.raises(ScanError, match="write brain voxels as 1") as error:
+        read_mask(path, scan.grid, of="brain")
+    assert "lesion_value" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "lesion_value", "share"),
+    [((0, 2), 2, 1 / 2), ((0, 0, 0, 255.0002), 255, 1 / 4), ((0, 1, 2, 3), [1, 3], 1 / 2), ((0, 0), 2, 0)],
+)
+def test_lesion_value_says_which_voxels_are_lesion(save, data, affine, values, lesion_value, share):
+    scan = read_scan(save("scan.nii.gz", np.resize(data, (8, 8, 6)), affine))
+    mask = np.resize(np.array(values, np.float32), (8, 8, 6))
+    found = read_mask(save("mask.nii.gz", mask, affine), scan.grid, lesion_value=lesion_value)
+    assert found.mean() == share
+    np.testing.assert_array_equal(found, np.isin(np.round(mask), lesion_value))
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 2.5)])
+def test_a_mask_without_the_lesion_value_that_was_asked_for_is_refused(save, data, affine, values):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    path = save("mask.nii.gz", np.resize(np.array(values, np.float32), SHAPE), affine)
+    with pytest.raises(ScanError, match=r"0 and 2 \(lesion_value=2\)"):
+        read_mask(path, scan.grid, lesion_value=2)
 
 
 @pytest.mark.parametrize(
