@@ -45,7 +45,7 @@ def from_store(case: PreparedCase) -> TestCase:
 def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
     """Read and preprocess one row of a cohort table."""
     seen = pipeline.model_input(row.images, row.brain_mask)
-    masks = [read_mask(path, seen.geometry.native) for path in row.lesion_masks]
+    masks = [read_mask(path, seen.geometry.native, lesion_value=pipeline.lesion_value) for path in row.lesion_masks]
     native = combine_raters(masks, pipeline.raters) if masks else None
     return TestCase(
         case=row.case,

@@ -16,7 +16,7 @@ from joint_seg_cls.preprocess.brain import BrainMask
 from joint_seg_cls.preprocess.intensity import ZScore
 from joint_seg_cls.preprocess.layout import CropResize
 from joint_seg_cls.preprocess.raters import RaterRule, combine_raters
-from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase, Scan, read_mask, read_scan, write_case
+from joint_seg_cls.scan import CohortCase, Geometry, LesionValue, PreparedCase, Scan, read_mask, read_scan, write_case
 
 
 @final
@@ -40,13 +40,22 @@ class Pipeline:
         layout: lays the model grid over the brain.
         intensity: sets the scale of each modality.
         raters: how several lesion masks of one scan are combined.
+        lesion_value: the value, or the values, of lesion voxels in masks; None where masks hold 0 and 1.
     """
 
-    def __init__(self, brain: BrainMask, layout: CropResize, intensity: ZScore, raters: RaterRule) -> None:
+    def __init__(
+        self,
+        brain: BrainMask,
+        layout: CropResize,
+        intensity: ZScore,
+        raters: RaterRule,
+        lesion_value: LesionValue = None,
+    ) -> None:
         self.brain = brain
         self.layout = layout
         self.intensity = intensity
         self.raters: RaterRule = raters
+        self.lesion_value: LesionValue = lesion_value
 
     def model_input(self, images: Sequence[Path], brain_mask: Path | None) -> ModelInput:
         """Read and preprocess one scan; the first image (FLAIR) gives the native grid.
@@ -64,7 +73,7 @@ class Pipeline:
                     found=f"another (shape {other.grid.shape})",
                     remedy="resample the modalities of a scan onto its FLAIR",
                 )
-        given = None if brain_mask is None else read_mask(brain_mask, native)
+        given = None if brain_mask is None else read_mask(brain_mask, native, of="brain")
         brain = self.brain(scans[0], given).mask
         geometry = self.layout(native, brain)
         inside = geometry.to_model(brain, linear=False)
@@ -75,7 +84,7 @@ class Pipeline:
     def prepare(self, row: CohortCase, folder: Path, key: str) -> PreparedCase:
         """Preprocess one row of the table and write it to ``folder``."""
         seen = self.model_input(row.images, row.brain_mask)
-        masks = [read_mask(path, seen.geometry.native) for path in row.lesion_masks]
+        masks = [read_mask(path, seen.geometry.native, lesion_value=self.lesion_value) for path in row.lesion_masks]
         lesions = combine_raters(masks, self.raters) if masks else None
         case = PreparedCase(
             folder=folder,
