@@ -3,7 +3,7 @@
 Contract: array axes are (x, y, z); an affine maps a voxel's index to the millimetre position of its CENTRE in RAS+
 world space (NIfTI). Sizes are voxels, lengths millimetres. The grids of one scan (its own, and the network's) share
 their axes up to permutation and flip, so every map between them is a scale and a shift along each axis and has an exact
-inverse.
+inverse (:func:`resample`, :class:`Geometry`). Grids of different scans may lie at any angle (:func:`resample_oblique`).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import final
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from scipy import ndimage
 
 
@@ -118,6 +118,33 @@ def resample(
     return resampled
 
 
+def resample_oblique(
+    array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid, move: Float[np.ndarray, "4 4"], *, linear: bool
+) -> tuple[Shaped[np.ndarray, "X Y Z"], Bool[np.ndarray, "X Y Z"]]:
+    """Return ``array``, given on ``source``, on a ``target`` at any angle, and where ``source`` covers it; zero elsewhere.
+
+    Args:
+        array: values on ``source``.
+        source: where they are.
+        target: where they are wanted.
+        move: from millimetres in the space of ``target`` to those of ``source``; the identity where headers agree.
+        linear: interpolate linearly, else take the nearest voxel.
+    """
+    step = np.linalg.solve(source.affine, move @ target.affine)
+    dtype = np.float32 if linear else array.dtype
+    values = ndimage.affine_transform(
+        array.astype(dtype, copy=False), step[:3, :3], step[:3, 3], target.shape, order=int(linear), mode="nearest"
+    )
+    x, y, z = (np.arange(side, dtype=np.float64) for side in target.shape)
+    covered = np.ones(target.shape, dtype=bool)
+    for axis in range(3):
+        a, b, c, shift = step[axis]
+        position = a * x[:, None, None] + b * y[:, None] + c * z + shift
+        covered &= (position >= -0.5 - 1e-6) & (position <= array.shape[axis] - 0.5 + 1e-6)
+    values[~covered] = 0
+    return values, covered
+
+
 def _shifted(array: np.ndarray, start: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Cut or pad with zeros: the exact case, in which no value is interpolated."""
     result = np.zeros(shape, dtype=array.dtype)
@@ -145,6 +172,16 @@ class Geometry:
     def to_native(self, array: Shaped[np.ndarray, "x y z"], *, linear: bool) -> Shaped[np.ndarray, "X Y Z"]:
         """Return a model-space array in the scan's own grid, zero where the crop left something out."""
         return resample(array, self.model, self.native, linear=linear)
+
+    @property
+    def cropped_share(self) -> float:
+        """Share of the scan's volume that lies outside the network's grid, in [0, 1]."""
+        own = self.native.like(self.model)
+        step = np.linalg.solve(own.affine, self.model.affine)
+        scale, offset = np.diag(step)[:3], step[:3, 3]
+        low = np.maximum(offset - scale / 2, -0.5)
+        high = np.minimum(offset + scale * (np.array(self.model.shape) - 0.5), np.array(own.shape) - 0.5)
+        return float(1 - np.prod(np.maximum(high - low, 0) / own.shape))
 
     def to_json(self) -> dict:
         """Return both grids as plain lists."""
