@@ -46,29 +46,29 @@ def read_cohort(
             does not exist, a disease outside ``classes``, or the same subject and session as another row.
     """
     path = Path(path)
-    table = _read_table(path)
-    _require_columns(path, table, ["subject", *modalities])
+    table = read_table(path)
+    require_columns(path, table, ["subject", *modalities])
     if table.empty:
         raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
-    rater_columns = sorted((c for c in table.columns if _LESION_MASK.match(c)), key=lambda c: (len(c), c))
-    known = {"subject", "session", "brain_mask", "disease", *modalities, *rater_columns}
+    raters = rater_columns(table)
+    known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
     cases = []
     for number, (_, row) in enumerate(table.iterrows(), start=2):
         where = f"{path}, line {number}"
         subject, session = str(row["subject"]), str(row.get("session", "")) or None
         if not subject:
             raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
-        images = [_file(where, path, row, name) for name in modalities]
-        masks = [_file(where, path, row, name) for name in rater_columns]
+        images = [file_of(where, path, row, name) for name in modalities]
+        masks = [file_of(where, path, row, name) for name in raters]
         cases.append(
             CohortCase(
-                case=_case_name(subject, session),
+                case=case_name(subject, session),
                 subject=subject,
                 session=session,
                 images=tuple(_present(where, name, file) for name, file in zip(modalities, images, strict=True)),
-                brain_mask=_file(where, path, row, "brain_mask"),
+                brain_mask=file_of(where, path, row, "brain_mask"),
                 lesion_masks=tuple(file for file in masks if file is not None),
-                disease=_disease(where, str(row.get("disease", "")), classes),
+                disease=disease_of(where, str(row.get("disease", "")), classes),
                 columns={str(name): str(row[name]) for name in table.columns if name not in known and row[name]},
             )
         )
@@ -76,7 +76,8 @@ def read_cohort(
     return cases
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a table's cells as stripped text, empty where nothing is known."""
     if not path.is_file():
         raise CohortError(
             path, expected="a cohort table (.tsv or .csv)", found="no such file", remedy="correct cohort="
@@ -95,7 +96,13 @@ def _read_table(path: Path) -> pd.DataFrame:
     return table.apply(lambda column: column.str.strip()).replace({"n/a": "", "NA": "", "nan": ""})
 
 
-def _require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+def rater_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of lesion masks, one a rater."""
+    return sorted((c for c in table.columns if _LESION_MASK.match(c)), key=lambda c: (len(c), c))
+
+
+def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Refuse a table that lacks a column."""
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise CohortError(
@@ -106,7 +113,8 @@ def _require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> N
         )
 
 
-def _file(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
+def file_of(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
+    """Return the file that a row's cell names, or None where the cell is empty."""
     text = str(row.get(name, ""))
     if not text:
         return None
@@ -122,7 +130,8 @@ def _present(where: str, name: str, file: Path | None) -> Path:
     return file
 
 
-def _disease(where: str, text: str, classes: Sequence[str]) -> str | None:
+def disease_of(where: str, text: str, classes: Sequence[str]) -> str | None:
+    """Return the class that a cell names, by name or code, or None where it is empty."""
     if not text:
         return None
     by_name = {name.casefold(): name for name in classes} | {str(code): name for code, name in enumerate(classes)}
@@ -136,7 +145,7 @@ def _disease(where: str, text: str, classes: Sequence[str]) -> str | None:
     return by_name[text.casefold()]
 
 
-def _case_name(subject: str, session: str | None) -> str:
+def case_name(subject: str, session: str | None) -> str:
     """Return a name that is safe as a folder."""
     name = subject if session is None else f"{subject}_{session}"
     return re.sub(r"[^\w.+-]", "-", name).lstrip(".")
