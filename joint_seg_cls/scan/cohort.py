@@ -6,9 +6,11 @@ may be empty); any further column is kept as it is. Paths are relative to the ta
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import final
 
@@ -18,6 +20,10 @@ from joint_seg_cls.errors import CohortError
 
 #: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
 DISEASES = ("MS", "NMOSD")
+#: What separates the columns, by the table's suffix.
+SEPARATORS = {".tsv": "\t", ".csv": ","}
+#: How the names of scans and masks end.
+NIFTI = (".nii", ".nii.gz")
 _LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
 
 
@@ -46,7 +52,13 @@ def read_cohort(
             does not exist, a disease outside ``classes``, or the same subject and session as another row.
     """
     path = Path(path)
-    table = read_table(path)
+    return cohort_cases(path, read_table(path), modalities=modalities, classes=classes)
+
+
+def cohort_cases(
+    path: Path, table: pd.DataFrame, *, modalities: Sequence[str] = ("flair",), classes: Sequence[str] = DISEASES
+) -> list[CohortCase]:
+    """Check the cells of a table as :func:`read_cohort` does, as if they stood at ``path``."""
     require_columns(path, table, ["subject", *modalities])
     if table.empty:
         raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
@@ -69,7 +81,11 @@ def read_cohort(
                 brain_mask=file_of(where, path, row, "brain_mask"),
                 lesion_masks=tuple(file for file in masks if file is not None),
                 disease=disease_of(where, str(row.get("disease", "")), classes),
-                columns={str(name): str(row[name]) for name in table.columns if name not in known and row[name]},
+                columns={
+                    str(name): str(row[name])
+                    for name in table.columns
+                    if name not in known and row[name] and not str(row[name]).endswith(NIFTI)
+                },
             )
         )
     _refuse_repeats(path, cases)
@@ -82,18 +98,48 @@ def read_table(path: Path) -> pd.DataFrame:
         raise CohortError(
             path, expected="a cohort table (.tsv or .csv)", found="no such file", remedy="correct cohort="
         )
-    if path.suffix not in (".tsv", ".csv"):
+    try:
+        return parse_table(path, path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CohortError(
+            path, expected="a table with a header", found=str(error), remedy="save it as UTF-8 text again"
+        ) from error
+
+
+def parse_table(path: Path, text: str, separator: str | None = None) -> pd.DataFrame:
+    """Return the cells of the ``text`` of a table as :func:`read_table` does.
+
+    Args:
+        path: where the text stands, or will stand; its suffix tells what separates the columns.
+        text: header and rows.
+        separator: what separates the columns, where that is known better.
+    """
+    if path.suffix not in SEPARATORS:
         raise CohortError(path, expected="a .tsv or .csv file", found=path.suffix or "no suffix", remedy="rename it")
     try:
-        table = pd.read_csv(
-            path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
+            table = pd.read_csv(
+                StringIO(text),
+                sep=separator or SEPARATORS[path.suffix],
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+            )
+    except pd.errors.ParserWarning as error:
+        raise CohortError(
+            path,
+            expected="as many cells in each row as in the header",
+            found="rows that are longer",
+            remedy="give every column a name, and quote cells that hold the separator",
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise CohortError(
             path, expected="a table with a header", found=str(error).strip(), remedy="save it as UTF-8 text again"
         ) from error
     table.columns = table.columns.str.strip()
-    return table.apply(lambda column: column.str.strip()).replace({"n/a": "", "NA": "", "nan": ""})
+    cells = table.fillna("").apply(lambda column: column.str.strip())
+    return cells.replace(dict.fromkeys(("n/a", "N/A", "NA", "nan", "NaN"), ""))
 
 
 def rater_columns(table: pd.DataFrame) -> list[str]:
@@ -118,7 +164,8 @@ def file_of(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
     text = str(row.get(name, ""))
     if not text:
         return None
-    file = (table.parent / Path(text).expanduser()).resolve()
+    file = table.parent / text
+    file = (file if file.is_file() or not text.startswith("~") else Path(text).expanduser()).resolve()
     if not file.is_file():
         raise CohortError(where, expected=f"a file in {name}", found=f"no file {file}", remedy="correct the path")
     return file
