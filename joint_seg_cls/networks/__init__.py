@@ -3,6 +3,7 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
+from joint_seg_cls.networks.baselines import ClassificationBaseline, SegmentationBaseline
 from joint_seg_cls.networks.classification import NoClassification, ResidualClassifier
 from joint_seg_cls.networks.global_branch import GlobalBranch
 from joint_seg_cls.networks.guidance import AddGuidance, ConcatGuidance, DotGuidance, FullGuidance, NoGuidance
@@ -33,6 +34,7 @@ from joint_seg_cls.networks.windows import ShiftedWindows
 __all__ = [
     "AddGuidance",
     "Classification",
+    "ClassificationBaseline",
     "Classified",
     "ConcatGuidance",
     "Crossover",
@@ -50,6 +52,7 @@ __all__ = [
     "NoSegmentation",
     "ResidualClassifier",
     "Segmentation",
+    "SegmentationBaseline",
     "SegmentationUNet",
     "Segmented",
     "SeparateStems",

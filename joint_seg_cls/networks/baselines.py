@@ -1,0 +1,84 @@
+"""Networks of one task from elsewhere, made to speak the same `Prediction` ([1], Tables 3 and 4).
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from joint_seg_cls.batch import Prediction
+from joint_seg_cls.errors import ConfigError
+
+
+@final
+class SegmentationBaseline(nn.Module):
+    """A network that only segments: its one output map is the lesion logits.
+
+    Args:
+        network: maps an image (b, in_channels, x, y, z) to logits (b, 1, x, y, z).
+        in_channels: modalities of the image.
+
+    Raises:
+        ConfigError: in ``forward``, where the image or the network's output has another shape than said here.
+    """
+
+    def __init__(self, network: nn.Module, *, in_channels: int = 1) -> None:
+        super().__init__()
+        self.network = network
+        self.in_channels = in_channels
+
+    def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Prediction:
+        """Return the lesion logits; every other field is None."""
+        _refuse_other_modalities(image, self.in_channels)
+        logits = self.network(image)
+        _refuse_other_shape(logits, (len(image), 1, *image.shape[2:]), "a map of the image's size")
+        return Prediction(lesion_logits=logits, scale_logits=None, disease_logits=None, location_maps=None)
+
+
+@final
+class ClassificationBaseline(nn.Module):
+    """A network that only names the disease: its output vector is the disease logits.
+
+    Args:
+        network: maps an image (b, in_channels, x, y, z) to logits (b, classes).
+        in_channels: modalities of the image.
+        classes: diseases to tell apart.
+
+    Raises:
+        ConfigError: in ``forward``, where the image or the network's output has another shape than said here.
+    """
+
+    def __init__(self, network: nn.Module, *, in_channels: int = 1, classes: int = 2) -> None:
+        super().__init__()
+        self.network = network
+        self.in_channels = in_channels
+        self.classes = classes
+
+    def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Prediction:
+        """Return the disease logits; every other field is None."""
+        _refuse_other_modalities(image, self.in_channels)
+        logits = self.network(image)
+        _refuse_other_shape(logits, (len(image), self.classes), "one score a class")
+        return Prediction(lesion_logits=None, scale_logits=None, disease_logits=logits, location_maps=None)
+
+
+def _refuse_other_modalities(image: Tensor, in_channels: int) -> None:
+    if image.shape[1] != in_channels:
+        raise ConfigError(
+            "image",
+            expected=f"{in_channels} modalities",
+            found=str(image.shape[1]),
+            remedy="give the modalities that the network was built for, or set network.in_channels to their number",
+        )
+
+
+def _refuse_other_shape(logits: Tensor, shape: tuple[int, ...], meaning: str) -> None:
+    if tuple(logits.shape) != shape:
+        raise ConfigError(
+            "network",
+            expected=f"{meaning}, {shape}",
+            found=str(tuple(logits.shape)),
+            remedy="correct the baseline's output channels",
+        )
