@@ -1,6 +1,5 @@
 """What holds for every test: one thread, no display, no tracking service, no way out to the network."""
 
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -61,7 +60,13 @@ SIDE = 16
 
 def write_store(folder, subjects=8, modalities=("flair",), disease=("MS", "NMOSD"), seed=0):
     """Write a prepared store of tiny scans, each with a bright lesion: the first disease's low, the second's high."""
-    from joint_seg_cls.scan import Geometry, Grid, PreparedCase, write_case  # not before the types are watched
+    from joint_seg_cls.scan import (  # not before the types are watched
+        Geometry,
+        Grid,
+        PreparedCase,
+        write_case,
+        write_store_record,
+    )
 
     rng = np.random.default_rng(seed)
     native = Grid((20, 21, 22), np.diag([-1.5, -1.5, 1.5, 1.0]))
@@ -86,20 +91,18 @@ def write_store(folder, subjects=8, modalities=("flair",), disease=("MS", "NMOSD
             lesion_mask=lesion,
             lesion_mask_native=native_lesion,
         )
-    record = {
-        "settings": {
-            "_target_": "joint_seg_cls.preprocess.Pipeline",
-            "brain": {"_target_": "joint_seg_cls.preprocess.GivenBrain"},
-            "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": SIDE},
-            "intensity": {"_target_": "joint_seg_cls.preprocess.ZScore", "over": "brain"},
-            "raters": "intersection",
-        },
-        "classes": list(disease),
-        "modalities": list(modalities),
-        "model_shape": [SIDE] * 3,
-        "cases": names,
+    settings = {
+        "_target_": "joint_seg_cls.preprocess.Pipeline",
+        "brain": {"_target_": "joint_seg_cls.preprocess.GivenBrain"},
+        "bias_field": {"_target_": "joint_seg_cls.preprocess.NoBiasField"},
+        "registration": {"_target_": "joint_seg_cls.preprocess.ByHeader"},
+        "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": SIDE},
+        "intensity": {"_target_": "joint_seg_cls.preprocess.ZScore", "over": "brain"},
+        "raters": "intersection",
+        "lesion_value": None,
     }
-    (folder / "store.json").write_text(json.dumps(record))
+    kinds = {"classes": disease, "modalities": modalities, "model_shape": [SIDE] * 3}
+    write_store_record(folder, settings=settings, cases=names, **kinds)
     return folder
 
 

@@ -29,7 +29,7 @@ from monai.data import CacheDataset, DataLoader, set_track_meta
 from monai.transforms import Compose, RandAxisFlipd, RandRotated
 
 from joint_seg_cls.data import Folds, JointDataModule, RandFlipRotated
-from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, write_case
+from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, write_case, write_store_record
 
 RESULTS = Path(__file__).parent / "results" / "loading.json"
 DEGREES = 15.0
@@ -50,8 +50,8 @@ def write_store(folder: Path, cases: int, side: int) -> PreparedStore:
         case = PreparedCase(folder / name, name, name, None, disease, True, name, Geometry(grid, grid))
         image = np.where(brain, random.standard_normal(brain.shape), 0).astype(np.float32)[None]
         write_case(case, image=image, brain_mask=brain, lesion_mask=mask, lesion_mask_native=mask)
-    record = {"settings": {}, "classes": ["MS", "NMOSD"], "modalities": ["flair"], "model_shape": [side] * 3}
-    (folder / "store.json").write_text(json.dumps(record | {"cases": names}), encoding="utf-8")
+    kinds = {"classes": ["MS", "NMOSD"], "modalities": ["flair"], "model_shape": [side] * 3}
+    write_store_record(folder, settings={}, cases=names, **kinds)
     return PreparedStore(folder)
 
 

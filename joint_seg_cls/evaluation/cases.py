@@ -6,8 +6,8 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from joint_seg_cls.preprocess import Pipeline, combine_raters
-from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase, read_mask
+from joint_seg_cls.preprocess import Pipeline
+from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase
 
 
 @final
@@ -45,8 +45,7 @@ def from_store(case: PreparedCase) -> TestCase:
 def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
     """Read and preprocess one row of a cohort table."""
     seen = pipeline.model_input(row.images, row.brain_mask)
-    masks = [read_mask(path, seen.geometry.native, lesion_value=pipeline.lesion_value) for path in row.lesion_masks]
-    native = combine_raters(masks, pipeline.raters) if masks else None
+    native = pipeline.reference(row.lesion_masks, seen.geometry.native)
     return TestCase(
         case=row.case,
         subject=row.subject,

@@ -2,26 +2,40 @@
 
 from joint_seg_cls.preprocess.bias_field import BiasField, Corrected, NoBiasField
 from joint_seg_cls.preprocess.brain import Brain, BrainMask, ExtractedBrain, Extractor, GivenBrain
+from joint_seg_cls.preprocess.disk import bytes_a_case, bytes_of
 from joint_seg_cls.preprocess.intensity import ZScore
-from joint_seg_cls.preprocess.layout import CropResize
+from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
 from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline
+from joint_seg_cls.preprocess.quality import summary, warnings_of
 from joint_seg_cls.preprocess.raters import combine_raters
+from joint_seg_cls.preprocess.registration import ByHeader, Registered, Registration, Rigid, SameGrid
 from joint_seg_cls.preprocess.store import Prepared, prepare_cohort
 
 __all__ = [
     "BiasField",
     "Brain",
     "BrainMask",
+    "ByHeader",
     "Corrected",
     "CropResize",
     "ExtractedBrain",
     "Extractor",
     "GivenBrain",
+    "IsotropicPad",
+    "Layout",
     "ModelInput",
     "NoBiasField",
     "Pipeline",
     "Prepared",
+    "Registered",
+    "Registration",
+    "Rigid",
+    "SameGrid",
     "ZScore",
+    "bytes_a_case",
+    "bytes_of",
     "combine_raters",
     "prepare_cohort",
+    "summary",
+    "warnings_of",
 ]

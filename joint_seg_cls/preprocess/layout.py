@@ -1,23 +1,36 @@
-"""Which grid the network sees: crop the background, resize to the cube (Huang et al. 2024 [1], section 3.1).
+"""Which grid the network sees: the brain's box resized to a cube, or the brain in cubic voxels with zeros around."""
 
-[1] https://doi.org/10.3389/fnins.2024.1351387
-"""
-
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.scan import Geometry, Grid, reorient
 
 #: Sides must be divisible by this: the network halves its grid four times.
 SIZE_STEP = 16
+#: Length of a cube's edge that every adult brain fits into.
+LARGEST_BRAIN_MM = 192.0
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """Lays the network's grid over a scan; its axes run RAS+ as nearly as the scan's own allow."""
+
+    @property
+    def model_shape(self) -> tuple[int, int, int]:
+        """Voxels of the network's grid along each axis."""
+        ...
+
+    def __call__(self, native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Geometry:
+        """Return where the network's grid lies in the scan's grid."""
+        ...
 
 
 @final
 class CropResize:
-    """Cut the scan to the box around the brain and resize that box to the model grid, axes RAS+.
+    """Cut the scan to the box around the brain and resize that box to the model grid, axes RAS+ ([1], section 3.1).
 
     The resize changes the aspect ratio, as in the paper; the geometry undoes it exactly.
 
@@ -26,25 +39,98 @@ class CropResize:
 
     Raises:
         ConfigError: a side is not divisible by 16.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
     def __init__(self, image_size: int | tuple[int, int, int] = 160) -> None:
-        sides = (image_size,) * 3 if isinstance(image_size, int) else tuple(image_size)
-        if len(sides) != 3 or any(side < SIZE_STEP or side % SIZE_STEP for side in sides):
-            nearest = [max(SIZE_STEP, SIZE_STEP * round(side / SIZE_STEP)) for side in sides]
-            raise ConfigError(
-                "preprocess.image_size",
-                expected=f"one or three sides divisible by {SIZE_STEP}",
-                found=" x ".join(map(str, sides)),
-                remedy=f"use {' x '.join(map(str, nearest))}",
-            )
-        x, y, z = sides
-        self.model_shape: tuple[int, int, int] = (x, y, z)
+        self._model_shape = _sides(image_size)
+
+    @property
+    def model_shape(self) -> tuple[int, int, int]:
+        """Voxels of the network's grid along each axis."""
+        return self._model_shape
 
     def __call__(self, native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Geometry:
         """Return where the model grid lies in the scan's grid."""
         canonical = native.canonical()
-        inside = np.argwhere(reorient(brain, native, canonical))
-        x0, y0, z0 = (int(v) for v in inside.min(axis=0))
-        x1, y1, z1 = (int(v) + 1 for v in inside.max(axis=0))
+        (x0, y0, z0), (x1, y1, z1) = _box(native, brain).tolist()
         return Geometry(native, canonical.cropped((x0, y0, z0), (x1, y1, z1)).resized(self.model_shape))
+
+
+@final
+class IsotropicPad:
+    """Lay a grid of cubic voxels centrally over the brain's box, axes RAS+; what lies around the scan is 0.
+
+    Departs from [1], whose resize changes the aspect ratio: lengths keep their proportions, at the price of a
+    coarser grid along the brain's shorter sides.
+
+    Args:
+        image_size: voxels along each side (one number, or three).
+        spacing_mm: edge of a voxel; None for 192 mm over the longest side, in which every adult brain fits.
+
+    Raises:
+        ConfigError: a side is not divisible by 16, or the spacing is not positive.
+        ScanError: the brain does not fit into the grid.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, image_size: int | tuple[int, int, int] = 160, spacing_mm: float | None = None) -> None:
+        self._model_shape = _sides(image_size)
+        self.spacing_mm = LARGEST_BRAIN_MM / max(self._model_shape) if spacing_mm is None else float(spacing_mm)
+        if not self.spacing_mm > 0:
+            raise ConfigError(
+                "preprocess.layout.spacing_mm",
+                expected="millimetres above 0",
+                found=f"{self.spacing_mm:g}",
+                remedy="use 1.0, or null for 192 mm over the longest side",
+            )
+
+    @property
+    def model_shape(self) -> tuple[int, int, int]:
+        """Voxels of the network's grid along each axis."""
+        return self._model_shape
+
+    def __call__(self, native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Geometry:
+        """Return where the model grid lies in the scan's grid."""
+        canonical = native.canonical()
+        start, stop = _box(native, brain)
+        sides = np.array(self.model_shape)
+        size_mm = (stop - start) * np.array(canonical.spacing_mm)
+        if (size_mm > sides * self.spacing_mm + 1e-3).any():
+            raise ScanError(
+                "preprocess.layout",
+                expected=f"a brain within {' x '.join(f'{mm:.0f}' for mm in sides * self.spacing_mm)} mm",
+                found=f"one of {' x '.join(f'{mm:.0f}' for mm in size_mm)} mm",
+                remedy=f"use spacing_mm={np.ceil(100 * (size_mm / sides).max()) / 100:g} or a larger image_size; "
+                "or the brain mask holds more than brain",
+            )
+        scale = self.spacing_mm / np.array(canonical.spacing_mm)
+        change = np.diag([*scale, 1.0])
+        change[:3, 3] = (start + stop - 1) / 2 - scale * (sides - 1) / 2
+        return Geometry(native, Grid(self.model_shape, canonical.affine @ change))
+
+
+def _sides(image_size: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    sides = (image_size,) * 3 if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 3 or any(side < SIZE_STEP or side % SIZE_STEP for side in sides):
+        nearest = [max(SIZE_STEP, SIZE_STEP * round(side / SIZE_STEP)) for side in sides]
+        raise ConfigError(
+            "preprocess.image_size",
+            expected=f"one or three sides divisible by {SIZE_STEP}",
+            found=" x ".join(map(str, sides)),
+            remedy=f"use {' x '.join(map(str, nearest))}",
+        )
+    x, y, z = sides
+    return x, y, z
+
+
+def _box(native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Int[np.ndarray, "2 3"]:
+    """Return the first voxel of the brain along each canonical axis, and the one behind the last."""
+    turned = reorient(brain, native, native.canonical())
+    box = np.empty((2, 3), dtype=np.int64)
+    for axis in range(3):
+        filled = np.flatnonzero(turned.any(axis=tuple(other for other in range(3) if other != axis)))
+        box[:, axis] = filled[0], filled[-1] + 1
+    return box

@@ -1,7 +1,5 @@
-"""From one row of the cohort table to one prepared case: brain, crop, resize, z-score, in this order."""
+"""From one row of the cohort table to one prepared case: the steps of preprocessing, in their order."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,31 +10,59 @@ from jaxtyping import Bool, Float32
 
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.preprocess.brain import BrainMask
+from joint_seg_cls.preprocess.bias_field import BiasField
+from joint_seg_cls.preprocess.brain import Brain, BrainMask
 from joint_seg_cls.preprocess.intensity import ZScore
-from joint_seg_cls.preprocess.layout import CropResize
+from joint_seg_cls.preprocess.layout import Layout
+from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
 from joint_seg_cls.preprocess.raters import RaterRule, combine_raters
-from joint_seg_cls.scan import CohortCase, Geometry, LesionValue, PreparedCase, Scan, read_mask, read_scan, write_case
+from joint_seg_cls.preprocess.registration import Registered, Registration
+from joint_seg_cls.scan import (
+    CohortCase,
+    Geometry,
+    Grid,
+    LesionValue,
+    PreparedCase,
+    Scan,
+    read_mask,
+    read_scan,
+    write_case,
+)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """What the network sees of one scan, and the way back."""
+    """What the network sees of one scan, the way back, and what was done to it.
+
+    Attributes:
+        scan: the first modality as read.
+        image: the modalities in model space.
+        brain_mask: the brain in model space.
+        geometry: the scan's own grid and the network's.
+        brain_ml: volume of the brain in the scan's own grid.
+        figures: quality figures (see :mod:`joint_seg_cls.preprocess.quality`), without those of lesions.
+    """
 
     scan: Scan
     image: Float32[np.ndarray, "c x y z"]
     brain_mask: Bool[np.ndarray, "x y z"]
     geometry: Geometry
     brain_ml: float
+    figures: dict[str, Any]
 
 
 @final
 class Pipeline:
     """The preprocessing of one scan, as an ordered list of choices; the same in training and in prediction.
 
+    Read; bring all modalities onto the first one's grid; find the brain; remove each modality's bias field; lay the
+    network's grid over the brain and resample to it (linear, masks nearest); set the scale of intensities.
+
     Args:
         brain: finds the brain on the scan's own grid.
+        bias_field: removes the bias field of each modality, on the scan's own grid.
+        registration: brings further modalities onto the grid of the first.
         layout: lays the model grid over the brain.
         intensity: sets the scale of each modality.
         raters: how several lesion masks of one scan are combined.
@@ -46,12 +72,16 @@ class Pipeline:
     def __init__(
         self,
         brain: BrainMask,
-        layout: CropResize,
+        bias_field: BiasField,
+        registration: Registration,
+        layout: Layout,
         intensity: ZScore,
         raters: RaterRule,
         lesion_value: LesionValue = None,
     ) -> None:
         self.brain = brain
+        self.bias_field = bias_field
+        self.registration = registration
         self.layout = layout
         self.intensity = intensity
         self.raters: RaterRule = raters
@@ -61,31 +91,58 @@ class Pipeline:
         """Read and preprocess one scan; the first image (FLAIR) gives the native grid.
 
         Raises:
-            ScanError: a file cannot be used, or the modalities lie on different grids.
+            ScanError: a file cannot be used, the modalities cannot be brought onto one grid, or a step refuses them.
         """
-        scans = [read_scan(path) for path in images]
-        native = scans[0].grid
-        for other in scans[1:]:
-            if other.grid.distance_mm(native) > min(native.spacing_mm) / 2:
-                raise ScanError(
-                    other.path,
-                    expected=f"the grid of {scans[0].path.name} (shape {native.shape})",
-                    found=f"another (shape {other.grid.shape})",
-                    remedy="resample the modalities of a scan onto its FLAIR",
-                )
+        first, *others = (read_scan(path) for path in images)
+        native = first.grid
+        here = Registered(first.data, np.ones(native.shape, dtype=bool), np.eye(4), "same grid")
+        registered = [here, *(self.registration(other, first) for other in others)]
         given = None if brain_mask is None else read_mask(brain_mask, native, of="brain")
-        brain = self.brain(scans[0], given).mask
-        geometry = self.layout(native, brain)
-        inside = geometry.to_model(brain, linear=False)
-        channels = [self.intensity(geometry.to_model(scan.data, linear=True), inside) for scan in scans]
-        brain_ml = float(brain.sum()) * native.voxel_ml
-        return ModelInput(scans[0], np.stack(channels).astype(np.float32), inside, geometry, brain_ml)
+        brain = self.brain(first, given)
+        geometry = self._lay(first, brain)
+        inside = geometry.to_model(brain.mask, linear=False)
+        channels, modalities = [], []
+        for scan, found in zip((first, *others), registered, strict=True):
+            covered = brain.mask & found.covered
+            corrected = self.bias_field(found.data, native, covered)
+            seen = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
+            channels.append(self.intensity(geometry.to_model(corrected.image, linear=True), seen))
+            share = float(covered.sum() / brain.mask.sum())
+            modalities.append(_modality(scan, found, native, share, corrected.field_p99_over_p1))
+        brain_ml = float(brain.mask.sum()) * native.voxel_ml
+        figures = {
+            "version": __version__,
+            "sources": [path.name for path in images],
+            "shape": list(native.shape),
+            "spacing_mm": list(native.spacing_mm),
+            "axes": native.axes,
+            "model_spacing_mm": list(geometry.model.spacing_mm),
+            "brain_ml": brain_ml,
+            "brain_how": brain.how,
+            "cropped_share": geometry.cropped_share,
+            "modalities": modalities,
+        }
+        return ModelInput(first, np.stack(channels).astype(np.float32), inside, geometry, brain_ml, figures)
+
+    def reference(self, masks: Sequence[Path], native: Grid) -> Bool[np.ndarray, "x y z"] | None:
+        """Read the raters' lesion masks of a scan on ``native`` and combine them; None where there are none.
+
+        Raises:
+            ScanError: a mask cannot be used or lies on another grid.
+        """
+        read = [read_mask(path, native, lesion_value=self.lesion_value) for path in masks]
+        return combine_raters(read, self.raters) if read else None
 
     def prepare(self, row: CohortCase, folder: Path, key: str) -> PreparedCase:
         """Preprocess one row of the table and write it to ``folder``."""
         seen = self.model_input(row.images, row.brain_mask)
-        masks = [read_mask(path, seen.geometry.native, lesion_value=self.lesion_value) for path in row.lesion_masks]
-        lesions = combine_raters(masks, self.raters) if masks else None
+        lesions = self.reference(row.lesion_masks, seen.geometry.native)
+        figures = dict(seen.figures)
+        figures["sources"] = [path.name for path in (*row.images, row.brain_mask, *row.lesion_masks) if path]
+        figures["lesions"] = model_lesions = None
+        if lesions is not None:
+            model_lesions = seen.geometry.to_model(lesions, linear=False)
+            figures["lesions"] = lesion_figures(lesions, model_lesions, seen.geometry, len(row.lesion_masks))
         case = PreparedCase(
             folder=folder,
             case=row.case,
@@ -96,24 +153,31 @@ class Pipeline:
             key=key,
             geometry=seen.geometry,
             columns=row.columns,
-            provenance={
-                "version": __version__,
-                "sources": [path.name for path in (*row.images, *row.lesion_masks)],
-                "spacing_mm": list(seen.geometry.native.spacing_mm),
-                "axes": seen.geometry.native.axes,
-                "brain_ml": seen.brain_ml,
-            },
+            provenance=figures | {"warnings": warnings_of(figures)},
         )
-        model_lesions = None if lesions is None else seen.geometry.to_model(lesions, linear=False)
         write_case(
             case, image=seen.image, brain_mask=seen.brain_mask, lesion_mask=model_lesions, lesion_mask_native=lesions
         )
         return case
 
+    def _lay(self, scan: Scan, brain: Brain) -> Geometry:
+        try:
+            return self.layout(scan.grid, brain.mask)
+        except ScanError as error:  # the layout does not know the file
+            raise ScanError(scan.path, expected=error.expected, found=error.found, remedy=error.remedy) from error
 
-def case_key(row: CohortCase, settings: dict[str, Any]) -> str:
-    """Return what a prepared case depends on, as a hash: its files' content, its labels, and the settings."""
-    digest = hashlib.sha256(json.dumps([settings, row.disease, row.columns, row.case], sort_keys=True).encode())
-    for path in (*row.images, row.brain_mask, *row.lesion_masks):
-        digest.update(path.read_bytes() if path is not None else b"none")
-    return digest.hexdigest()[:32]
+
+def _modality(
+    scan: Scan, found: Registered, native: Grid, covered_share: float, field_p99_over_p1: float | None
+) -> dict[str, Any]:
+    return {
+        "file": scan.path.name,
+        "shape": list(scan.grid.shape),
+        "spacing_mm": list(scan.grid.spacing_mm),
+        "axes": scan.grid.axes,
+        "registration": found.how,
+        "rotation_degrees": found.rotation_degrees,
+        "shift_mm": found.shift_mm(native),
+        "covered_share": covered_share,
+        "field_p99_over_p1": field_p99_over_p1,
+    }

@@ -1,18 +1,23 @@
-"""A whole cohort into a prepared store: in parallel, resumable, never two settings in one store."""
+"""A whole cohort into a prepared store: in parallel, resumable, by several processes at once, of one setting."""
 
+import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from joint_seg_cls.errors import CohortError, InputError, StoreError
+from filelock import Timeout
+
+from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError
 from joint_seg_cls.parallel import over_processes
-from joint_seg_cls.preprocess.pipeline import Pipeline, case_key
-from joint_seg_cls.scan import CohortCase, PreparedStore, read_case, read_record
+from joint_seg_cls.preprocess.claims import case_at, case_lock, claim, clear_leftovers, list_cases, unlist_cases
+from joint_seg_cls.preprocess.disk import as_disk_error, refuse_too_little_space
+from joint_seg_cls.preprocess.pipeline import Pipeline
+from joint_seg_cls.scan import FORMAT, CohortCase, PreparedCase, PreparedStore, write_labels
 
 _log = logging.getLogger(__name__)
 
@@ -20,11 +25,20 @@ _log = logging.getLogger(__name__)
 @final
 @dataclass(frozen=True)
 class Prepared:
-    """What became of the cohort's rows."""
+    """What became of the cohort's rows: ``new`` were prepared, ``kept`` were there, some with other labels."""
 
     store: PreparedStore
     new: int
     kept: int
+
+
+@final
+@dataclass(frozen=True)
+class _Done:
+    """What a worker says of one row; arrays stay on disk."""
+
+    key: str
+    is_new: bool
 
 
 def prepare_cohort(
@@ -40,80 +54,138 @@ def prepare_cohort(
     """Prepare every row, skipping those already there with the same files and settings; then list them in the store.
 
     A case that cannot be used does not stop the others. The store can be trained on only when every row is prepared.
+    Several processes may prepare the same cohort into one store at the same time: they share the work.
 
     Raises:
-        StoreError: the store was made with other settings.
+        StoreError: the store was made with other settings, or by a version that preprocesses otherwise; the disk is too
+            small; another process wrote other scans under the same names.
         InputError: a row's files cannot be used (the one failure, or all of them in one sentence).
     """
+    shape = pipeline.layout.model_shape
     record = {
         "settings": settings,
         "classes": list(classes),
         "modalities": list(modalities),
-        "model_shape": list(pipeline.layout.model_shape),
+        "model_shape": list(shape),
     }
-    _refuse_other_settings(store, record)
-    _write_record(store, record)
+    claim(store, record)
+    clear_leftovers(store)
+    missing = sum(not (store / row.case).is_dir() for row in rows)
+    refuse_too_little_space(store, missing, channels=len(modalities), shape=shape)
     work = partial(_prepare_one, pipeline=pipeline, store=store, settings=settings)
-    results = list(over_processes(work, rows, workers=workers, label="prepare"))
-    failures = [result for _, result in results if isinstance(result, Exception)]
-    for failure in failures:
-        if not isinstance(failure, InputError):
-            raise failure
+    done, failures = _over_rows(work, rows, store, workers)
     if failures:
         raise _together(failures, len(rows), store)
-    _write_record(store, record | {"cases": sorted(row.case for row in rows)})
-    new = sum(result is True for _, result in results)
+    list_cases(store, record, {name: found.key for name, found in done.items()})
+    new = sum(found.is_new for found in done.values())
     return Prepared(PreparedStore(store), new=new, kept=len(rows) - new)
 
 
-def _prepare_one(row: CohortCase, *, pipeline: Pipeline, store: Path, settings: dict[str, Any]) -> bool:
-    """Return whether the case had to be prepared."""
+def case_key(row: CohortCase, settings: dict[str, Any]) -> str:
+    """Return what a case's arrays depend on, as a hash: its files' content, the settings, and how they are applied."""
+    digest = hashlib.sha256(json.dumps([FORMAT, settings], sort_keys=True).encode())
+    for path in (*row.images, row.brain_mask, *row.lesion_masks):
+        digest.update(bytes(32) if path is None else _content(path))
+    return digest.hexdigest()[:32]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        raise ScanError(path, expected="a file that can be read", found=found, remedy="correct its rights") from error
+
+
+def _over_rows(
+    work: partial[_Done | None], rows: Sequence[CohortCase], store: Path, workers: int
+) -> tuple[dict[str, _Done], list[InputError]]:
+    """Do what no other process is at, then wait for the others and do what they left undone."""
+    done: dict[str, _Done] = {}
+    failures: list[InputError] = []
+    waiting = list(rows)
+    for wait in (False, True):
+        todo, waiting = waiting, []
+        if wait and todo:
+            _log.info("%s: another process is preparing %d of these scans; waiting for it", store, len(todo))
+        try:
+            for row, result in over_processes(partial(work, wait=wait), todo, workers=workers, label="prepare"):
+                if isinstance(result, InputError):
+                    failures.append(result)
+                elif isinstance(result, Exception):
+                    raise result
+                elif result is None:
+                    waiting.append(row)
+                else:
+                    done[row.case] = result
+        except BrokenProcessPool as error:
+            raise StoreError(
+                store,
+                expected=f"{workers} worker processes that live",
+                found="one that was killed, most often for want of memory",
+                remedy="run the same command with fewer workers=; what is prepared is kept",
+            ) from error
+    return done, failures
+
+
+def _prepare_one(
+    row: CohortCase, *, pipeline: Pipeline, store: Path, settings: dict[str, Any], wait: bool
+) -> _Done | None:
+    """Prepare a case, or find that it is there; None where another process is at it and we do not ``wait``."""
     folder, key = store / row.case, case_key(row, settings)
-    if (folder / "case.json").is_file() and read_case(folder).key == key:
-        return False
+    if _is_up_to_date(folder, row, key):
+        return _Done(key, is_new=False)
+    try:
+        with case_lock(store, row.case, wait=wait):
+            return _prepare_locked(row, folder, key, pipeline, store)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise as_disk_error(store, error) from error
+    except MemoryError as error:
+        raise ScanError(
+            row.images[0],
+            expected="memory for this scan's preprocessing",
+            found="too little",
+            remedy="run the same command with fewer workers=; what is prepared is kept",
+        ) from error
+
+
+def _prepare_locked(row: CohortCase, folder: Path, key: str, pipeline: Pipeline, store: Path) -> _Done:
+    if _is_up_to_date(folder, row, key):  # another process was faster
+        return _Done(key, is_new=False)
+    unlist_cases(store)
+    there = case_at(folder)
+    if there is not None and there.key == key and _is_whole(there):
+        write_labels(_with_labels(there, row))
+        return _Done(key, is_new=False)
     pipeline.prepare(row, folder, key)
+    return _Done(key, is_new=True)
+
+
+def _is_up_to_date(folder: Path, row: CohortCase, key: str) -> bool:
+    there = case_at(folder)
+    return there is not None and there.key == key and there == _with_labels(there, row) and _is_whole(there)
+
+
+def _is_whole(case: PreparedCase) -> bool:
+    """Return whether all arrays of a case can be opened (nothing is read)."""
+    try:
+        for array in (case.image, case.brain_mask, case.lesion_mask):
+            array()
+    except StoreError:
+        return False
     return True
 
 
-def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:
-    if not (store / "store.json").exists():
-        if store.is_dir() and any(store.iterdir()):
-            raise StoreError(
-                store,
-                expected="an empty folder or a prepared store",
-                found="other files",
-                remedy="choose another store=",
-            )
-        return
-    there, here = _flat(read_record(store / "store.json")), _flat(json.loads(json.dumps(record)))
-    differing = [key for key in here if there.get(key) != here[key]]
-    if differing:
-        raise StoreError(
-            store,
-            expected=f"a store made with {', '.join(f'{key} = {here[key]}' for key in differing)}",
-            found=f"one made with {', '.join(f'{key} = {there.get(key)}' for key in differing)}",
-            remedy="choose another store=, or delete this one",
-        )
+def _with_labels(case: PreparedCase, row: CohortCase) -> PreparedCase:
+    return replace(case, subject=row.subject, session=row.session, disease=row.disease, columns=row.columns)
 
 
-def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in record.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def _write_record(store: Path, record: dict[str, Any]) -> None:
-    store.mkdir(parents=True, exist_ok=True)
-    partial_file = store / f".store.json.{os.getpid()}.partial"
-    partial_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    partial_file.replace(store / "store.json")
-
-
-def _together(failures: Sequence[Exception], total: int, store: Path) -> InputError:
-    first = failures[0]
-    if len(failures) == 1 and isinstance(first, InputError):
-        return first
+def _together(failures: Sequence[InputError], total: int, store: Path) -> InputError:
+    if len(failures) == 1:
+        return failures[0]
     for failure in failures:
         _log.error("%s", failure)
     return CohortError(

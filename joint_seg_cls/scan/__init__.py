@@ -1,8 +1,19 @@
 """Scans, their geometry, the cohort table, and a prepared case on disk."""
 
 from joint_seg_cls.scan.cohort import DISEASES, CohortCase, read_cohort
-from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample
-from joint_seg_cls.scan.prepared import PreparedCase, PreparedStore, read_case, read_record, write_case
+from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample, resample_oblique
+from joint_seg_cls.scan.prepared import (
+    FORMAT,
+    PARTIAL_SUFFIXES,
+    PreparedCase,
+    PreparedStore,
+    read_case,
+    read_record,
+    require_format,
+    write_case,
+    write_labels,
+    write_store_record,
+)
 from joint_seg_cls.scan.volume import (
     LesionValue,
     Scan,
@@ -17,6 +28,8 @@ from joint_seg_cls.scan.volume import (
 
 __all__ = [
     "DISEASES",
+    "FORMAT",
+    "PARTIAL_SUFFIXES",
     "CohortCase",
     "Geometry",
     "Grid",
@@ -33,8 +46,12 @@ __all__ = [
     "read_volume",
     "reorient",
     "require_contrast",
+    "require_format",
     "require_grid_of",
     "resample",
+    "resample_oblique",
     "write_case",
+    "write_labels",
+    "write_store_record",
     "write_volume",
 ]

@@ -121,7 +121,7 @@ def resample(
 def resample_oblique(
     array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid, move: Float[np.ndarray, "4 4"], *, linear: bool
 ) -> tuple[Shaped[np.ndarray, "X Y Z"], Bool[np.ndarray, "X Y Z"]]:
-    """Return ``array``, given on ``source``, on a ``target`` at any angle, and where ``source`` covers it; zero elsewhere.
+    """Return ``array``, given on ``source``, on a ``target`` at any angle, and where ``source`` covers it (else 0).
 
     Args:
         array: values on ``source``.

@@ -2,8 +2,9 @@
 
 ::
 
-    <store>/store.json            settings, classes, modalities, model shape; the cases, once all are prepared
-    <store>/<case>/case.json      who, which disease, geometry, provenance
+    <store>/store.json            format, settings, classes, modalities, model shape; the cases, once all are prepared
+    <store>/quality.tsv           the quality figures of all cases, one row a case
+    <store>/<case>/case.json      who, which disease, geometry, provenance and quality figures
     <store>/<case>/image.npy      float32 (channels, x, y, z), model space, zero outside the brain
     <store>/<case>/brain_mask.npy           uint8 (x, y, z), model space
     <store>/<case>/lesion_mask.npy          uint8 (x, y, z), model space; absent where the scan has no reference
@@ -12,8 +13,8 @@
 
 import hashlib
 import json
-import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,11 @@ from jaxtyping import Bool, Float32, UInt8
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.scan.grid import Geometry
 
+#: Raised whenever the store's files change, or what preprocessing makes of the same scan and settings: stores of one
+#: number may be mixed and trained on, and a network sees new scans as it saw those it was trained on.
+FORMAT = 2
+#: Hidden folders beside a case's own: while it is being written, and where the one that it replaces waits meanwhile.
+PARTIAL_SUFFIXES = (".partial", ".replaced")
 _REMEDY = "run `jsc prepare` again on this store"
 
 
@@ -78,12 +84,14 @@ class PreparedStore:
     """All prepared cases of one cohort, in the order of their names.
 
     Raises:
-        StoreError: the folder is no prepared store, or is empty, or a case's record cannot be read.
+        StoreError: the folder is no prepared store, or is empty, or was made by another version whose preprocessing
+            gives other results; or a case's record cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).resolve()
         record = read_record(self.path / "store.json")
+        require_format(record, self.path)
         self.settings: dict[str, Any] = record["settings"]
         self.classes: tuple[str, ...] = tuple(record["classes"])
         self.modalities: tuple[str, ...] = tuple(record["modalities"])
@@ -101,9 +109,28 @@ class PreparedStore:
 
     @cached_property
     def content_hash(self) -> str:
-        """Fingerprint of what is in the store: sources and settings of every case."""
-        text = json.dumps([[case.case, case.key, case.disease, case.has_lesion_mask] for case in self.cases])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Fingerprint of what is in the store: sources, settings, labels and free columns of every case."""
+        facts = [
+            [case.case, case.key, case.subject, case.session, case.disease, case.has_lesion_mask, case.columns]
+            for case in self.cases
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def require_format(record: dict[str, Any], store: Path) -> None:
+    """Refuse a store that another version made, if preprocessing gives other results now.
+
+    Raises:
+        StoreError: the record's format is not :data:`FORMAT`.
+    """
+    if record.get("format") != FORMAT:
+        found = f"format {record['format']}" if "format" in record else "one of an older version"
+        raise StoreError(
+            store,
+            expected=f"a prepared store of format {FORMAT}",
+            found=found,
+            remedy="prepare the cohort again into another store=",
+        )
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -124,6 +151,27 @@ def read_case(folder: Path) -> PreparedCase:
     return PreparedCase(folder=folder, geometry=geometry, **record)
 
 
+def write_store_record(
+    store: Path,
+    *,
+    settings: dict[str, Any],
+    classes: Sequence[str],
+    modalities: Sequence[str],
+    model_shape: Sequence[int],
+    cases: Sequence[str] | None = None,
+) -> None:
+    """Write ``store.json``; without ``cases`` the store is unfinished and nobody trains on it. Atomic."""
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "settings": settings,
+        "classes": list(classes),
+        "modalities": list(modalities),
+        "model_shape": list(model_shape),
+    }
+    store.mkdir(parents=True, exist_ok=True)
+    _write_json(store / "store.json", record if cases is None else record | {"cases": sorted(cases)})
+
+
 def write_case(
     case: PreparedCase,
     *,
@@ -132,16 +180,33 @@ def write_case(
     lesion_mask: Bool[np.ndarray, "x y z"] | None,
     lesion_mask_native: Bool[np.ndarray, "X Y Z"] | None,
 ) -> None:
-    """Write one case in a folder beside its own and move it into place, so that a half-written case is never seen."""
-    partial = case.folder.with_name(f".{case.folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    """Write one case in a folder beside its own and move it into place, so that a half-written case is never seen.
+
+    One process at a time may write a case; what a killed one left is cleared away.
+    """
+    partial, replaced = (case.folder.with_name(f".{case.folder.name}{suffix}") for suffix in PARTIAL_SUFFIXES)
+    for left in (partial, replaced):
+        shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
     np.save(partial / "image.npy", image)
     np.save(partial / "brain_mask.npy", brain_mask.astype(np.uint8))
     if lesion_mask is not None and lesion_mask_native is not None:
         np.save(partial / "lesion_mask.npy", lesion_mask.astype(np.uint8))
         np.savez_compressed(partial / "lesion_mask_native.npz", bits=np.packbits(lesion_mask_native))
-    record = {
+    _write_json(partial / "case.json", _record(case))
+    if case.folder.exists():
+        case.folder.rename(replaced)
+    partial.rename(case.folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def write_labels(case: PreparedCase) -> None:
+    """Write a case's record again, its arrays being what they were. Atomic."""
+    _write_json(case.folder / "case.json", _record(case))
+
+
+def _record(case: PreparedCase) -> dict[str, Any]:
+    return {
         "case": case.case,
         "subject": case.subject,
         "session": case.session,
@@ -152,6 +217,9 @@ def write_case(
         "columns": case.columns,
         "provenance": case.provenance,
     }
-    (partial / "case.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    shutil.rmtree(case.folder, ignore_errors=True)
-    partial.rename(case.folder)
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    partial.replace(path)

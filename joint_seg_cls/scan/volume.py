@@ -155,7 +155,7 @@ def _listed(values: np.ndarray) -> str:
 
 
 def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Scan, intent: str = "none") -> None:
-    """Write ``array`` in ``like``'s grid: shape, affine, sform, qform, their codes and units are the scan's own. Atomic.
+    """Write ``array`` in ``like``'s grid: shape, affine, sform, qform, their codes and units are the scan's. Atomic.
 
     Free text and extensions of the scan's header, which may name the patient, are not carried over.
     """

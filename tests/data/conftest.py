@@ -1,13 +1,12 @@
 """Tiny prepared stores."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, write_case
+from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, write_case, write_store_record
 
 SIDE = 16
 
@@ -48,9 +47,8 @@ def make_store(tmp_path: Path, case_record: Callable[..., PreparedCase]) -> Call
     def make(rows: Sequence[tuple[str, str, str | None, int | None]]) -> PreparedStore:
         folder = tmp_path / "store"
         folder.mkdir()
-        record = {"settings": {}, "classes": ["MS", "NMOSD"], "modalities": ["flair"], "model_shape": [SIDE] * 3}
-        record["cases"] = [row[0] for row in rows]
-        (folder / "store.json").write_text(json.dumps(record), encoding="utf-8")
+        kinds = {"classes": ("MS", "NMOSD"), "modalities": ("flair",), "model_shape": [SIDE] * 3}
+        write_store_record(folder, settings={}, cases=[row[0] for row in rows], **kinds)
         for number, (name, subject, disease, lesion_voxels) in enumerate(rows):
             image = blob(number)
             mask = None

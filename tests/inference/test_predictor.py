@@ -9,7 +9,7 @@ from torch import nn
 
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.inference import Findings, Predictor, write_findings, write_predictions
-from joint_seg_cls.preprocess import CropResize, GivenBrain, Pipeline, ZScore
+from joint_seg_cls.preprocess import ByHeader, CropResize, GivenBrain, NoBiasField, Pipeline, ZScore
 
 AFFINE = np.array([[-1.2, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 2.4, -30], [0, 0, 0, 1]])
 SHAPE = (41, 45, 27)
@@ -53,7 +53,7 @@ def scan(tmp_path):
 
 @pytest.fixture
 def pipeline():
-    return Pipeline(GivenBrain(), CropResize(48), ZScore("brain"), "intersection")
+    return Pipeline(GivenBrain(), NoBiasField(), ByHeader(), CropResize(48), ZScore("brain"), "intersection")
 
 
 def test_lesion_comes_back_where_it_was_bright(scan, pipeline):

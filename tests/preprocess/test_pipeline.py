@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from joint_seg_cls.errors import CohortError, ConfigError, ScanError, StoreError
-from joint_seg_cls.preprocess import CropResize, GivenBrain, Pipeline, ZScore, combine_raters, prepare_cohort
+from joint_seg_cls.preprocess import (
+    ByHeader,
+    CropResize,
+    GivenBrain,
+    NoBiasField,
+    Pipeline,
+    ZScore,
+    combine_raters,
+    prepare_cohort,
+)
 from joint_seg_cls.scan import PreparedStore, read_cohort, read_scan
 
 AFFINE = np.array([[-2.0, 0.1, 0, 40], [0.1, -2.0, 0.2, 50], [0, 0.2, 3.0, -30], [0, 0, 0, 1]])
@@ -21,7 +30,7 @@ def brain_and_scan(seed=0):
 
 
 def pipeline(size=16, over="brain", raters="intersection"):
-    return Pipeline(GivenBrain(), CropResize(size), ZScore(over), raters)
+    return Pipeline(GivenBrain(), NoBiasField(), ByHeader(), CropResize(size), ZScore(over), raters)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""One store, several processes: whose it is, which case is being written by whom, and what is listed in it.
+
+Locks (``<store>/.locks/``) are the operating system's, so that those of a killed process are free at once. One guards
+``store.json``; one for each case guards its folder, and whoever holds it may clear away what a killed process left.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from joint_seg_cls.errors import StoreError
+from joint_seg_cls.preprocess.disk import as_disk_error
+from joint_seg_cls.preprocess.quality import write_quality
+from joint_seg_cls.scan import (
+    PARTIAL_SUFFIXES,
+    PreparedCase,
+    read_case,
+    read_record,
+    require_format,
+    write_store_record,
+)
+
+_LOCKS = ".locks"
+
+
+def case_lock(store: Path, name: str, *, wait: bool = True) -> FileLock:
+    """Return the lock on a case; entering it raises Timeout where another process has it and we do not ``wait``."""
+    (store / _LOCKS).mkdir(parents=True, exist_ok=True)
+    return FileLock(store / _LOCKS / f"{name}.lock", timeout=-1 if wait else 0)
+
+
+def _store_lock(store: Path) -> FileLock:
+    return case_lock(store, ".store")  # no case's name begins with a dot
+
+
+def claim(store: Path, record: dict[str, Any]) -> None:
+    """Make the store ours: new, or made with the same settings.
+
+    Raises:
+        StoreError: it holds other files, was made with other settings or by a version that preprocesses otherwise, or
+            cannot be written to.
+    """
+    names = {path.name for path in store.iterdir()} if store.is_dir() else set()
+    if "store.json" not in names and any(not name.startswith((_LOCKS, ".store.json")) for name in names):
+        raise StoreError(
+            store, expected="an empty folder or a prepared store", found="other files", remedy="choose another store="
+        )
+    try:
+        with _store_lock(store):
+            if (store / "store.json").exists():
+                _refuse_other_settings(store, record)
+            else:
+                write_store_record(store, **record)
+    except OSError as error:
+        raise as_disk_error(store, error) from error
+
+
+def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:
+    existing = read_record(store / "store.json")
+    require_format(existing, store)
+    there, here = _flat(existing), _flat(json.loads(json.dumps(record)))
+    names = [key for key in {**here, **there} if key not in ("format", "cases")]
+    differing = [key for key in names if there.get(key) != here.get(key)]
+    if differing:
+        raise StoreError(
+            store,
+            expected=f"a store made with {', '.join(f'{key} = {here.get(key)}' for key in differing)}",
+            found=f"one made with {', '.join(f'{key} = {there.get(key)}' for key in differing)}",
+            remedy="choose another store=, or delete this one",
+        )
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def unlist_cases(store: Path) -> None:
+    """Mark the store unfinished before a case in it changes."""
+    if "cases" in read_record(store / "store.json"):
+        with _store_lock(store):
+            record = read_record(store / "store.json")
+            write_store_record(store, **{key: value for key, value in record.items() if key not in ("format", "cases")})
+
+
+def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> None:
+    """Name the cases in the store, if all are what they should be, and write their figures."""
+    with _store_lock(store):
+        cases = [case_at(store / name) for name in sorted(keys)]
+        foreign = [
+            name for name, case in zip(sorted(keys), cases, strict=True) if case is None or case.key != keys[name]
+        ]
+        if foreign:
+            raise StoreError(
+                store,
+                expected="the cases that were just prepared",
+                found=f"others under the same names ({', '.join(foreign[:5])}), written by another process",
+                remedy="prepare different tables into different stores",
+            )
+        write_quality([case for case in cases if case is not None], store / "quality.tsv")
+        write_store_record(store, **record, cases=sorted(keys))
+
+
+def clear_leftovers(store: Path) -> None:
+    """Delete what killed processes left half-written; what a living process is writing is locked and stays."""
+    for suffix in PARTIAL_SUFFIXES:
+        for left in store.glob(f".*{suffix}"):
+            if left.is_dir():
+                try:
+                    with case_lock(store, left.name[1:].removesuffix(suffix), wait=False):
+                        shutil.rmtree(left, ignore_errors=True)
+                except Timeout:
+                    continue
+
+
+def case_at(folder: Path) -> PreparedCase | None:
+    """Return the case that lies in ``folder``, or None where there is none that can be read."""
+    if not (folder / "case.json").is_file():
+        return None
+    try:
+        return read_case(folder)
+    except (StoreError, TypeError, KeyError):
+        return None  # damaged or foreign: prepared anew

@@ -1,0 +1,52 @@
+"""What a prepared store takes on disk, and disks that are full."""
+
+import errno
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from joint_seg_cls.errors import InputError, StoreError
+from joint_seg_cls.scan import PreparedCase
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+def bytes_a_case(channels: int, shape: tuple[int, int, int]) -> int:
+    """Return what a case takes: float32 image, brain and lesion mask of a byte a voxel; the rest is small."""
+    x, y, z = shape
+    return x * y * z * (4 * channels + 2)
+
+
+def bytes_of(cases: Sequence[PreparedCase]) -> int:
+    """Return what cases take on disk."""
+    return sum(file.stat().st_size for case in cases for file in case.folder.iterdir())
+
+
+def refuse_too_little_space(store: Path, cases: int, *, channels: int, shape: tuple[int, int, int]) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises:
+        StoreError: ``cases`` more cases need more than what is free.
+    """
+    needed, free = cases * bytes_a_case(channels, shape), shutil.disk_usage(store).free
+    if needed > free:
+        raise StoreError(
+            store,
+            expected=f"{needed / 1e9:.1f} GB free for {cases} cases of {bytes_a_case(channels, shape) / 1e6:.1f} MB",
+            found=f"{free / 1e9:.1f} GB",
+            remedy="free space, choose another store=, or a smaller image_size=",
+        )
+
+
+def as_disk_error(store: Path, error: OSError) -> InputError:
+    """Return the sentence for a disk that does not take what is written; raise what is a defect of the program."""
+    if error.errno not in (*_FULL, *_CLOSED):
+        raise error
+    return StoreError(
+        store,
+        expected="a disk that can be written to",
+        found=error.strerror or str(error),
+        remedy=f"{'free space' if error.errno in _FULL else 'get the right to write'}, or choose another store=; "
+        "what is prepared is kept",
+    )

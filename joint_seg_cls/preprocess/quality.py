@@ -1,0 +1,153 @@
+"""Quality figures of prepared cases: what preprocessing did to each scan, and what of it a person should look at.
+
+The record of a case (``provenance`` in its ``case.json``, a row of ``quality.tsv``) holds
+
+=====================  =================================================================================================
+``version``            of the program
+``sources``            names of the files, without their folders
+``shape``              of the scan's own grid
+``spacing_mm``         of the scan's own grid
+``axes``               of the scan's own grid, such as ``LPS``
+``model_spacing_mm``   of the network's grid (its axes run RAS+)
+``brain_ml``           volume of the brain mask
+``brain_how``          where the mask is from: ``table``, ``stripped`` or the extractor's name
+``cropped_share``      share of the scan's volume that the network does not see, in [0, 1]
+``modalities``         for each: ``file``, ``shape``, ``spacing_mm``, ``axes``; ``registration`` (how it came onto the
+                       first one's grid), ``rotation_degrees``, ``shift_mm``; ``covered_share`` of the brain;
+                       ``field_p99_over_p1`` of its bias field inside the brain (null where none was estimated)
+``lesions``            null without a reference, else ``raters``; ``native_count``, ``native_ml`` in the scan's grid,
+                       ``model_count``, ``model_ml`` in the network's; ``erased``, ``erased_ml``: lesions of the scan of
+                       which no voxel is left there; ``cropped``: those among them that lie outside the network's grid
+``warnings``           what a person should look at, in sentences
+=====================  =================================================================================================
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.scan import Geometry, PreparedCase
+
+#: Brains of adults lie within this (millilitres); outside it the brain mask is probably wrong.
+USUAL_BRAIN_ML = (900.0, 1900.0)
+#: Small lesions fall between slices thicker than this.
+THICK_MM = 4.5
+#: A modality should cover this share of the brain.
+WELL_COVERED = 0.98
+#: Heads do not move further than this between the series of one visit.
+LARGE_ROTATION_DEGREES = 20.0
+LARGE_SHIFT_MM = 30.0
+
+
+def lesion_figures(
+    lesions: Bool[np.ndarray, "x y z"], seen: Bool[np.ndarray, "X Y Z"], geometry: Geometry, raters: int
+) -> dict[str, Any]:
+    """Compare the reference in the scan's grid with what the network's grid keeps of it; lesions are 26-connected.
+
+    Args:
+        lesions: the reference in the scan's own grid.
+        seen: the same on the network's grid.
+        geometry: both grids.
+        raters: how many masks it was made of.
+    """
+    labels, count = label_lesions(lesions)
+    voxels = np.bincount(labels.ravel(), minlength=count + 1)
+    is_kept = np.zeros(count + 1, dtype=bool)
+    is_kept[np.unique(geometry.to_model(labels, linear=False))] = True
+    is_kept[0] = True
+    is_inside = np.ones(count + 1, dtype=bool)
+    if not is_kept.all():
+        visible = geometry.to_native(np.ones(geometry.model.shape, dtype=bool), linear=False)
+        is_inside = np.bincount(labels.ravel(), visible.ravel(), count + 1) > 0
+    return {
+        "raters": raters,
+        "native_count": count,
+        "native_ml": float(voxels[1:].sum() * geometry.native.voxel_ml),
+        "model_count": label_lesions(seen)[1],
+        "model_ml": float(seen.sum() * geometry.model.voxel_ml),
+        "erased": int((~is_kept).sum()),
+        "erased_ml": float(voxels[~is_kept].sum() * geometry.native.voxel_ml),
+        "cropped": int((~is_kept & ~is_inside).sum()),
+    }
+
+
+def warnings_of(figures: Mapping[str, Any]) -> list[str]:
+    """Say what a person should look at, from a case's figures (see the module's table)."""
+    low, high = USUAL_BRAIN_ML
+    thickest_mm = max(figures["spacing_mm"])
+    found = []
+    if not low <= figures["brain_ml"] <= high:
+        found.append(
+            f"brain volume {figures['brain_ml']:.0f} mL ({figures['brain_how']}) lies outside {low:.0f}-{high:.0f}: "
+            "is this the brain?"
+        )
+    if thickest_mm > THICK_MM:
+        found.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
+    for modality in figures["modalities"][1:]:
+        found += _warnings_of_modality(modality)
+    lesions = figures.get("lesions")
+    if lesions and lesions["erased"] > lesions["cropped"]:
+        found.append(f"the resize erases {lesions['erased'] - lesions['cropped']} of {lesions['native_count']} lesions")
+    if lesions and lesions["cropped"]:
+        found.append(f"{lesions['cropped']} of {lesions['native_count']} lesions lie outside the brain's box")
+    return found
+
+
+def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[str]:
+    """Say in a few lines which cases lose lesions, and what else was noticed, case by case."""
+    rows = [(case.case, case.provenance.get("lesions"), case.provenance.get("warnings", ())) for case in cases]
+    lossy = [(name, lesions["erased"], lesions["native_count"]) for name, lesions, _ in rows if lesions]
+    losing = [row for row in lossy if row[1]]
+    lines = []
+    if losing:
+        worst = max(losing, key=lambda row: (row[1] / row[2], row[1]))
+        lines.append(
+            f"{len(losing)} of {len(lossy)} scans with a reference lose lesions at {' x '.join(map(str, model_shape))} "
+            f"({sum(row[1] for row in losing)} of {sum(row[2] for row in lossy)} lesions): "
+            f"worst {worst[0]}: {worst[1]} of {worst[2]}"
+        )
+    lines += [f"{name}: {warning}" for name, _, found in rows for warning in found]
+    return lines
+
+
+def write_quality(cases: Sequence[PreparedCase], path: Path) -> None:
+    """Write one row of figures a case, as tab-separated text. Atomic."""
+    rows = [{"case": case.case, **_flat(case.provenance)} for case in cases]
+    partial = path.with_name(f".{path.name}.partial")
+    pd.DataFrame(rows).to_csv(partial, sep="\t", index=False, float_format="%.6g")
+    partial.replace(path)
+
+
+def _warnings_of_modality(modality: Mapping[str, Any]) -> list[str]:
+    found = []
+    if modality["covered_share"] < WELL_COVERED:
+        found.append(f"{modality['file']} covers {100 * modality['covered_share']:.0f} % of the brain")
+    if modality["rotation_degrees"] > LARGE_ROTATION_DEGREES or modality["shift_mm"] > LARGE_SHIFT_MM:
+        found.append(
+            f"{modality['file']} was turned by {modality['rotation_degrees']:.0f} degrees and moved by "
+            f"{modality['shift_mm']:.0f} mm: is it the same head?"
+        )
+    return found
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in figures.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{name}_")
+        elif key == "modalities":
+            for number, modality in enumerate(value, start=1):
+                flat |= _flat(modality, f"modality_{number}_")
+        elif isinstance(value, list | tuple):
+            flat[name] = ("; " if key in ("warnings", "sources") else " ").join(
+                f"{item:.6g}" if isinstance(item, float) else str(item) for item in value
+            )
+        else:
+            flat[name] = value
+    return flat

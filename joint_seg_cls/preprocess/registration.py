@@ -1,0 +1,216 @@
+"""Several modalities of one visit on one grid: where each lies in the grid of the first, and its values there."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from joint_seg_cls.errors import ScanError
+from joint_seg_cls.scan import Grid, Scan, resample_oblique
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+#: Grids whose corners lie this close are one: float32 headers round by less.
+SAME_GRID_MM = 1e-3
+#: Between RAS+ (NIfTI) and LPS+ (ITK) millimetres.
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Registered:
+    """A modality on the grid of the first.
+
+    Attributes:
+        data: its values; 0 where it does not cover that grid.
+        covered: where it does.
+        move: from millimetres of the first modality to those of this one.
+        how: ``same grid``, ``header`` or ``rigid``.
+    """
+
+    data: Float32[np.ndarray, "x y z"]
+    covered: Bool[np.ndarray, "x y z"]
+    move: Float[np.ndarray, "4 4"]
+    how: str
+
+    @property
+    def rotation_degrees(self) -> float:
+        """Angle by which this modality was turned."""
+        cosine = (np.trace(self.move[:3, :3]) - 1) / 2
+        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+    def shift_mm(self, grid: Grid) -> float:
+        """Return by how much the centre of ``grid`` was moved."""
+        centre = grid.affine @ [*((np.array(grid.shape) - 1) / 2), 1.0]
+        return float(np.linalg.norm((self.move @ centre - centre)[:3]))
+
+
+@runtime_checkable
+class Registration(Protocol):
+    """Brings a modality onto the grid of another."""
+
+    def __call__(self, moving: Scan, fixed: Scan) -> Registered:
+        """Return ``moving`` on the grid of ``fixed``."""
+        ...
+
+
+@final
+class SameGrid:
+    """Take modalities as they are, and refuse those on another grid.
+
+    Raises:
+        ScanError: corners of the grids lie more than half a voxel apart.
+    """
+
+    def __call__(self, moving: Scan, fixed: Scan) -> Registered:
+        """Return ``moving`` as it is."""
+        if moving.grid.distance_mm(fixed.grid) > min(fixed.grid.spacing_mm) / 2:
+            raise ScanError(
+                moving.path,
+                expected=f"the grid of {fixed.path.name} (shape {fixed.grid.shape})",
+                found=f"another (shape {moving.grid.shape})",
+                remedy="resample the modalities of a scan onto its FLAIR: preprocess/registration=by_header, or rigid",
+            )
+        return _as_it_is(moving)
+
+
+@final
+class ByHeader:
+    """Resample modalities (linearly) to where their headers say they lie; right where the patient lay still.
+
+    Raises:
+        ScanError: the modality lies wholly elsewhere.
+    """
+
+    def __call__(self, moving: Scan, fixed: Scan) -> Registered:
+        """Return ``moving`` on the grid of ``fixed``."""
+        return _moved(moving, fixed, np.eye(4), "header")
+
+
+@final
+class Rigid:
+    """Turn and shift modalities until their mutual information with the first is largest, then resample linearly.
+
+    Mattes' mutual information, regular-step gradient descent in six parameters, from coarse to fine [1], starting from
+    the headers or from coinciding centres of mass, whichever fits better. One thread and a fixed seed: the same files
+    give the same result.
+
+    Args:
+        shrink: factors by which both scans are coarsened, one a level.
+        samples: about how many voxels of the first modality are looked at, at each level.
+        bins: of the joint histogram.
+        iterations: at most, at each level.
+        seed: which voxels are looked at.
+
+    Raises:
+        ScanError: the scans do not overlap enough to be compared, or the modality ends up wholly elsewhere.
+
+    [1] Lowekamp et al. 2013, https://doi.org/10.3389/fninf.2013.00045
+    """
+
+    def __init__(
+        self,
+        shrink: tuple[int, ...] = (4, 2, 1),
+        samples: int = 100_000,
+        bins: int = 32,
+        iterations: int = 200,
+        seed: int = 1,
+    ) -> None:
+        self.shrink = tuple(shrink)
+        self.samples = samples
+        self.bins = bins
+        self.iterations = iterations
+        self.seed = seed
+
+    def __call__(self, moving: Scan, fixed: Scan) -> Registered:
+        """Return ``moving`` on the grid of ``fixed``."""
+        import SimpleITK
+
+        here, there = _itk(fixed), _itk(moving)
+        try:
+            starts = [_start(here, there, by_mass=by_mass) for by_mass in (False, True)]
+            worth = [self._metric(here, start).MetricEvaluate(here, there) for start in starts]
+            best = starts[int(np.argmin(worth))]
+            self._metric(here, best).Execute(here, there)
+        except RuntimeError as error:
+            reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1][:120]
+            raise ScanError(
+                moving.path,
+                expected=f"a scan of the same head as {fixed.path.name}",
+                found=f"one that cannot be compared with it ({reason})",
+                remedy="check that both belong to one visit",
+            ) from error
+        found = SimpleITK.Euler3DTransform(best)
+        turn = np.array(found.GetMatrix()).reshape(3, 3)
+        centre = np.array(found.GetCenter())
+        move = np.eye(4)
+        move[:3, :3] = turn
+        move[:3, 3] = centre + np.array(found.GetTranslation()) - turn @ centre
+        return _moved(moving, fixed, _LPS @ move @ _LPS, "rigid")
+
+    def _metric(
+        self, fixed: "SimpleITK.Image", start: "SimpleITK.Euler3DTransform"
+    ) -> "SimpleITK.ImageRegistrationMethod":
+        import SimpleITK
+
+        voxels = np.prod([np.maximum(1, np.array(fixed.GetSize()) // factor) for factor in self.shrink], axis=1)
+        method = SimpleITK.ImageRegistrationMethod()
+        method.SetNumberOfThreads(1)
+        method.SetMetricAsMattesMutualInformation(self.bins)
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentagePerLevel(np.minimum(1.0, self.samples / voxels).tolist(), self.seed)
+        method.SetInterpolator(SimpleITK.sitkLinear)
+        method.SetOptimizerAsRegularStepGradientDescent(
+            learningRate=1.0, minStep=1e-3, numberOfIterations=self.iterations, relaxationFactor=0.5
+        )
+        method.SetOptimizerScalesFromPhysicalShift()
+        method.SetShrinkFactorsPerLevel(list(self.shrink))
+        method.SetSmoothingSigmasPerLevel([factor / 2 if factor > 1 else 0.0 for factor in self.shrink])
+        method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+        method.SetInitialTransform(start, inPlace=True)
+        return method
+
+
+def _start(fixed: "SimpleITK.Image", moving: "SimpleITK.Image", *, by_mass: bool) -> "SimpleITK.Euler3DTransform":
+    """Return the identity about the middle of ``fixed``, or the shift that lays centre of mass on centre of mass."""
+    import SimpleITK
+
+    if by_mass:
+        kind = SimpleITK.CenteredTransformInitializerFilter.MOMENTS
+        return SimpleITK.Euler3DTransform(
+            SimpleITK.CenteredTransformInitializer(fixed, moving, SimpleITK.Euler3DTransform(), kind)
+        )
+    start = SimpleITK.Euler3DTransform()
+    start.SetCenter(fixed.TransformContinuousIndexToPhysicalPoint([(side - 1) / 2 for side in fixed.GetSize()]))
+    return start
+
+
+def _itk(scan: Scan) -> "SimpleITK.Image":
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(scan.data.transpose(2, 1, 0), dtype=np.float32))
+    affine = _LPS @ scan.grid.affine
+    image.SetSpacing(scan.grid.spacing_mm)
+    image.SetDirection((affine[:3, :3] / scan.grid.spacing_mm).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    return image
+
+
+def _as_it_is(moving: Scan) -> Registered:
+    return Registered(moving.data, np.ones(moving.grid.shape, dtype=bool), np.eye(4), "same grid")
+
+
+def _moved(moving: Scan, fixed: Scan, move: Float[np.ndarray, "4 4"], how: str) -> Registered:
+    if np.array_equal(move, np.eye(4)) and moving.grid.distance_mm(fixed.grid) < SAME_GRID_MM:
+        return _as_it_is(moving)
+    data, covered = resample_oblique(moving.data, moving.grid, fixed.grid, move, linear=True)
+    if not covered.any():
+        raise ScanError(
+            moving.path,
+            expected=f"a scan that overlaps {fixed.path.name}",
+            found="one that lies wholly elsewhere",
+            remedy="check that both belong to one visit, or use preprocess/registration=rigid",
+        )
+    return Registered(data, covered, move, how)
