@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from joint_seg_cls.commands.build import build_trusted
+from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.preprocess import Pipeline
+from joint_seg_cls.scan import FORMAT
 from joint_seg_cls.training import Checkpoint, read_checkpoint
 
 
@@ -22,7 +24,19 @@ def load_predictor(path: str | Path, *, device: str, trust: Sequence[str] = ()) 
 
 
 def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline:
-    """Return the preprocessing that the checkpoint's training data went through."""
+    """Return the preprocessing that the checkpoint's training data went through.
+
+    Raises:
+        CheckpointError: a version that preprocesses otherwise made the training data; or as :func:`load_predictor`.
+    """
+    made = checkpoint.recipe.get("preprocess_format")
+    if made != FORMAT:
+        raise CheckpointError(
+            checkpoint.path,
+            expected=f"a network that was trained on scans preprocessed as now (format {FORMAT})",
+            found="scans of an older version" if made is None else f"format {made}",
+            remedy="prepare its cohort again and train again, or use the program's version that trained it",
+        )
     return build_trusted(checkpoint.recipe["preprocess"], str(checkpoint.path), trust)
 
 

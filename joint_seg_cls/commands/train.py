@@ -13,6 +13,7 @@ from joint_seg_cls.commands import naming
 from joint_seg_cls.commands.build import build, packages, plain, require
 from joint_seg_cls.commands.evaluate import test_fold
 from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.scan import FORMAT as STORE_FORMAT
 from joint_seg_cls.training import FORMAT, JointModule, RunFolder, finish, fit, read_checkpoint, wandb_tracker
 
 _log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: 
         "format": FORMAT,
         "network": plain(config.network),
         "preprocess": data.store.settings,
+        "preprocess_format": STORE_FORMAT,
         "classes": list(data.classes),
         "modalities": list(data.store.modalities),
         "model_shape": list(data.image_size),
