@@ -34,7 +34,7 @@ class _Scans:
 
     name: str
     total: int
-    fold: int | None
+    fold: int | str | None
     cases: Iterator[TestCase]
 
 
@@ -82,15 +82,16 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
             remedy="name the run folder, or give cohort=",
         )
     trained: Any = OmegaConf.load(run.config)
-    own = int(trained.fold)
-    fold = own if config.fold is None else int(config.fold)
+    own: JointDataModule = build(trained.data)
+    fold = own.fold if config.fold is None else config.fold
     trained.data.fold = fold
     data: JointDataModule = build(trained.data)
     data.setup()
     if data.store.content_hash != checkpoint.recipe["trained_on"]["data_hash"]:
         _log.warning("%s has changed since this run was trained on it", data.store.path)
-    if fold != own:
-        _log.warning("fold %d was tested in another run: this one has trained on most of its scans", fold)
     names = set(data.split.test)
+    seen = names & {*own.split.train, *own.split.validation}
+    if seen:
+        _log.warning("fold %s: this run has trained on %d of its %d scans", fold, len(seen), len(names))
     cases = (from_store(case) for case in data.store.cases if case.case in names)
     return _Scans(f"fold-{fold}", len(names), fold, cases)

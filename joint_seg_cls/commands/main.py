@@ -33,7 +33,9 @@ usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
 """
 
 #: Keys whose values are paths: they may hold spaces, `=`, `,` and brackets without further quoting.
-_PATH_KEYS = frozenset({"out", "cohort", "store", "data.store", "input", "brain_mask", "checkpoint", "run", "runs", "init_from"})
+_PATH_KEYS = frozenset(
+    {"out", "cohort", "store", "data.store", "data.folds.path", "input", "brain_mask", "checkpoint", "run", "runs", "init_from"}
+)
 _HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|\"'\\$")
 
 

@@ -15,7 +15,10 @@ NEUTRAL = (
     "trust",
     "tracking",
     "hydra",
+    "accept",
     "data.store",
+    "data.folds.path",  # what the file says decides, and is named by its hash
+    "data.folds.allow",
     "data.workers",
     "data.cache",
     "trainer.accelerator",
@@ -48,7 +51,7 @@ def variant_name(choices: Mapping[str, Any], overrides: Iterable[str]) -> str:
     return f"{name[: _LONGEST - 9]}-{digest}"
 
 
-def run_path(runs: str, collection: str, variant: str, fold: int, seed: int) -> Path:
+def run_path(runs: str, collection: str, variant: str, fold: int | str, seed: int) -> Path:
     """Return the run folder."""
     return Path(runs).expanduser() / collection / variant / f"fold-{fold}_seed-{seed}"
 

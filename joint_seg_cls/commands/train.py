@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from joint_seg_cls.commands import naming
 from joint_seg_cls.commands.build import build, packages, plain, require
 from joint_seg_cls.commands.evaluate import test_fold
-from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
 from joint_seg_cls.training import FORMAT, JointModule, RunFolder, finish, fit, read_checkpoint, wandb_tracker
 
@@ -26,15 +26,16 @@ def train(config: DictConfig) -> float | None:
     """
     require(config, "train", "data.store")
     _quiet_lightning()
-    for key in ("data.store", "init_from"):  # the run folder must make sense from anywhere
+    for key in ("data.store", "data.folds.path", "init_from"):  # the run folder must make sense from anywhere
         if (path := OmegaConf.select(config, key)) is not None:
             OmegaConf.update(config, key, str(Path(path).expanduser().resolve()))
-    variant = naming.variant_name(HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task)
-    run = RunFolder(naming.run_path(config.runs, config.collection, variant, config.fold, config.seed))
     data: JointDataModule = build(config.data)
     data.setup()
     fit_network_to(config, data)
-    facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash}
+    own_split = [f"split={data.folds.label}"] if isinstance(data.folds, SplitFile) else []
+    variant = naming.variant_name(HydraConfig.get().runtime.choices, [*HydraConfig.get().overrides.task, *own_split])
+    run = RunFolder(naming.run_path(config.runs, config.collection, variant, config.fold, config.seed))
+    facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
     identity = naming.identity(plain(config), **facts)
     run.refuse_other(identity)
     if run.is_done:
@@ -42,9 +43,10 @@ def train(config: DictConfig) -> float | None:
         return run.best_score()
     with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
         _log.info(
-            "%s: %d scans to train on, %d to validate, %d to test",
+            "%s: %d scans to train on, %d to validate, %d to test; folds %s",
             run.path,
             *(len(part) for part in (data.split.train, data.split.validation, data.split.test)),
+            data.folds_hash,
         )
         module = make_module(config, data, variant, facts)
         logger = _tracker(config, run, variant)

@@ -10,8 +10,10 @@ from lightning.pytorch import LightningDataModule
 from monai.data import DataLoader
 
 from joint_seg_cls.data.dataset import Augmentation, CaseDataset, check_cases, collate
-from joint_seg_cls.data.folds import Folds, Split
+from joint_seg_cls.data.folds import Folds
+from joint_seg_cls.data.frozen import FrozenFolds, freeze
 from joint_seg_cls.data.sampler import CaseSampler
+from joint_seg_cls.data.split import FoldMaker, FoldName, Split, pick
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import PreparedStore
 
@@ -28,9 +30,9 @@ class JointDataModule(LightningDataModule):
 
     Args:
         store: folder of a prepared store.
-        fold: index of the fold that is tested.
+        fold: number of the fold that is tested, or ``held_out``.
         seed: seed of order and augmentation. The folds have their own.
-        folds: how the cohort is cut.
+        folds: how the cohort is cut. The cut is frozen to a file in the store when it is first asked for.
         validation_fraction: share of the training subjects that is held out for validation; 0 for none.
         augmentation: what is done to the training cases at each visit; None for nothing.
         batch_size: scans in a batch. The last batch of an epoch may be smaller.
@@ -41,10 +43,10 @@ class JointDataModule(LightningDataModule):
     def __init__(
         self,
         store: str | Path,
-        fold: int = 0,
+        fold: FoldName = 0,
         seed: int = 0,
         *,
-        folds: Folds | None = None,
+        folds: FoldMaker | None = None,
         validation_fraction: int | float = 0.0,
         augmentation: Augmentation | None = None,
         batch_size: int = 2,
@@ -72,12 +74,22 @@ class JointDataModule(LightningDataModule):
     @cached_property
     def split(self) -> Split:
         """Which case is in which part."""
-        return self.folds.split(self.store.cases, self.fold, self.validation_fraction)
+        return pick(self.frozen.splits, self.fold, self.store.cases, self.validation_fraction)
+
+    @cached_property
+    def frozen(self) -> FrozenFolds:
+        """All folds of the store, from the file that they are frozen in."""
+        return freeze(self.store, self.folds, self.validation_fraction)
 
     @property
     def split_hash(self) -> str:
-        """Fingerprint of the split."""
+        """Fingerprint of this fold's split."""
         return self.split.split_hash
+
+    @property
+    def folds_hash(self) -> str:
+        """Fingerprint of all folds; the same for every fold of a study."""
+        return self.frozen.hash
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -99,7 +111,7 @@ class JointDataModule(LightningDataModule):
 
         Raises:
             StoreError: the store or one of its cases cannot be used.
-            SplitError: it cannot be cut as asked.
+            SplitError: it cannot be cut as asked, or is no longer what the frozen folds were made for.
         """
         del stage
         if not self._is_set_up:

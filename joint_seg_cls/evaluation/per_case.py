@@ -25,7 +25,7 @@ EMPTY_RULE = (
 
 
 def evaluate_cases(
-    cases: Iterable[TestCase], predictor: Predictor, *, total: int, classes: Sequence[str], fold: int | None
+    cases: Iterable[TestCase], predictor: Predictor, *, total: int, classes: Sequence[str], fold: int | str | None
 ) -> pd.DataFrame:
     """Return one row a scan.
 
@@ -39,7 +39,7 @@ def evaluate_cases(
     return pd.DataFrame(rows).sort_values("case", ignore_index=True)
 
 
-def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int | None) -> dict[str, Any]:
+def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int | str | None) -> dict[str, Any]:
     model = predictor(case.image)
     native = predictor.in_native_space(model, case.geometry)
     row: dict[str, Any] = {

@@ -1,0 +1,125 @@
+"""A user's own split, checked before anything is trained on it.
+
+``.tsv`` or ``.csv``: a column ``case`` or ``subject``, and
+
+* ``fold``: the fold that tests it (a number, or ``held_out``);
+* or ``split`` (``train``, ``val`` or ``test``), for one fold, which is fold 0;
+* or both, one row for each fold and case.
+
+``.json``: ``{"name": fold, ...}``; ``{"train": [...], "val": [...], "test": [...]}`` for fold 0; a list of such, one a
+fold; ``{"0": {...}, "1": {...}}``; or a file that this program froze. A name is a case's, or a subject's, which stands
+for all of their cases. Where no fold says ``test``, as in nnU-Net's ``splits_final.json``, ``val`` is what is tested.
+A fold that names no validation part gets one from its training part, as large as ``data.validation_fraction`` says.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from joint_seg_cls.data.cut_name import cut_name
+from joint_seg_cls.data.split import HELD_OUT, FoldName, Split, with_validation
+from joint_seg_cls.data.split_check import ALLOWABLE, check_splits
+from joint_seg_cls.data.split_text import Wanted, read_wanted
+from joint_seg_cls.errors import ConfigError, SplitError
+from joint_seg_cls.scan import PreparedCase
+
+
+@final
+@dataclass(frozen=True)
+class SplitFile:
+    """A cut that the user brings (see the module for what the file may hold).
+
+    Args:
+        path: the file.
+        seed: of validation parts that the file leaves open.
+        allow: what the check may let pass: ``leakage`` (a subject on two sides), ``unknown_cases``, ``missing_cases``,
+            ``empty_class`` (a part without any scan of a class).
+    """
+
+    path: str | Path
+    seed: int = 0
+    allow: Sequence[str] = ()
+
+    def splits(self, cases: Sequence[PreparedCase], validation_fraction: int | float) -> dict[FoldName, Split]:
+        """Return the parts of every fold.
+
+        Raises:
+            ConfigError: ``allow`` names something unknown.
+            SplitError: the file cannot be read, or says what is not allowed.
+        """
+        unknown = sorted(set(self.allow) - set(ALLOWABLE))
+        if unknown:
+            raise ConfigError(
+                "data.folds.allow", expected=f"some of {', '.join(ALLOWABLE)}", found=unknown[0], remedy="correct it"
+            )
+        wanted = self._named(read_wanted(Path(self.path)), cases)
+        held_out = set(wanted.get(HELD_OUT, Wanted()).test or ())
+        splits: dict[FoldName, Split] = {}
+        for fold, parts in wanted.items():
+            if parts.train is not None and parts.val:
+                splits[fold] = Split(*(tuple(sorted(part or ())) for part in (parts.train, parts.val, parts.test)))
+                continue
+            if parts.train is not None:
+                named = {*parts.train, *(parts.test or ())}
+            else:
+                tested = {name for other in wanted.values() for name in other.test or ()}
+                named = tested - (set() if fold == HELD_OUT else held_out)
+            known = [case for case in cases if case.case in named]
+            splits[fold] = with_validation(
+                known, parts.test or (), fraction=validation_fraction, seed=self.seed, fold=fold
+            )
+        check_splits(splits, cases, Path(self.path), allow=self.allow)
+        return splits
+
+    def settings(self, validation_fraction: int | float) -> dict[str, object]:
+        """Return what decides the cut: the file's content, not its place."""
+        return {"file": self._digest(), "seed": self.seed, "validation_fraction": validation_fraction}
+
+    def name(self, validation_fraction: int | float) -> str:
+        """Return such as ``file-mine-1a2b3c4d_seed-0_validation-0.2``."""
+        return cut_name(f"file-{self.label}", {"seed": self.seed, "validation": validation_fraction})
+
+    @property
+    def label(self) -> str:
+        """The file's name and a hash of what it says."""
+        return f"{Path(self.path).stem}-{self._digest()[:8]}"
+
+    def _digest(self) -> str:
+        try:
+            return hashlib.sha256(Path(self.path).expanduser().read_bytes()).hexdigest()[:16]
+        except OSError as error:
+            raise SplitError(
+                self.path,
+                expected="a split file (.tsv, .csv or .json)",
+                found="no such file" if isinstance(error, FileNotFoundError) else str(error.strerror),
+                remedy="correct data.folds.path=",
+            ) from error
+
+    def _named(self, wanted: dict[FoldName, Wanted], cases: Sequence[PreparedCase]) -> dict[FoldName, Wanted]:
+        """Return the same with subjects replaced by their cases."""
+        by_subject: dict[str, list[str]] = {}
+        for case in cases:
+            by_subject.setdefault(case.subject, []).append(case.case)
+        by_case = {case.case: [case.case] for case in cases}
+        named: dict[FoldName, Wanted] = {}
+        unknown: set[str] = set()
+        for fold, parts in wanted.items():
+            resolved = []
+            for part in parts[:3]:
+                if part is None:
+                    resolved.append(None)
+                    continue
+                look = by_subject if parts.by == "subject" else by_case if parts.by == "case" else by_subject | by_case
+                unknown |= {name for name in part if name not in look}
+                resolved.append([case for name in part for case in look.get(name, [])])
+            named[fold] = Wanted(*resolved)
+        if unknown and "unknown_cases" not in self.allow:
+            raise SplitError(
+                self.path,
+                expected="names of cases or subjects of the store",
+                found=f"{len(unknown)} that it does not hold ({', '.join(sorted(unknown)[:5])})",
+                remedy="correct the names, prepare those scans, or set data.folds.allow=[unknown_cases]",
+            )
+        return named

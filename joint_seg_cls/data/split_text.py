@@ -1,0 +1,138 @@
+"""The text of a user's split file as names in parts, before anybody looks whether those names exist."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from joint_seg_cls.data.split import HELD_OUT, FoldName
+from joint_seg_cls.errors import SplitError
+
+_PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+_PARTS |= {"testing": "test"}
+
+
+class Wanted(NamedTuple):
+    """Names in the parts of one fold; ``train`` is None where only the test part is said."""
+
+    train: list[str] | None = None
+    val: list[str] | None = None
+    test: list[str] | None = None
+    by: Literal["case", "subject", "either"] = "either"
+
+
+def read_wanted(path: Path) -> dict[FoldName, Wanted]:
+    """Return what a split file says of each fold.
+
+    Raises:
+        SplitError: the file is missing, is not what its suffix says, or holds something else than a split.
+    """
+    path = path.expanduser()
+    if path.suffix not in (".tsv", ".csv", ".json"):
+        raise _refusal(path, "a .tsv, .csv or .json file", path.suffix or "no suffix", "rename or convert it")
+    try:
+        if path.suffix == ".json":
+            wanted = _from_json(path, json.loads(path.read_text(encoding="utf-8")))
+        else:
+            separator = "\t" if path.suffix == ".tsv" else ","
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            wanted = _from_table(path, table)
+    except FileNotFoundError as error:
+        raise _refusal(path, "a split file", "no such file", "correct data.folds.path=") from error
+    except (OSError, ValueError) as error:  # JSON, text and table errors are ValueErrors
+        reason = str(error).splitlines()[0]
+        raise _refusal(path, "a readable split file", f"an unreadable one ({reason})", "save it again") from error
+    if not wanted:
+        raise _refusal(path, "at least one fold", "none", "name the cases of a fold")
+    if not any(parts.test for parts in wanted.values()):
+        wanted = {fold: Wanted(parts.train, None, parts.val, parts.by) for fold, parts in wanted.items()}
+    for fold, parts in wanted.items():
+        if not parts.test:
+            raise _refusal(path, "a test part in every fold", f"none in fold {fold}", "name the cases it tests")
+    return dict(sorted(wanted.items(), key=lambda item: (isinstance(item[0], str), item[0])))
+
+
+def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, Wanted]:
+    table.columns = table.columns.str.strip().str.lower()
+    table = table.apply(lambda column: column.str.strip())
+    by: Literal["case", "subject"] = "case" if "case" in table.columns else "subject"
+    if by not in table.columns or not {"fold", "split"} & set(table.columns):
+        columns = ", ".join(map(str, table.columns))
+        raise _refusal(path, "columns case or subject, and fold or split", columns or "none", "name the columns so")
+    rows = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
+    if "split" not in table.columns:
+        return _tested(path, ((row[by], row["fold"]) for row in rows), by)
+    named: dict[FoldName, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for number, row in enumerate(rows, start=2):
+        part = _PARTS.get(row["split"].lower())
+        if part is None:
+            raise _refusal(
+                f"{path}, line {number}", "train, val or test in the column split", row["split"], "correct it"
+            )
+        named[_fold(path, row.get("fold", "0"))][part].append(row[by])
+    return {
+        fold: _unrepeated(path, fold, Wanted(parts["train"], parts.get("val"), parts.get("test"), by))
+        for fold, parts in named.items()
+    }
+
+
+def _from_json(path: Path, content: Any) -> dict[FoldName, Wanted]:
+    if isinstance(content, Mapping) and isinstance(content.get("folds"), Mapping | list):
+        content = content["folds"]
+    if isinstance(content, list):
+        content = dict(enumerate(content))
+    if not isinstance(content, Mapping) or not content:
+        raise _refusal(path, "folds, or names and their folds", type(content).__name__, "see the user guide's forms")
+    if all(isinstance(value, int | str) for value in content.values()):
+        return _tested(path, ((str(name), str(fold)) for name, fold in content.items()), "either")
+    if set(content) <= set(_PARTS):
+        content = {0: content}
+    wanted = {}
+    for name, parts in content.items():
+        fold = _fold(path, str(name))
+        if not isinstance(parts, Mapping) or not parts or not set(parts) <= set(_PARTS):
+            found = ", ".join(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
+            raise _refusal(path, f"train, val and test in fold {fold}", found or "nothing", "name the parts so")
+        named = {_PARTS[part]: [str(one) for one in names] for part, names in parts.items()}
+        parts_of_fold = Wanted(named.get("train", []), named.get("val"), named.get("test"))
+        wanted[fold] = _unrepeated(path, fold, parts_of_fold)
+    return wanted
+
+
+def _tested(
+    path: Path, rows: Iterable[tuple[str, str]], by: Literal["case", "subject", "either"]
+) -> dict[FoldName, Wanted]:
+    """Return folds of which only the test part is said."""
+    tested: dict[FoldName, list[str]] = defaultdict(list)
+    for name, fold in rows:
+        tested[_fold(path, fold)].append(name)
+    twice = sorted(n for n, count in Counter(n for names in tested.values() for n in names).items() if count > 1)
+    if twice:
+        raise _refusal(path, "one fold for each name", f"{', '.join(twice[:5])} named twice", "leave one row of each")
+    return {fold: Wanted(test=names, by=by) for fold, names in tested.items()}
+
+
+def _unrepeated(path: Path, fold: FoldName, parts: Wanted) -> Wanted:
+    counts = Counter(name for part in parts[:3] for name in part or ())
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise _refusal(
+            path, f"each name in one part of fold {fold}", f"{', '.join(twice[:5])} named twice", "leave one of them"
+        )
+    return parts
+
+
+def _fold(path: Path, text: str) -> FoldName:
+    if text.lower().replace("-", "_") == HELD_OUT:
+        return HELD_OUT
+    try:
+        return int(text)
+    except ValueError:
+        raise _refusal(path, f"a whole number or {HELD_OUT} as fold", text or "an empty cell", "correct it") from None
+
+
+def _refusal(where: str | Path, expected: str, found: str, remedy: str) -> SplitError:
+    return SplitError(where, expected=expected, found=found, remedy=remedy)
