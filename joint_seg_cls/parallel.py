@@ -1,11 +1,13 @@
 """Work on many items in processes of their own, watched by a person: a bar with time left, or a line a minute."""
 
 import logging
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_all_start_methods, get_context, parent_process
 from typing import TypeVar
 
 from rich.console import Console
@@ -36,7 +38,8 @@ def over_processes(
     if min(workers, len(items)) <= 1:
         return watched(((item, _caught(work, item)) for item in items), total=len(items), label=label)
     method = "fork" if share and "fork" in get_all_start_methods() else "spawn"
-    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context(method))
+    context = get_context(method)
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_end_with_parent)
     futures = {pool.submit(_caught, work, item): item for item in items}  # before the bar's thread: forks copy no locks
     return watched(_finished(pool, futures), total=len(items), label=label)
 
@@ -73,6 +76,13 @@ def _finished(
             yield futures[future], future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it is killed; else it would wait for work, and keep its memory."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _caught(work: Callable[[Item], Result], item: Item) -> Result | Exception:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
@@ -18,6 +19,7 @@ from joint_seg_cls.training import Checkpoint
 
 _log = logging.getLogger(__name__)
 _NIFTI = (".nii", ".nii.gz")
+_TABLES = (".tsv", ".csv")
 
 
 def predict(config: DictConfig) -> None:
@@ -48,9 +50,11 @@ def predict(config: DictConfig) -> None:
 
 
 def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
-    inputs = config.input if isinstance(config.input, ListConfig) else [config.input]
-    mask = None if config.brain_mask is None else Path(config.brain_mask).expanduser()
-    scans = [scan for path in inputs for scan in _scans_of(Path(str(path)).expanduser(), checkpoint, mask)]
+    inputs = list(config.input) if isinstance(config.input, ListConfig) else [config.input]
+    modalities = checkpoint.recipe["modalities"]
+    if len(modalities) > 1 and len(inputs) == len(modalities) and not any(_is_many(item) for item in inputs):
+        inputs = [inputs]  # one scan, a file a modality
+    scans = [scan for item in inputs for scan in _scans_of(item, checkpoint)]
     repeated = [name for name, count in Counter(scan.case for scan in scans).items() if count > 1]
     if repeated:
         raise CohortError(
@@ -59,30 +63,52 @@ def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
             found=f"{', '.join(repeated[:5])} more than once",
             remedy="predict them into different folders, or name them in a cohort table",
         )
-    return scans
+    if config.brain_mask is None:
+        return scans
+    if len(scans) > 1:
+        raise CohortError(
+            "brain_mask",
+            expected="one scan that it belongs to",
+            found=f"{len(scans)} scans",
+            remedy="name each scan's mask in the column brain_mask of a cohort table and give it as input=",
+        )
+    return [replace(scan, brain_mask=Path(config.brain_mask).expanduser()) for scan in scans]
 
 
-def _scans_of(path: Path, checkpoint: Checkpoint, brain_mask: Path | None) -> Sequence[CohortCase]:
+def _is_many(item: object) -> bool:
+    """Whether an input names more than one file: several modalities, a table or a folder."""
+    return isinstance(item, ListConfig) or Path(str(item)).suffix in _TABLES or Path(str(item)).expanduser().is_dir()
+
+
+def _scans_of(item: object, checkpoint: Checkpoint) -> Sequence[CohortCase]:
+    """Return the scans that one input names: a file, one scan's files, a folder of files, or a table."""
     recipe = checkpoint.recipe
-    if path.suffix in (".tsv", ".csv"):
+    if isinstance(item, list | ListConfig):
+        return [_scan([Path(str(file)).expanduser() for file in item], recipe["modalities"])]
+    path = Path(str(item)).expanduser()
+    if path.suffix in _TABLES:
         return read_cohort(path, modalities=recipe["modalities"], classes=recipe["classes"])
     files = sorted(file for file in path.iterdir() if file.name.endswith(_NIFTI)) if path.is_dir() else [path]
     if not files:
         raise ScanError(path, expected="NIfTI files in the folder", found="none", remedy="correct input=")
-    if len(recipe["modalities"]) > 1:
+    return [_scan([file], recipe["modalities"]) for file in files]
+
+
+def _scan(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
+    """Return the scan that is made of ``files``, a file a modality, named after the first."""
+    if len(files) != len(modalities):
         raise ScanError(
-            path,
-            expected=f"a cohort table with {', '.join(recipe['modalities'])}",
-            found="single files",
-            remedy="name each scan's files in a table and give it as input=",
+            files[0] if files else "input",
+            expected=f"{len(modalities)} files a scan: {', '.join(modalities)}",
+            found=f"{len(files)}",
+            remedy=f"use input=[{','.join(f'{name}.nii.gz' for name in modalities)}], a list of such lists, "
+            "or a cohort table with these columns",
         )
-    return [
-        CohortCase(
-            case=_stem(file), subject=_stem(file), session=None, images=(file,), brain_mask=brain_mask,
-            lesion_masks=(), disease=None, columns={},
-        )
-        for file in files
-    ]  # fmt: skip
+    name = _stem(files[0])
+    return CohortCase(
+        case=name, subject=name, session=None, images=tuple(files), brain_mask=None, lesion_masks=(), disease=None,
+        columns={},
+    )  # fmt: skip
 
 
 def _stem(file: Path) -> str:

@@ -6,18 +6,28 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from joint_seg_cls.commands.build import build, plain, require
-from joint_seg_cls.preprocess import prepare_cohort
+from joint_seg_cls.preprocess import Pipeline, Prepared, bytes_a_case, bytes_of, prepare_cohort, summary
 from joint_seg_cls.scan import read_cohort
 
 _log = logging.getLogger(__name__)
+#: So many remarks are shown; quality.tsv holds all.
+_SHOWN = 20
 
 
 def prepare(config: DictConfig) -> None:
     """Check the table, prepare every scan that is not prepared yet, say what there is."""
     require(config, "prepare", "cohort", "store")
-    pipeline = build(config.preprocess)
+    pipeline: Pipeline = build(config.preprocess)
     rows = read_cohort(config.cohort, modalities=config.modalities, classes=config.classes)
-    _log.info("%s: %d scans of %d subjects", config.cohort, len(rows), len({row.subject for row in rows}))
+    size = bytes_a_case(len(config.modalities), pipeline.layout.model_shape)
+    _log.info(
+        "%s: %d scans of %d subjects; about %.1f MB a case, %.2f GB in all",
+        config.cohort,
+        len(rows),
+        len({row.subject for row in rows}),
+        size / 1e6,
+        size * len(rows) / 1e9,
+    )
     done = prepare_cohort(
         rows,
         Path(config.store),
@@ -27,12 +37,24 @@ def prepare(config: DictConfig) -> None:
         modalities=list(config.modalities),
         workers=config.workers,
     )
-    counts = {name: sum(case.disease == name for case in done.store.cases) for name in done.store.classes}
+    _tell(done)
+
+
+def _tell(done: Prepared) -> None:
+    """Say what is in the store now and what of it a person should look at."""
+    store, cases = done.store, done.store.cases
+    diseases = [case.disease for case in cases]
     _log.info(
-        "%s: %d prepared now, %d kept; %s; %d with a lesion mask",
-        config.store,
+        "%s: %d prepared now, %d kept; %s; %d with a lesion mask; %.1f MB a case on disk",
+        store.path,
         done.new,
         done.kept,
-        ", ".join(f"{count} {name}" for name, count in counts.items()),
-        sum(case.has_lesion_mask for case in done.store.cases),
+        ", ".join(f"{diseases.count(name)} {name}" for name in store.classes),
+        sum(case.has_lesion_mask for case in cases),
+        bytes_of(cases) / len(cases) / 1e6,
     )
+    remarks = summary(cases, store.model_shape)
+    for remark in remarks[:_SHOWN]:
+        _log.warning("%s", remark)
+    if len(remarks) > _SHOWN:
+        _log.warning("%d more remarks in %s", len(remarks) - _SHOWN, store.path / "quality.tsv")

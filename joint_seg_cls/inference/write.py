@@ -9,12 +9,8 @@ import pandas as pd
 
 from joint_seg_cls.inference.predictor import Findings
 from joint_seg_cls.lesions import label_lesions, lesion_table
-from joint_seg_cls.preprocess import ModelInput
+from joint_seg_cls.preprocess import ModelInput, warnings_of
 from joint_seg_cls.scan import write_volume
-
-#: Brains of adults lie within this; outside it the input was probably not a stripped brain.
-_USUAL_BRAIN_ML = (900.0, 1900.0)
-_THICK_MM = 4.5
 
 
 def write_findings(
@@ -47,7 +43,8 @@ def write_findings(
         _write_table(out / f"{name}_lesions.tsv", table)
     if found.location_map is not None:
         write_volume(out / f"{name}_location-map.nii.gz", found.location_map, seen.scan)
-    record |= {"brain_volume_ml": seen.brain_ml, "model": model, "warnings": _warnings(seen, record)}
+    record |= {"brain_volume_ml": seen.brain_ml, "model": model, "preprocessing": seen.figures}
+    record["warnings"] = _warnings(seen, record)
     record["use"] = "research only; not a medical device"
     partial = out / f".{name}.json.partial"
     partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -80,15 +77,7 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def _warnings(seen: ModelInput, record: dict[str, Any]) -> list[str]:
-    low, high = _USUAL_BRAIN_ML
-    thickest_mm = max(seen.geometry.native.spacing_mm)
-    warnings = []
-    if not low <= seen.brain_ml <= high:
-        warnings.append(
-            f"brain volume {seen.brain_ml:.0f} mL lies outside {low:.0f}-{high:.0f}: is this a stripped brain?"
-        )
-    if thickest_mm > _THICK_MM:
-        warnings.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
+    warnings = warnings_of(seen.figures)
     if record.get("lesion_count") == 0 and "disease" in record:
         warnings.append("no lesion was found: the disease rests on no lesion")
     return warnings

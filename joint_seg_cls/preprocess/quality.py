@@ -99,20 +99,27 @@ def warnings_of(figures: Mapping[str, Any]) -> list[str]:
 
 
 def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[str]:
-    """Say in a few lines which cases lose lesions, and what else was noticed, case by case."""
-    rows = [(case.case, case.provenance.get("lesions"), case.provenance.get("warnings", ())) for case in cases]
-    lossy = [(name, lesions["erased"], lesions["native_count"]) for name, lesions, _ in rows if lesions]
-    losing = [row for row in lossy if row[1]]
+    """Say in one line which cases lose lesions; then what was noticed, case by case, those that lose lesions last.
+
+    Args:
+        cases: the prepared cases.
+        model_shape: voxels of the network's grid.
+    """
+    lesions = {case.case: case.provenance["lesions"] for case in cases if case.provenance.get("lesions")}
+    lost = {name: found["erased"] / found["native_count"] for name, found in lesions.items() if found["erased"]}
     lines = []
-    if losing:
-        worst = max(losing, key=lambda row: (row[1] / row[2], row[1]))
+    if lost:
+        worst = max(lost, key=lambda name: lost[name])
         lines.append(
-            f"{len(losing)} of {len(lossy)} scans with a reference lose lesions at {' x '.join(map(str, model_shape))} "
-            f"({sum(row[1] for row in losing)} of {sum(row[2] for row in lossy)} lesions): "
-            f"worst {worst[0]}: {worst[1]} of {worst[2]}"
+            f"{len(lost)} of {len(lesions)} scans with a reference lose lesions at {' x '.join(map(str, model_shape))} "
+            f"({sum(found['erased'] for found in lesions.values())} of "
+            f"{sum(found['native_count'] for found in lesions.values())} lesions): "
+            f"worst {worst}: {lesions[worst]['erased']} of {lesions[worst]['native_count']}"
         )
-    lines += [f"{name}: {warning}" for name, _, found in rows for warning in found]
-    return lines
+    by_loss = sorted(cases, key=lambda case: lost.get(case.case, 0.0), reverse=True)
+    intact = [case for case in cases if case.case not in lost]
+    ordered = intact + [case for case in by_loss if case.case in lost]
+    return lines + [f"{case.case}: {said}" for case in ordered for said in case.provenance.get("warnings", ())]
 
 
 def write_quality(cases: Sequence[PreparedCase], path: Path) -> None:

@@ -1,5 +1,7 @@
 """Several modalities of one visit on one grid: where each lies in the grid of the first, and its values there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 
@@ -130,10 +132,11 @@ class Rigid:
 
         here, there = _itk(fixed), _itk(moving)
         try:
-            starts = [_start(here, there, by_mass=by_mass) for by_mass in (False, True)]
-            worth = [self._metric(here, start).MetricEvaluate(here, there) for start in starts]
-            best = starts[int(np.argmin(worth))]
-            self._metric(here, best).Execute(here, there)
+            with _one_thread():
+                starts = [_start(here, there, by_mass=by_mass) for by_mass in (False, True)]
+                worth = [self._metric(here, start).MetricEvaluate(here, there) for start in starts]
+                best = starts[int(np.argmin(worth))]
+                self._metric(here, best).Execute(here, there)
         except RuntimeError as error:
             reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1][:120]
             raise ScanError(
@@ -157,7 +160,6 @@ class Rigid:
 
         voxels = np.prod([np.maximum(1, np.array(fixed.GetSize()) // factor) for factor in self.shrink], axis=1)
         method = SimpleITK.ImageRegistrationMethod()
-        method.SetNumberOfThreads(1)
         method.SetMetricAsMattesMutualInformation(self.bins)
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentagePerLevel(np.minimum(1.0, self.samples / voxels).tolist(), self.seed)
@@ -171,6 +173,19 @@ class Rigid:
         method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
         method.SetInitialTransform(start, inPlace=True)
         return method
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let ITK sum in one order: its metric takes the number of threads from the process, not from the method."""
+    import SimpleITK
+
+    before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _start(fixed: "SimpleITK.Image", moving: "SimpleITK.Image", *, by_mass: bool) -> "SimpleITK.Euler3DTransform":

@@ -1,9 +1,9 @@
 """What a checkpoint holds and how it is read: tensors and plain values only, never pickled code.
 
 A checkpoint is Lightning's own, plus the entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
-configuration), ``preprocess`` (likewise), ``preprocess_format`` (of the store), ``classes``, ``modalities``, ``model_shape``, ``lesion_threshold``,
-``variant`` and ``trained_on`` (collection, hashes of data and split, fold, seed). With it a scan can be read without
-the run folder.
+configuration), ``preprocess`` (likewise), ``preprocess_format`` (the store's), ``classes``, ``modalities``,
+``model_shape``, ``lesion_threshold``, ``variant`` and ``trained_on`` (collection, hashes of data and split, fold,
+seed). With it a scan can be read without the run folder.
 """
 
 import pickle
