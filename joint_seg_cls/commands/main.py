@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from joint_seg_cls import __version__
+from joint_seg_cls.commands.source_keys import for_source, quoted
 from joint_seg_cls.errors import ConfigError, InputError
 
 #: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
 COMMANDS = {
     "phantom": "make a simulated MS / NMOSD cohort            out= subjects= seed= phantom=clear|matched|lifelike",
+    "cohort": "write the cohort table of any folder          source=table|bids|isbi2015|dicom|pattern path= out=",
     "prepare": "turn a cohort table into a prepared store     cohort= store=",
     "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
@@ -34,8 +36,22 @@ usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
 
 #: Keys whose values are paths: they may hold spaces, `=`, `,` and brackets without further quoting.
 _PATH_KEYS = frozenset(
-    {"out", "cohort", "store", "data.store", "data.folds.path", "input", "brain_mask", "checkpoint", "run", "runs", "init_from"}
+    {
+        "out",
+        "path",
+        "cohort",
+        "store",
+        "data.store",
+        "data.folds.path",
+        "input",
+        "brain_mask",
+        "checkpoint",
+        "run",
+        "runs",
+        "init_from",
+    }
 )
+_MOST_LINES = 20
 _HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|\"'\\$")
 
 
@@ -54,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             close = difflib.get_close_matches(command, COMMANDS, n=1)
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
+        overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
         _run(command, [readable(override, multirun=_is_multirun(overrides)) for override in overrides])
     except InputError as error:
         sys.exit(_report(error))
@@ -74,8 +91,7 @@ def readable(override: str, *, multirun: bool) -> str:
     whole = Path(value).expanduser().exists()
     if not whole and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
         return override
-    escaped = value.replace("\\", "\\\\") if value.endswith("\\") else value
-    return f"{key}='{escaped.replace(chr(39), chr(92) + chr(39))}'"
+    return f"{key}={quoted(value)}"
 
 
 def _is_multirun(overrides: Sequence[str]) -> bool:
@@ -126,8 +142,9 @@ def _run(command: str, overrides: list[str]) -> None:
 
 
 def _config_error(command: str, error: Exception) -> ConfigError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    found = "; ".join(lines[:4]).rstrip(".") or type(error).__name__
+    said = str(error).partition("Config search path")[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    found = "; ".join(lines[:_MOST_LINES]).replace(":;", ":").rstrip(".") or type(error).__name__
     return ConfigError(
         f"jsc {command}",
         expected="a configuration that composes",

@@ -1,0 +1,41 @@
+"""Which of a BIDS data set's files are masks of lesions or of the brain."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, final
+
+from joint_seg_cls.scan.readers.bids_names import BidsFile
+
+_MASKS = frozenset({"mask", "dseg", "seg", "roi", "label", "labels"})
+_PROBABILITY = re.compile("prob", re.IGNORECASE)
+
+
+@final
+class MaskNames:
+    """Tells masks by the words in their ``label-`` and ``desc-`` parts and their suffix.
+
+    Args:
+        lesion: words of which one marks a mask of lesions; a word of one letter must be the whole part.
+        brain: likewise, of the brain.
+    """
+
+    def __init__(self, lesion: Sequence[str], brain: Sequence[str]) -> None:
+        self._lesion, self._brain = _words(lesion), _words(brain)
+
+    def kind(self, file: BidsFile) -> Literal["lesion", "brain", "probability"] | None:
+        """Return what a file is a mask of; ``probability`` for a map that is none yet, None for any other file."""
+        described = [file.entities[key] for key in ("label", "desc") if key in file.entities]
+        lesion = any(self._lesion.search(word) for word in (*described, file.suffix))
+        brain = any(self._brain.search(word) for word in (*described, file.suffix))
+        if not lesion and not brain:
+            return None
+        if any(_PROBABILITY.search(word) for word in (*described, file.suffix)):
+            return "probability" if lesion else None
+        if file.suffix in _MASKS or self._lesion.search(file.suffix) or self._brain.search(file.suffix):
+            return "lesion" if lesion else "brain"
+        return None
+
+
+def _words(words: Sequence[str]) -> re.Pattern[str]:
+    parts = [rf"^{re.escape(word)}$" if len(word) == 1 else re.escape(word) for word in words]
+    return re.compile("|".join(parts) or "(?!)", re.IGNORECASE)

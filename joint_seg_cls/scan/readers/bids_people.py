@@ -1,0 +1,65 @@
+"""What a BIDS data set says of its people and their visits: participants.tsv and sessions.tsv."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+from joint_seg_cls.scan.readers.people import Labels, People, read_loose_table
+from joint_seg_cls.scan.readers.reader import FoundScan, Remark
+
+_PARTICIPANTS = ("participants.tsv", "participants.csv")
+
+
+@final
+class BidsPeople:
+    """The tables of one data set; either may be missing.
+
+    Args:
+        root: the data set's folder; participants.tsv may also stand in the folder above it (``rawdata``).
+        labels: turns names of diseases into classes.
+        disease: the column of diseases, or None for the usual names.
+
+    Raises:
+        CohortError: participants.tsv cannot be read, or two of its rows contradict each other.
+    """
+
+    def __init__(self, root: Path, labels: Labels, disease: str | None) -> None:
+        self._root, self._labels, self._disease = root, labels, disease
+        places = (
+            (root, root / "rawdata", root.parent) if root.name.casefold() == "rawdata" else (root, root / "rawdata")
+        )
+        file = next((place / name for place in places for name in _PARTICIPANTS if (place / name).exists()), None)
+        self._people = None if file is None else People(file, read_loose_table(file), labels, disease)
+
+    def about(self, subject: str, session: str | None) -> tuple[str | None, dict[str, str]]:
+        """Return the disease and the free columns of a person at a visit: the visit's own before the person's."""
+        disease, columns = self._people.about(subject, session) if self._people else (None, {})
+        file = next((f for f in self._session_files(subject) if f.is_file()), None)
+        if file is not None and session is not None:
+            table = read_loose_table(file)
+            if not any(name in table.columns for name in ("participant_id", "subject")):
+                table = table.assign(participant_id=subject)
+            named = self._disease if self._disease in table.columns else None
+            own, more = People(file, table, self._labels, named).about(subject, session)
+            return own or disease, columns | more
+        return disease, columns
+
+    def remarks(self, scans: Sequence[FoundScan]) -> list[Remark]:
+        """Return what the tables lack, and whom they name without a scan."""
+        if self._people is None:
+            return [Remark("no participants.tsv: no disease, age or sex is known", str(self._root.name))]
+        found = [
+            Remark(f"people who are not in {self._people.path.name}", subject)
+            for subject in dict.fromkeys(scan.subject for scan in scans)
+            if not self._people.knows(subject)
+        ]
+        if self._people.disease_column is None:
+            what = "no column of diseases (disease_column= names it)"
+            found.append(Remark(what, self._people.path.name))
+        return found + [
+            Remark(f"people in {self._people.path.name} without a FLAIR", name) for name in self._people.unused
+        ]
+
+    def _session_files(self, subject: str) -> list[Path]:
+        places = (self._root / subject, self._root / "rawdata" / subject)
+        return [place / f"{subject}_sessions.tsv" for place in places]

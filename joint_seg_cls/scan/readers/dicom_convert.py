@@ -1,0 +1,92 @@
+"""One DICOM series made a NIfTI file that holds voxels and their grid, and no other word of its headers."""
+
+import gzip
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+
+_LIMIT_S = 600
+_COMPRESSION = 6
+#: NIfTI code of coordinates in the scanner's frame, and where the voxels begin in a file without extensions.
+_SCANNER, _DATA_AT = 1, 352
+#: No sidecar, no gzip, values as stored, nothing cropped, one comment less; the name holds nothing of the header.
+_OPTIONS = ("-b", "n", "-z", "n", "-l", "o", "-x", "n", "-m", "2", "-w", "0", "-f", "scan")
+
+
+def convert(files: Sequence[Path], target: Path) -> str | None:
+    """Convert the files of one series by dcm2niix and write ``target`` (``.nii.gz``); return why it failed, or None.
+
+    dcm2niix fills the header with times, comments and the patient's position, and prints more; all of it stays in a
+    temporary folder and a pipe that nobody reads. What is kept: values with their scale, sform, qform, millimetres.
+    """
+    with tempfile.TemporaryDirectory(prefix="jsc-dicom-") as name:
+        folder = Path(name)
+        source, made = folder / "in", folder / "out"
+        source.mkdir()
+        made.mkdir()
+        for number, file in enumerate(files):
+            _link(file, source / f"{number:06d}.dcm")
+        fault = _run(source, made)
+        if fault is not None:
+            return fault
+        volumes = sorted(made.glob("*.nii"))
+        if len(volumes) != 1:
+            return f"dcm2niix made {len(volumes)} volumes of it"
+        return _write_clean(volumes[0], target)
+
+
+def _run(source: Path, made: Path) -> str | None:
+    import dcm2niix
+
+    # HOME: dcm2niix would read and write defaults of its own there
+    environment = os.environ | {"HOME": str(made)}
+    try:
+        done = subprocess.run(  # noqa: S603 - the program that the package brings, with arguments made here
+            [dcm2niix.bin, *_OPTIONS, "-o", str(made), str(source)],
+            capture_output=True,
+            timeout=_LIMIT_S,
+            check=False,
+            env=environment,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"dcm2niix did not finish ({type(error).__name__})"
+    return (
+        f"dcm2niix failed with exit code {done.returncode}" if done.returncode and not any(made.glob("*.nii")) else None
+    )
+
+
+def _write_clean(volume: Path, target: Path) -> str | None:
+    """Write the voxels under a header made from nothing: stored values as they are, their scale, the grid."""
+    image = nib.load(volume)
+    assert isinstance(image, nib.Nifti1Image)
+    if len([side for side in image.shape if side > 1]) != 3:
+        return f"it holds several volumes (shape {tuple(image.shape)})"
+    proxy = image.dataobj
+    assert isinstance(proxy, ArrayProxy)
+    stored = np.asarray(proxy.get_unscaled()).reshape([side for side in image.shape if side > 1])
+    stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False)
+    header = nib.Nifti1Header(endianness="<")
+    header.set_data_dtype(stored.dtype)
+    header.set_data_shape(stored.shape)
+    header.set_qform(image.affine, int(image.header["qform_code"]) or _SCANNER)
+    header.set_sform(image.affine, int(image.header["sform_code"]) or _SCANNER)
+    header.set_slope_inter(proxy.slope, proxy.inter)
+    header.set_xyzt_units("mm")
+    header["vox_offset"] = _DATA_AT
+    content = header.binaryblock + bytes(_DATA_AT - len(header.binaryblock)) + stored.tobytes(order="F")
+    target.write_bytes(gzip.compress(content, compresslevel=_COMPRESSION, mtime=0))
+    return None
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        link.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, link)

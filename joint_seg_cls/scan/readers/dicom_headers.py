@@ -1,0 +1,202 @@
+"""The headers of a tree of DICOM files, grouped to series: what is needed to choose one, and no pixels.
+
+Nothing here is printed or logged: whoever names a series to the user does it by pseudonym, visit and series number.
+"""
+
+import logging
+import struct
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from joint_seg_cls.errors import ConfigError
+
+#: What is read of each file. Only the last line goes into outputs, that before it only where the user asks for it.
+_TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "Modality",
+    "StudyDate", "StudyTime", "SeriesDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID", "PatientName",
+    "SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName", "BodyPartExamined", "ImageType",
+    "Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "PatientBirthDate", "PatientAge", "PatientSex",
+    "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "RepetitionTime", "EchoTime", "EffectiveEchoTime",
+    "InversionTime", "InversionTimes", "SliceThickness",
+)  # fmt: skip
+#: A file begins with this many bytes and ``DICM``, or in older exports with one of these groups.
+_PREAMBLE, _FIRST_GROUPS = 128, (b"\x02\x00", b"\x08\x00")
+#: How a parser fails that is given a file of another kind, or a damaged one.
+_UNREADABLE = (
+    OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OverflowError,
+    struct.error,
+)  # fmt: skip
+_DESCRIBING = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName", "BodyPartExamined")
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Plane:
+    """Where one image lies: position of its first voxel and directions of rows and columns, in millimetres."""
+
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    sides: tuple[int, int]
+
+
+@final
+@dataclass(repr=False)
+class Series:
+    """One series: its files, where its images lie, and the header of its first file."""
+
+    header: Any
+    files: list[Path] = field(default_factory=list)
+    planes: list[Plane] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        """Return an element of the header as text, empty where it is missing."""
+        value = self.header.get(name)
+        return "" if value is None else str(value).strip()
+
+    def value(self, name: str) -> float | None:
+        """Return a number of the header, also where an enhanced file nests it; the first of several."""
+        found = next(_nested(self.header, name), None)
+        try:
+            return None if found is None else float(found[0] if isinstance(found, Sequence) else found)
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def number(self) -> int:
+        """The series number, 0 where it is missing."""
+        text = self.text("SeriesNumber")
+        return int(text) if text.lstrip("-").isdecimal() else 0
+
+    @property
+    def description(self) -> str:
+        """Everything that describes the series, for patterns to search in."""
+        return " | ".join(filter(None, map(self.text, _DESCRIBING)))
+
+    @property
+    def image_type(self) -> tuple[str, ...]:
+        """The words of the image type, in capitals."""
+        value = self.header.get("ImageType") or ()
+        return tuple(str(word).upper() for word in ([value] if isinstance(value, str) else value))
+
+
+def require_pydicom() -> None:
+    """Say how to install what DICOM needs where it is missing.
+
+    Raises:
+        ConfigError: pydicom or dcm2niix is not installed.
+    """
+    try:
+        import_module("dcm2niix")
+        import_module("pydicom")
+    except ImportError as error:
+        raise ConfigError(
+            "source=dicom",
+            expected="the packages pydicom and dcm2niix",
+            found="none",
+            remedy='run: pip install "joint_seg_cls[dicom]"',
+        ) from error
+
+
+def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
+    """Return the series that ``files`` hold, copies of one image dropped, and how many files are no DICOM images."""
+    series: dict[tuple[str, ...], Series] = {}
+    seen: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    foreign = 0
+    with _quiet():
+        for file in files:
+            header = _header(file)
+            if header is None:
+                foreign += 1
+                continue
+            key = tuple(str(header.get(name, "")) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
+            instance = str(header.get("SOPInstanceUID", "")) or str(file)
+            if instance in seen[key]:
+                continue
+            seen[key].add(instance)
+            group = series.setdefault(key, Series(header))
+            group.files.append(file)
+            group.planes += _planes(header)
+    return list(series.values()), foreign
+
+
+def _header(file: Path) -> Any:
+    """Return the header of a DICOM image, with or without the usual preamble; None for any other file."""
+    import pydicom
+
+    try:
+        with file.open("rb") as content:
+            start = content.read(_PREAMBLE + 4)
+        if start[_PREAMBLE:] != b"DICM" and start[:2] not in _FIRST_GROUPS:
+            return None
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
+        return header if header.get("Rows") and header.get("Columns") and header.get("Modality") else None
+    except _UNREADABLE:
+        return None
+
+
+def _planes(header: Any) -> list[Plane]:
+    shared = _first(header.get("SharedFunctionalGroupsSequence"))
+    frames = header.get("PerFrameFunctionalGroupsSequence") or [None]
+    planes = []
+    for frame in frames:
+        values = []
+        for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+            found = next((v for part in (frame, shared, header) if part is not None for v in _nested(part, name)), ())
+            values.append(_numbers(found))
+        planes.append(Plane(*values, sides=(int(header.Rows), int(header.Columns))))
+    return planes
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values or ())
+    except (TypeError, ValueError):
+        return ()
+
+
+def _nested(header: Any, name: str) -> Iterator[Any]:
+    """Yield the values of an element at the top of a header and in its functional groups, from the outside in."""
+    if header.get(name) is not None:
+        yield header.get(name)
+    for element in header:
+        if element.VR == "SQ" and element.keyword != "PerFrameFunctionalGroupsSequence" and element.value:
+            yield from _nested(element.value[0], name)
+    if frame := _first(header.get("PerFrameFunctionalGroupsSequence")):
+        yield from _nested(frame, name)
+
+
+def _first(sequence: Any) -> Any:
+    return sequence[0] if sequence else None
+
+
+def slice_positions_mm(planes: Sequence[Plane]) -> np.ndarray:
+    """Return where the images lie along the normal of the first, ascending."""
+    row, column = np.array(planes[0].orientation).reshape(2, 3)
+    normal = np.cross(row, column)
+    return np.sort([float(normal @ plane.position) for plane in planes])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from quoting values of the headers in warnings and log lines."""
+    from pydicom.config import disable_value_validation
+
+    logger = logging.getLogger("pydicom")
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = disabled

@@ -1,0 +1,187 @@
+"""Any folder whose file names follow patterns that the user writes."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import final
+
+from joint_seg_cls.errors import CohortError, ConfigError
+from joint_seg_cls.scan.readers.files import examples, natural, nifti_files
+from joint_seg_cls.scan.readers.people import Labels, People, read_loose_table
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.scan.readers.templates import Template
+
+_SPECIAL = frozenset({"subject", "session", "disease", "rater"})
+
+#: The value of every named part.
+Parts = dict[str, str]
+
+
+@final
+class PatternReader(Reader):
+    """Finds the files of each scan by patterns (:class:`Template`), joined by the parts that they share.
+
+    ``{subject}`` and ``{session}`` name the scan, ``{disease}`` its disease, ``{rater}`` one of several lesion masks,
+    any other part becomes a column. A pattern without ``{session}`` gives the same file to every session.
+
+    Args:
+        flair: the pattern of the FLAIR scans; it must hold ``{subject}``.
+        lesion_mask: of the lesion masks; with ``{rater}`` of all raters' masks.
+        lesion_mask_2: of a second rater's masks, where their names differ in more than one part.
+        brain_mask: of the brain masks.
+        t1: of T1-weighted scans.
+        t2: of T2-weighted scans.
+        pd: of proton-density-weighted scans.
+        others: of further modalities, by their column.
+        disease: the disease of all scans.
+        labels: a table of people (its path, relative to the folder) with their disease and free columns; or, as a
+            mapping, the class of each name of a disease.
+        names: the class of each name of a disease, beside a table in ``labels``.
+        disease_column: where the disease stands in the table; None looks for disease, diagnosis, dx.
+        columns: free columns with one value for all scans.
+    """
+
+    def __init__(
+        self,
+        flair: str | None,
+        lesion_mask: str | None = None,
+        lesion_mask_2: str | None = None,
+        brain_mask: str | None = None,
+        t1: str | None = None,
+        t2: str | None = None,
+        pd: str | None = None,
+        others: Mapping[str, str] | None = None,
+        disease: str | None = None,
+        labels: str | Mapping[str, str | None] | None = None,
+        names: Mapping[str, str | None] | None = None,
+        disease_column: str | None = None,
+        columns: Mapping[str, object] | None = None,
+    ) -> None:
+        if flair is None:
+            remedy = "add flair='{subject}/{session}/*_FLAIR.nii.gz' with the names of your folders"
+            raise ConfigError("flair", expected="the pattern of the FLAIR scans", found="none", remedy=remedy)
+        given = {"lesion_mask": lesion_mask, "lesion_mask_2": lesion_mask_2, "brain_mask": brain_mask}
+        given |= {"t1": t1, "t2": t2, "pd": pd, **(others or {})}
+        self._flair = Template("flair", flair)
+        self._others = tuple(Template(key, text) for key, text in given.items() if text is not None)
+        for template in (self._flair, *self._others):
+            _require_parts(template, self._flair)
+        if lesion_mask_2 is not None and "rater" in Template("lesion_mask", lesion_mask or "x.nii").fields:
+            remedy = "leave out lesion_mask_2="
+            raise ConfigError("lesion_mask_2", expected="none beside {rater}", found=lesion_mask_2, remedy=remedy)
+        self._disease = disease
+        self._people = labels if isinstance(labels, str) else None
+        self._labels = Labels({**(names or {}), **(labels if isinstance(labels, Mapping) else {})})
+        self._disease_column = disease_column
+        self._columns = {name: str(value) for name, value in (columns or {}).items()}
+
+    def read(self, path: Path, out: Path) -> Found:
+        """Return every file that fits the pattern of the FLAIR, with what fits beside it."""
+        files, remarks = nifti_files(path)
+        root = path.resolve()
+        flairs = _matches(self._flair, root, files)
+        if not flairs:
+            found = f"{len(files)} NIfTI files, none of which fits" + (f" ({examples(files)})" if files else "")
+            raise CohortError(
+                path, expected=f"files named {self._flair.text}", found=found, remedy="correct flair= or path="
+            )
+        matched = [(template, _matches(template, root, files)) for template in self._others]
+        others = [(template, matches, _by_parts(template, matches)) for template, matches in matched]
+        people = self._read_people(path)
+        used: set[str] = set()
+        scans = []
+        for (subject, session), (name, parts) in sorted(_by_scan(path, flairs).items(), key=_scan_order):
+            found_files = {"flair": name}
+            for template, _, index in others:
+                found_files |= _columns(path, template, index.get(_shared(template, parts), {}), parts)
+            used |= set(found_files.values())
+            scans.append(self._scan(root, subject, session, found_files, parts, people))
+        for template, matches in matched:
+            remarks += [Remark(f"{template.key} without its FLAIR", name) for name, _ in matches if name not in used]
+        fits = used.union(*({name for name, _ in matches} for _, matches in matched))
+        remarks += [Remark("NIfTI files that fit no pattern", name) for name in files if name not in fits]
+        if people is not None:
+            remarks += [Remark(f"people in {people.path.name} without a scan", name) for name in people.unused]
+        return Found(tuple(scans), tuple(remarks))
+
+    def _scan(
+        self, root: Path, subject: str, session: str | None, files: dict[str, str], parts: Parts, people: People | None
+    ) -> FoundScan:
+        disease, columns = people.about(subject, session) if people else (None, {})
+        if "disease" in parts:
+            disease = self._labels(parts["disease"])
+        columns = {name: value for name, value in parts.items() if name not in _SPECIAL} | columns | self._columns
+        paths = {key: root / name for key, name in files.items()}
+        return FoundScan(subject, session, paths, self._disease or disease, columns)
+
+    def _read_people(self, path: Path) -> People | None:
+        if self._people is None:
+            return None
+        file = path / self._people
+        file = file if file.exists() else Path(self._people).expanduser()
+        return People(file, read_loose_table(file), self._labels, self._disease_column)
+
+
+def _require_parts(template: Template, flair: Template) -> None:
+    needed = {"subject"} if template is flair else set()
+    extra = set(template.fields) - set(flair.fields) if template is not flair else set()
+    extra -= {"rater"} if template.key == "lesion_mask" else set()
+    missing = needed - set(template.fields)
+    if missing or extra or (template is flair and "rater" in template.fields):
+        expected = "the named part {subject}" if missing else f"only named parts that {flair.text} has too"
+        raise ConfigError(
+            template.key, expected=expected, found=template.text, remedy="use * for what differs between files"
+        )
+
+
+def _matches(template: Template, root: Path, files: list[str]) -> list[tuple[str, Parts]]:
+    found = ((name, template.match(name, (root / name).as_posix())) for name in files)
+    return [(name, parts) for name, parts in found if parts is not None]
+
+
+def _by_scan(path: Path, flairs: list[tuple[str, Parts]]) -> dict[tuple[str, str | None], tuple[str, Parts]]:
+    scans: dict[tuple[str, str | None], tuple[str, Parts]] = {}
+    for name, parts in flairs:
+        key = (parts["subject"], parts.get("session"))
+        if key in scans:
+            raise _ambiguous(path, "flair", " ".join(filter(None, key)), scans[key][0], name)
+        scans[key] = (name, parts)
+    return scans
+
+
+def _by_parts(template: Template, matches: list[tuple[str, Parts]]) -> dict[tuple[str, ...], dict[str, list[str]]]:
+    """Return the files by the parts that they share with their FLAIR, then by rater."""
+    index: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name, parts in matches:
+        index[_shared(template, parts)][parts.get("rater", "")].append(name)
+    return index
+
+
+def _shared(template: Template, parts: Parts) -> tuple[str, ...]:
+    return tuple(parts[part].casefold() for part in template.fields if part != "rater")
+
+
+def _columns(path: Path, template: Template, by_rater: Mapping[str, list[str]], scan: Parts) -> dict[str, str]:
+    """Return the columns that a pattern fills for one scan: none, one, or one a rater."""
+    for names in by_rater.values():
+        if len(names) > 1:
+            raise _ambiguous(
+                path, template.key, " ".join(filter(None, (scan["subject"], scan.get("session")))), *names[:2]
+            )
+    raters = sorted(by_rater, key=natural)
+    names = (template.key if number == 1 else f"{template.key}_{number}" for number in range(1, len(raters) + 1))
+    return {name: by_rater[rater][0] for name, rater in zip(names, raters, strict=True)}
+
+
+def _scan_order(item: tuple[tuple[str, str | None], object]) -> tuple:
+    subject, session = item[0]
+    return natural(subject), natural(session or "")
+
+
+def _ambiguous(path: Path, key: str, scan: str, first: str, second: str) -> CohortError:
+    return CohortError(
+        path,
+        expected=f"one file of {key} for {scan}",
+        found=f"{first} and {second}",
+        remedy=f"make {key}= fit only one of them, or tell them apart with {{session}}",
+    )

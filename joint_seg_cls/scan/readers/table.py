@@ -1,0 +1,95 @@
+"""A cohort table that somebody wrote by hand: its columns and labels under their own names."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import final
+
+import pandas as pd
+
+from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.cohort import NIFTI, case_name, file_of, rater_columns, require_columns
+from joint_seg_cls.scan.readers.people import Labels, read_loose_table
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+
+_NO_FILES = frozenset({"subject", "session", "disease"})
+
+
+@final
+class TableReader(Reader):
+    """Reads a table with one row a scan, whose paths are relative to it.
+
+    Args:
+        columns: what the columns are called there, by the cohort table's name (``{flair: FLAIR_path, disease: dx}``);
+            columns that are not named keep their names.
+        labels: the class of each name of a disease (``{RRMS: MS}``); None for a name that is no class.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, str] | None = None, labels: Mapping[str, str | None] | None = None
+    ) -> None:
+        self._columns = dict(columns or {})
+        self._labels = Labels(labels)
+
+    def read(self, path: Path, out: Path) -> Found:
+        """Return the rows of the table at ``path``."""
+        if path.is_dir():
+            raise CohortError(path, expected="a table", found="a folder", remedy="name the file with path=")
+        table = self._renamed(path, read_loose_table(path))
+        require_columns(path, table, ["subject", "flair"])
+        scans, remarks = [], []
+        for number, (_, row) in enumerate(table.iterrows(), start=2):
+            where = f"{path}, line {number}"
+            if not any(row):
+                continue
+            scan = self._scan(where, path, row, table)
+            if "flair" in scan.files:
+                scans.append(scan)
+            else:
+                remarks.append(Remark("rows without a FLAIR", f"line {number} ({scan.name})"))
+        _refuse_repeats(path, scans)
+        return Found(tuple(scans), tuple(remarks))
+
+    def _renamed(self, path: Path, table: pd.DataFrame) -> pd.DataFrame:
+        require_columns(path, table, list(self._columns.values()))
+        names = {theirs: ours for ours, theirs in self._columns.items()}
+        if hidden := [ours for ours, theirs in self._columns.items() if ours in table.columns and ours != theirs]:
+            table = table.drop(columns=[name for name in hidden if name not in names])
+        return table.rename(columns=names)
+
+    def _scan(self, where: str, path: Path, row: pd.Series, table: pd.DataFrame) -> FoundScan:
+        paths = {"flair", "brain_mask", *rater_columns(table)}
+        paths |= {name for name in table.columns if name not in _NO_FILES and str(row[name]).lower().endswith(NIFTI)}
+        files = {name: _file(where, path, row, name) for name in table.columns if name in paths}
+        subject, session = str(row["subject"]), str(row.get("session", "")) or None
+        if not subject:
+            raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
+        return FoundScan(
+            subject=subject,
+            session=session,
+            files={name: file for name, file in files.items() if file is not None},
+            disease=self._labels(str(row.get("disease", ""))),
+            columns={
+                str(name): str(row[name]) for name in table.columns if name not in paths | _NO_FILES and row[name]
+            },
+        )
+
+
+def _file(where: str, path: Path, row: pd.Series, name: str) -> Path | None:
+    """Return the file as the table names it: a link stays a link."""
+    file = file_of(where, path, row, name)
+    named = Path(os.path.normpath(path.parent.resolve() / str(row[name])))
+    return named if file is not None and named.is_file() and named.samefile(file) else file
+
+
+def _refuse_repeats(path: Path, scans: list[FoundScan]) -> None:
+    counts = Counter(case_name(scan.subject, scan.session).casefold() for scan in scans)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise CohortError(
+            path,
+            expected="one row for each subject and session",
+            found=f"several for {', '.join(repeated[:5])}",
+            remedy="give every visit its own session, every person their own subject",
+        )

@@ -1,0 +1,58 @@
+"""Patterns of file names with named parts: ``{subject}/{session}/*_FLAIR.nii.gz``."""
+
+import re
+from typing import final
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.scan.cohort import NIFTI
+
+_PIECES = re.compile(r"\{(\w*)\}|(\*\*/)|(\*)|(\?)|([^{}*?]+)|([{}])")
+_ANYWHERE = "**/"
+
+
+@final
+class Template:
+    """What a file's path looks like.
+
+    ``{name}`` stands for a part of one folder's or file's name, the same wherever it is repeated; ``*`` for any text
+    and ``?`` for one character within one name; ``**/`` for any folders, and at the beginning for those above the
+    cohort's folder too. Case does not matter, and ``.nii`` and ``.nii.gz`` stand for each other.
+
+    Args:
+        key: the configuration key, for messages.
+        text: the pattern, with ``/`` between folders.
+
+    Raises:
+        ConfigError: a brace is left open, a name is empty or no word, or the pattern names no NIfTI file.
+    """
+
+    def __init__(self, key: str, text: str) -> None:
+        self.key, self.text = key, text
+        self._anywhere = text.startswith(_ANYWHERE)
+        regex, fields = "", []
+        for field, folders, star, mark, plain, brace in _PIECES.findall(text.replace("\\", "/")):
+            if brace or not (field or folders or star or mark or plain) or field[:1].isdecimal():
+                raise self._refusal("named parts such as {subject}", text)
+            if field:
+                regex += f"(?P={field})" if field in fields else f"(?P<{field}>[^/]+?)"
+                fields.append(field)
+            else:
+                regex += r"(?:[^/]+/)*" if folders else "[^/]*" if star else "[^/]" if mark else re.escape(plain)
+        if not text.lower().endswith(NIFTI):
+            raise self._refusal("the name of NIfTI files, ending in .nii.gz", text)
+        self.fields = tuple(dict.fromkeys(fields))
+        regex = re.sub(r"\\\.nii(\\\.gz)?$", "", regex, flags=re.IGNORECASE)
+        self._regex = re.compile(rf"{regex}\.nii(\.gz)?", re.IGNORECASE)
+
+    def match(self, relative: str, absolute: str) -> dict[str, str] | None:
+        """Return the named parts of a file's path, or None where the pattern does not fit.
+
+        Args:
+            relative: the path below the cohort's folder.
+            absolute: the whole path, for a pattern that may begin anywhere.
+        """
+        found = self._regex.fullmatch(absolute.lstrip("/") if self._anywhere else relative)
+        return None if found is None else {name: found[name] for name in self.fields}
+
+    def _refusal(self, expected: str, found: str) -> ConfigError:
+        return ConfigError(self.key, expected=expected, found=found, remedy="see jsc cohort --help for the spelling")
