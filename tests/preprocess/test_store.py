@@ -1,0 +1,352 @@
+"""A store at scale: killed runs go on, processes share the work, nothing is mixed, memory and disk are bounded."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import psutil
+import pytest
+from filelock import FileLock
+
+from joint_seg_cls.errors import ScanError, StoreError
+from joint_seg_cls.preprocess import (
+    ByHeader,
+    CropResize,
+    GivenBrain,
+    NoBiasField,
+    Pipeline,
+    ZScore,
+    bytes_a_case,
+    prepare_cohort,
+    summary,
+)
+from joint_seg_cls.preprocess.claims import clear_leftovers
+from joint_seg_cls.scan import PreparedStore, read_cohort
+
+SHAPE = (24, 26, 22)
+#: A part of a user's own package that takes its time, so that a process can be met at its work.
+SLOW = """
+import time
+from joint_seg_cls.preprocess import Corrected
+class Slow:
+    def __call__(self, image, grid, brain):
+        time.sleep({seconds})
+        return Corrected(image, None)
+"""
+#: ``jsc`` whose processes write down their largest resident memory, which the last of a worker's scans finds.
+MEASURE = """
+import os, sys
+from pathlib import Path
+from joint_seg_cls.commands.main import main
+from joint_seg_cls.preprocess import Corrected
+
+def write(name):
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    Path(os.environ["PEAKS"], name).write_text(line.split()[1])
+
+class Measured:
+    def __call__(self, image, grid, brain):
+        write(str(os.getpid()))
+        return Corrected(image, None)
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+    write("parent")
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(count=3, shape=SHAPE):
+        rng = np.random.default_rng(0)
+        index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+        middle = (np.array(shape) - 1) / 2
+        brain = (((index - middle) / (0.45 * np.array(shape))) ** 2).sum(axis=-1) < 1
+        lesion = (np.abs(index - middle) < 3).all(axis=-1)
+        lines = ["subject\tflair\tlesion_mask\tdisease\tsite"]
+        (tmp_path / "scans").mkdir(exist_ok=True)
+        for number in range(count):
+            scan = np.where(brain, rng.normal(100, 20, shape), 0).astype(np.float32)
+            for name, data in (("flair", scan), ("lesion", lesion.astype(np.uint8))):
+                nib.save(nib.Nifti1Image(data, np.diag([-2.0, -2, 2, 1])), tmp_path / f"scans/{number}_{name}.nii")
+            disease = ("MS", "NMOSD")[number % 2]
+            lines.append(f"s{number:02}\tscans/{number}_flair.nii\tscans/{number}_lesion.nii\t{disease}\tnorth")
+        (tmp_path / "cohort.tsv").write_text("\n".join(lines))
+        return tmp_path / "cohort.tsv"
+
+    return write
+
+
+def prepare(path, store, *, raters="intersection", image_size=16):
+    parts = GivenBrain(), NoBiasField(), ByHeader(), CropResize(image_size), ZScore("brain"), raters
+    kinds = {"classes": ("MS", "NMOSD"), "modalities": ("flair",)}
+    settings = {"raters": raters, "image_size": image_size}
+    return prepare_cohort(read_cohort(path), store, Pipeline(*parts), settings=settings, workers=0, **kinds)
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Return a function that starts ``jsc prepare`` in a process of its own; each scan takes ``seconds``."""
+    running = []
+
+    def start(path, store, *words, seconds=0.0, workers=0):
+        (tmp_path / "slow_part.py").write_text(SLOW.format(seconds=seconds))
+        slow = "preprocess.bias_field._target_=slow_part.Slow"
+        keys = [
+            f"cohort={path}",
+            f"store={store}",
+            "image_size=16",
+            "preprocess/brain=none",
+            slow,
+            f"workers={workers}",
+        ]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "joint_seg_cls", "prepare", *keys, "preprocess/bias_field=none", *words],
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(what, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "nothing happened"
+        time.sleep(0.02)
+
+
+def prepared_now(text):
+    return int(text.split(" prepared now")[0].split()[-1])
+
+
+def images_of(store):
+    return {case.case: np.array(case.image()) for case in PreparedStore(store).cases}
+
+
+def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(table, program, tmp_path):
+    path, store = table(8), tmp_path / "store"
+    process = program(path, store, seconds=0.3, workers=2)
+    wait_for(lambda: len(list(store.glob("*/case.json"))) >= 2)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    before = {file: file.stat().st_mtime_ns for file in store.glob("*/image.npy")}
+    assert 2 <= len(before) < 8
+    with pytest.raises(StoreError, match="unfinished preparation"):
+        _ = PreparedStore(store).cases
+    (store / ".s07.partial").mkdir(exist_ok=True)  # what the kill may leave
+    (store / ".s07.partial" / "image.npy").write_bytes(b"half")
+    process = program(path, store, seconds=0)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert prepared_now(out) == 8 - len(before)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert {case.case for case in PreparedStore(store).cases} == {f"s{n:02}" for n in range(8)}
+    assert not [left.name for left in store.iterdir() if left.name.endswith((".partial", ".replaced"))]
+
+
+def test_two_processes_share_one_store(table, program, tmp_path):
+    path, store = table(8), tmp_path / "store"
+    both = [program(path, store, seconds=0.3) for _ in range(2)]
+    said = [process.communicate(timeout=100)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(map(prepared_now, said)) == 8  # every scan was prepared by one of them, once
+    alone = program(path, tmp_path / "alone")
+    assert alone.wait(60) == 0
+    shared, own = images_of(store), images_of(tmp_path / "alone")
+    assert shared.keys() == own.keys()
+    for name, image in shared.items():
+        np.testing.assert_array_equal(image, own[name])
+    assert not [left.name for left in store.iterdir() if left.name.endswith((".partial", ".replaced"))]
+
+
+def test_two_processes_with_other_settings_do_not_meet_in_one_store(table, program, tmp_path):
+    path, store = table(4), tmp_path / "store"
+    both = [program(path, store, f"preprocess.raters={rule}", seconds=0.3) for rule in ("union", "majority")]
+    said = [process.communicate(timeout=100)[0] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 2], said
+    won, lost = codes.index(0), codes.index(2)
+    assert "settings.raters" in said[lost]
+    assert PreparedStore(store).settings["raters"] == ("union", "majority")[won]
+
+
+def test_a_case_that_another_process_holds_is_left_for_last(table, tmp_path, caplog):
+    path, store = table(3), tmp_path / "store"
+    (store / ".locks").mkdir(parents=True)
+    taken = threading.Event()
+
+    def other():  # stands for another process: a lock belongs to the thread that took it
+        with FileLock(store / ".locks" / "s00.lock"):
+            taken.set()
+            wait_for((store / "s02" / "case.json").is_file)
+            time.sleep(0.2)
+
+    finished = threading.Thread(target=other)
+    caplog.set_level("INFO")
+    finished.start()
+    taken.wait()
+    done = prepare(path, store)
+    finished.join()
+    assert "another process is preparing 1 of these scans" in caplog.text
+    assert (done.new, len(done.store.cases)) == (3, 3)
+
+
+def test_only_what_no_living_process_writes_is_cleared_away(table, tmp_path):
+    store = tmp_path / "store"
+    prepare(table(2), store)
+    for name in (".s00.partial", ".s01.partial", ".gone.replaced"):
+        (store / name).mkdir()
+    with FileLock(store / ".locks" / "s01.lock"):
+        clear_leftovers(store)
+        assert {path.name for path in store.glob(".*.*") if path.is_dir()} == {".s01.partial"}
+    clear_leftovers(store)
+    assert not list(store.glob(".s*"))
+
+
+def test_a_store_of_another_version_is_neither_mixed_nor_trained_on(table, tmp_path):
+    path, store = table(2), tmp_path / "store"
+    prepare(path, store)
+    record = json.loads((store / "store.json").read_text())
+    for older in ({**record, "format": 1}, {key: value for key, value in record.items() if key != "format"}):
+        (store / "store.json").write_text(json.dumps(older))
+        for use in (lambda: prepare(path, store), lambda: PreparedStore(store)):
+            with pytest.raises(StoreError, match=r"older version|format 1.*another store="):
+                use()
+    assert json.loads((store / "store.json").read_text()) == older
+
+
+def test_other_labels_do_not_preprocess_again(table, tmp_path):
+    path, store = table(3), tmp_path / "store"
+    before = prepare(path, store).store.content_hash
+    stamps = {file: file.stat().st_mtime_ns for file in store.glob("*/*.npy")}
+    path.write_text(path.read_text().replace("NMOSD\tnorth", "MS\tsouth"))
+    done = prepare(path, store)
+    assert (done.new, done.kept) == (0, 3)
+    assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
+    assert [(case.disease, case.columns["site"]) for case in done.store.cases] == [
+        ("MS", "north"), ("MS", "south"), ("MS", "north"),
+    ]  # fmt: skip
+    assert done.store.content_hash != before
+
+
+@pytest.mark.parametrize("name", ["image.npy", "lesion_mask.npy"])
+def test_a_damaged_array_is_made_again(table, tmp_path, name):
+    path, store = table(2), tmp_path / "store"
+    prepare(path, store)
+    file = store / "s01" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5])
+    assert prepare(path, store).new == 1
+    assert file.read_bytes() == whole
+
+
+def test_a_changed_scan_unlists_the_store_until_it_is_whole_again(table, tmp_path):
+    path, store = table(3), tmp_path / "store"
+    prepare(path, store)
+    (tmp_path / "scans/1_flair.nii").write_bytes(b"no scan any more")
+    nib.save(nib.load(tmp_path / "scans/0_flair.nii"), tmp_path / "scans/2_flair.nii")
+    with pytest.raises(ScanError, match="1_flair"):
+        prepare(path, store)
+    with pytest.raises(StoreError, match="unfinished preparation"):
+        _ = PreparedStore(store).cases
+
+
+def test_too_small_a_disk_is_told_before_anything_is_prepared(table, tmp_path, monkeypatch):
+    path, store = table(3), tmp_path / "store"
+    assert bytes_a_case(2, (160, 160, 160)) == 160**3 * 10  # two float32 channels, two masks
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 16**3 * 6 - 1))
+    with pytest.raises(StoreError, match=r"3 cases of 0\.0 MB.*free space"):
+        prepare(path, store)
+    assert not list(store.glob("s*/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 16**3 * 6))
+    assert prepare(path, store).new == 3
+
+
+def test_a_disk_that_runs_full_is_one_sentence_and_what_was_made_stays(table, tmp_path, monkeypatch):
+    path, store = table(3), tmp_path / "store"
+    save, saved = np.save, []
+
+    def fills(file, array):
+        if "s01" in str(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        saved.append(file)
+        save(file, array)
+
+    monkeypatch.setattr(np, "save", fills)
+    with pytest.raises(StoreError, match=r"No space left.*what is prepared is kept"):
+        prepare(path, store)
+    monkeypatch.undo()
+    assert (prepare(path, store).new, bool(saved)) == (1, True)
+
+
+def test_a_scan_that_needs_more_memory_than_there_is_is_named(table, tmp_path, monkeypatch):
+    def eats(self, image, grid, brain):
+        raise MemoryError
+
+    monkeypatch.setattr(NoBiasField, "__call__", eats)
+    with pytest.raises(ScanError, match=r"0_flair.*fewer workers="):
+        prepare(table(1), tmp_path / "store")
+
+
+def test_reading_the_list_of_two_thousand_cases_takes_seconds(table, tmp_path):
+    store = tmp_path / "store"
+    prepare(table(1), store)
+    names = [f"c{number:04}" for number in range(2000)]
+    for name in names:
+        (store / name).mkdir()
+        shutil.copy(store / "s00" / "case.json", store / name)
+    record = json.loads((store / "store.json").read_text())
+    (store / "store.json").write_text(json.dumps(record | {"cases": names}))
+    began = time.process_time()
+    cases = PreparedStore(store).cases
+    assert len(cases) == 2000
+    assert summary(cases, (16, 16, 16)) == [
+        f"{case.case}: {said}" for case in cases for said in case.provenance["warnings"]
+    ]
+    assert time.process_time() - began < 10
+
+
+def peak_mb(tmp_path, path, count):
+    """Prepare in two workers; return the peak memory of the parent and of the larger worker, counted by the kernel."""
+    (tmp_path / "measure.py").write_text(MEASURE)
+    table, peaks = tmp_path / f"cohort{count}.tsv", tmp_path / f"peaks{count}"
+    peaks.mkdir()
+    table.write_text("\n".join(path.read_text().splitlines()[: count + 1]))
+    keys = [f"cohort={table}", f"store={tmp_path / f'store{count}'}", "image_size=48", "workers=2"]
+    keys += ["preprocess/brain=none", "preprocess/bias_field=none", "preprocess.bias_field._target_=measure.Measured"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PEAKS": str(peaks)}
+    subprocess.run([sys.executable, tmp_path / "measure.py", "prepare", *keys], env=environment, check=True)
+    parent = int((peaks / "parent").read_text()) / 1024
+    workers = [int(file.read_text()) / 1024 for file in peaks.iterdir() if file.name != "parent"]
+    return np.array([parent, max(workers)])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+def test_many_cases_take_the_memory_of_few(table, tmp_path):
+    path = table(60, (60, 64, 56))  # 0.9 MB a scan as float32: keeping them would show
+    few, many = peak_mb(tmp_path, path, 2), peak_mb(tmp_path, path, 60)
+    print("peak MB of the parent and of the larger worker:", few, many)
+    assert (many - few < 15).all(), f"MB of (parent, worker) with 2 cases: {few}, with 60: {many}"
