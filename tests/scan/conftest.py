@@ -39,3 +39,13 @@ def save(tmp_path):
         return path
 
     return save_volume
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """Two simulated patients, one oblique scan and two raters each: the folder of their cohort table."""
+    from joint_seg_cls.commands.main import main
+
+    folder = tmp_path_factory.mktemp("phantom") / "cohort"
+    main(["phantom", f"out={folder}", "subjects=2", "spacing_mm=2", "raters=2", "workers=0"])
+    return folder
