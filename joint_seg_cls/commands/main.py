@@ -15,6 +15,7 @@ from joint_seg_cls.errors import ConfigError, InputError
 COMMANDS = {
     "phantom": "make a simulated MS / NMOSD cohort            out= subjects= seed= phantom=clear|matched|lifelike",
     "cohort": "write the cohort table of any folder          source=table|bids|isbi2015|dicom|pattern path= out=",
+    "check": "say what is wrong or suspicious in a cohort   cohort= [store=] out=",
     "prepare": "turn a cohort table into a prepared store     cohort= store=",
     "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",

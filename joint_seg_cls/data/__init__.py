@@ -7,7 +7,7 @@ from joint_seg_cls.data.folds import Folds, make_folds
 from joint_seg_cls.data.frozen import FrozenFolds, freeze, frozen_files, read_frozen
 from joint_seg_cls.data.leave_one_out import LeaveOneOut
 from joint_seg_cls.data.sampler import CaseSampler
-from joint_seg_cls.data.split import HELD_OUT, FoldMaker, FoldName, Split
+from joint_seg_cls.data.split import HELD_OUT, FoldMaker, FoldName, Split, folds_hash
 from joint_seg_cls.data.split_check import empty_classes, leaking_subjects
 from joint_seg_cls.data.split_file import SplitFile
 
@@ -27,6 +27,7 @@ __all__ = [
     "SplitFile",
     "collate",
     "empty_classes",
+    "folds_hash",
     "freeze",
     "frozen_files",
     "leaking_subjects",

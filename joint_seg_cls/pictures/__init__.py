@@ -2,21 +2,29 @@
 
 from joint_seg_cls.pictures.montage import case_picture, montage
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
+from joint_seg_cls.pictures.page import Count, Picture, Section, write_page
 from joint_seg_cls.pictures.slices import SIDES, Plane, Slice, most_lesion, spread, window
+from joint_seg_cls.pictures.strip import BRAIN_COLOUR, strip_png
 
 __all__ = [
+    "BRAIN_COLOUR",
     "PREDICTION_COLOUR",
     "REFERENCE_COLOUR",
     "SIDES",
+    "Count",
+    "Picture",
     "Plane",
+    "Section",
     "Slice",
     "case_picture",
     "grey",
     "montage",
     "most_lesion",
     "spread",
+    "strip_png",
     "window",
     "with_fill",
     "with_map",
     "with_outline",
+    "write_page",
 ]

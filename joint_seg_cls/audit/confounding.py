@@ -1,0 +1,186 @@
+r"""Does something else than the brain tell the disease: site, scanner, voxel size, age or sex alone.
+
+What a network can see of those (contrast, resolution, atrophy) it can use instead of lesions; its score then says
+little about the disease. Each predictor alone is asked for the class of scans it has not seen: folds are stratified by
+class and grouped by subject. A scan's score for class :math:`c` is the shrunken rate of its kind less the base rate,
+
+.. math:: \frac{n_{kc} + 2 p_c}{n_k + 2} - p_c
+
+:math:`n_k` training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers), :math:`n_{kc}` of
+class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC is over all scans, its interval a bootstrap over
+subjects.
+"""
+
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.tree import DecisionTreeClassifier
+
+from joint_seg_cls.audit.facts import ScanFacts
+from joint_seg_cls.audit.finding import Finding
+from joint_seg_cls.audit.predictors import Predictor
+from joint_seg_cls.metrics import auc, bootstrap_interval
+
+#: The lower end of the interval from which a predictor alone tells too much.
+TELLING = 0.6
+#: Subjects of each class below which nothing can be told.
+FEWEST = 5
+#: Subjects of a category below which it may be of one class by chance.
+_FEWEST_OF_CATEGORY = 3
+_SHRINK = 2.0
+_FOLDS = 5
+_LEAVES, _LEAST_IN_LEAF = 6, 5
+_SEED = 0
+
+
+@final
+@dataclass(frozen=True)
+class Confounding:
+    """How well one predictor alone tells the disease; ``auc`` and its interval are NaN where there is too little."""
+
+    predictor: str
+    scans: int
+    auc: float
+    low: float
+    high: float
+    pure: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The number, its interval, and the categories that are all of one class."""
+        told = "too few to tell" if math.isnan(self.auc) else f"AUC {self.auc:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return "; ".join([told, *self.pure])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers, those that are undefined as null."""
+        return {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(self).items()
+        }
+
+
+def confounding_from_json(record: Mapping[str, Any]) -> Confounding:
+    """Read what :meth:`Confounding.to_json` wrote."""
+    value, low, high = (math.nan if record[key] is None else float(record[key]) for key in ("auc", "low", "high"))
+    return Confounding(record["predictor"], record["scans"], value, low, high, tuple(record["pure"]))
+
+
+def measure_confounding(
+    scans: Sequence[ScanFacts], predictors: Sequence[Predictor], classes: Sequence[str]
+) -> list[Confounding]:
+    """Ask each predictor for the disease of the scans whose disease is known."""
+    known = [number for number, scan in enumerate(scans) if scan.disease in classes]
+    names = [name for name in classes if any(scans[number].disease == name for number in known)]
+    disease = np.array([names.index(scans[number].disease or "") for number in known], dtype=np.int64)
+    subject = np.array([scans[number].subject for number in known])
+    found = []
+    for predictor in predictors:
+        kinds, numbers = predictor.of(known)
+        if len(names) < 2 or (numbers is None and len(set(kinds)) < 2):
+            continue
+        scores = _unseen(kinds, numbers, disease, subject, len(names))
+        value = low = high = math.nan
+        if scores is not None:
+            value, (low, high) = _area(scores, disease, subject)
+        pure = _pure(kinds, disease, subject, names) if numbers is None and predictor.is_acquisition else ()
+        found.append(Confounding(predictor.name, len(known), value, low, high, pure))
+    return found
+
+
+def check_confounding(found: Sequence[Confounding], predictors: Sequence[Predictor]) -> list[Finding]:
+    """Warn of every predictor that tells the disease, or has categories of one class only."""
+    by_name = {predictor.name: predictor for predictor in predictors}
+    findings = []
+    for one in found:
+        telling = one.low > TELLING
+        if telling or one.pure:
+            findings.append(
+                Finding(
+                    "warning" if by_name[one.predictor].is_expected else "note",
+                    "confounding",
+                    f"that {one.predictor} alone does not tell the disease (AUC about 0.5)",
+                    one.sentence,
+                    "a network that recognises it has the answer without looking at lesions; report scores within "
+                    "each of its values, or test with data/folds=leave_one_site_out",
+                )
+            )
+    if found and all(math.isnan(one.auc) for one in found):
+        findings.append(
+            Finding(
+                "note",
+                "confounding",
+                f"at least {FEWEST} subjects of each class",
+                "fewer: too few to tell whether site, scanner, age or sex tell the disease",
+                "look at the tables by eye",
+            )
+        )
+    return findings
+
+
+def _unseen(
+    kinds: Sequence[str],
+    numbers: Float[np.ndarray, "scans features"] | None,
+    disease: Int[np.ndarray, " scans"],
+    subject: np.ndarray,
+    classes: int,
+) -> Float[np.ndarray, "scans classes"] | None:
+    """Return each scan's scores by what was learned from other subjects; None where there are too few."""
+    smallest = min(len(set(subject[disease == code])) for code in range(classes))
+    if smallest < FEWEST:
+        return None
+    scores = np.zeros((len(disease), classes))
+    cutter = StratifiedGroupKFold(min(_FOLDS, smallest), shuffle=True, random_state=_SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer scans than folds, which cannot be here
+        parts = list(cutter.split(np.zeros(len(disease)), disease, subject))
+    for train, test in parts:
+        own = np.asarray(kinds) if numbers is None else _leaves(numbers, disease, train)
+        base = np.bincount(disease[train], minlength=classes) / len(train)
+        for kind in set(own[test]):
+            like = train[own[train] == kind]
+            rate = (np.bincount(disease[like], minlength=classes) + _SHRINK * base) / (len(like) + _SHRINK)
+            scores[test[own[test] == kind]] = rate - base
+    return scores
+
+
+def _leaves(
+    numbers: Float[np.ndarray, "scans features"], disease: Int[np.ndarray, " scans"], train: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " scans"]:
+    least = min(max(_LEAST_IN_LEAF, len(train) // 20), max(len(train) // 4, 1))
+    tree = DecisionTreeClassifier(max_leaf_nodes=_LEAVES, min_samples_leaf=least, random_state=_SEED)
+    return tree.fit(numbers[train], disease[train]).apply(numbers)
+
+
+def _area(
+    scores: Float[np.ndarray, "scans classes"], disease: Int[np.ndarray, " scans"], subject: np.ndarray
+) -> tuple[float, tuple[float, float]]:
+    rounded = np.round(scores, 12)  # kinds of equal rates are ties
+
+    def over(chosen: np.ndarray) -> float:
+        return auc(rounded[chosen], disease[chosen])
+
+    every = np.arange(len(disease))
+    low, high = bootstrap_interval(every, over, group=subject, seed=_SEED)
+    return over(every), (low, high)
+
+
+def _pure(
+    kinds: Sequence[str], disease: Int[np.ndarray, " scans"], subject: np.ndarray, names: Sequence[str]
+) -> tuple[str, ...]:
+    """Say which categories hold one class alone."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for number, kind in enumerate(kinds):
+        members[kind].append(number)
+    told = []
+    for kind, own in sorted(members.items()):
+        people = len(set(subject[own]))
+        if kind and people >= _FEWEST_OF_CATEGORY and len(set(disease[own])) == 1:
+            told.append(f"{kind} is all {names[disease[own[0]]]} ({len(own)} scans of {people} subjects)")
+    return tuple(told)

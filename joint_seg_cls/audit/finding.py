@@ -1,0 +1,80 @@
+"""One thing that is wrong or suspicious: how bad, which check, where, what was expected, found, and to be done."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from joint_seg_cls.errors import InputError
+
+#: An error stops training; a warning is repeated in every later report; a note is worth knowing.
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+#: Cases that a sentence names before it says how many more there are.
+_NAMED = 5
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+        severity: error, warning or note.
+        check: name of the check, such as ``duplicates``.
+        expected: what would have been right.
+        found: what was there instead, with the numbers.
+        remedy: what the user can do about it, as an imperative.
+        cases: the cases it is about; empty where it is about the cohort.
+        file: the file at fault, where it is one.
+    """
+
+    severity: Severity
+    check: str
+    expected: str
+    found: str
+    remedy: str
+    cases: tuple[str, ...] = ()
+    file: str = ""
+
+    @property
+    def where(self) -> str:
+        """The file's name, or the first cases, or the whole cohort."""
+        if self.file:
+            return ", ".join([*self.cases[:1], Path(self.file).name])
+        more = len(self.cases) - _NAMED
+        return ", ".join(self.cases[:_NAMED]) + (f" and {more} more" if more > 0 else "") or "cohort"
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence."""
+        return f"{self.check}: {self.where}: expected {self.expected}, found {self.found}; {self.remedy}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as plain values."""
+        return asdict(self) | {"cases": list(self.cases)}
+
+
+def finding_from_json(record: Mapping[str, Any]) -> Finding:
+    """Read what :meth:`Finding.to_json` wrote."""
+    return Finding(**{**record, "cases": tuple(record["cases"])})
+
+
+def from_refusal(error: InputError, check: str, case: str) -> Finding:
+    """Return a named failure as a finding that stops training."""
+    return Finding("error", check, error.expected, error.found, error.remedy, (case,) if case else (), error.where)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return errors before warnings before notes, each in the order they came."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def accepted(findings: Iterable[Finding], checks: Sequence[str]) -> list[Finding]:
+    """Return the same with errors of the accepted ``checks`` told as warnings."""
+    return [
+        replace(finding, severity="warning", remedy=f"{finding.remedy} (accepted by the user)")
+        if finding.severity == "error" and finding.check in checks
+        else finding
+        for finding in findings
+    ]

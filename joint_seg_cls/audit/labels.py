@@ -1,0 +1,133 @@
+"""Who is labelled with what: missing and contradictory labels, and people who cannot be one."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+from joint_seg_cls.audit.columns import age_column, numbers, sex_column, site_column, values
+from joint_seg_cls.audit.facts import ScanFacts
+from joint_seg_cls.audit.finding import Finding, Severity
+
+#: Fewer subjects of a class than this cannot be cut into five folds.
+_FEWEST = 5
+
+
+def check_labels(scans: Sequence[ScanFacts], classes: Sequence[str]) -> list[Finding]:
+    """Count what is missing, and tell subjects with two diseases."""
+    no_disease = tuple(scan.case for scan in scans if scan.disease is None)
+    no_mask = tuple(scan.case for scan in scans if not scan.has_reference)
+    neither = tuple(scan.case for scan in scans if scan.disease is None and not scan.has_reference)
+    kinds: tuple[tuple[Severity, str, tuple[str, ...], str], ...] = (
+        ("note", "a disease for every scan", no_disease, "those train the segmentation alone"),
+        ("note", "a lesion mask for every scan", no_mask, "those train the classification alone"),
+        ("warning", "a disease or a lesion mask for every scan", neither, "nothing is learned from those"),
+    )
+    findings = [
+        Finding(severity, "labels", expected, f"{len(cases)} of {len(scans)} scans without", remedy, cases)
+        for severity, expected, cases, remedy in kinds
+        if cases
+    ]
+    empty = tuple(scan.case for scan in scans if scan.lesion_count == 0)
+    if empty:
+        found = f"{len(empty)} of {len(scans) - len(no_mask)} masks empty"
+        remedy = "nothing needs to be done if those have no lesions; DSC is undefined there"
+        findings.append(Finding("note", "labels", "lesions in each mask", found, remedy, empty))
+    sizes = Counter(dict.fromkeys(classes, 0))
+    sizes.update({disease: len(people) for disease, people in _by(scans, lambda scan: scan.disease).items() if disease})
+    findings += [
+        Finding(
+            "warning",
+            "labels",
+            f"at least {_FEWEST} subjects of {name}",
+            f"{size}",
+            "five folds need as many subjects of each class; collect more, or lower data.folds.count",
+        )
+        for name, size in sizes.items()
+        if size < _FEWEST and len(no_disease) < len(scans)
+    ]
+    return findings + _several(
+        scans, lambda scan: scan.disease, "error", "labels", "one disease a subject", "correct the table"
+    )
+
+
+def check_people(scans: Sequence[ScanFacts]) -> list[Finding]:
+    """Tell subjects who were scanned at several sites, have two sexes, or more than one lifetime."""
+    site, sex, age = site_column(scans), sex_column(scans), age_column(scans)
+    findings = []
+    if site is not None:
+        remedy = (
+            "find out whether it is one person; leave-one-site-out keeps their scans at other sites out of training"
+        )
+        findings += _several(
+            scans, lambda scan: scan.columns.get(site), "warning", "subjects", "each subject at one site", remedy
+        )
+    if sex is not None:
+        findings += _several(
+            scans,
+            lambda scan: scan.columns.get(sex, "").upper()[:1] or None,
+            "warning",
+            "subjects",
+            "one sex a subject",
+            "find out whether two people have one name",
+        )
+    years = numbers(values(scans, age))
+    if age is not None and years is not None:
+        of: dict[str, list[float]] = defaultdict(list)
+        for scan, year in zip(scans, years, strict=True):
+            of[scan.subject] += [year] if not math.isnan(year) else []
+        wide = {who: (min(ages), max(ages)) for who, ages in of.items() if ages and max(ages) - min(ages) > 20}
+        findings += [
+            Finding(
+                "warning",
+                "subjects",
+                "visits within 20 years",
+                f"{who} at the ages {low:g} and {high:g}",
+                "find out whether two people have one name",
+                tuple(scan.case for scan in scans if scan.subject == who),
+            )
+            for who, (low, high) in wide.items()
+        ]
+        findings += _odd_ages(scans, years)
+    return findings
+
+
+def _odd_ages(scans: Sequence[ScanFacts], years: Sequence[float]) -> list[Finding]:
+    odd = [(scan.case, year) for scan, year in zip(scans, years, strict=True) if year < 0 or year > 110]
+    if not odd:
+        return []
+    found = ", ".join(f"{year:g}" for _, year in odd[:5])
+    remedy = "correct the table, and write unknown ages as empty cells"
+    return [Finding("warning", "subjects", "ages of 0 to 110", found, remedy, tuple(case for case, _ in odd))]
+
+
+def _several(
+    scans: Sequence[ScanFacts],
+    value: Callable[[ScanFacts], str | None],
+    severity: Severity,
+    check: str,
+    expected: str,
+    remedy: str,
+) -> list[Finding]:
+    of: dict[str, set[str]] = defaultdict(set)
+    for scan in scans:
+        if found := value(scan):
+            of[scan.subject].add(found)
+    return [
+        Finding(
+            severity,
+            check,
+            expected,
+            f"{who} with {' and '.join(sorted(found))}",
+            remedy,
+            tuple(scan.case for scan in scans if scan.subject == who),
+        )
+        for who, found in sorted(of.items())
+        if len(found) > 1
+    ]
+
+
+def _by(scans: Sequence[ScanFacts], value: Callable[[ScanFacts], str | None]) -> dict[str | None, set[str]]:
+    of: dict[str | None, set[str]] = defaultdict(set)
+    for scan in scans:
+        of[value(scan)].add(scan.subject)
+    return of

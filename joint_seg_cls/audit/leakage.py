@@ -1,0 +1,66 @@
+"""Does a fold test what it was trained on: a subject, or a scan, on both sides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from joint_seg_cls.audit.finding import Finding
+from joint_seg_cls.data import FoldName, Split, leaking_subjects
+from joint_seg_cls.scan import PreparedCase
+
+_CHECK = "leakage"
+
+
+def check_leakage(
+    splits: Mapping[FoldName, Split],
+    cases: Sequence[PreparedCase],
+    duplicates: Sequence[Sequence[str]],
+    *,
+    name: str,
+    severity: Literal["error", "warning"],
+) -> list[Finding]:
+    """Look at every fold of a cut.
+
+    Args:
+        splits: the folds.
+        cases: the store's cases.
+        duplicates: groups of cases that hold the same scan.
+        name: of the cut, for the reader.
+        severity: of a subject on two sides: an error, or a warning where whoever chose the cut knows of it.
+    """
+    leaking = {fold: found for fold, split in splits.items() if (found := leaking_subjects(split, cases))}
+    findings = []
+    if leaking:
+        people = sorted({who for found in leaking.values() for who in found})
+        visits = tuple(case.case for case in cases if case.subject in people)
+        findings.append(
+            Finding(
+                severity,
+                _CHECK,
+                "every subject on one side of each fold",
+                f"{len(people)} subjects ({', '.join(people[:5])}{', ...' if len(people) > 5 else ''}) with "
+                f"{len(visits)} scans on both sides in {len(leaking)} of {len(splits)} folds of {name}: scores on "
+                "their scans are too good",
+                "use protocol=strict, or data.folds.kind=grouped, for numbers that hold for new patients",
+                visits,
+            )
+        )
+    for group in duplicates:
+        apart = [fold for fold, split in splits.items() if len(_sides(split, group)) > 1]
+        if apart:
+            findings.append(
+                Finding(
+                    "error",
+                    _CHECK,
+                    "each scan on one side of each fold",
+                    f"the same scan as {' and '.join(group)} on both sides of fold {', '.join(map(str, apart))} of "
+                    f"{name}",
+                    "leave one of them in the cohort",
+                    tuple(group),
+                )
+            )
+    return findings
+
+
+def _sides(split: Split, group: Sequence[str]) -> set[str]:
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {part for part, names in parts.items() if set(group) & set(names)}

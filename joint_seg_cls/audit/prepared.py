@@ -1,0 +1,82 @@
+"""Everything about one prepared case that its record and its arrays tell, without reading all of them."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from joint_seg_cls.audit.facts import ScanFacts
+from joint_seg_cls.audit.finding import Finding
+from joint_seg_cls.audit.flips import Mirrored, mirrored
+from joint_seg_cls.audit.masks import told_mirrored, told_outside
+from joint_seg_cls.audit.signature import content_hash, signature
+from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.scan import Geometry, PreparedCase
+
+#: One plane in so many is read to recognise a scan again.
+_PLANE_STEP = 4
+
+
+def measure_case(case: PreparedCase) -> ScanFacts:
+    """Look at one case: some planes of its image, its lesions, and what its preparation noticed.
+
+    Raises:
+        StoreError: an array cannot be opened.
+    """
+    planes = np.asarray(case.image()[0, ::_PLANE_STEP])
+    brain = np.asarray(case.brain_mask()[::_PLANE_STEP], dtype=bool)
+    native = case.geometry.native
+    figures = case.provenance.get("lesions") or {}
+    findings = _noticed(case)
+    count = lesion_ml = None
+    if (mask := case.lesion_mask()) is not None:
+        lesions = np.asarray(mask, dtype=bool)
+        count = figures.get("native_count", label_lesions(lesions)[1] if "native_count" not in figures else None)
+        lesion_ml = figures.get("native_ml", float(lesions.sum()) * case.geometry.model.voxel_ml)
+        path = case.folder / "lesion_mask.npy"
+        outside = float((lesions & ~np.asarray(case.brain_mask(), dtype=bool)).sum()) / max(int(lesions.sum()), 1)
+        findings += told_outside(case.case, path, outside)
+        findings += told_mirrored(case.case, path, _mirrored(case, lesions))
+    return ScanFacts(
+        case=case.case,
+        subject=case.subject,
+        disease=case.disease,
+        columns=case.columns,
+        shape=native.shape,
+        spacing_mm=native.spacing_mm,
+        axes=native.axes,
+        has_reference=case.has_lesion_mask,
+        lesion_ml=lesion_ml,
+        lesion_count=count,
+        contents=(content_hash(planes),),
+        signature=signature(planes, brain),
+        findings=tuple(findings),
+    )
+
+
+def mirror_centre(geometry: Geometry) -> np.ndarray:
+    """Return the middle of the scan's own grid in voxels of the network's: about it a file's axis is reversed."""
+    middle = np.append((np.array(geometry.native.shape) - 1) / 2, 1.0)
+    return np.linalg.solve(geometry.model.affine, geometry.native.affine @ middle)[:3]
+
+
+def _mirrored(case: PreparedCase, lesions: Bool[np.ndarray, "x y z"]) -> list[Mirrored]:
+    """Compare with mirror images; intensities inside the brain have mean 0 and standard deviation 1."""
+    image = case.image()[0]
+    return mirrored(image, lesions, 0.0, 1.0, mirror_centre(case.geometry)) if lesions.any() else []
+
+
+def _noticed(case: PreparedCase) -> list[Finding]:
+    """Tell what the preparation noticed of this case."""
+    return [
+        Finding(
+            "warning",
+            "preparation",
+            "a scan that preparation changes little",
+            str(warning),
+            "look at this case's picture and quality figures",
+            (case.case,),
+            str(Path(case.case) / "case.json"),
+        )
+        for warning in case.provenance.get("warnings", ())
+    ]

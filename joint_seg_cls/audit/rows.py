@@ -1,0 +1,106 @@
+"""The rows of a cohort table, read so that everything wrong is found, not only the first thing."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, final
+
+import pandas as pd
+
+from joint_seg_cls.audit.finding import Finding, from_refusal
+from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.cohort import case_name, disease_of, file_of, rater_columns, read_table, require_columns
+
+Value = TypeVar("Value")
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One row as far as it can be used: files that do not exist are left out and told in ``findings``."""
+
+    case: str
+    subject: str
+    session: str | None
+    disease: str | None
+    images: dict[str, Path]
+    brain_mask: Path | None
+    lesion_masks: dict[str, Path]
+    columns: dict[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def read_rows(path: Path, *, modalities: Sequence[str], classes: Sequence[str]) -> tuple[list[Row], list[Finding]]:
+    """Return every row of a cohort table, and what is wrong with the table as a whole.
+
+    Raises:
+        CohortError: there is no table to look at: it is missing, unreadable, without rows, or lacks ``subject`` or a
+            modality's column.
+    """
+    table = read_table(path)
+    require_columns(path, table, ["subject", *modalities])
+    if table.empty:
+        raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
+    rows = [
+        _row(path, number, row, modalities, classes, rater_columns(table))
+        for number, (_, row) in enumerate(table.iterrows(), start=2)
+    ]
+    return _with_names_apart(rows, path)
+
+
+def _row(
+    path: Path, number: int, cells: pd.Series, modalities: Sequence[str], classes: Sequence[str], raters: list[str]
+) -> Row:
+    where = f"{path}, line {number}"
+    subject, session = str(cells["subject"]), str(cells.get("session", "")) or None
+    case = case_name(subject, session) if subject else f"line-{number}"
+    findings: list[Finding] = []
+
+    def told(read: Callable[[], Value], check: str) -> Value | None:
+        try:
+            return read()
+        except CohortError as error:
+            findings.append(from_refusal(error, check, case))
+            return None
+
+    if not subject:
+        findings.append(
+            Finding("error", "table", "a subject", "an empty cell", "name the person scanned", (case,), where)
+        )
+    images: dict[str, Path] = {}
+    for name in modalities:
+        if not str(cells[name]):
+            found = Finding(
+                "error", "files", f"a path in {name}", "an empty cell", "name the scan's file", (case,), where
+            )
+            findings.append(found)
+        elif (file := told(lambda name=name: file_of(where, path, cells, name), "files")) is not None:
+            images[name] = file
+    masks = {name: told(lambda name=name: file_of(where, path, cells, name), "files") for name in raters}
+    brain_mask = told(lambda: file_of(where, path, cells, "brain_mask"), "files")
+    disease = told(lambda: disease_of(where, str(cells.get("disease", "")), classes), "table")
+    known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
+    columns = {str(name): str(value) for name, value in cells.items() if name not in known and value}
+    lesion_masks = {name: file for name, file in masks.items() if file is not None}
+    return Row(case, subject, session, disease, images, brain_mask, lesion_masks, columns, tuple(findings))
+
+
+def _with_names_apart(rows: list[Row], path: Path) -> tuple[list[Row], list[Finding]]:
+    """Tell rows of one subject and session, which would overwrite each other."""
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows, start=2):
+        by_name[row.case.casefold()].append(number)
+    return rows, [
+        Finding(
+            "error",
+            "table",
+            "one row for each subject and session",
+            f"{name} in lines {', '.join(map(str, lines))}",
+            "give every visit its own session, every person their own subject",
+            (name,),
+            str(path),
+        )
+        for name, lines in by_name.items()
+        if len(lines) > 1
+    ]

@@ -1,0 +1,79 @@
+"""What a scan is recognised by: a hash of its values, and a coarse picture of the head."""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Bool, Float32, Num
+from scipy import ndimage
+
+#: Blocks of the coarse picture along each axis.
+_BLOCKS = 20
+#: What is smoother than this many blocks is alike in all heads and is taken away.
+_SMOOTH_BLOCKS = 1.5
+
+
+def content_hash(array: Num[np.ndarray, "..."]) -> str:
+    """Return a hash of the values of an array; 32 hexadecimal digits."""
+    digest = hashlib.blake2b(np.ascontiguousarray(array, dtype=np.float32).tobytes(), digest_size=16)
+    digest.update(str(array.shape).encode())
+    return digest.hexdigest()
+
+
+def signature(
+    image: Num[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y z"]
+) -> Float32[np.ndarray, " blocks"] | None:
+    """Return the head, cut to its box, as a few thousand mean values of unit norm, what all heads share taken away.
+
+    None where the box is too small.
+    """
+    box = ndimage.find_objects(head.astype(np.uint8))[0] if head.any() else None
+    if box is None or min(part.stop - part.start for part in box) < 8:
+        return None
+    coarse = np.asarray(image[box], dtype=np.float32)
+    for axis in range(3):
+        edges = np.linspace(0, coarse.shape[axis], _BLOCKS + 1).astype(int)
+        starts = np.minimum(edges[:-1], coarse.shape[axis] - 1)
+        counts = np.maximum(np.diff(edges), 1).reshape([-1 if a == axis else 1 for a in range(3)])
+        coarse = np.add.reduceat(coarse, starts, axis=axis) / counts
+    detail = (coarse - ndimage.gaussian_filter(coarse, _SMOOTH_BLOCKS)).ravel()
+    norm = float(np.linalg.norm(detail))
+    return (detail / norm).astype(np.float32) if norm > 0 else None
+
+
+def alike(signatures: Sequence[Float32[np.ndarray, " blocks"] | None], least: float) -> list[tuple[int, int, float]]:
+    """Return the pairs whose signatures correlate by at least ``least``, with the correlation."""
+    known = [number for number, one in enumerate(signatures) if one is not None]
+    if len(known) < 2:
+        return []
+    table = np.stack([one for one in signatures if one is not None])
+    pairs = []
+    for start in range(0, len(known), 512):
+        product = table[start : start + 512] @ table.T
+        for row, column in np.argwhere(product >= least):
+            if column > row + start:
+                pairs.append((known[row + start], known[column], float(product[row, column])))
+    return pairs
+
+
+def groups(keys: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Return the positions that share a key, directly or through others, in groups of at least two."""
+    root = list(range(len(keys)))
+
+    def find(position: int) -> int:
+        while root[position] != position:
+            position = root[position]
+        return position
+
+    owners: dict[str, list[int]] = {}
+    for position, own in enumerate(keys):
+        for key in own:
+            owners.setdefault(key, []).append(position)
+    for members in owners.values():
+        for one, other in combinations(members, 2):
+            root[max(find(one), find(other))] = min(find(one), find(other))
+    joined: dict[int, list[int]] = {}
+    for position in range(len(keys)):
+        joined.setdefault(find(position), []).append(position)
+    return [members for members in joined.values() if len(members) > 1]

@@ -1,0 +1,73 @@
+"""The audit of a prepared store and its folds: quick, and kept beside the store so that a sweep does it once."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from joint_seg_cls.audit.audit import Audit, audit_scans, read_audit, write_audit
+from joint_seg_cls.audit.finding import Finding, from_refusal
+from joint_seg_cls.audit.leakage import check_leakage
+from joint_seg_cls.audit.prepared import measure_case
+from joint_seg_cls.data import FoldMaker, FoldName, Folds, Split, SplitFile, folds_hash, frozen_files, read_frozen
+from joint_seg_cls.errors import SplitError
+from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.scan import PreparedStore
+
+_log = logging.getLogger(__name__)
+AUDIT_FILE = "audit.json"
+
+
+def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
+    """Look at the prepared cases, or read what was found before, if the store has not changed since.
+
+    Raises:
+        StoreError: a case cannot be opened.
+    """
+    path = store.path / AUDIT_FILE
+    known = read_audit(path)
+    if known is not None and known.data_hash == store.content_hash:
+        return known
+    found = {}
+    for case, result in over_processes(measure_case, store.cases, workers=workers, label="check"):
+        if isinstance(result, Exception):
+            raise result
+        found[case.case] = result
+    scans = [found[case.case] for case in store.cases]
+    audit = replace(audit_scans(str(store.path), scans, store.classes), data_hash=store.content_hash)
+    try:
+        write_audit(audit, path)
+    except OSError as error:
+        _log.info("%s cannot be written (%s): the audit is made again in each run", path, error.strerror)
+    return audit
+
+
+def audit_folds(
+    audit: Audit,
+    store: PreparedStore,
+    splits: Mapping[FoldName, Split],
+    folds: FoldMaker,
+    *,
+    name: str,
+    accept: Sequence[str] = (),
+) -> Audit:
+    """Return the store's audit with what its folds do added.
+
+    A subject on both sides is a warning where the cut was chosen to allow it (``protocol=paper``, or the user's own
+    file with ``allow=[leakage]``), an error anywhere else.
+    """
+    knows = isinstance(folds, Folds) or (isinstance(folds, SplitFile) and "leakage" in folds.allow)
+    findings = check_leakage(splits, store.cases, audit.duplicates, name=name, severity="warning" if knows else "error")
+    return audit.with_findings(findings, accept=accept, folds_hash=folds_hash(splits))
+
+
+def audit_frozen(store: PreparedStore, *, but: str) -> list[Finding]:
+    """Look at the other cuts that were frozen for a store: are they still those of its cases."""
+    findings = []
+    for path in frozen_files(store):
+        if path.stem == but:
+            continue
+        try:
+            read_frozen(path, store)
+        except SplitError as error:
+            findings.append(replace(from_refusal(error, "folds", ""), severity="warning"))
+    return findings

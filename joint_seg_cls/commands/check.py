@@ -1,0 +1,149 @@
+"""``jsc check``: what is wrong or suspicious in a cohort, its prepared store and its folds."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+
+from joint_seg_cls.audit import (
+    Audit,
+    Finding,
+    Table,
+    audit_cohort,
+    audit_folds,
+    audit_frozen,
+    audit_store,
+    draw_cases,
+    draw_rows,
+    folds_table,
+    write_audit_page,
+    write_audits,
+)
+from joint_seg_cls.commands.build import build, plain
+from joint_seg_cls.data import folds_hash
+from joint_seg_cls.errors import CohortError, ConfigError, SplitError
+from joint_seg_cls.pictures import Picture
+from joint_seg_cls.scan import PreparedStore
+
+_log = logging.getLogger(__name__)
+_PAGE, _RECORD = "audit.html", "audit.json"
+_STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+#: Findings of one severity that the terminal shows; the page has all.
+_MOST_SHOWN = 25
+#: Columns of text; tables are not squeezed into less.
+_NARROWEST = 120
+
+_Part = tuple[Audit, list[Table], list[Picture]]
+
+
+def check(config: DictConfig) -> None:
+    """Look at everything, print a summary, write the page and the record.
+
+    Raises:
+        InputError: an error was found (exit code 2), or there is nothing to look at.
+    """
+    if config.cohort is None and config.store is None:
+        raise ConfigError(
+            "jsc check", expected="a value for cohort or store", found="none", remedy="add cohort=... or store=..."
+        )
+    out = Path(config.out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise ConfigError("out", expected="a folder", found=f"a file, {out}", remedy="choose another out=")
+    parts = [_of_cohort(config)] if config.cohort is not None else []
+    parts += [_of_store(config)] if config.store is not None else []
+    out.mkdir(parents=True, exist_ok=True)
+    write_audits([audit for audit, _, _ in parts], out / _RECORD)
+    write_audit_page(parts, out / _PAGE)
+    for audit, tables, _ in parts:
+        print_audit(audit, tables)
+    _log.info("written to %s and %s", out / _PAGE, out / _RECORD)
+    for audit, _, _ in parts:
+        refuse_errors(audit, f"see {out / _PAGE}")
+
+
+def refuse_errors(audit: Audit, remedy: str) -> None:
+    """Stop where an error stands.
+
+    Raises:
+        CohortError: there is one.
+    """
+    errors = audit.of("error")
+    if errors:
+        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        raise CohortError(
+            audit.source,
+            expected="a cohort without errors",
+            found=f"{errors[0].sentence.rstrip('.')}{more}",
+            remedy=f"{remedy}; correct them, or accept a check's errors with accept=[{errors[0].check}]",
+        )
+
+
+def print_audit(audit: Audit, tables: Sequence[Table]) -> None:
+    """Print what a person reads first."""
+    console = Console(highlight=False, width=max(Console().width, _NARROWEST))
+    console.print(
+        f"[bold]{audit.source}[/bold]: {audit.scans} scans of {audit.subjects} subjects: {audit.counts()}",
+        soft_wrap=True,
+    )
+    for table in (*audit.tables, *tables):
+        if table.rows:
+            console.print(_grid(table))
+    for severity in _STYLE:
+        _print_findings(console, audit.of(severity))
+
+
+def _print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    for finding in findings[:_MOST_SHOWN]:
+        style = _STYLE[finding.severity]
+        console.print(f"[{style}]{finding.severity}[/{style}] ", end="")
+        console.print(finding.sentence, markup=False, soft_wrap=True)
+    if len(findings) > _MOST_SHOWN:
+        console.print(f"... and {len(findings) - _MOST_SHOWN} more of these, on the page")
+
+
+def _grid(table: Table) -> Grid:
+    grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.caption, grid.caption_justify = table.note, "left"
+    for name in table.columns:
+        grid.add_column(name)
+    for row in table.rows:
+        grid.add_row(*(cell.replace("[", "\\[") for cell in row))
+    return grid
+
+
+def _of_cohort(config: DictConfig) -> _Part:
+    lesion_value = plain(config.lesion_value)
+    audit, rows, scans = audit_cohort(
+        Path(config.cohort),
+        modalities=list(config.modalities),
+        classes=list(config.classes),
+        lesion_value=lesion_value,
+        workers=config.workers,
+        accept=list(config.accept),
+    )
+    pictures = draw_rows(
+        rows, scans, audit.findings, most=config.pictures, lesion_value=lesion_value, workers=config.workers
+    )
+    return audit, [], pictures
+
+
+def _of_store(config: DictConfig) -> _Part:
+    store = PreparedStore(config.store)
+    audit = audit_store(store, workers=config.workers)
+    folds, fraction = build(config.data.folds), config.data.validation_fraction
+    name = folds.name(fraction)
+    tables = []
+    others = audit_frozen(store, but=name)
+    try:
+        splits = folds.splits(store.cases, fraction)
+        audit = audit_folds(audit, store, splits, folds, name=name, accept=config.accept)
+        tables = [folds_table(splits, store.cases, name, folds_hash(splits))]
+    except SplitError as error:
+        others.append(Finding("error", "folds", error.expected, error.found, error.remedy, (), error.where))
+    audit = audit.with_findings(others, accept=config.accept)
+    pictures = draw_cases(store.cases, audit.findings, most=config.pictures, workers=config.workers)
+    return audit, tables, pictures

@@ -1,0 +1,73 @@
+"""A page for a browser in one file: text, tables and pictures, nothing that is fetched from elsewhere."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+#: Words that stand in their own colour wherever they fill a cell.
+KINDS = ("error", "warning", "note")
+
+
+class Count(NamedTuple):
+    """A number at the head of a page; ``kind`` may be one of :data:`KINDS`."""
+
+    number: int
+    name: str
+    kind: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its caption; ``alt`` says what it shows to those who cannot see it."""
+
+    png: bytes
+    name: str
+    caption: str
+    alt: str
+
+    @property
+    def base64(self) -> str:
+        """Return the bytes as text that a page can hold."""
+        return base64.b64encode(self.png).decode("ascii")
+
+
+@final
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: lines of text, then a table, a note under it, then pictures; any of them may be empty."""
+
+    title: str
+    lines: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    note: str = ""
+    pictures: Sequence[Picture] = field(default=(), repr=False)
+
+
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    counts: Sequence[Count] = (),
+    footer: str = "",
+) -> None:
+    """Write a page. All text is escaped. Atomic."""
+    environment = Environment(
+        loader=PackageLoader("joint_seg_cls.pictures", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    text = environment.get_template("page.html.j2").render(
+        title=title, subtitle=subtitle, sections=sections, counts=counts, footer=footer, kinds=KINDS
+    )
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
