@@ -76,7 +76,7 @@ class IsotropicPad:
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, image_size: int | tuple[int, int, int] = 160, spacing_mm: float | None = None) -> None:
+    def __init__(self, image_size: int | tuple[int, int, int] = 160, spacing_mm: int | float | None = None) -> None:
         self._model_shape = _sides(image_size)
         self.spacing_mm = LARGEST_BRAIN_MM / max(self._model_shape) if spacing_mm is None else float(spacing_mm)
         if not self.spacing_mm > 0:
