@@ -30,7 +30,7 @@ def prepare(config: DictConfig) -> None:
     )
     done = prepare_cohort(
         rows,
-        Path(config.store),
+        Path(config.store).expanduser(),
         pipeline,
         settings=plain(config.preprocess),
         classes=list(config.classes),

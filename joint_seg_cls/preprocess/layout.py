@@ -1,5 +1,6 @@
 """Which grid the network sees: the brain's box resized to a cube, or the brain in cubic voxels with zeros around."""
 
+from collections.abc import Sequence
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
@@ -43,7 +44,7 @@ class CropResize:
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, image_size: int | tuple[int, int, int] = 160) -> None:
+    def __init__(self, image_size: int | Sequence[int] = 160) -> None:
         self._model_shape = _sides(image_size)
 
     @property
@@ -76,7 +77,7 @@ class IsotropicPad:
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, image_size: int | tuple[int, int, int] = 160, spacing_mm: int | float | None = None) -> None:
+    def __init__(self, image_size: int | Sequence[int] = 160, spacing_mm: int | float | None = None) -> None:
         self._model_shape = _sides(image_size)
         self.spacing_mm = LARGEST_BRAIN_MM / max(self._model_shape) if spacing_mm is None else float(spacing_mm)
         if not self.spacing_mm > 0:
@@ -112,7 +113,7 @@ class IsotropicPad:
         return Geometry(native, Grid(self.model_shape, canonical.affine @ change))
 
 
-def _sides(image_size: int | tuple[int, int, int]) -> tuple[int, int, int]:
+def _sides(image_size: int | Sequence[int]) -> tuple[int, int, int]:
     sides = (image_size,) * 3 if isinstance(image_size, int) else tuple(image_size)
     if len(sides) != 3 or any(side < SIZE_STEP or side % SIZE_STEP for side in sides):
         nearest = [max(SIZE_STEP, SIZE_STEP * round(side / SIZE_STEP)) for side in sides]

@@ -1,6 +1,6 @@
 """Several modalities of one visit on one grid: where each lies in the grid of the first, and its values there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
@@ -114,7 +114,7 @@ class Rigid:
 
     def __init__(
         self,
-        shrink: tuple[int, ...] = (4, 2, 1),
+        shrink: Sequence[int] = (4, 2, 1),
         samples: int = 100_000,
         bins: int = 32,
         iterations: int = 200,
