@@ -58,7 +58,8 @@ def _left(found: Found) -> Iterable[str]:
     for what in dict.fromkeys(remark.what for remark in remarks):
         about = [remark.about for remark in remarks if remark.what == what]
         more = f" and {len(about) - _MOST_NAMED} more" if len(about) > _MOST_NAMED else ""
-        yield f"  {what} ({len(about)}): {', '.join(about[:_MOST_NAMED])}{more}"
+        named = "all" if about == [scan.name for scan in found.scans] else ", ".join(about[:_MOST_NAMED]) + more
+        yield f"  {what} ({len(about)}): {named}"
 
 
 def _gaps(scans: Sequence[FoundScan]) -> Iterable[Remark]:
@@ -67,8 +68,6 @@ def _gaps(scans: Sequence[FoundScan]) -> Iterable[Remark]:
         ("scans without a disease", [scan for scan in scans if scan.disease is None]),
     ):
         yield from (Remark(what, scan.name) for scan in lacking)
-    unlike = [scan for scan in scans if "lesion_mask" not in scan.files and scan.disease is None]
-    yield from (Remark("of these, scans with neither, which train nothing", scan.name) for scan in unlike)
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,5 +1,7 @@
-"""Small scans with awkward geometry: oblique, flipped, anisotropic, odd sizes."""
+"""Small scans with awkward geometry: oblique, flipped, anisotropic, odd sizes; a simulated cohort and its files."""
 
+import gzip
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -49,3 +51,23 @@ def phantom(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
     main(["phantom", f"out={folder}", "subjects=2", "spacing_mm=2", "raters=2", "workers=0"])
     return folder
+
+
+@pytest.fixture
+def put(phantom, tmp_path):
+    """Return a function that copies a simulated scan or mask to a place in a new folder."""
+    root = tmp_path / "data set"
+    root.mkdir()
+
+    def copy(place, kind="flair", subject=1):
+        target = root / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (source,) = phantom.glob(f"sub-{subject:03d}/ses-01/*_{kind}.nii.gz")
+        if target.name.lower().endswith(".gz"):
+            shutil.copy(source, target)
+        else:
+            target.write_bytes(gzip.decompress(source.read_bytes()))
+        return target
+
+    copy.root = root
+    return copy

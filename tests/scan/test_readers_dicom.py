@@ -239,6 +239,19 @@ def test_an_enhanced_file_is_converted_too(flair, tmp_path, jsc):
     np.testing.assert_allclose(made.as_reoriented(turn).affine, affine, atol=2e-3)
 
 
+def test_an_export_that_stamps_each_file_with_its_own_study_is_one_scan(flair, tmp_path, jsc):
+    values, affine = flair
+    for k in range(values.shape[2]):
+        tags = {"StudyTime": f"1345{k:02d}.5", "StudyInstanceUID": f"1.2.4.{k + 1}"}
+        write_series(tmp_path / "in", values, affine, slices=[k], **tags)
+    code, said, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={tmp_path / 'c.tsv'}")
+    assert code == 0, err
+    assert "1 scan of 1 subject" in said
+    made = nib.load(tmp_path / "c_scans" / "sub-001_ses-01_flair.nii.gz")
+    turn = nib.orientations.ornt_transform(nib.io_orientation(made.affine), nib.io_orientation(affine))
+    np.testing.assert_array_equal(nib.apply_orientation(np.asarray(made.dataobj), turn), values)
+
+
 def coarse(values, affine, step):
     """Return every ``step``-th slice: the same brain in thicker slices."""
     scale = np.diag([1, 1, step, 1.0])

@@ -145,7 +145,7 @@ class DicomReader(Reader):
                 files = {}
                 for column, series in visit.taken.items():
                     name = f"{visit.subject}_{visit.session}_{column}.nii.gz"
-                    fault = convert(series.files, staged / name)
+                    fault = convert(series, staged / name)
                     if fault is None:
                         files[column] = folder / name
                     else:
@@ -196,7 +196,8 @@ def _patient(series: Series) -> str:
 
 
 def _study(series: Series) -> str:
-    return series.text("StudyInstanceUID") or _date(series) or series.text("SeriesInstanceUID")
+    named = min(series.studies)[0] if series.text("StudyInstanceUID") else ""
+    return named or _date(series) or series.text("SeriesInstanceUID")
 
 
 def _date(series: Series) -> str:

@@ -14,6 +14,8 @@ _SAME_DIRECTION = 1e-3
 #: Distances between neighbouring slices may differ from their median by this share.
 _UNEVEN = 0.2
 _DERIVED = "DERIVED"
+#: What an MR series may call itself: converters write "other" or nothing.
+_MODALITIES = ("MR", "OT", "")
 
 
 @final
@@ -110,7 +112,7 @@ class SeriesChoice:
 
     def fault(self, series: Series) -> str | None:
         """Return why a series is never taken, whatever it is taken for; None if nothing speaks against it."""
-        if series.text("Modality") != "MR":
+        if series.text("Modality") not in _MODALITIES:
             return "it is no MR"
         for pattern in self._leave:
             if pattern.search(series.description):

@@ -5,23 +5,27 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
+from joint_seg_cls.scan.readers.dicom_headers import Series, copy_with_one_study
+
 _LIMIT_S = 600
 _COMPRESSION = 6
 #: NIfTI code of coordinates in the scanner's frame, and where the voxels begin in a file without extensions.
 _SCANNER, _DATA_AT = 1, 352
-#: No sidecar, no gzip, values as stored, nothing cropped, one comment less; the name holds nothing of the header.
+#: No sidecar, no gzip, values as stored, nothing cropped; the name holds nothing of the header.
 _OPTIONS = ("-b", "n", "-z", "n", "-l", "o", "-x", "n", "-m", "2", "-w", "0", "-f", "scan")
 
 
-def convert(files: Sequence[Path], target: Path) -> str | None:
-    """Convert the files of one series by dcm2niix and write ``target`` (``.nii.gz``); return why it failed, or None.
+def convert(series: Series, target: Path) -> str | None:
+    """Convert one series by dcm2niix and write ``target`` (``.nii.gz``); return why it failed, or None.
+
+    Where the files disagree about their study or its time (some exports stamp each with its own), dcm2niix would take
+    each for a scan; it is given copies with one.
 
     dcm2niix fills the header with times, comments and the patient's position, and prints more; all of it stays in a
     temporary folder and a pipe that nobody reads. What is kept: values with their scale, sform, qform, millimetres.
@@ -31,8 +35,9 @@ def convert(files: Sequence[Path], target: Path) -> str | None:
         source, made = folder / "in", folder / "out"
         source.mkdir()
         made.mkdir()
-        for number, file in enumerate(files):
-            _link(file, source / f"{number:06d}.dcm")
+        give = copy_with_one_study if len(series.studies) > 1 else _link
+        for number, file in enumerate(series.files):
+            give(file, source / f"{number:06d}.dcm")
         fault = _run(source, made)
         if fault is not None:
             return fault

@@ -36,6 +36,7 @@ _UNREADABLE = (
     OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OverflowError,
     struct.error,
 )  # fmt: skip
+_STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime")
 _DESCRIBING = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName", "BodyPartExamined")
 
 
@@ -53,11 +54,12 @@ class Plane:
 @final
 @dataclass(repr=False)
 class Series:
-    """One series: its files, where its images lie, and the header of its first file."""
+    """One series: its files, where its images lie, what each calls its study, and the header of its first file."""
 
     header: Any
     files: list[Path] = field(default_factory=list)
     planes: list[Plane] = field(default_factory=list)
+    studies: set[tuple[str, ...]] = field(default_factory=set)
 
     def text(self, name: str) -> str:
         """Return an element of the header as text, empty where it is missing."""
@@ -119,7 +121,7 @@ def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
             if header is None:
                 foreign += 1
                 continue
-            key = tuple(str(header.get(name, "")) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
+            key = _series_key(header)
             instance = str(header.get("SOPInstanceUID", "")) or str(file)
             if instance in seen[key]:
                 continue
@@ -127,7 +129,18 @@ def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
             group = series.setdefault(key, Series(header))
             group.files.append(file)
             group.planes += _planes(header)
+            group.studies.add(tuple(str(header.get(name)) for name in _STUDY))
     return list(series.values()), foreign
+
+
+def copy_with_one_study(file: Path, copy: Path) -> None:
+    """Copy a file with the identifier, date and time of its study replaced by ones that mean nothing."""
+    import pydicom
+
+    with _quiet():
+        data = pydicom.dcmread(file, force=True)
+        data.StudyInstanceUID, data.StudyDate, data.StudyTime = "1.2.3", "19000101", "000000"
+        data.save_as(copy)
 
 
 def _header(file: Path) -> Any:
@@ -140,7 +153,7 @@ def _header(file: Path) -> Any:
         if start[_PREAMBLE:] != b"DICM" and start[:2] not in _FIRST_GROUPS:
             return None
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
-        return header if header.get("Rows") and header.get("Columns") and header.get("Modality") else None
+        return header if header.get("Rows") and header.get("Columns") else None
     except _UNREADABLE:
         return None
 
@@ -156,6 +169,14 @@ def _planes(header: Any) -> list[Plane]:
             values.append(_numbers(found))
         planes.append(Plane(*values, sides=(int(header.Rows), int(header.Columns))))
     return planes
+
+
+def _series_key(header: Any) -> tuple[str, ...]:
+    """Return what the files of one series share; some exports give each its own study, so that it is not looked at."""
+    names = ("PatientID", "SeriesInstanceUID")
+    if not header.get("SeriesInstanceUID"):
+        names = ("PatientID", "StudyInstanceUID", "SeriesNumber", "SeriesDescription")
+    return tuple(str(header.get(name, "")) for name in names)
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

@@ -48,6 +48,9 @@ class TableReader(Reader):
                 scans.append(scan)
             else:
                 remarks.append(Remark("rows without a FLAIR", f"line {number} ({scan.name})"))
+        if not scans:
+            found = f"{len(table)} rows" if len(table) else "a header alone"
+            raise CohortError(path, expected="at least one scan", found=found, remedy="add one row a scan")
         _refuse_repeats(path, scans)
         return Found(tuple(scans), tuple(remarks))
 

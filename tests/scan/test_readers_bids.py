@@ -1,0 +1,212 @@
+"""BIDS data sets, strict and deviating, become a cohort table."""
+
+import pytest
+
+from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan import read_cohort
+from joint_seg_cls.scan.readers import BidsReader, write_cohort_table
+
+BIDS = {
+    "modalities": {"T1w": "t1", "T2w": "t2"},
+    "lesion_words": ["lesion", "wml", "L"],
+    "brain_words": ["brain"],
+    "spaces": ["orig", "FLAIR"],
+}
+
+
+def said(found):
+    return {(remark.what, remark.about) for remark in found.remarks}
+
+
+def reasons(found):
+    return " | ".join(f"{remark.what}: {remark.about}" for remark in found.remarks)
+
+
+def names(found):
+    return [(scan.subject, scan.session, scan.disease) for scan in found.scans]
+
+
+def read(reader, root):
+    return reader.read(root, root / "out.tsv")
+
+
+def bids(put, **changes):
+    return read(BidsReader(**(BIDS | changes)), put.root)
+
+
+@pytest.fixture
+def bids_folder(put):
+    """Two people, one with two visits; masks of two raters and of the brain in nested derivatives."""
+    for visit in (1, 2):
+        put(f"sub-01/ses-{visit}/anat/sub-01_ses-{visit}_FLAIR.nii.gz")
+        put(f"sub-01/ses-{visit}/anat/sub-01_ses-{visit}_T1w.nii.gz")
+        for rater in (1, 2):
+            kind = "lesion-mask" if rater == 1 else "lesion-mask-2"
+            place = f"derivatives/manual/sub-01/ses-{visit}/anat/sub-01_ses-{visit}"
+            put(f"{place}_space-orig_desc-rater{rater}_label-lesion_mask.nii.gz", kind)
+    put("derivatives/a/derivatives/b/sub-01/ses-1/anat/sub-01_ses-1_desc-brain_mask.nii.gz", "brain-mask")
+    put("sub-02/anat/sub-02_FLAIR.nii", subject=2)
+    put("derivatives/manual/sub-02/anat/sub-02_label-L_mask.nii.gz", "lesion-mask", subject=2)
+    (put.root / "participants.tsv").write_text(
+        "participant_id\tdiagnosis\tage\tsite\tsession\nsub-01\tRRMS\t31\tnorth\tn/a\nsub-02\tnmosd\t44\tsouth\tn/a\n"
+    )
+    return put
+
+
+def test_bids_gives_scans_masks_labels_and_free_columns(bids_folder):
+    found = bids(bids_folder, labels={"RRMS": "MS"})
+    assert names(found) == [("sub-01", "ses-1", "MS"), ("sub-01", "ses-2", "MS"), ("sub-02", None, "nmosd")]
+    first, second, third = found.scans
+    assert set(first.files) == {"flair", "t1", "brain_mask", "lesion_mask", "lesion_mask_2"}
+    assert "rater1" in first.files["lesion_mask"].name
+    assert "rater2" in first.files["lesion_mask_2"].name
+    assert set(second.files) == {"flair", "t1", "lesion_mask", "lesion_mask_2"}
+    assert set(third.files) == {"flair", "lesion_mask"}
+    assert first.columns == {"age": "31", "site": "north"}
+    assert found.remarks == ()
+
+
+def test_bids_cases_are_read_from_the_written_table_wherever_the_folder_is_moved(bids_folder):
+    out = bids_folder.root / "tables" / "cohort.tsv"
+    found = bids(bids_folder, labels={"RRMS": "MS"})
+    write_cohort_table(found, out, classes=["MS", "NMOSD"])
+    moved = bids_folder.root.rename(bids_folder.root.with_name("elsewhere"))
+    cases = read_cohort(moved / "tables" / "cohort.tsv", modalities=["flair"])
+    assert [(case.case, case.disease, len(case.lesion_masks)) for case in cases] == [
+        ("sub-01_ses-1", "MS", 2),
+        ("sub-01_ses-2", "MS", 2),
+        ("sub-02", "NMOSD", 1),
+    ]
+    assert cases[0].columns == {"age": "31", "site": "north"}
+    assert all(str(moved) in str(case.images[0]) for case in cases)
+
+
+def test_bids_takes_one_flair_a_visit_and_reports_the_others(put):
+    put("sub-1/anat/sub-1_run-2_FLAIR.nii.gz")
+    put("sub-1/anat/sub-1_run-1_FLAIR.nii.gz")
+    put("sub-2/anat/sub-2_acq-2D_FLAIR.nii.gz")
+    put("sub-2/anat/sub-2_acq-3D_FLAIR.nii.gz")
+    put("derivatives/m/sub-2/anat/sub-2_acq-3D_label-lesion_mask.nii.gz", "lesion-mask")
+    put("derivatives/m/sub-2/anat/sub-2_acq-2D_run-1_label-lesion_mask.nii.gz", "lesion-mask")
+    found = bids(put)
+    assert [scan.files["flair"].name for scan in found.scans] == [
+        "sub-1_run-1_FLAIR.nii.gz",
+        "sub-2_acq-3D_FLAIR.nii.gz",
+    ]
+    assert found.scans[1].files["lesion_mask"].name == "sub-2_acq-3D_label-lesion_mask.nii.gz"
+    for other in ("sub-1_run-2_FLAIR", "sub-2_acq-2D_FLAIR", "sub-2_acq-2D_run-1_label-lesion_mask"):
+        assert other in reasons(found)
+
+
+def test_bids_leaves_masks_that_are_not_on_the_flair(put):
+    put("sub-1/anat/sub-1_FLAIR.nii.gz")
+    put("derivatives/a/sub-1/anat/sub-1_space-MNI152NLin2009cAsym_label-lesion_mask.nii.gz", "lesion-mask")
+    put("derivatives/a/sub-1/anat/sub-1_label-lesion_probseg.nii.gz", "lesion-mask")
+    put("derivatives/fmriprep/sub-1/anat/sub-1_desc-brain_mask.nii.gz", "brain-mask", subject=2)
+    put("derivatives/a/sub-9/anat/sub-9_label-lesion_mask.nii.gz", "lesion-mask")
+    found = bids(put)
+    assert set(found.scans[0].files) == {"flair"}
+    for what in ("another space", "maps of probability", "brain masks on another grid", "masks without a FLAIR"):
+        assert what in reasons(found)
+
+
+def test_bids_picks_among_pipelines_and_says_when_several_count_as_raters(put):
+    put("sub-1/anat/sub-1_FLAIR.nii.gz")
+    put("derivatives/manual/sub-1/sub-1_label-lesion_mask.nii.gz", "lesion-mask")
+    put("derivatives/lst/sub-1/sub-1_label-lesion_mask.nii.gz", "lesion-mask-2")
+    assert "lst and manual" in reasons(bids(put))
+    found = bids(put, pipelines=["manual"])
+    assert [file.parts[-3] for name, file in found.scans[0].files.items() if "mask" in name] == ["manual"]
+
+
+def test_bids_bears_common_deviations(put):
+    put("SUB-A/SUB-A_flair.nii.gz")
+    put("SUB-A/SUB-A_lesion.nii.gz", "lesion-mask")
+    put("sub-b/ses-m00/T2FLAIR.nii.gz")
+    put("sub-b/ses-m00/lesion-mask.nii", "lesion-mask")
+    put("rawdata/sub-c/anat/sub-c_FLAIR.nii.gz")
+    put("sub-b/anat/sub-x_FLAIR.nii.gz")
+    put("sourcedata/sub-d/anat/sub-d_FLAIR.nii.gz")
+    put(".heudiconv/sub-e/anat/sub-e_FLAIR.nii.gz")
+    (put.root / "sub-b" / "._sub-b_FLAIR.nii.gz").write_bytes(b"mac")
+    (put.root / "participants.csv").write_text("Participant_ID;Diagnosis\nA;MS\nB;NMOSD\nz;MS\n")
+    found = bids(put)
+    assert names(found) == [("sub-A", None, "MS"), ("sub-b", "ses-m00", "NMOSD"), ("sub-c", None, None)]
+    assert "lesion_mask" in found.scans[0].files
+    assert "lesion_mask" in found.scans[1].files
+    for part in (
+        "sub-b/anat/sub-x_FLAIR.nii.gz",
+        "people who are not in participants.csv: sub-c",
+        "without a FLAIR: z",
+    ):
+        assert part in reasons(found)
+
+
+def test_bids_follows_links_once_and_names_those_that_lead_nowhere(put, tmp_path):
+    there = put("sub-1/anat/sub-1_FLAIR.nii.gz")
+    elsewhere = tmp_path / "annex" / "key"
+    elsewhere.parent.mkdir()
+    there.rename(elsewhere)
+    there.symlink_to(elsewhere)
+    (put.root / "sub-1" / "loop").symlink_to(put.root)
+    (put.root / "sub-1" / "anat" / "sub-1_label-lesion_mask.nii.gz").symlink_to(tmp_path / "gone")
+    found = bids(put)
+    assert found.scans[0].files == {"flair": there}
+    assert ("links to files that are not there (get them first)", "sub-1/anat/sub-1_label-lesion_mask.nii.gz") in said(
+        found
+    )
+
+
+def test_bids_sessions_and_sidecars_tell_more_of_a_visit(bids_folder):
+    root = bids_folder.root
+    (root / "sub-01" / "sub-01_sessions.tsv").write_text("session_id\tage\tdiagnosis\nses-2\t33\tNMOSD\n")
+    (root / "FLAIR.json").write_text('{"Manufacturer": "GE", "RepetitionTime": 8, "InversionTime": 2.25}')
+    (root / "sub-01/ses-2/anat/sub-01_ses-2_FLAIR.json").write_text(
+        '{"Manufacturer": "Philips", "ManufacturersModelName": "Ingenia", "MagneticFieldStrength": 3, "Name": "X"}'
+    )
+    first, second, _ = bids(bids_folder, labels={"RRMS": "MS"}).scans
+    assert (first.disease, first.columns["age"], first.columns["scanner"]) == ("MS", "31", "GE")
+    assert (first.columns["tr_ms"], first.columns["ti_ms"]) == ("8000", "2250")
+    assert (second.disease, second.columns["age"], second.columns["scanner"]) == ("NMOSD", "33", "Philips Ingenia")
+    assert (second.columns["field_strength_t"], "X" in second.columns.values()) == ("3", False)
+
+
+def test_labels_may_stand_in_any_column_under_any_name(bids_folder):
+    table = bids_folder.root / "participants.tsv"
+    table.write_text("participant_id\tgroup\n1\tpatient\nsub-02\tHC\n")
+    found = bids(bids_folder, disease_column="group", labels={"patient": "MS", "hc": None})
+    assert [scan.disease for scan in found.scans] == ["MS", "MS", None]
+    assert "no column of diseases" in reasons(bids(bids_folder))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"participant_id\tdiagnosis\nsub-01\tMS\nsub-01\tNMOSD\n", "line 3"),
+        (b"participant_id\tdiagnosis\n\xff\xfe\xff", "not UTF-8"),
+        (b"", "an empty file"),
+        (b"PK\x03\x04\x00\x00", "binary data"),
+        (b"name\tdiagnosis\nsub-01\tMS\n", "a column that names the people"),
+        (b"participant_id\tdiagnosis\n\tMS\n", "a name in participant_id"),
+        (b"participant_id\tdiagnosis\nsub-01\tMS\t3\n", "rows that are longer"),
+    ],
+)
+def test_a_participants_table_that_cannot_be_used_is_refused(bids_folder, content, says):
+    (bids_folder.root / "participants.tsv").write_bytes(content)
+    with pytest.raises(CohortError, match=r"participants\.tsv") as error:
+        bids(bids_folder)
+    assert says in str(error.value)
+
+
+def test_a_participant_named_twice_with_the_same_cells_is_fine(bids_folder):
+    with (bids_folder.root / "participants.tsv").open("a") as table:
+        table.write("sub-01\tRRMS\t31\tnorth\tn/a\n")
+    assert len(bids(bids_folder).scans) == 3
+
+
+def test_wrong_and_empty_folders_are_refused(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for place, says in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
+        with pytest.raises(CohortError, match=says):
+            BidsReader(**BIDS).read(tmp_path / place, tmp_path / "o.tsv")
