@@ -56,6 +56,13 @@ def claim(store: Path, record: dict[str, Any]) -> None:
                 write_store_record(store, **record)
     except OSError as error:
         raise as_disk_error(store, error) from error
+    except NotImplementedError as error:  # of the lock
+        raise StoreError(
+            store,
+            expected="a disk that knows file locks",
+            found="one that does not",
+            remedy="choose a store= on another disk",
+        ) from error
 
 
 def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from joint_seg_cls.scan.grid import Grid, reorient
 
 #: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
 MASK_ROUNDING = 1e-3
+#: Millimetres in the units of length that a NIfTI header may name; files that name none mean millimetres.
+_MM = {"meter": 1000.0, "micron": 0.001}
 
 
 @final
@@ -172,7 +174,7 @@ def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Sca
     header["descrip"] = b"joint_seg_cls"
     header.set_intent(intent)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    image = kind(array, like.grid.affine, header)
+    image = kind(array, header.get_best_affine(), header)
     partial = path.with_name(f".{path.name}.partial.nii.gz")
     nib.save(image, partial)
     partial.replace(path)
@@ -199,7 +201,8 @@ def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[n
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 2:
         raise ScanError(path, expected="a 3-D volume", found=f"shape {tuple(image.shape)}", remedy=remedy)
-    affine = np.asarray(image.affine, dtype=np.float64)
+    scale = _MM.get(image.header.get_xyzt_units()[0], 1.0)
+    affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise ScanError(
             path,

@@ -138,6 +138,27 @@ def test_written_files_keep_the_scans_forms_codes_and_units(affine, tmp_path, ki
             np.testing.assert_array_equal(written.header[name], source.header[name], err_msg=name)
 
 
+@pytest.mark.parametrize(("unit", "millimetres_each"), [("meter", 1000), ("micron", 0.001), ("mm", 1), ("unknown", 1)])
+def test_headers_in_other_units_are_read_in_millimetres_and_written_as_they_were(
+    affine, tmp_path, unit, millimetres_each
+):
+    own = affine.copy()
+    own[:3] /= millimetres_each
+    image = nib.Nifti1Image(np.random.default_rng(0).random((7, 9, 5)).astype(np.float32), own)
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "scan.nii.gz")
+    scan = read_scan(tmp_path / "scan.nii.gz")
+    np.testing.assert_allclose(scan.grid.spacing_mm, (0.9, 1.1, 3.0), rtol=1e-5)
+    write_volume(tmp_path / "out.nii.gz", np.ones((7, 9, 5), np.uint8), scan)
+    written, source = nib.load(tmp_path / "out.nii.gz"), nib.load(tmp_path / "scan.nii.gz")
+    np.testing.assert_array_equal(written.affine, source.affine)
+    assert written.header.get_xyzt_units() == (unit, "sec")
+    assert (written.header["sform_code"], written.header["qform_code"]) == (
+        source.header["sform_code"],
+        source.header["qform_code"],
+    )
+
+
 def test_what_a_header_says_of_the_patient_is_not_carried_over(affine, tmp_path):
     image = nib.Nifti1Image(np.random.default_rng(0).random((7, 9, 5)).astype(np.float32), affine)
     for field in ("descrip", "aux_file", "db_name", "intent_name"):
