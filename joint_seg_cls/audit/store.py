@@ -3,6 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
 
 from joint_seg_cls.audit.audit import Audit, audit_scans, read_audit, write_audit
 from joint_seg_cls.audit.finding import Finding, from_refusal
@@ -23,22 +26,32 @@ def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
     Raises:
         StoreError: a case cannot be opened.
     """
-    path = store.path / AUDIT_FILE
-    known = read_audit(path)
-    if known is not None and known.data_hash == store.content_hash:
-        return known
+    try:
+        with FileLock(store.path / f".{AUDIT_FILE}.lock"):  # the jobs of a sweep wait for the first of them
+            return _known(store) or _kept(_look(store, workers), store.path / AUDIT_FILE)
+    except OSError as error:
+        _log.info("%s cannot be written to (%s): the audit is made again in each run", store.path, error.strerror)
+        return _known(store) or _look(store, workers)
+
+
+def _known(store: PreparedStore) -> Audit | None:
+    known = read_audit(store.path / AUDIT_FILE)
+    return known if known is not None and known.data_hash == store.content_hash else None
+
+
+def _kept(audit: Audit, path: Path) -> Audit:
+    write_audit(audit, path)
+    return audit
+
+
+def _look(store: PreparedStore, workers: int) -> Audit:
     found = {}
     for case, result in over_processes(measure_case, store.cases, workers=workers, label="check"):
         if isinstance(result, Exception):
             raise result
         found[case.case] = result
     scans = [found[case.case] for case in store.cases]
-    audit = replace(audit_scans(str(store.path), scans, store.classes), data_hash=store.content_hash)
-    try:
-        write_audit(audit, path)
-    except OSError as error:
-        _log.info("%s cannot be written (%s): the audit is made again in each run", path, error.strerror)
-    return audit
+    return replace(audit_scans(str(store.path), scans, store.classes), data_hash=store.content_hash)
 
 
 def audit_folds(

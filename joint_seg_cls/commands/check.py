@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from joint_seg_cls.audit import (
+    AUDIT_FILE,
     Audit,
     Finding,
     Table,
@@ -20,11 +21,12 @@ from joint_seg_cls.audit import (
     draw_cases,
     draw_rows,
     folds_table,
+    read_audit,
     write_audit_page,
     write_audits,
 )
 from joint_seg_cls.commands.build import build, plain
-from joint_seg_cls.data import folds_hash
+from joint_seg_cls.data import JointDataModule, folds_hash
 from joint_seg_cls.errors import CohortError, ConfigError, SplitError
 from joint_seg_cls.pictures import Picture
 from joint_seg_cls.scan import PreparedStore
@@ -34,6 +36,8 @@ _PAGE, _RECORD = "audit.html", "audit.json"
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 #: Findings of one severity that the terminal shows; the page has all.
 _MOST_SHOWN = 25
+#: Warnings of one check that are repeated in full.
+_MOST_REPEATED = 3
 #: Columns of text; tables are not squeezed into less.
 _NARROWEST = 120
 
@@ -80,6 +84,41 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
             found=f"{errors[0].sentence.rstrip('.')}{more}",
             remedy=f"{remedy}; correct them, or accept a check's errors with accept=[{errors[0].check}]",
         )
+
+
+def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
+    """Look at a prepared store and its folds before they are trained on; say what is suspicious.
+
+    Raises:
+        CohortError: an error stands.
+    """
+    audit = audit_store(data.store, workers=data.workers)
+    name = data.folds.name(data.validation_fraction)
+    audit = audit_folds(audit, data.store, data.frozen.splits, data.folds, name=name, accept=accept)
+    for line in _warnings(audit):
+        _log.warning("%s", line)
+    refuse_errors(audit, f"run jsc check store={data.store.path} for pictures of them")
+    return audit
+
+
+def repeat_warnings(run: Path) -> None:
+    """Print again what the audit of a run's data warned of, under the run's numbers."""
+    audit = read_audit(run / AUDIT_FILE)
+    for line in _warnings(audit) if audit is not None else []:
+        print(line)
+
+
+def _warnings(audit: Audit) -> list[str]:
+    """Return the warnings as lines, those of one check beyond a few as a count."""
+    of_check: dict[str, list[Finding]] = {}
+    for finding in audit.of("warning"):
+        of_check.setdefault(finding.check, []).append(finding)
+    lines = []
+    for check, findings in of_check.items():
+        lines += [f"warning: {finding.sentence}" for finding in findings[:_MOST_REPEATED]]
+        if len(findings) > _MOST_REPEATED:
+            lines.append(f"warning: {check}: {len(findings) - _MOST_REPEATED} more; see {AUDIT_FILE}")
+    return lines
 
 
 def print_audit(audit: Audit, tables: Sequence[Table]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, require
+from joint_seg_cls.commands.check import repeat_warnings
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import CheckpointError
@@ -49,7 +50,8 @@ def evaluate(config: DictConfig) -> None:
     summary = summarise(rows, classes)
     folder = run.path / "evaluations" / (config.name or scans.name)
     write_evaluation(rows, summary, folder)
-    print_summary(rows, summary, f"{run.path} on {scans.name}")
+    print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
+    repeat_warnings(run.path)
     _log.info("written to %s", folder)
 
 
@@ -62,7 +64,15 @@ def test_fold(run: RunFolder, data: JointDataModule, *, trust: Sequence[str]) ->
     rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold)
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, run.path)
-    print_summary(rows, summary, f"{run.path}, {checkpoint.path.name}, epoch {checkpoint.epoch + 1}")
+    title = f"{run.path}, {checkpoint.path.name}, epoch {checkpoint.epoch + 1}{_split_of(checkpoint)}"
+    print_summary(rows, summary, title)
+    repeat_warnings(run.path)
+
+
+def _split_of(checkpoint: Checkpoint) -> str:
+    """Quote the folds that the checkpoint was trained on."""
+    quoted = checkpoint.recipe["trained_on"].get("folds_hash")
+    return f", folds {quoted}" if quoted else ""
 
 
 def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:

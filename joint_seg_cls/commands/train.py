@@ -9,8 +9,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from joint_seg_cls.audit import AUDIT_FILE, write_audit
 from joint_seg_cls.commands import naming
 from joint_seg_cls.commands.build import build, packages, plain, require
+from joint_seg_cls.commands.check import audit_data
 from joint_seg_cls.commands.evaluate import test_fold
 from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
@@ -41,7 +43,9 @@ def train(config: DictConfig) -> float | None:
     if run.is_done:
         _log.info("%s is done", run.path)
         return run.best_score()
+    audit = audit_data(data, accept=list(config.accept))
     with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
+        write_audit(audit, run.path / AUDIT_FILE)
         _log.info(
             "%s: %d scans to train on, %d to validate, %d to test; folds %s",
             run.path,
