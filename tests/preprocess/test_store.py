@@ -166,6 +166,21 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(table, prog
     assert not [left.name for left in store.iterdir() if left.name.endswith((".partial", ".replaced"))]
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_killed_for_want_of_memory_is_one_sentence(table, program, tmp_path):
+    path, store = table(8), tmp_path / "store"
+    process = program(path, store, seconds=0.3, workers=2)
+    wait_for(lambda: list(store.glob("*/case.json")))
+    worker = next(
+        child for child in psutil.Process(process.pid).children() if "resource_tracker" not in " ".join(child.cmdline())
+    )
+    worker.kill()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, out
+    assert "want of memory; run the same command with fewer workers=" in out
+    assert "Traceback" not in out
+
+
 def test_two_processes_share_one_store(table, program, tmp_path):
     path, store = table(8), tmp_path / "store"
     both = [program(path, store, seconds=0.3) for _ in range(2)]
@@ -310,6 +325,7 @@ def test_a_scan_that_needs_more_memory_than_there_is_is_named(table, tmp_path, m
         prepare(table(1), tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_reading_the_list_of_two_thousand_cases_takes_seconds(table, tmp_path):
     store = tmp_path / "store"
     prepare(table(1), store)
