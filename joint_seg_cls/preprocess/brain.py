@@ -12,6 +12,8 @@ from joint_seg_cls.scan import Scan
 
 #: A head is larger than this, a brain never is; the fixed template brain holds 1,880 mL.
 LARGEST_BRAIN_ML = 2500.0
+#: An extracted mask whose largest piece holds less than this share of it is a failure.
+LEAST_SHARE = 0.95
 
 
 @final
@@ -78,6 +80,26 @@ class GivenBrain:
 
 
 @final
+class TableBrain:
+    """Take the table's ``brain_mask`` and nothing else.
+
+    Raises:
+        ScanError: no mask is given, or it is empty.
+    """
+
+    def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain:
+        """Return the brain on the grid of ``scan``."""
+        if given is None:
+            raise ScanError(
+                scan.path,
+                expected="a brain mask (preprocess/brain=given)",
+                found="none",
+                remedy="name one in the column brain_mask, or extract the brain (preprocess/brain=bet)",
+            )
+        return _from_table(scan, given)
+
+
+@final
 class ExtractedBrain:
     """Take the table's ``brain_mask`` or what is left of a stripped scan; extract the brain of every other scan.
 
@@ -103,11 +125,38 @@ def without_extraction(scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> B
         ScanError: the given mask is empty.
     """
     if given is not None:
-        if not given.any():
-            raise ScanError(
-                scan.path, expected="a brain mask with voxels", found="an empty one", remedy="redo brain extraction"
-            )
-        return Brain(given, "table")
+        return _from_table(scan, given)
     brain = ndimage.binary_fill_holes(scan.data != 0)
     volume_ml = float(brain.sum()) * scan.grid.voxel_ml
     return None if brain.all() or volume_ml > LARGEST_BRAIN_ML else Brain(brain, "stripped")
+
+
+def plausible_brain(
+    mask: Bool[np.ndarray, "x y z"], scan: Scan, *, smallest_ml: float, largest_ml: float, remedy: str
+) -> Bool[np.ndarray, "x y z"]:
+    """Return the largest piece of an extracted mask, holes filled, if it can be a brain.
+
+    Raises:
+        ScanError: the mask is empty, in pieces, or holds fewer or more millilitres than a brain.
+    """
+    labels, count = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())[1:]
+    found = "none" if count == 0 else ""
+    if count and (share := sizes.max() / sizes.sum()) < LEAST_SHARE:
+        found = f"{count} pieces, the largest with {share:.0%} of the volume"
+    brain = ndimage.binary_fill_holes(labels == 1 + np.argmax(sizes)) if count else mask
+    volume_ml = float(brain.sum()) * scan.grid.voxel_ml
+    if not found and not smallest_ml <= volume_ml <= largest_ml:
+        found = f"{volume_ml:.0f} mL"
+    if found:
+        expected = f"a head whose brain (one piece of {smallest_ml:.0f} to {largest_ml:.0f} mL) can be extracted"
+        raise ScanError(scan.path, expected=expected, found=found, remedy=remedy)
+    return brain
+
+
+def _from_table(scan: Scan, given: Bool[np.ndarray, "x y z"]) -> Brain:
+    if not given.any():
+        raise ScanError(
+            scan.path, expected="a brain mask with voxels", found="an empty one", remedy="redo brain extraction"
+        )
+    return Brain(given, "table")

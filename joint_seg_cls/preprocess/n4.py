@@ -28,7 +28,7 @@ _FIRST_CONTROL_POINTS = 4
 
 @final
 class N4:
-    r"""Divide out the field :math:`f` that makes the histogram of :math:`\log I - \log f` sharpest inside the brain, [1].
+    r"""Divide out the field :math:`f` with the sharpest histogram of :math:`\log I - \log f` in the brain, [1].
 
     :math:`\log f` is a cubic B-spline over the whole volume, of 1, 2, 4, ... pieces along each axis, one level after
     the other. As in the tutorial of SimpleITK the field is estimated on every ``shrink_factor``-th voxel and evaluated
@@ -107,19 +107,19 @@ class N4:
         iterations: Sequence[int],
         pieces: int,
     ) -> Float32[np.ndarray, "x y z"]:
-        import SimpleITK as sitk
+        import SimpleITK
 
-        n4 = sitk.N4BiasFieldCorrectionImageFilter()
+        n4 = SimpleITK.N4BiasFieldCorrectionImageFilter()
         n4.SetNumberOfThreads(1)
         n4.SetMaximumNumberOfIterations([int(count) for count in iterations])
         n4.SetConvergenceThreshold(self.convergence)
         n4.SetNumberOfControlPoints([_FIRST_CONTROL_POINTS - 1 + pieces] * 3)
         volumes = []
         for array in (np.where(mask, image, 0).astype(np.float32), mask.astype(np.uint8)):
-            volumes.append(sitk.GetImageFromArray(np.ascontiguousarray(array.T)))  # ITK's axes are z, y, x
+            volumes.append(SimpleITK.GetImageFromArray(np.ascontiguousarray(array.T)))  # ITK's axes are z, y, x
             volumes[-1].SetSpacing(tuple(spacing_mm))
         n4.Execute(*volumes)
-        return np.asarray(sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(volumes[0])).T, dtype=np.float32)
+        return np.asarray(SimpleITK.GetArrayFromImage(n4.GetLogBiasFieldAsImage(volumes[0])).T, dtype=np.float32)
 
 
 @final

