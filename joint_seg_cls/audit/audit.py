@@ -78,7 +78,7 @@ def audit_scans(source: str, scans: Sequence[ScanFacts], classes: Sequence[str],
         *check_duplicates(scans),
         *check_people(scans),
         *check_labels(scans, classes),
-        *check_confounding(confounding, predictors),
+        *check_confounding(confounding, predictors, scans),
         *check_orientations(scans),
         *check_levels(scans),
     ]

@@ -7,8 +7,8 @@ class and grouped by subject. A scan's score for class :math:`c` is the shrunken
 .. math:: \frac{n_{kc} + 2 p_c}{n_k + 2} - p_c
 
 :math:`n_k` training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers), :math:`n_{kc}` of
-class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC is over all scans, its interval a bootstrap over
-subjects.
+class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC is the share of pairs of one fold that
+are ordered rightly (scores of two folds do not compare), ties counting half; its interval is a bootstrap over subjects.
 """
 
 import math
@@ -88,13 +88,15 @@ def measure_confounding(
         scores = _unseen(kinds, numbers, disease, subject, len(names))
         value = low = high = math.nan
         if scores is not None:
-            value, (low, high) = _area(scores, disease, subject)
+            value, (low, high) = _area(*scores, disease, subject)
         pure = _pure(kinds, disease, subject, names) if numbers is None and predictor.is_acquisition else ()
         found.append(Confounding(predictor.name, len(known), value, low, high, pure))
     return found
 
 
-def check_confounding(found: Sequence[Confounding], predictors: Sequence[Predictor]) -> list[Finding]:
+def check_confounding(
+    found: Sequence[Confounding], predictors: Sequence[Predictor], scans: Sequence[ScanFacts]
+) -> list[Finding]:
     """Warn of every predictor that tells the disease, or has categories of one class only."""
     by_name = {predictor.name: predictor for predictor in predictors}
     findings = []
@@ -111,7 +113,8 @@ def check_confounding(found: Sequence[Confounding], predictors: Sequence[Predict
                     "each of its values, or test with data/folds=leave_one_site_out",
                 )
             )
-    if found and all(math.isnan(one.auc) for one in found):
+    people = [{s.subject for s in scans if s.disease == name} for name in {s.disease for s in scans} - {None}]
+    if len(people) > 1 and min(map(len, people)) < FEWEST:
         findings.append(
             Finding(
                 "note",
@@ -130,24 +133,25 @@ def _unseen(
     disease: Int[np.ndarray, " scans"],
     subject: np.ndarray,
     classes: int,
-) -> Float[np.ndarray, "scans classes"] | None:
-    """Return each scan's scores by what was learned from other subjects; None where there are too few."""
+) -> tuple[Float[np.ndarray, "scans classes"], Int[np.ndarray, " scans"]] | None:
+    """Return each scan's scores by what was learned from other subjects, and its fold; None where they are too few."""
     smallest = min(len(set(subject[disease == code])) for code in range(classes))
     if smallest < FEWEST:
         return None
-    scores = np.zeros((len(disease), classes))
+    scores, folds = np.zeros((len(disease), classes)), np.zeros(len(disease), dtype=np.int64)
     cutter = StratifiedGroupKFold(min(_FOLDS, smallest), shuffle=True, random_state=_SEED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer scans than folds, which cannot be here
         parts = list(cutter.split(np.zeros(len(disease)), disease, subject))
-    for train, test in parts:
+    for fold, (train, test) in enumerate(parts):
+        folds[test] = fold
         own = np.asarray(kinds) if numbers is None else _leaves(numbers, disease, train)
         base = np.bincount(disease[train], minlength=classes) / len(train)
         for kind in set(own[test]):
             like = train[own[train] == kind]
             rate = (np.bincount(disease[like], minlength=classes) + _SHRINK * base) / (len(like) + _SHRINK)
             scores[test[own[test] == kind]] = rate - base
-    return scores
+    return scores, folds
 
 
 def _leaves(
@@ -159,12 +163,23 @@ def _leaves(
 
 
 def _area(
-    scores: Float[np.ndarray, "scans classes"], disease: Int[np.ndarray, " scans"], subject: np.ndarray
+    scores: Float[np.ndarray, "scans classes"],
+    folds: Int[np.ndarray, " scans"],
+    disease: Int[np.ndarray, " scans"],
+    subject: np.ndarray,
 ) -> tuple[float, tuple[float, float]]:
     rounded = np.round(scores, 12)  # kinds of equal rates are ties
 
     def over(chosen: np.ndarray) -> float:
-        return auc(rounded[chosen], disease[chosen])
+        areas, pairs = [], []
+        for fold in range(folds.max() + 1):
+            own = chosen[folds[chosen] == fold]
+            area = auc(rounded[own], disease[own])
+            if not math.isnan(area):
+                positive = np.bincount(disease[own], minlength=2)
+                areas.append(area)
+                pairs.append(int(positive[0] * (len(own) - positive[0])))
+        return float(np.average(areas, weights=pairs)) if areas else math.nan
 
     every = np.arange(len(disease))
     low, high = bootstrap_interval(every, over, group=subject, seed=_SEED)

@@ -72,7 +72,7 @@ def _noticed(case: PreparedCase) -> list[Finding]:
         Finding(
             "warning",
             "preparation",
-            "a scan that preparation changes little",
+            "nothing for a person to look at",
             str(warning),
             "look at this case's picture and quality figures",
             (case.case,),

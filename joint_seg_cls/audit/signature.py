@@ -12,6 +12,8 @@ from scipy import ndimage
 _BLOCKS = 20
 #: What is smoother than this many blocks is alike in all heads and is taken away.
 _SMOOTH_BLOCKS = 1.5
+#: Standard deviations beyond which intensities (lesions, vessels) are cut off, lest a few bright ones decide.
+_BOUND = 2.0
 
 
 def content_hash(array: Num[np.ndarray, "..."]) -> str:
@@ -31,15 +33,25 @@ def signature(
     box = ndimage.find_objects(head.astype(np.uint8))[0] if head.any() else None
     if box is None or min(part.stop - part.start for part in box) < 8:
         return None
-    coarse = np.asarray(image[box], dtype=np.float32)
-    for axis in range(3):
-        edges = np.linspace(0, coarse.shape[axis], _BLOCKS + 1).astype(int)
-        starts = np.minimum(edges[:-1], coarse.shape[axis] - 1)
-        counts = np.maximum(np.diff(edges), 1).reshape([-1 if a == axis else 1 for a in range(3)])
-        coarse = np.add.reduceat(coarse, starts, axis=axis) / counts
+    values = np.asarray(image[head], dtype=np.float32)
+    spread = float(values.std())
+    if spread == 0:
+        return None
+    standard = np.clip((np.asarray(image[box], dtype=np.float32) - values.mean()) / spread, -_BOUND, _BOUND)
+    coarse = _blocks(np.where(head[box], standard, np.float32(0)))
     detail = (coarse - ndimage.gaussian_filter(coarse, _SMOOTH_BLOCKS)).ravel()
     norm = float(np.linalg.norm(detail))
     return (detail / norm).astype(np.float32) if norm > 0 else None
+
+
+def _blocks(volume: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "blocks blocks blocks"]:
+    """Return the means over blocks."""
+    for axis in range(3):
+        edges = np.linspace(0, volume.shape[axis], _BLOCKS + 1).astype(int)
+        starts = np.minimum(edges[:-1], volume.shape[axis] - 1)
+        counts = np.maximum(np.diff(edges), 1).reshape([-1 if a == axis else 1 for a in range(3)])
+        volume = (np.add.reduceat(volume, starts, axis=axis) / counts).astype(np.float32)
+    return volume
 
 
 def alike(signatures: Sequence[Float32[np.ndarray, " blocks"] | None], least: float) -> list[tuple[int, int, float]]:

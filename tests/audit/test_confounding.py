@@ -1,0 +1,133 @@
+"""What tells the disease without the brain: areas by hand, pure categories, missing values, tiny cohorts."""
+
+import math
+
+import numpy as np
+import pytest
+
+from joint_seg_cls.audit.confounding import check_confounding, measure_confounding
+from joint_seg_cls.audit.predictors import predictors_of
+
+CLASSES = ["MS", "NMOSD"]
+
+
+def measured(scans):
+    predictors = predictors_of(scans)
+    found = measure_confounding(scans, predictors, CLASSES)
+    return {one.predictor: one for one in found}, check_confounding(found, predictors, scans)
+
+
+def people(facts, count, column, value, **more):
+    """``count`` subjects, MS and NMOSD in turn; ``value(number)`` fills the column; odd numbers are NMOSD."""
+    return [facts(f"c{i}", disease=CLASSES[i % 2], columns={column: value(i), **more}) for i in range(count)]
+
+
+def test_a_site_for_each_disease_gives_the_answer_away(facts):
+    found, told = measured(people(facts, 20, "site", lambda i: "north" if i % 2 else "south"))
+    site = found["site"]
+    assert (site.auc, site.low, site.high, site.scans) == (1.0, 1.0, 1.0, 20)
+    assert site.pure == ("north is all NMOSD (10 scans of 10 subjects)", "south is all MS (10 scans of 10 subjects)")
+    assert [(f.severity, f.check) for f in told] == [("warning", "confounding")]
+    assert "AUC 1.00 (1.00 to 1.00)" in told[0].found
+
+
+def test_one_pure_site_among_mixed_ones_has_the_area_of_its_share(facts):
+    # 40 MS, 10 of them at "isbi", and 40 NMOSD; all others at "north": the 400 pairs with an isbi scan are right and
+    # the 1,200 others are ties, so the area is (400 + 600) / 1600, in each fold as in all of them
+    scans = [facts(f"m{i}", columns={"site": "isbi" if i < 10 else "north"}) for i in range(40)]
+    scans += [facts(f"n{i}", disease="NMOSD", columns={"site": "north"}) for i in range(40)]
+    found, told = measured(scans)
+    assert found["site"].auc == pytest.approx(0.625, abs=0.03)
+    assert found["site"].low < 0.625 < found["site"].high
+    assert found["site"].pure == ("isbi is all MS (10 scans of 10 subjects)",)
+    assert [f.severity for f in told] == ["warning"]
+
+
+def test_visits_of_few_people_widen_the_interval(facts):
+    """The paper's cohort: 21 scans of five people at a site of their own; their scans are not 21 witnesses."""
+    alone = [facts(f"i{i}", columns={"site": "isbi"}) for i in range(21)]
+    visits = [facts(f"i{i}", f"i{i % 5}", columns={"site": "isbi"}) for i in range(21)]
+    others = [facts(f"m{i}", columns={"site": "north"}) for i in range(48)]
+    others += [facts(f"n{i}", disease="NMOSD", columns={"site": "north"}) for i in range(62)]
+    one, other = (measured([*group, *others])[0]["site"] for group in (alone, visits))
+    assert other.high - other.low > 1.5 * (one.high - one.low)
+    assert other.pure == ("isbi is all MS (21 scans of 5 subjects)",)
+
+
+def test_sites_sexes_and_ages_that_are_alike_tell_nothing(facts):
+    rng = np.random.default_rng(0)
+    scans = people(
+        facts, 120, "site", lambda i: ("north", "south", "east")[i // 2 % 3], sex="F" if rng.random() < 0.5 else "M"
+    )
+    for number, scan in enumerate(scans):
+        scan.columns["age"] = str(20 + number // 2 % 40)
+    found, told = measured(scans)
+    assert set(found) == {"site", "age"}  # one sex only: nothing to ask
+    assert all(one.low < 0.5 for one in found.values())
+    assert told == []
+
+
+def test_age_and_voxel_size_are_asked_as_numbers_whatever_their_shape(facts):
+    # NMOSD in the middle of the age range and at in-plane sizes between those of MS: no straight line tells them
+    scans = [
+        facts(
+            f"c{i}",
+            disease=CLASSES[i % 2],
+            spacing_mm=(3.0, 0.8 if i % 2 else (0.5, 1.1)[i // 2 % 2], 1.2),
+            columns={"age": str(45 + i % 5 if i % 2 else (25 + i % 5, 65 + i % 5)[i // 2 % 2])},
+        )
+        for i in range(60)
+    ]
+    found, told = measured(scans)
+    assert found["age"].auc == found["voxel size"].auc == 1.0
+    assert {f.expected.split(" alone")[0] for f in told} == {"that age", "that voxel size"}
+
+
+def test_visits_of_one_person_do_not_teach_about_each_other(facts):
+    """Every person has a scanner of their own: seen scans would give it away, unseen people do not."""
+    scans = [
+        facts(f"p{i}v{v}", f"p{i}", CLASSES[i % 2], columns={"site": f"scanner {i // 2}"})
+        for i in range(20)
+        for v in range(4)
+    ]
+    assert measured(scans)[0]["site"].auc <= 0.5
+
+
+def test_missing_values_are_a_kind_of_their_own(facts):
+    scans = people(facts, 24, "site", lambda i: "" if i % 2 else "north")
+    found, _ = measured(scans)
+    assert found["site"].auc == 1.0
+    ages = people(facts, 24, "age", lambda i: "" if i % 2 else str(30 + i))
+    assert measured(ages)[0]["age"].auc == 1.0
+    assert measured(people(facts, 24, "age", lambda _: ""))[0] == {}
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_tiny_cohorts_are_too_few_to_tell(facts, count):
+    found, told = measured(people(facts, count, "scanner", lambda i: f"kind {i % 2}"))
+    assert all(math.isnan(one.auc) and "too few to tell" in one.sentence for one in found.values())
+    assert told[-1].severity == "note"
+    assert "too few to tell" in told[-1].found
+
+
+def test_one_class_alone_or_no_disease_at_all_asks_nothing(facts):
+    for disease in ("MS", None):
+        scans = [facts(f"c{i}", disease=disease, columns={"site": f"{i % 2}"}) for i in range(20)]
+        assert measured(scans) == ({}, [])
+
+
+def test_a_column_that_names_people_is_not_asked_and_a_clinical_one_is_noted(facts):
+    scans = people(facts, 20, "patient_code", lambda i: f"P{i}")
+    for scan in scans:
+        scan.columns["antibody"] = "aqp4" if scan.disease == "NMOSD" else "none"
+    found, told = measured(scans)
+    assert set(found) == {"antibody"}
+    assert [f.severity for f in told] == ["note"]
+
+
+def test_three_classes_are_asked_one_against_the_rest(facts):
+    names = ["MS", "NMOSD", "MOGAD"]
+    scans = [facts(f"c{i}", disease=names[i % 3], columns={"site": f"site {i % 3}"}) for i in range(30)]
+    (site,) = measure_confounding(scans, predictors_of(scans), names)
+    assert site.auc == 1.0
+    assert len(site.pure) == 3

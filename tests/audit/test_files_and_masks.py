@@ -1,0 +1,146 @@
+"""Everything that is wrong with the files of a cohort is told, each by its check, and nothing of a sound one."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from joint_seg_cls.errors import CohortError
+
+SMALL = "labels"  # four subjects are few, and that is told; it is another test's matter
+
+
+def test_a_sound_cohort_has_nothing_but_its_size_to_tell(audit):
+    found = audit(4)
+    assert {finding.check for finding in found.findings if finding.severity != "note"} == {SMALL}
+    assert (found.scans, found.subjects) == (4, 4)
+
+
+def test_every_broken_file_is_told_and_the_sound_ones_are_looked_at_all_the_same(audit, of):
+    def truncated(files):
+        path = files.folder / files.row["flair"]
+        path.write_bytes(path.read_bytes()[:-300])
+
+    def nan(files):
+        scan = files.scan.astype(np.float32)
+        scan[3, 3, 3] = np.nan
+        files.put("flair", scan)
+
+    spoil = {
+        0: lambda files: (files.folder / files.row["flair"]).unlink(),
+        1: truncated,
+        2: lambda files: files.put("flair", np.stack([files.scan, files.scan], axis=-1)),
+        3: nan,
+        4: lambda files: files.put("flair", np.full_like(files.scan, 7)),
+        5: lambda files: (files.folder / files.row["lesion_mask"]).write_bytes(gzip.compress(b"no image" * 99)),
+    }
+    found = audit(8, spoil)
+    told = of(found, "files")
+    assert all(finding.severity == "error" for finding in told)
+    assert [(finding.cases[0], finding.found.split(" (")[0]) for finding in told] == [
+        ("s0", f"no file {found.source.replace('cohort.tsv', 's0_flair.nii.gz')}"),
+        ("s1", "a damaged or foreign one"),
+        ("s2", "shape"),
+        ("s3", "1 voxels that are NaN or infinite"),
+        ("s4", "the constant value 7"),
+        ("s5", "a damaged or foreign one"),
+    ]
+    assert "(31, 35, 29, 2)" in told[2].found
+    lesions = next(table for table in found.tables if table.title == "Lesions by class")
+    assert [row[:2] for row in lesions.rows] == [["MS", "1"], ["NMOSD", "1"], ["all", "2"]]  # s6 and s7
+
+
+def test_both_files_of_one_row_are_told(audit, of):
+    def both(files):
+        (files.folder / files.row["flair"]).unlink()
+        files.put("lesion_mask", files.lesion * 2)
+
+    found = audit(2, {1: both})
+    assert len(of(found, "files")) == len(of(found, "mask values")) == 1
+
+
+def test_rows_that_cannot_be_used_are_told_with_their_line(audit, of):
+    spoil = {
+        0: lambda files: files.row.update(disease="Alzheimer"),
+        1: lambda files: files.row.update(subject=""),
+        2: lambda files: files.row.update(flair=""),
+        3: lambda files: files.row.update(subject="S4"),
+    }
+    found = audit(5, spoil)
+    told = of(found, "table") + of(found, "files")
+    assert sorted(finding.found for finding in told) == [
+        "Alzheimer",
+        "an empty cell",
+        "an empty cell",
+        "s4 in lines 5, 6",
+    ]
+    assert {finding.file.rpartition(", ")[2] for finding in told if "cell" in finding.found} == {"line 3", "line 4"}
+
+
+def test_without_a_table_there_is_nothing_to_look_at(tmp_path, audit):
+    from joint_seg_cls.audit import audit_cohort
+
+    with pytest.raises(CohortError, match="no such file"):
+        audit_cohort(tmp_path / "none.tsv", modalities=["flair"], classes=["MS", "NMOSD"])
+
+
+def test_a_mask_elsewhere_is_told_in_millimetres_together_with_its_values(audit, of):
+    def elsewhere(files):
+        files.affine[2, 3] += 5
+        files.put("lesion_mask", files.lesion * 2, files.affine)
+
+    found = audit(2, {0: elsewhere})
+    (grid,), (values,) = of(found, "grids"), of(found, "mask values")
+    assert (grid.severity, grid.found) == ("error", "corners up to 5.00 mm away")
+    assert (values.severity, values.found) == ("error", "the values 0, 2")
+
+
+@pytest.mark.parametrize(("value", "key"), [(2, "lesion_value=2"), (255, "lesion_value=255")])
+def test_other_whole_values_are_refused_naming_the_key_with_which_they_are_read(audit, of, value, key):
+    spoil = {number: lambda files: files.put("lesion_mask", files.lesion * np.uint8(value)) for number in range(2)}
+    refused = of(audit(2, spoil), "mask values")
+    assert [(finding.severity, key in finding.remedy) for finding in refused] == [("error", True)] * 2
+    accepted = audit(2, spoil, lesion_value=value)
+    assert not of(accepted, "mask values")
+    assert accepted.tables[2].rows[0][1:3] == ["1", "0"]
+
+
+def test_values_beside_one_are_rounded_and_told(audit, of):
+    spoil = {0: lambda files: files.put("lesion_mask", files.lesion.astype(np.float32) * np.float32(1.0000153))}
+    (note,) = of(audit(2, spoil), "mask values")
+    assert (note.severity, note.found) == ("note", "values such as 1.000015, rounded to 1")
+
+
+def test_an_inverted_mask_is_told(audit, of):
+    spoil = {0: lambda files: files.put("lesion_mask", 1 - files.lesion)}
+    told = of(audit(2, spoil), "mask values")
+    assert [finding.expected for finding in told] == ["lesions in less than 30 % of the brain"]
+
+
+def test_the_share_of_lesion_voxels_outside_the_brain(audit, of):
+    def nine_of_36_outside(files):
+        lesion = np.roll(files.lesion, 0)
+        lesion[8, 16:19, 13:16] = 0
+        lesion[0, 16:19, 13:16] = 1  # nine voxels at the edge of the grid, four blocks of nine in all
+        files.put("lesion_mask", lesion)
+
+    (told,) = of(audit(2, {1: nine_of_36_outside}), "masks outside the brain")
+    assert (told.severity, told.found) == ("warning", "25.0 % of the lesion voxels outside")
+
+
+def test_a_brain_mask_is_used_and_checked(tmp_path, cohort, of):
+    from joint_seg_cls.audit import audit_cohort
+
+    path = cohort(2)
+    scan = nib.load(tmp_path / "s0_flair.nii.gz")
+    masks = {"s0": np.zeros(scan.shape, np.uint8), "s1": 2 * (np.asarray(scan.dataobj) != 0).astype(np.uint8)}
+    for name, mask in masks.items():
+        nib.save(nib.Nifti1Image(mask, scan.affine), tmp_path / f"{name}_brain.nii.gz")
+    lines = path.read_text().splitlines()
+    rows = [f"{lines[0]}\tbrain_mask", *(f"{line}\t{line.split(chr(9))[0]}_brain.nii.gz" for line in lines[1:])]
+    path.write_text("\n".join(rows) + "\n")
+    found, _, _ = audit_cohort(path, modalities=["flair"], classes=["MS", "NMOSD"])
+    assert [(f.severity, f.found) for f in of(found, "brain masks")] == [("error", "0 mL")]
+    (values,) = of(found, "mask values")
+    assert (values.found, values.remedy) == ("the values 0, 2", "write brain voxels as 1 and all others as 0")

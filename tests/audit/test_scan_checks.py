@@ -1,0 +1,145 @@
+"""Orientation, mirror images and intensities of single scans, and of scans beside each other."""
+
+import numpy as np
+import pytest
+
+from joint_seg_cls.audit.flips import mirrored
+from joint_seg_cls.audit.prepared import mirror_centre
+from joint_seg_cls.scan import Geometry, Grid
+
+
+def test_the_mirrored_mask_is_told_with_its_evidence(audit, of):
+    found = audit(3, {1: lambda files: files.put("lesion_mask", files.lesion[::-1])})
+    (told,) = of(found, "left-right mismatch")
+    assert (told.severity, told.cases) == ("warning", ("s1",))
+    assert "36 lesion voxels" in told.found
+    assert "the mask fits the mirrored scan clearly better" in told.found
+
+
+def test_a_mask_turned_otherwise_is_told_too(audit, of):
+    found = audit(2, {0: lambda files: files.put("lesion_mask", np.roll(files.lesion, 6, axis=1)[:, ::-1])})
+    assert not of(found, "left-right mismatch")
+    spoil = {0: lambda files: (files.put("flair", np.roll(files.scan, 4, 1)), files.put("lesion_mask", files.lesion))}
+    assert not of(audit(2, spoil), "left-right mismatch")
+
+
+@pytest.mark.parametrize("how", ["mirrored in space", "sign of one axis"])
+def test_affines_that_disagree_on_which_side_is_left_are_told(audit, of, how):
+    def turn(files):
+        if how == "mirrored in space":
+            files.affine = np.diag([-1.0, 1, 1, 1]) @ files.affine
+        else:
+            files.affine[:3, 0] *= -1
+        files.put("lesion_mask", files.lesion, files.affine)
+
+    (told,) = of(audit(2, {0: turn}), "left-right mismatch")
+    assert told.severity == "error"
+    assert "disagree on which side is left" in told.found
+
+
+def test_brightness_of_mask_and_mirror_image_by_hand():
+    image = np.zeros((9, 5, 5), np.float32)
+    lesions = np.zeros(image.shape, bool)
+    lesions[1, :, :] = True  # mirrored about voxel 4: layer 7
+    lesions[4, 2, 2] = True  # its own mirror image: tells nothing
+    image[1], image[7] = 3, 12
+    (across,) = [one for one in mirrored(image, lesions, 2.0, 5.0, np.array([4.0, 2, 2])) if one.axis == "left-right"]
+    assert (across.voxels, across.own, across.mirror) == (25, pytest.approx(0.2), pytest.approx(2.0))
+    assert across.is_suspicious
+    few = lesions & (np.arange(5) < 3)  # 15 voxels on one side
+    assert "left-right" not in [one.axis for one in mirrored(image, few, 2.0, 5.0, np.array([4.0, 2, 2]))]
+
+
+def test_the_middle_of_the_scans_grid_in_the_networks_voxels():
+    native = Grid((21, 11, 7), np.diag([-2.0, 3.0, 1.0, 1.0]))
+    model = native.canonical().cropped((5, 0, 1), (15, 11, 7)).resized((5, 22, 6))
+    # x: middle voxel 10 of 21 is 10 in RAS+ too, 5 after the crop; halved, its centre lies at (5 + 0.5) / 2 - 0.5
+    # y doubles: voxel 5 becomes 10.5; z only moves by the voxel that was cut
+    np.testing.assert_allclose(mirror_centre(Geometry(native, model)), [2.25, 10.5, 2.0])
+
+
+def test_a_header_without_orientation_is_told(audit, of):
+    (told,) = of(audit(2, {0: lambda files: files.put("flair", files.scan, codes=(0, 0))}), "orientations")[:1]
+    assert (told.severity, told.cases) == ("warning", ("s0",))
+    assert "left and right are a guess" in told.found
+
+
+def test_sform_and_qform_that_disagree_are_told(audit, of):
+    import nibabel as nib
+
+    def turned(files):
+        image = nib.load(files.folder / files.row["flair"])
+        image.set_qform(np.diag([-1.0, 1, 1, 1]) @ image.affine, code=1)
+        nib.save(image, files.folder / files.row["flair"])
+
+    told = [f for f in of(audit(2, {0: turned}), "orientations") if f.severity == "warning"]
+    assert len(told) == 1
+    assert "axes LPS and RPS" in told[0].found
+
+
+def test_mixed_orientations_are_noted_with_their_numbers(audit, of):
+    def turned(files):
+        affine = files.affine @ np.diag([-1.0, 1, 1, 1])
+        files.put("flair", files.scan, affine)
+        files.put("lesion_mask", files.lesion, affine)
+
+    (told,) = of(audit(3, {2: turned}), "orientations")
+    assert (told.severity, told.found) == ("note", "LPS (2), RPS (1)")
+
+
+def test_voxels_in_metres_and_slabs_are_told(audit, of):
+    def slab(files):
+        files.put("flair", files.scan[:, :, 10:20])
+        files.put("lesion_mask", files.lesion[:, :, 10:20])
+
+    def fine(files):
+        files.affine[:3] *= 0.01
+        files.put("flair", files.scan, files.affine)
+        files.put("lesion_mask", files.lesion, files.affine)
+
+    told = of(audit(3, {1: slab, 2: fine}), "grids")
+    assert [(f.severity, f.cases[0], f.found) for f in told] == [
+        ("warning", "s1", "186 x 210 x 60 mm"),
+        ("warning", "s2", "0.06 x 0.06 x 0.06 mm"),
+    ]
+
+
+def test_intensities_that_no_scanner_gives(audit, of):
+    def standardised(files):
+        scan = files.scan.astype(np.float32)
+        brain = scan > 0
+        scan[brain] = (scan[brain] - scan[brain].mean()) / scan[brain].std()
+        files.put("flair", scan)
+
+    def negative(files):
+        scan = files.scan.copy()
+        scan[15, 10:20, 14] = -40  # ten voxels
+        files.put("flair", scan)
+
+    spoil = {
+        0: standardised,
+        1: negative,
+        2: lambda files: files.put("flair", np.minimum(files.scan, 530)),
+        3: lambda files: files.put("flair", files.scan.astype(np.float32) * 500),
+    }
+    told = of(audit(6, spoil), "intensities")
+    assert [(f.severity, f.cases) for f in told] == [
+        ("warning", ("s1",)),
+        ("warning", ("s2",)),
+        ("warning", ("s3",)),
+        ("note", ("s0",)),
+    ]
+    assert told[0].found.endswith("negative, down to -40")
+    assert "at exactly 530: cut off" in told[1].found
+    assert "already standardised" in told[3].found
+
+
+def test_levels_are_compared_by_factors_of_the_median(facts):
+    from joint_seg_cls.audit.acquisition import check_levels
+
+    scans = [
+        facts(f"c{i}", level=level) for i, level in enumerate((100.0, 110.0, 90.0, 100.0, 2000.0, 90000.0, 0.5, -3.0))
+    ]
+    told = {finding.severity: finding.cases for finding in check_levels(scans)}
+    assert told == {"warning": ("c5", "c6"), "note": ("c4",)}
+    assert check_levels(scans[4:6]) == []
