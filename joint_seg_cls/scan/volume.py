@@ -168,6 +168,7 @@ def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Sca
     if "db_name" in header:  # NIfTI-1 has it, NIfTI-2 has not
         header["db_name"] = b""
     header.set_data_shape(array.shape)
+    header["pixdim"] = like.header["pixdim"]  # setting the shape forgets those behind the third
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"], header["cal_max"] = 0, 0

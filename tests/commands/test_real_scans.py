@@ -31,6 +31,7 @@ def checkpoint(tmp_path_factory):
             f"cohort={folder / 'cohort' / 'cohort.tsv'}",
             f"store={folder / 'store'}",
             "image_size=32",
+            "preprocess/bias_field=none",
             "workers=0",
         ]
     )
@@ -67,13 +68,21 @@ def test_outputs_lie_on_the_real_scans_grid(checkpoint, jsc, tmp_path):
     assert (tmp_path / "predictions.tsv").read_text().count("\n") == len(scans) + 1
 
 
-def test_a_scan_with_its_skull_is_refused(checkpoint, jsc, tmp_path):
+def test_a_raw_scan_with_its_skull_is_predicted_in_its_own_grid(checkpoint, jsc, tmp_path):
     raw = sorted(Path(SCANS or ".").glob("open_ms/raw/*_study1_flair.nii.gz"))[0]
-    code, _, err = jsc("predict", f"input={raw}", f"checkpoint={checkpoint}", f"out={tmp_path}")
-    assert code == 2
-    assert raw.name in err
-    assert "without skull" in err
     mask = raw.with_name(raw.name.replace("_flair", "_brain_mask"))
-    code, _, err = jsc("predict", f"input={raw}", f"brain_mask={mask}", f"checkpoint={checkpoint}", f"out={tmp_path}")
-    assert code == 0, err
-    assert nib.load(tmp_path / raw.name.replace(".nii.gz", "_lesions.nii.gz")).shape == nib.load(raw).shape
+    name, source, brain_ml = raw.name.removesuffix(".nii.gz"), nib.load(raw), {}
+    for how, words in (("bet", ()), ("table", (f"brain_mask={mask}",))):
+        out = tmp_path / how
+        code, _, err = jsc("predict", f"input={raw}", f"checkpoint={checkpoint}", f"out={out}", *words)
+        assert code == 0, err
+        record = json.loads((out / f"{name}.json").read_text())
+        assert record["preprocessing"]["brain_how"] == how
+        brain_ml[how] = record["brain_volume_ml"]
+        for output in ("lesions", "lesion-probability", "location-map"):
+            written = nib.load(out / f"{name}_{output}.nii.gz")
+            assert written.shape == source.shape
+            np.testing.assert_array_equal(written.affine, source.affine)
+            for field in ("qform_code", "sform_code", "xyzt_units", "pixdim"):
+                np.testing.assert_array_equal(written.header[field], source.header[field])
+    assert brain_ml["bet"] == pytest.approx(brain_ml["table"], rel=0.15)

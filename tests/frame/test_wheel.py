@@ -30,7 +30,7 @@ CHAIN = {
         ("out=c", "subjects=12", "spacing_mm=2", "phantom=clear", "seed=1"), ("c/cohort.tsv", "c/**/*.nii.gz")
     ),
     "prepare": Step(
-        ("cohort=c/cohort.tsv", "store=s", "image_size=32"),
+        ("cohort=c/cohort.tsv", "store=s", "image_size=32", "preprocess/bias_field=none"),
         ("s/store.json", "s/*/case.json", "s/*/image.npy"),
     ),
     "train": Step(

@@ -7,7 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from joint_seg_cls.commands import resolvers
 from joint_seg_cls.commands.build import build
 from joint_seg_cls.commands.main import config_folder
-from joint_seg_cls.preprocess import ByHeader, CropResize, IsotropicPad, Pipeline
+from joint_seg_cls.preprocess import N4, Bet, ByHeader, CropResize, ExtractedBrain, IsotropicPad, Pipeline
 
 GROUP = config_folder() / "preprocess"
 LEAVES = sorted(path.relative_to(GROUP).with_suffix("") for path in GROUP.glob("*/*.yaml"))
@@ -35,6 +35,9 @@ def test_every_preprocessing_composes(composed, name):
 def test_the_papers_steps_are_the_defaults(composed):
     config = composed()
     pipeline = build(config.preprocess)
+    assert isinstance(pipeline.brain, ExtractedBrain)
+    assert isinstance(pipeline.brain.extractor, Bet)
+    assert isinstance(pipeline.bias_field, N4)
     assert isinstance(pipeline.layout, CropResize)
     assert isinstance(pipeline.registration, ByHeader)
     assert pipeline.layout.model_shape == (160, 160, 160)

@@ -7,9 +7,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
+from joint_seg_cls.commands.build import build
 from joint_seg_cls.preprocess import ByHeader, Rigid
-from joint_seg_cls.scan import PreparedStore, read_mask, read_scan
+from joint_seg_cls.scan import PreparedStore, read_cohort, read_mask, read_scan
 
 SCANS = os.environ.get("JSC_TEST_SCANS")
 pytestmark = pytest.mark.skipif(
@@ -68,6 +70,28 @@ def test_every_real_scan_is_prepared_and_can_be_returned(table, jsc, tmp_path, l
             assert figures["lesions"]["model_ml"] == pytest.approx(figures["lesions"]["native_ml"], rel=0.1)
             back = case.geometry.to_native(np.asarray(case.lesion_mask(), bool), linear=False)
             assert dice(back, reference) > 0.6
+
+
+@pytest.mark.slow
+def test_the_papers_chain_takes_raw_and_stripped_scans_and_repeats_itself_exactly(table, jsc, tmp_path):
+    rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+    rows[rows["subject"].isin(["patient04", "patient07"])].drop(columns="brain_mask").to_csv(
+        table, sep="\t", index=False
+    )
+    store = tmp_path / "store"
+    code, _, err = jsc("prepare", f"cohort={table}", f"store={store}", "image_size=96", "workers=2")
+    assert code == 0, err
+    raw, stripped = PreparedStore(store).cases
+    assert (raw.provenance["brain_how"], stripped.provenance["brain_how"]) == ("bet", "stripped")
+    fields = [case.provenance["modalities"][0]["field_p99_over_p1"] for case in (raw, stripped)]
+    assert 1 < fields[1] < 1.1 < fields[0] < 2.5  # the stripped scans were corrected by those who published them
+    for case, line in zip((raw, stripped), read_cohort(table), strict=True):
+        assert not case.provenance["warnings"] or "resize erases" in case.provenance["warnings"][0]
+        again = build(OmegaConf.create(PreparedStore(store).settings)).model_input(line.images, line.brain_mask)
+        np.testing.assert_array_equal(again.image, case.image())  # in this process, not a worker
+    mask = next(Path(SCANS or ".").glob("open_ms/raw/patient04_study1_brain_mask.nii.gz"))
+    reference = read_mask(mask, raw.geometry.native, of="brain")
+    assert dice(raw.geometry.to_native(raw.brain_mask().astype(bool), linear=False), reference) > 0.93
 
 
 def shared_information(a, b):
