@@ -202,7 +202,7 @@ def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[n
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 2:
         raise ScanError(path, expected="a 3-D volume", found=f"shape {tuple(image.shape)}", remedy=remedy)
-    scale = _MM.get(image.header.get_xyzt_units()[0], 1.0)
+    scale = _MM.get(str(image.header.get_xyzt_units()[0]), 1.0)
     affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise ScanError(
