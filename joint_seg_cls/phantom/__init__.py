@@ -4,6 +4,7 @@ from joint_seg_cls.phantom.cohort import subject_name, write_cohort
 from joint_seg_cls.phantom.patient import Patient, Population
 from joint_seg_cls.phantom.raster import Drawn
 from joint_seg_cls.phantom.recruitment import Balanced, ByGroup, Enrolment, Group, Recruitment
+from joint_seg_cls.phantom.skull import NoSkull, Shell, Skull
 from joint_seg_cls.phantom.subject import Cohort, SimulatedScan, simulate_lesions, simulate_scans
 
 __all__ = [
@@ -13,10 +14,13 @@ __all__ = [
     "Drawn",
     "Enrolment",
     "Group",
+    "NoSkull",
     "Patient",
     "Population",
     "Recruitment",
+    "Shell",
     "SimulatedScan",
+    "Skull",
     "simulate_lesions",
     "simulate_scans",
     "subject_name",

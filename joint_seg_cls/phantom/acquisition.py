@@ -1,6 +1,6 @@
 """How a head is scanned: site, voxel size, slab, position; and what reaches each voxel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 import numpy as np
@@ -39,6 +39,13 @@ class Acquisition:
     to_head: Float[np.ndarray, "4 4"]
     parts: int
     through: int
+
+    def widened(self, margin: tuple[int, int, int]) -> "Acquisition":
+        """Return the same voxels with ``margin`` further ones on each side."""
+        start, stop = (-margin[0], -margin[1], -margin[2]), tuple(np.add(self.grid.shape, margin).tolist())
+        shift = np.eye(4)
+        shift[:3, 3] = start
+        return replace(self, grid=self.grid.cropped(start, stop), to_head=self.to_head @ shift)
 
 
 def draw_site(seed: int, subject: int, name: str | None) -> dict[str, Any]:

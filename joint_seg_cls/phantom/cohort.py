@@ -18,6 +18,7 @@ from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.parallel import over_processes
 from joint_seg_cls.phantom.atlas import load_atlas
 from joint_seg_cls.phantom.parameters import parameters
+from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
 from joint_seg_cls.scan import Grid
 
@@ -35,6 +36,8 @@ def write_cohort(
     readers: int,
     workers: int,
     command: str,
+    skull: Skull | None = None,
+    brain_masks: bool | None = None,
 ) -> Path:
     """Write every scan of a cohort and its table below ``out``; return the table's path.
 
@@ -48,24 +51,32 @@ def write_cohort(
         readers: how many reference masks a scan has.
         workers: processes; 0 makes all subjects in this one.
         command: what made the cohort, for the page beside it.
+        skull: what surrounds the brain; None for nothing.
+        brain_masks: whether the table names the brain masks; None names them for stripped scans alone.
 
     Raises:
         ConfigError: a spacing other than 1 or 2, readers or workers out of range.
         CohortError: ``out`` holds something else.
     """
     spacing = _checked(spacing_mm, readers, workers)
-    out = Path(out)
-    settings = _settings(cohort, spacing, readers)
+    out, skull = Path(out), skull or NoSkull()
+    settings = _settings(cohort, spacing, readers) | ({} if skull.stripped else {"skull": skull.name})
     _claim(out, settings)
     subjects = range(1, cohort.recruitment.subjects() + 1)
     missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]
     load_atlas(spacing)  # once, for all processes
-    make = partial(write_subject, cohort, out=out, spacing_mm=spacing, readers=readers)
+    make = partial(write_subject, cohort, out=out, spacing_mm=spacing, readers=readers, skull=skull)
     for _, failure in over_processes(make, missing, workers=workers, label="subjects", share=True):
         if failure is not None:
             raise failure
-    _write_text(out / _PAGE, _page(cohort, command, settings))
-    rows = [row for number in subjects for row in _rows(cohort, number, readers, out)]
+    _write_text(out / _PAGE, _page(cohort, command, settings, skull))
+    hidden = {"brain_mask"} if not (skull.stripped if brain_masks is None else brain_masks) else set()
+    rows = [
+        {name: cell for name, cell in row.items() if name not in hidden}
+        | {"skull_stripped": str(skull.stripped).lower()}
+        for number in subjects
+        for row in _rows(cohort, number, readers, out)
+    ]
     columns = list(rows[0])
     _write_text(
         out / _TABLE, "\n".join("\t".join(line) for line in [columns, *(list(r.values()) for r in rows)]) + "\n"
@@ -143,12 +154,15 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         shutil.rmtree(leftover)
 
 
-def write_subject(cohort: Cohort, subject: int, out: Path, spacing_mm: Literal[1, 2], readers: int) -> None:
+def write_subject(
+    cohort: Cohort, subject: int, out: Path, spacing_mm: Literal[1, 2], readers: int, skull: Skull
+) -> None:
     """Write one subject's scans in a folder beside its own and move it into place once it is complete."""
     name = subject_name(subject)
     partial = out / f".{name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    for visit, scan in enumerate(simulate_scans(cohort, subject, spacing_mm=spacing_mm, readers=readers), start=1):
+    scans = simulate_scans(cohort, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
+    for visit, scan in enumerate(scans, start=1):
         folder = partial / f"ses-{visit:02d}"
         folder.mkdir(parents=True)
         stem = f"{name}_ses-{visit:02d}"
@@ -176,7 +190,7 @@ def _rows(cohort: Cohort, subject: int, readers: int, out: Path) -> Iterator[dic
         row |= {"disease": patient.disease} | person(cohort, subject, visit)
         spacing = np.linalg.norm(_affine(out / row["flair"])[:3, :3], axis=0)
         row["voxel_size_mm"] = "x".join(f"{length:.2f}" for length in spacing)
-        yield row | {"skull_stripped": "true"}
+        yield row
 
 
 def _affine(path: Path) -> Float[np.ndarray, "4 4"]:
@@ -200,9 +214,10 @@ def _write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _page(cohort: Cohort, command: str, settings: dict[str, Any]) -> str:
+def _page(cohort: Cohort, command: str, settings: dict[str, Any], skull: Skull) -> str:
     return (
-        "Simulated brain FLAIR scans of patients with MS and NMOSD, without skull, on the MNI152 anatomy.\n"
+        "Simulated brain FLAIR scans of patients with MS and NMOSD, "
+        f"{'without' if skull.stripped else 'with'} skull, on the MNI152 anatomy.\n"
         "No real person was scanned.\n\n"
         f"Made with   {command}\n"
         f"Cohort      {cohort.population.name}, {cohort.recruitment.subjects()} subjects, seed {cohort.seed}\n"

@@ -122,15 +122,28 @@ def _texture(shape: tuple[int, ...], spacing_mm: int, rng: np.random.Generator) 
 
 
 def bias_field(
-    positions: Float[np.ndarray, "n 3"], ratio: float, rng: np.random.Generator
+    positions: Float[np.ndarray, "n 3"],
+    ratio: float,
+    rng: np.random.Generator,
+    over: Float[np.ndarray, "m 3"] | None = None,
 ) -> Float32[np.ndarray, " n"]:
-    """Return a smooth receive field at ``positions`` (-1 to 1): median 1, 99th over 1st percentile ``ratio``."""
-    x, y, z = positions.astype(np.float32).T
+    """Return a smooth receive field at ``positions`` (-1 to 1).
+
+    Its median is 1 and its 99th over its 1st percentile ``ratio`` at the positions ``over`` (at ``positions``).
+    """
     powers = [(i, j, k) for i in range(4) for j in range(4) for k in range(4) if 0 < i + j + k <= _BIAS_ORDER]
-    field = np.zeros(len(positions), dtype=np.float32)
-    for (i, j, k), weight in zip(powers, rng.standard_normal(len(powers)), strict=True):
-        field += np.float32(weight / (i + j + k)) * x**i * y**j * z**k
-    low, middle, high = (float(value) for value in np.percentile(field, (1, 50, 99)))
+    weights = rng.standard_normal(len(powers))
+
+    def polynomial(where: Float[np.ndarray, "k 3"]) -> Float32[np.ndarray, " k"]:
+        x, y, z = where.astype(np.float32).T
+        field = np.zeros(len(where), dtype=np.float32)
+        for (i, j, k), weight in zip(powers, weights, strict=True):
+            field += np.float32(weight / (i + j + k)) * x**i * y**j * z**k
+        return field
+
+    field = polynomial(positions)
+    known = field if over is None else polynomial(over)
+    low, middle, high = (float(value) for value in np.percentile(known, (1, 50, 99)))
     return np.exp((field - middle) * float(np.log(ratio) / (high - low)))
 
 

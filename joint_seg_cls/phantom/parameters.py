@@ -22,6 +22,7 @@ STREAMS = {
     "field": 9,
     "noise": 10,
     "rater": 11,
+    "head": 12,
 }
 
 

@@ -17,6 +17,7 @@ from joint_seg_cls.phantom.plan import plan_lesions
 from joint_seg_cls.phantom.raster import Drawn, draw
 from joint_seg_cls.phantom.raters import another_reader, first_reader
 from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
+from joint_seg_cls.phantom.skull import Head, NoSkull, Skull
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.template import load_template
 
@@ -55,7 +56,7 @@ class SimulatedScan:
 
     Attributes:
         grid: the scan's own grid.
-        flair: FLAIR, whole numbers, 0 outside the brain and nowhere inside.
+        flair: FLAIR, whole numbers, 0 nowhere inside the brain, and everywhere outside it if the scan is stripped.
         brain_mask: the brain.
         lesion_masks: one reference a reader.
     """
@@ -84,9 +85,14 @@ def person(cohort: Cohort, subject: int, visit: int) -> dict[str, str]:
     return record | {"scanner": site["scanner"], "field_strength_t": site["field_t"]}
 
 
-def simulate_scans(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], readers: int) -> Iterator[SimulatedScan]:
-    """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are."""
-    seed = cohort.seed
+def simulate_scans(
+    cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | None = None
+) -> Iterator[SimulatedScan]:
+    """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are.
+
+    ``skull`` decides what surrounds the brain; None leaves it bare.
+    """
+    seed, skull = cohort.seed, skull or NoSkull()
     enrolment, patient = cohort.patient(subject)
     plan = plan_lesions(patient, seed, subject)
     anatomy, contrast = draw_anatomy(seed, subject), draw_contrast(seed, subject)
@@ -107,7 +113,8 @@ def simulate_scans(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], r
         field_rng = stream(seed, subject, "field", visit)
         signal *= bias_field(where, contrast.bias, field_rng)
         signal = magnitude(signal, contrast.noise_sd, stream(seed, subject, "noise", visit))
-        signal *= float(np.exp(field_rng.uniform(*np.log(_GAIN))))
+        gain = float(np.exp(field_rng.uniform(*np.log(_GAIN))))
+        signal *= gain
         flair = within(brain, np.clip(np.round(signal), 1, np.iinfo(np.int16).max)).astype(np.int16)
         voxel_mm3 = acquisition.grid.voxel_ml * 1000
         first, share = first_reader(drawn, sampler, brain, voxel_mm3)
@@ -115,4 +122,7 @@ def simulate_scans(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], r
             another_reader(share, brain, acquisition.grid.spacing_mm, stream(seed, subject, "rater", visit, reader))
             for reader in range(2, readers + 1)
         )
-        yield SimulatedScan(acquisition.grid, flair, brain, (first, *others))
+        margin = skull.margin(acquisition)
+        whole = skull.around(Head(flair, brain, acquisition, anatomy, contrast, gain, seed, subject, visit))
+        brain, *masks = (np.pad(mask, [(side, side) for side in margin]) for mask in (brain, first, *others))
+        yield SimulatedScan(acquisition.widened(margin).grid, whole, brain, tuple(masks))

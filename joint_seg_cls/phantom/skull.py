@@ -1,0 +1,243 @@
+"""What surrounds the brain in a scan: nothing, or the rest of the head."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, final, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int16
+from scipy import ndimage
+
+from joint_seg_cls.phantom.acquisition import Acquisition, Sampler
+from joint_seg_cls.phantom.anatomy import Anatomy
+from joint_seg_cls.phantom.flair import Contrast, bias_field, magnitude
+from joint_seg_cls.phantom.parameters import stream
+from joint_seg_cls.scan import Grid
+from joint_seg_cls.scan.template import load_template
+
+#: How much farther than a stripped scan a scan with its head reaches on each side.
+_WIDER_MM = 16.0
+#: Beyond the template's own grid: the neck below, the face in front.
+_BEYOND_VOXELS = 20
+#: The skull does not follow gaps of the brain's surface that are narrower than twice this.
+_BRIDGED_MM = 14.0
+#: Layers from the brain outwards: mean and sd of their thickness.
+_LAYERS_MM = {
+    "fluid": (2.0, 0.4),
+    "inner_table": (2.2, 0.2),
+    "marrow": (2.8, 0.6),
+    "outer_table": (2.0, 0.2),
+    "fat": (4.5, 1.2),
+    "skin": (1.8, 0.2),
+}
+#: Brightness of each (least, most), white matter being 1; fluid is the scan's own.
+_BRIGHTNESS = {
+    "inner_table": (0.04, 0.08),
+    "marrow": (0.40, 0.75),
+    "outer_table": (0.04, 0.08),
+    "fat": (0.90, 1.45),
+    "skin": (0.45, 0.70),
+}
+#: The orbits lie outside the skull's wall; under the skull there is muscle in place of fat and skin.
+_ORBIT_MM, _BASE_MM = 6.0, 9.0
+_MUSCLE = np.float32(0.45)
+_THINNEST_MM, _BORDER_MM = 1.0, 0.4
+#: The receive field is that of the brain; its cubic is not followed much farther than it was set up for.
+_FIELD_REACH = 1.15
+
+
+@runtime_checkable
+class Skull(Protocol):
+    """Decides what a scan shows outside the brain."""
+
+    @property
+    def name(self) -> str:
+        """How a cohort's record names it."""
+        ...
+
+    @property
+    def stripped(self) -> bool:
+        """Whether the scan is 0 outside the brain."""
+        ...
+
+    def margin(self, acquisition: Acquisition) -> tuple[int, int, int]:
+        """Return by how many voxels the scan is larger, on each side, than a stripped one."""
+        ...
+
+    def around(self, head: "Head") -> Int16[np.ndarray, "X Y Z"]:
+        """Return the whole scan."""
+        ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One visit's stripped scan, and what it was made with.
+
+    Attributes:
+        flair: the scan, 0 outside the brain.
+        brain: the brain.
+        acquisition: the stripped scan's voxels.
+        anatomy: the person's.
+        contrast: the scanner's and the person's.
+        gain: brightness of white matter in the units of the file.
+        seed, subject, visit: whose random numbers they are.
+    """
+
+    flair: Int16[np.ndarray, "x y z"]
+    brain: Bool[np.ndarray, "x y z"]
+    acquisition: Acquisition
+    anatomy: Anatomy
+    contrast: Contrast
+    gain: float
+    seed: int
+    subject: int
+    visit: int
+
+
+@final
+class NoSkull:
+    """Leave the scan as it is: 0 outside the brain."""
+
+    name = "none"
+    stripped = True
+
+    def margin(self, acquisition: Acquisition) -> tuple[int, int, int]:
+        """Return 0 for each axis."""
+        return 0, 0, 0
+
+    def around(self, head: Head) -> Int16[np.ndarray, "X Y Z"]:
+        """Return the stripped scan."""
+        return head.flair
+
+
+@final
+class Shell:
+    """Put the brain into a head: fluid, skull with its marrow, fat and skin, eyes, face, and a neck that is cut off.
+
+    The layers follow the brain's smoothed surface. The values inside the brain are those of the stripped scan.
+    """
+
+    name = "shell"
+    stripped = False
+
+    def margin(self, acquisition: Acquisition) -> tuple[int, int, int]:
+        """Return as many voxels as reach past the skin."""
+        x, y, z = (round(_WIDER_MM / spacing) for spacing in acquisition.grid.spacing_mm)
+        return x, y, z
+
+    def around(self, head: Head) -> Int16[np.ndarray, "X Y Z"]:
+        """Return the scan with its head, larger on each side by the margin."""
+        margin = self.margin(head.acquisition)
+        wide = head.acquisition.widened(margin)
+        inner = tuple(slice(side, side + size) for side, size in zip(margin, head.brain.shape, strict=True))
+        outside = np.ones(wide.grid.shape, dtype=bool)
+        outside[inner] = ~head.brain
+        signal = self._signal(head, wide)
+        where = np.argwhere(outside) - margin
+        field_rng = stream(head.seed, head.subject, "field", head.visit)
+        signal[outside] *= bias_field(
+            np.clip(_centred(where, head.brain.shape), -_FIELD_REACH, _FIELD_REACH),
+            head.contrast.bias,
+            field_rng,
+            over=_centred(np.argwhere(head.brain), head.brain.shape),
+        )
+        noise = stream(head.seed, head.subject, "head", head.visit)
+        values = head.gain * magnitude(signal[outside], head.contrast.noise_sd, noise)
+        flair = np.zeros(wide.grid.shape, dtype=np.int16)
+        flair[inner] = head.flair
+        flair[outside] = np.clip(np.round(values), 0, np.iinfo(np.int16).max)
+        return flair
+
+    def _signal(self, head: Head, wide: Acquisition) -> Float32[np.ndarray, "X Y Z"]:
+        """Return the head without receive field and noise; air is 0."""
+        surroundings = _surroundings()
+        rng = stream(head.seed, head.subject, "head")
+        depths, values = [0.0], [head.contrast.fluid]
+        for layer, (mean, sd) in _LAYERS_MM.items():
+            thickness = max(float(rng.normal(mean, sd)), _THINNEST_MM)
+            value = float(rng.uniform(*_BRIGHTNESS[layer])) if layer in _BRIGHTNESS else head.contrast.fluid
+            depths += [depths[-1] + _BORDER_MM, depths[-1] + thickness]
+            values += [value, value]
+        depths.append(depths[-1] + _BORDER_MM)
+        values.append(0.0)
+        sampler = Sampler(wide, head.anatomy, surroundings.grid)
+        near = (surroundings.depth_mm < depths[-1] + 2) | (surroundings.beyond > 0)
+        inside = sampler.brain(near.astype(np.float32))
+        layers = np.interp(surroundings.depth_mm, depths, values).astype(np.float32)
+        signal = np.zeros(wide.grid.shape, dtype=np.float32)
+        cranium = surroundings.depth_mm < depths[-1]
+        signal[inside] = sampler.average(np.where(cranium & ~surroundings.opening, layers, surroundings.beyond))
+        return signal
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """The template's head, in voxels of 2 mm.
+
+    Attributes:
+        grid: larger than the template's.
+        depth_mm: how far outside the brain's smoothed surface; negative inside.
+        beyond: brightness of what is not cranium: face, eyes, neck; 0 in air.
+        opening: where there is something else in place of the layers: spinal canal, orbits, muscle.
+    """
+
+    grid: Grid
+    depth_mm: Float32[np.ndarray, "x y z"]
+    beyond: Float32[np.ndarray, "x y z"]
+    opening: Bool[np.ndarray, "x y z"]
+
+
+@lru_cache(maxsize=1)
+def _surroundings() -> _Surroundings:
+    template = load_template(2)
+    beyond = _BEYOND_VOXELS
+    x, y, z = (side + beyond for side in template.grid.shape)
+    grid = template.grid.cropped((-beyond, -beyond, -beyond), (x, y, z))
+    spacing = grid.spacing_mm[0]
+    brain = np.pad(template.brain, beyond)
+    swollen = ndimage.distance_transform_edt(~brain) * spacing <= _BRIDGED_MM
+    depth = _BRIDGED_MM + spacing * (ndimage.distance_transform_edt(~swollen) - ndimage.distance_transform_edt(swollen))
+    depth = ndimage.gaussian_filter(depth, 1.0).astype(np.float32)
+    axes = [grid.affine[k, 3] + grid.affine[k, k] * np.arange(grid.shape[k]) for k in range(3)]
+    space = np.meshgrid(*axes, indexing="ij", sparse=True)
+    face_and_neck, canal, orbits = _face_and_neck(space)
+    muscle = face_and_neck == _MUSCLE
+    opening = canal | (orbits & (depth > _ORBIT_MM)) | (muscle & (depth > _BASE_MM))
+    return _Surroundings(grid, depth, face_and_neck, opening)
+
+
+def _face_and_neck(
+    space: tuple[np.ndarray, ...],
+) -> tuple[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
+    """Return their brightness, the spinal canal and the orbits, in MNI millimetres ``space``."""
+    x, y, z = space
+
+    def ellipsoid(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
+        """Return less than 1 inside, about the share of the radius from the centre."""
+        return np.sqrt(sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True)))
+
+    beyond = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), dtype=np.float32)
+    neck = np.where(z < -40, np.sqrt((x / 58) ** 2 + ((y + 35) / 62) ** 2) + 0 * z, 2)
+    for body in (ellipsoid((0, 45, -58), (62, 52, 62)), neck):  # skin, fat, muscle
+        for edge, value in ((1.0, 0.55), (0.96, 1.1), (0.88, _MUSCLE)):
+            beyond[body < edge] = value
+    beyond[ellipsoid((0, 62, -48), (16, 24, 22)) < 1] = 0.02  # nose and sinuses: air
+    orbits = np.zeros(beyond.shape, dtype=bool)
+    for side in (-1, 1):
+        orbit = ellipsoid((32 * side, 56, -36), (17, 20, 15)) < 1
+        orbits |= orbit
+        beyond[orbit] = 1.1  # its fat
+        eye = ellipsoid((32 * side, 62, -37), (12, 12, 12))
+        beyond[eye < 1] = 0.7
+        beyond[eye < 0.88] = 0.2  # its fluid
+    canal = np.where(z < -58, np.sqrt(x**2 + (y + 44) ** 2) + 0 * z, np.inf)
+    for edge, value in ((17, 0.06), (15, 0.5), (12, 0.06), (10, 0.2), (6, 0.95)):  # vertebra, fluid, cord
+        beyond[canal < edge] = value
+    return beyond, canal < 10, orbits
+
+
+def _centred(voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return positions from -1 to 1 over the stripped scan."""
+    return 2 * voxels / np.array(shape) - 1
