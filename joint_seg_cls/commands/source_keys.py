@@ -6,6 +6,8 @@ import re
 _OWN = frozenset({"path", "out", "source", "classes", "hydra"})
 #: Keys of a source whose value is text, braces and stars included, unless it is quoted, null or a mapping.
 _TEXT = re.compile(r"\+{0,2}source\.(flair|lesion_mask|lesion_mask_2|brain_mask|t1|t2|pd|labels|key|salt|others\.\w+)")
+#: A pattern of files is text whatever its key, so that a misspelt key is what is found fault with.
+_FILES = re.compile(r"[^\[].*\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 
 
 def for_source(override: str) -> str:
@@ -15,7 +17,8 @@ def for_source(override: str) -> str:
         return override
     mark, name = re.fullmatch(r"([+~]*)(.*)", key, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
     key = key if re.split(r"[./@]", name)[0] in _OWN else f"{mark}source.{name}"
-    if not _TEXT.fullmatch(key) or value[:1] in ("'", '"') or value in ("", "null") or "${" in value:
+    is_text = _TEXT.fullmatch(key) or (key.startswith(("source.", "+")) and _FILES.fullmatch(value))
+    if not is_text or value[:1] in ("'", '"') or value in ("", "null") or "${" in value:
         return f"{key}{equals}{value}"
     if key.endswith(".labels") and value.startswith("{"):
         return f"{key}={value}"
