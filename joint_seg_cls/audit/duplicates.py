@@ -26,7 +26,7 @@ def check_duplicates(scans: Sequence[ScanFacts]) -> list[Finding]:
     for group in duplicate_groups(scans):
         same |= {(one, other) for one in group for other in group}
         cases, subjects = tuple(scans[one].case for one in group), sorted({scans[one].subject for one in group})
-        diseases = sorted({scans[one].disease or "unknown" for one in group})
+        diseases = sorted({name for one in group if (name := scans[one].disease)})
         several = len(subjects) > 1
         named = f" and {len(diseases)} diseases ({', '.join(diseases)})" if len(diseases) > 1 else ""
         findings.append(

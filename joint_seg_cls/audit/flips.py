@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Num
 
 #: Fewer voxels than this, lesions on one side only, tell nothing.
 _LEAST_VOXELS = 20
-#: The mirror image must be this much brighter than the mask's own place, and than tissue (standard deviations).
-_CLEARLY = 1.0
+#: The mirror image must be this much brighter than the mask's own place, and than tissue (standard deviations). Of 123
+#: simulated and 2 real scans with right masks, the mask's own place was the brighter by 0.14 at least, mostly by 0.7.
+_CLEARLY = 0.5
 _AXES = ("left-right", "front-back", "upside-down")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from joint_seg_cls.audit.finding import Finding, from_refusal
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.cohort import case_name, disease_of, file_of, rater_columns, read_table, require_columns
+from joint_seg_cls.scan.cohort import NIFTI, case_name, disease_of, file_of, rater_columns, read_table, require_columns
 
 Value = TypeVar("Value")
 
@@ -81,7 +81,11 @@ def _row(
     brain_mask = told(lambda: file_of(where, path, cells, "brain_mask"), "files")
     disease = told(lambda: disease_of(where, str(cells.get("disease", "")), classes), "table")
     known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
-    columns = {str(name): str(value) for name, value in cells.items() if name not in known and value}
+    columns = {
+        str(name): str(value)
+        for name, value in cells.items()
+        if name not in known and value and not str(value).endswith(NIFTI)
+    }
     lesion_masks = {name: file for name, file in masks.items() if file is not None}
     return Row(case, subject, session, disease, images, brain_mask, lesion_masks, columns, tuple(findings))
 

@@ -113,7 +113,7 @@ def test_intensities_that_no_scanner_gives(audit, of):
 
     def negative(files):
         scan = files.scan.copy()
-        scan[15, 10:20, 14] = -40  # ten voxels
+        scan[10:20, 12:22, 13:15] = -40  # 200 of about 6,000 voxels of tissue
         files.put("flair", scan)
 
     spoil = {
