@@ -1,7 +1,6 @@
 """`jsc cohort`: spelling, ready configurations, what is printed, and a table that is written whole or not at all."""
 
 import os
-import stat
 from pathlib import Path
 
 import nibabel as nib
@@ -187,16 +186,28 @@ def test_what_cannot_be_used_is_one_sentence_and_nothing_is_written(jsc, tmp_pat
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "file", "folder.tsv", "x.nii.gz"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_places_that_may_not_be_read_or_written_are_named(jsc, folder, tmp_path):
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS)
-    assert "can be written" in jsc(*words, f"out={locked / 'c.tsv'}")[2]
-    (folder / "P1").chmod(0)
-    assert "can be read" in jsc(*words, f"out={tmp_path / 'c.tsv'}")[2]
-    (folder / "P1").chmod(stat.S_IRWXU)
+def test_places_that_may_not_be_read_or_written_are_named(jsc, folder, tmp_path, monkeypatch):
+    words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS, f"out={tmp_path / 'c.tsv'}")
+    scan = os.scandir
+
+    def closed(place):
+        if str(place).endswith("P2"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        code, _, err = jsc(*words)
+    assert (code, "P2: expected a folder that can be read, found Permission denied" in err) == (2, True)
+
+    def full(path, *_, **__):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        code, _, err = jsc(*words)
+    assert (code, "found No space left on device" in err) == (2, True)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_more_classes_can_be_named(jsc, folder, tmp_path):

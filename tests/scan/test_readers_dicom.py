@@ -339,6 +339,36 @@ def test_pseudonyms_do_not_depend_on_the_order_of_files_and_follow_the_salt():
     assert Pseudonyms("b")(people) != named
 
 
+def test_other_modalities_are_converted_where_patterns_name_them(flair, tmp_path, jsc):
+    values, affine = flair
+    t1 = {"SeriesDescription": "t1_mprage", "ProtocolName": "", "SeriesNumber": 8, "SeriesInstanceUID": "1.2.5"}
+    write_series(tmp_path / "in" / "a", values, affine)
+    write_series(tmp_path / "in" / "b", values // 2, affine, **t1)
+    words = ("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={tmp_path / 'c.tsv'}")
+    code, _, err = jsc(*words, "+choice.take.t1=[mprage]")
+    assert code == 0, err
+    (row,) = rows(tmp_path / "c.tsv")
+    assert row["t1"] == "c_scans/sub-001_ses-01_t1.nii.gz"
+    assert np.asarray(nib.load(tmp_path / row["t1"]).dataobj).max() == values.max() // 2
+
+
+def test_another_table_or_folder_of_scans_is_never_overwritten(flair, tmp_path, jsc):
+    values, affine = flair
+    write_series(tmp_path / "in", values, affine)
+    words = ("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={tmp_path / 'c.tsv'}")
+    (tmp_path / "c_scans").mkdir()
+    (tmp_path / "c_scans" / "mine.nii.gz").write_bytes(b"mine")
+    code, _, err = jsc(*words)
+    assert (code, "another folder of scans" in err) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c_scans", "in"]
+    (tmp_path / "c_scans" / "mine.nii.gz").unlink()
+    (tmp_path / "c_scans").rmdir()
+    (tmp_path / "c.tsv").write_text("subject\tflair\n")
+    code, _, err = jsc(*words)
+    assert (code, "another table" in err) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.tsv", "in"]
+
+
 def test_one_image_stored_twice_is_one_image(flair, tmp_path, jsc):
     values, affine = flair
     write_series(tmp_path / "in" / "a", values, affine)
@@ -355,6 +385,7 @@ def test_one_image_stored_twice_is_one_image(flair, tmp_path, jsc):
         ({"SeriesDescription": "T2 TSE", "ProtocolName": "T2 TSE"}, "take.flair="),
         ({"Modality": "CT"}, "it is no MR"),
         ({"SeriesDescription": "FLAIR spine"}, "spine"),
+        ({"BurnedInAnnotation": "YES"}, "burned into"),
     ],
 )
 def test_a_tree_without_the_wanted_series_is_refused_without_naming_anyone(flair, tmp_path, jsc, tags, says):

@@ -140,6 +140,8 @@ class DicomReader(Reader):
         wanted = [visit for visit in visits if "flair" in visit.taken]
         scans = []
         try:
+            for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
+                shutil.rmtree(leftover)
             staged.mkdir(parents=True)
             for visit in watched(iter(wanted), total=len(wanted), label="conversions"):
                 files = {}
@@ -227,7 +229,7 @@ def _nothing(path: Path, series: Sequence[Series], remarks: Sequence[Remark]) ->
         path,
         expected="a FLAIR series" if series else "DICOM images",
         found=found if series else "none",
-        remedy="say what yours are called with take.flair=[...]; key=FILE lists every series with its description"
+        remedy="name yours with choice.take.flair=[...]; key=FILE lists every series with its description"
         if series
         else "name the folder that holds them with path=",
     )

@@ -114,6 +114,8 @@ class SeriesChoice:
         """Return why a series is never taken, whatever it is taken for; None if nothing speaks against it."""
         if series.text("Modality") not in _MODALITIES:
             return "it is no MR"
+        if series.text("BurnedInAnnotation").upper() == "YES":
+            return "it says that text is burned into its images"
         for pattern in self._leave:
             if pattern.search(series.description):
                 return f"its description fits {pattern.pattern!r} of leave="

@@ -27,7 +27,7 @@ _TAGS = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "PatientBirthDate", "PatientAge", "PatientSex",
     "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "RepetitionTime", "EchoTime", "EffectiveEchoTime",
-    "InversionTime", "InversionTimes", "SliceThickness",
+    "InversionTime", "InversionTimes", "SliceThickness", "BurnedInAnnotation",
 )  # fmt: skip
 #: A file begins with this many bytes and ``DICM``, or in older exports with one of these groups.
 _PREAMBLE, _FIRST_GROUPS = 128, (b"\x02\x00", b"\x08\x00")
