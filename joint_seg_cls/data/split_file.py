@@ -38,7 +38,7 @@ class SplitFile:
             ``empty_class`` (a part without any scan of a class).
     """
 
-    path: str | Path
+    path: str | Path | None
     seed: int = 0
     allow: Sequence[str] = ()
 
@@ -54,7 +54,7 @@ class SplitFile:
             raise ConfigError(
                 "data.folds.allow", expected=f"some of {', '.join(ALLOWABLE)}", found=unknown[0], remedy="correct it"
             )
-        wanted = self._named(read_wanted(Path(self.path)), cases)
+        wanted = self._named(read_wanted(self.file), cases)
         held_out = set(wanted.get(HELD_OUT, Wanted()).test or ())
         splits: dict[FoldName, Split] = {}
         for fold, parts in wanted.items():
@@ -70,7 +70,7 @@ class SplitFile:
             splits[fold] = with_validation(
                 known, parts.test or (), fraction=validation_fraction, seed=self.seed, fold=fold
             )
-        check_splits(splits, cases, Path(self.path), allow=self.allow)
+        check_splits(splits, cases, self.file, allow=self.allow)
         return splits
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
@@ -82,16 +82,32 @@ class SplitFile:
         return cut_name(f"file-{self.label}", {"seed": self.seed, "validation": validation_fraction})
 
     @property
+    def file(self) -> Path:
+        """The file.
+
+        Raises:
+            ConfigError: no file was named.
+        """
+        if self.path is None:
+            raise ConfigError(
+                "data.folds",
+                expected="a value for data.folds.path",
+                found="none",
+                remedy="add data.folds.path=... (a .tsv, .csv or .json file)",
+            )
+        return Path(self.path).expanduser()
+
+    @property
     def label(self) -> str:
         """The file's name and a hash of what it says."""
-        return f"{Path(self.path).stem}-{self._digest()[:8]}"
+        return f"{self.file.stem}-{self._digest()[:8]}"
 
     def _digest(self) -> str:
         try:
-            return hashlib.sha256(Path(self.path).expanduser().read_bytes()).hexdigest()[:16]
+            return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
         except OSError as error:
             raise SplitError(
-                self.path,
+                self.file,
                 expected="a split file (.tsv, .csv or .json)",
                 found="no such file" if isinstance(error, FileNotFoundError) else str(error.strerror),
                 remedy="correct data.folds.path=",
@@ -117,7 +133,7 @@ class SplitFile:
             named[fold] = Wanted(*resolved)
         if unknown and "unknown_cases" not in self.allow:
             raise SplitError(
-                self.path,
+                self.file,
                 expected="names of cases or subjects of the store",
                 found=f"{len(unknown)} that it does not hold ({', '.join(sorted(unknown)[:5])})",
                 remedy="correct the names, prepare those scans, or set data.folds.allow=[unknown_cases]",
