@@ -1,5 +1,6 @@
 """What might tell the disease without looking at the brain: columns of the table, and the grid of each scan."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -20,6 +21,8 @@ from joint_seg_cls.audit.facts import ScanFacts
 
 #: A column of words with more values than this share of the subjects names people, not groups.
 _MOST_VALUES = 0.5
+#: Columns that say in words what is known of the grid in numbers.
+_GRID = re.compile(r"voxel|matrix|spacing|resolution", re.IGNORECASE)
 
 
 @final
@@ -65,7 +68,7 @@ def _of_column(
     cells = values(scans, name)
     kinds = {cell for cell in cells if cell}
     as_numbers = None if is_category or len(kinds) <= 2 else numbers(cells)
-    if len(set(cells)) < 2:
+    if len(set(cells)) < 2 or (as_numbers is None and _GRID.search(name) and any(scan.spacing_mm for scan in scans)):
         return None
     if as_numbers is not None:
         return Predictor(name, cells, np.array(as_numbers)[:, None], is_expected, is_acquisition)

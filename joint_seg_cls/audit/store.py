@@ -29,8 +29,8 @@ def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
     try:
         with FileLock(store.path / f".{AUDIT_FILE}.lock"):  # the jobs of a sweep wait for the first of them
             return _known(store) or _kept(_look(store, workers), store.path / AUDIT_FILE)
-    except OSError as error:
-        _log.info("%s cannot be written to (%s): the audit is made again in each run", store.path, error.strerror)
+    except (OSError, NotImplementedError) as error:  # the second where a disk knows no locks
+        _log.info("%s cannot be written to (%s): the audit is made again in each run", store.path, error)
         return _known(store) or _look(store, workers)
 
 

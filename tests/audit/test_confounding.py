@@ -125,6 +125,17 @@ def test_a_column_that_names_people_is_not_asked_and_a_clinical_one_is_noted(fac
     assert [f.severity for f in told] == ["note"]
 
 
+def test_a_voxel_size_in_words_is_not_asked_beside_the_one_in_numbers(facts):
+    sizes = ((0.7, 0.7, 3.0), (1.0, 1.0, 1.0))
+    scans = [
+        facts(
+            f"c{i}", disease=CLASSES[i % 2], spacing_mm=sizes[i // 2 % 2], columns={"voxel_size": str(i // 2 % 2) + "x"}
+        )
+        for i in range(20)
+    ]
+    assert set(measured(scans)[0]) == {"voxel size"}
+
+
 def test_three_classes_are_asked_one_against_the_rest(facts):
     names = ["MS", "NMOSD", "MOGAD"]
     scans = [facts(f"c{i}", disease=names[i % 3], columns={"site": f"site {i % 3}"}) for i in range(30)]
