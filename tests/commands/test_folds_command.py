@@ -95,9 +95,7 @@ def test_a_users_split_names_the_run_by_what_it_says(train, tmp_path, monkeypatc
     ],
 )
 def test_what_cannot_be_cut_is_one_sentence_and_leaves_no_run(jsc, sites, tmp_path, words, says):
-    code, out, err = jsc(
-        "train", f"data.store={sites}", f"runs={tmp_path / 'runs'}", *SMALL, *words
-    )
+    code, out, err = jsc("train", f"data.store={sites}", f"runs={tmp_path / 'runs'}", *SMALL, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert says in err
     assert not (tmp_path / "runs").exists()
