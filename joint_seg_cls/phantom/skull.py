@@ -214,7 +214,7 @@ def _face_and_neck(
     """Return their brightness, the spinal canal and the orbits, in MNI millimetres ``space``."""
     x, y, z = space
 
-    def ellipsoid(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
+    def ellipsoid(centre: tuple[int, int, int], radii: tuple[int, int, int]) -> np.ndarray:
         """Return less than 1 inside, about the share of the radius from the centre."""
         return np.sqrt(sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True)))
 

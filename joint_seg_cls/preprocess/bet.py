@@ -58,11 +58,11 @@ class Bet:
 
     def __init__(
         self,
-        threshold: float = 0.5,
+        threshold: int | float = 0.5,
         iterations: int = 1000,
-        head_mm: float = 170.0,
-        smallest_ml: float = 500.0,
-        largest_ml: float = 2500.0,
+        head_mm: int | float = 170.0,
+        smallest_ml: int | float = 500.0,
+        largest_ml: int | float = 2500.0,
     ) -> None:
         for key, fits, expected, found in (
             ("threshold", 0 < threshold < 1, "a number above 0 and below 1", threshold),

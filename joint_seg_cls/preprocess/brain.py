@@ -132,7 +132,7 @@ def without_extraction(scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> B
 
 
 def plausible_brain(
-    mask: Bool[np.ndarray, "x y z"], scan: Scan, *, smallest_ml: float, largest_ml: float, remedy: str
+    mask: Bool[np.ndarray, "x y z"], scan: Scan, *, smallest_ml: int | float, largest_ml: int | float, remedy: str
 ) -> Bool[np.ndarray, "x y z"]:
     """Return the largest piece of an extracted mask, holes filled, if it can be a brain.
 

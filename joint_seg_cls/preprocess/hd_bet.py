@@ -5,7 +5,7 @@
 
 import contextlib
 import io
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool
@@ -22,9 +22,9 @@ class HdBet:
     """Segment the brain with HD-BET, [1]; nothing is downloaded.
 
     Args:
-        networks: 1, or 5 networks that vote: five times slower, hardly better.
+        networks: 1, or 5 that vote: five times slower, hardly better.
         mirrored: average over the eight mirrored views too: eight times slower.
-        device: where to compute; ``auto`` takes a GPU if there is one.
+        device: ``cpu``, ``cuda`` or ``auto``, which takes a GPU if there is one.
         smallest_ml, largest_ml: a brain outside this range is refused as a failure.
 
     Raises:
@@ -36,11 +36,11 @@ class HdBet:
 
     def __init__(
         self,
-        networks: Literal[1, 5] = 1,
+        networks: int = 1,
         mirrored: bool = False,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-        smallest_ml: float = 500.0,
-        largest_ml: float = 2500.0,
+        device: str = "auto",
+        smallest_ml: int | float = 500.0,
+        largest_ml: int | float = 2500.0,
     ) -> None:
         for key, fits, expected, found in (
             ("networks", networks in (1, 5), "1 or 5", networks),

@@ -50,7 +50,7 @@ class N4:
     """
 
     def __init__(
-        self, shrink_factor: int = 4, iterations: Sequence[int] = (50, 50, 50, 50), convergence: float = 1e-3
+        self, shrink_factor: int = 4, iterations: Sequence[int] = (50, 50, 50, 50), convergence: int | float = 1e-3
     ) -> None:
         for key, fits, expected, found in (
             ("shrink_factor", shrink_factor >= 1, "a whole number from 1", shrink_factor),

