@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from torch import nn
-from torch.nn.functional import interpolate
 
 from joint_seg_cls.batch import Prediction
+from joint_seg_cls.networks import summed_map
 from joint_seg_cls.scan import Geometry
 
 
@@ -70,10 +70,7 @@ def _location(
 ) -> Float32[np.ndarray, "x y z"] | None:
     if prediction.location_maps is None or disease is None:
         return None
-    chosen = int(disease.argmax())
-    maps = [scale[:, chosen : chosen + 1].float() for scale in prediction.location_maps]
-    grown = [interpolate(scale, size=tuple(size), mode="trilinear", align_corners=False) for scale in maps]
-    return torch.stack(grown).sum(dim=0)[0, 0].cpu().numpy()
+    return summed_map(prediction.location_maps, int(disease.argmax()), size)[0].cpu().numpy()
 
 
 def _to_native(volume: Float32[np.ndarray, "x y z"] | None, geometry: Geometry) -> Float32[np.ndarray, "X Y Z"] | None:

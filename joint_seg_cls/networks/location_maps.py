@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -27,3 +28,15 @@ def location_maps(
     return tuple(
         functional.conv3d(maps, part[:, :, None, None, None]) for maps, part in zip(features, weights, strict=True)
     )
+
+
+def summed_map(
+    maps: Sequence[Float[Tensor, "b classes _ _ _"]], shown_class: int, size: Sequence[int]
+) -> Float[Tensor, "b x y z"]:
+    r"""Return what each place of the image adds to the score of one class, :math:`\sum_i V_i^c`, on one grid.
+
+    The maps of all scales are brought to ``size`` (trilinear) and added; they stay linear.
+    """
+    chosen = [scale[:, shown_class : shown_class + 1].float() for scale in maps]
+    grown = [functional.interpolate(scale, size=tuple(size), mode="trilinear", align_corners=False) for scale in chosen]
+    return torch.stack(grown).sum(dim=0)[:, 0]

@@ -1,8 +1,10 @@
 """Pictures of scans and lesions: slices, overlays and montages, written as PNG."""
 
+from joint_seg_cls.pictures.case_row import case_row, map_levels
 from joint_seg_cls.pictures.montage import case_picture, montage
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.page import Count, Picture, Section, write_page
+from joint_seg_cls.pictures.scaling import square_pixels
 from joint_seg_cls.pictures.slices import SIDES, Plane, Slice, most_lesion, spread, window
 from joint_seg_cls.pictures.strip import BRAIN_COLOUR, strip_png
 
@@ -17,10 +19,13 @@ __all__ = [
     "Section",
     "Slice",
     "case_picture",
+    "case_row",
     "grey",
+    "map_levels",
     "montage",
     "most_lesion",
     "spread",
+    "square_pixels",
     "strip_png",
     "window",
     "with_fill",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from joint_seg_cls.pictures.case_row import map_levels
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.slices import SIDES, most_lesion, window
 
@@ -83,7 +84,7 @@ def case_picture(
     """
     chosen = most_lesion(prediction if reference is None else reference | prediction, rows)
     levels = window(image)
-    top = 1.0 if location_map is None else max(float(np.percentile(location_map, 99.9)), 1e-6)
+    shades = (0.0, 1.0) if location_map is None else map_levels(location_map)
     panels = []
     for cut in reversed(chosen):
         picture = grey(cut.of(image), levels)
@@ -92,7 +93,7 @@ def case_picture(
             row.append(_marked(picture, cut.of(reference), REFERENCE_COLOUR))
         row.append(_marked(picture, cut.of(prediction), PREDICTION_COLOUR))
         if location_map is not None:
-            row.append(with_map(picture, cut.of(location_map), (0.0, top)))
+            row.append(with_map(picture, cut.of(location_map), shades))
         panels.append(row)
     names = ("FLAIR", reference is not None and "reference", "prediction", location_map is not None and "location map")
     montage(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Num
 from matplotlib.image import imsave
-from scipy import ndimage
 
 from joint_seg_cls.pictures.overlay import grey, with_outline
+from joint_seg_cls.pictures.scaling import square_pixels
 from joint_seg_cls.pictures.slices import Slice, most_lesion, spread, window
 
 #: Height of a strip and width of the line between two slices, in pixels.
@@ -50,25 +50,8 @@ def _panel(
     levels: tuple[float, float],
     spacing_mm: tuple[float, float, float],
 ) -> Num[np.ndarray, "row column rgb"]:
-    picture = _scaled(grey(cut.of(image), levels), cut.aspect(spacing_mm), order=1)
+    picture = square_pixels(grey(cut.of(image), levels), cut.aspect(spacing_mm), _HEIGHT, order=1)
     for mask, colour in masks:
-        picture = with_outline(picture, _scaled(cut.of(mask), cut.aspect(spacing_mm), order=0).astype(bool), colour)
+        drawn = square_pixels(cut.of(mask), cut.aspect(spacing_mm), _HEIGHT, order=0).astype(bool)
+        picture = with_outline(picture, drawn, colour)
     return picture
-
-
-def _scaled(
-    picture: Num[np.ndarray, "row column ..."] | Bool[np.ndarray, "row column"], aspect: float, *, order: int
-) -> Num[np.ndarray, "ROW COLUMN ..."] | Bool[np.ndarray, "ROW COLUMN"]:
-    """Return a picture of square pixels, as high as a strip."""
-    up = _HEIGHT / picture.shape[0]
-    width = max(round(picture.shape[1] * up / aspect), 1)
-    rows = (np.arange(_HEIGHT) + 0.5) / up - 0.5
-    columns = (np.arange(width) + 0.5) * picture.shape[1] / width - 0.5
-    where = np.meshgrid(rows, columns, indexing="ij")
-    layers = np.asarray(picture, dtype=np.float32)
-    layers = layers[..., None] if picture.ndim == 2 else layers
-    scaled = np.stack(
-        [ndimage.map_coordinates(layers[..., k], where, order=order, mode="nearest") for k in range(layers.shape[-1])],
-        axis=-1,
-    )
-    return scaled[..., 0] if picture.ndim == 2 else scaled
