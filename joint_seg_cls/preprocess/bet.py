@@ -109,7 +109,7 @@ class Bet:
         )
         surface.evolve(image, forces, self.iterations)
         x, y, z = image.shape
-        return surface.solid((x, y, z))
+        return surface.solid((x, y, z)) if surface.usable((x, y, z)) else np.zeros(image.shape, dtype=bool)
 
     def _bottom(self, image: Float32[np.ndarray, "x y z"]) -> int:
         """Return the lowest slice within ``head_mm`` of the top of the head."""

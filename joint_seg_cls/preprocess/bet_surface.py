@@ -84,7 +84,7 @@ class Surface:
         sampler = _Inwards(image, forces)
         bend = (1 / forces.smooth_from + 1 / forces.smooth_until) / 2
         slope = 6 / (1 / forces.smooth_from - 1 / forces.smooth_until)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # an image without a head: see `usable`
             for _ in range(iterations):
                 normals = self._normals()
                 to_mean, length = self._to_neighbours()
@@ -93,6 +93,10 @@ class Surface:
                 smooth = (1 + np.tanh(slope * (curvature - bend))) / 2
                 push = _PUSH * length * sampler.contrast(self.vertices, normals)
                 self.vertices += _SPREAD * (to_mean - along * normals) + (smooth * along + push) * normals
+
+    def usable(self, shape: tuple[int, int, int]) -> bool:
+        """Return whether the surface still lies about the image: without contrast it flies off."""
+        return bool((np.abs(self.vertices) < 2 * max(shape)).all())  # False for NaN
 
     def solid(self, shape: tuple[int, int, int]) -> Bool[np.ndarray, "x y z"]:
         """Return the voxels that the surface touches or encloses; centres lie at whole numbers."""

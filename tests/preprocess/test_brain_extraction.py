@@ -106,7 +106,7 @@ def test_a_surface_that_leaves_the_image_is_cut_off_there():
     np.testing.assert_array_equal(cut, whole[:, :, 10:27])
 
 
-@pytest.mark.parametrize("kind", ["noise", "speck", "small"])
+@pytest.mark.parametrize("kind", ["noise", "speck", "small", "hollow", "stripes"])
 def test_a_scan_without_a_brain_is_refused_by_name(kind):
     rng = np.random.default_rng(1)
     data = rng.normal(100, 3, (61, 59, 57)).astype(np.float32)
@@ -115,6 +115,8 @@ def test_a_scan_without_a_brain_is_refused_by_name(kind):
     data = {
         "noise": data,
         "speck": np.where(away < 1.5, 4000, rng.normal(1, 0.2, data.shape)),
+        "hollow": np.where((away > 24) & (away < 27), 200, 0),
+        "stripes": np.where(np.arange(57) % 2 == 0, data, 0),
         "small": np.where(away < 20, data, rng.normal(4, 1, data.shape)),
     }[kind].astype(np.float32)
     grid = Grid((61, 59, 57), np.array([[-1.5, 0, 0, 45], [0, -1.5, 0, 45], [0, 0, 1.5, -40], [0, 0, 0, 1.0]]))
