@@ -8,7 +8,7 @@ to the scan's grid, N4 on every voxel with SimpleITK's own settings, on all core
 library has no threads). It takes minutes a scan, so that it runs on the first ``--plain`` scans (1) only. Every step
 runs alone, ours with one thread, in a process of its own, which gives its peak memory; time does not count imports.
 Ours is then run on all scans in two processes, as ``jsc prepare workers=2`` does, from the file to the image that the
-network sees; the ratio is that of scans an hour on the same two cores, and a second one, ``ratio_steps_alone``, sets our
+network sees; the ratio is that of scans an hour on the same two cores; a second one, ``ratio_steps_alone``, sets our
 two steps on one core against the plain chain.
 
 brainextractor's ``compute_mask`` moves the mask by one voxel along each axis (it cuts off the half voxel by which its
