@@ -45,6 +45,11 @@ class Predictor:
         self._device = device
         self.lesion_threshold = lesion_threshold
 
+    @property
+    def network(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        return self._network
+
     def __call__(self, image: Float32[np.ndarray, "c x y z"]) -> Findings:
         """Return the findings in model space."""
         with torch.inference_mode():

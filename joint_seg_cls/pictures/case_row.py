@@ -45,6 +45,11 @@ def case_row(
     return np.rint(255 * np.clip(row[::-1], 0, 1)).astype(np.uint8)
 
 
+def on_black(image: Num[np.ndarray, "x y z"], tissue: Bool[np.ndarray, "x y z"]) -> Num[np.ndarray, "x y z"]:
+    """Return the image with its lowest value outside ``tissue``: a z-scored image is grey there, not black."""
+    return np.where(tissue, image, image.min())
+
+
 def map_levels(location_map: Float[np.ndarray, "..."]) -> tuple[float, float]:
     """Return the values at which a location map is drawn black and brightest: 0, and its 99.9th percentile."""
     return 0.0, max(float(np.percentile(location_map, _BRIGHTEST_PERCENTILE)), 1e-6)

@@ -25,7 +25,9 @@ def montage(
     aspect: float = 1.0,
     sides: tuple[str, str] | None = None,
     row_labels: Sequence[str] = (),
+    notes: Sequence[Sequence[str]] = (),
     heading: str = "",
+    dots_per_inch: int = _DOTS_PER_INCH,
 ) -> None:
     """Write a table of pictures as PNG.
 
@@ -36,14 +38,16 @@ def montage(
         aspect: height of a pixel over its width.
         sides: what stands at the left and at the right of each picture, such as ("L", "R").
         row_labels: one a row.
+        notes: rows of short texts, one under each picture.
         heading: over everything.
+        dots_per_inch: a picture is 2.4 inches wide.
     """
     rows, columns = len(panels), max(len(row) for row in panels)
     height, width = panels[0][0].shape[:2]
     panel_height = _PANEL_INCHES * height * aspect / width
     top = 0.3 + (0.35 if heading else 0.0)
     size = (columns * _PANEL_INCHES, rows * panel_height + top)
-    figure = Figure(figsize=size, dpi=_DOTS_PER_INCH, facecolor="black")
+    figure = Figure(figsize=size, dpi=dots_per_inch, facecolor="black")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1 - top / size[1], 0.01, 0.01)
@@ -60,6 +64,8 @@ def montage(
                 _write(axes, x, 0.5, side, "left" if x < 0.5 else "right")
             if column == 0 and number < len(row_labels):
                 _write(axes, 0.02, 0.03, row_labels[number], "left")
+            if number < len(notes) and column < len(notes[number]):
+                _write(axes, 0.98, 0.03, notes[number][column], "right")
     if heading:
         figure.suptitle(heading, color="white", fontsize=11, y=1 - 0.12 / size[1], va="top")
     figure.savefig(Path(path), format="png")
