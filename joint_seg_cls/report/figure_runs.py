@@ -1,0 +1,143 @@
+"""The runs that figures are drawn from: which there are, and their out-of-fold tables put together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pandas as pd
+import yaml
+from jaxtyping import Float, Int
+
+from joint_seg_cls.errors import StoreError
+from joint_seg_cls.run_state import CONFIG, METRICS, run_state
+from joint_seg_cls.scan import PreparedCase, PreparedStore
+
+_PER_CASE = "per_case.csv"
+_PROBABILITY = "p_"
+
+
+@final
+@dataclass(frozen=True)
+class FigureRun:
+    """One run of a study.
+
+    Args:
+        folder: the run folder; it need not exist yet.
+        base: the ablation or network.
+        label: what a reader is to call the variant; runs with one label are one row of a table.
+        fold: the fold that it tests.
+        seed: its seed.
+    """
+
+    folder: Path
+    base: str
+    label: str
+    fold: int | str
+    seed: int
+
+    @cached_property
+    def is_done(self) -> bool:
+        """Whether its test is written."""
+        return run_state(self.folder).state == "done" and (self.folder / _PER_CASE).is_file()
+
+    @property
+    def metrics(self) -> pd.DataFrame | None:
+        """What was logged by epoch; None before the first is finished."""
+        path = self.folder / METRICS
+        return pd.read_csv(path) if path.is_file() else None
+
+    def cases(self) -> dict[str, PreparedCase]:
+        """Return the prepared cases of the store that it was trained on.
+
+        Raises:
+            StoreError: the store is gone, or has changed since.
+        """
+        config = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
+        store = PreparedStore(config["data"]["store"])
+        record = yaml.safe_load((self.folder / "provenance.json").read_text(encoding="utf-8"))
+        if store.content_hash != record["identity"]["data_hash"]:
+            raise StoreError(
+                store.path,
+                expected="the cases that the study was trained on",
+                found="others",
+                remedy="prepare that cohort again, or report without pictures",
+            )
+        return {case.case: case for case in store.cases}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """The out-of-fold tables of one variant, of its lowest seed.
+
+    Args:
+        label: what a reader is to call it.
+        base: the ablation or network.
+        runs: the finished runs, by fold.
+        planned: how many folds the study asks for.
+        rows: one row a test scan.
+    """
+
+    label: str
+    base: str
+    runs: dict[str, FigureRun]
+    planned: int
+    rows: pd.DataFrame
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the diseases in the order of their codes."""
+        return tuple(name.removeprefix(_PROBABILITY) for name in self.rows if name.startswith(_PROBABILITY))
+
+    @property
+    def segments(self) -> bool:
+        """Whether it draws lesions."""
+        return bool(self.rows["dsc"].notna().any())
+
+    def diagnosed(self) -> pd.DataFrame:
+        """Return the rows with a known disease and a probability."""
+        first = f"{_PROBABILITY}{self.classes[0]}"
+        return self.rows[self.rows["disease"].isin(self.classes) & self.rows[first].notna()]
+
+    def probability(self) -> Float[np.ndarray, "scans classes"]:
+        """Return the class probabilities of the diagnosed rows."""
+        return self.diagnosed()[[f"{_PROBABILITY}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
+
+    def disease(self) -> Int[np.ndarray, " scans"]:
+        """Return the codes of the true diseases of the diagnosed rows."""
+        codes = {name: code for code, name in enumerate(self.classes)}
+        return self.diagnosed()["disease"].map(codes).to_numpy(dtype=np.int64)
+
+    def told(self) -> str:
+        """Return the label, with the share of folds where some are not finished."""
+        done = len(self.runs)
+        return self.label if done == self.planned else f"{self.label} ({done} of {self.planned} folds)"
+
+
+def pool(runs: Iterable[FigureRun]) -> list[Pooled]:
+    """Put the finished runs of each label together, in the order of the labels' first runs."""
+    by_label: dict[str, list[FigureRun]] = {}
+    for run in runs:
+        by_label.setdefault(run.label, []).append(run)
+    return [pooled for own in by_label.values() if (pooled := _pool_one(own)) is not None]
+
+
+def choose(pooled: Sequence[Pooled], bases: Sequence[str]) -> list[Pooled]:
+    """Return the first variant of each of ``bases`` that there is, in their order."""
+    return [found for base in bases if (found := next((one for one in pooled if one.base == base), None)) is not None]
+
+
+def _pool_one(runs: list[FigureRun]) -> Pooled | None:
+    done = [run for run in runs if run.is_done]
+    if not done:
+        return None
+    seed = min(run.seed for run in done)
+    chosen = {str(run.fold): run for run in done if run.seed == seed}
+    text = dict.fromkeys(("case", "subject", "session", "fold", "disease"), str)
+    tables = [pd.read_csv(run.folder / _PER_CASE, dtype=text).assign(fold=fold) for fold, run in chosen.items()]
+    rows = pd.concat(tables, ignore_index=True)
+    planned = len({str(run.fold) for run in runs})
+    return Pooled(done[0].label, done[0].base, chosen, planned, rows)

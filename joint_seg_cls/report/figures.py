@@ -1,0 +1,139 @@
+"""All figures of a study (Huang et al. 2024 [1], Fig. 8-12, training curves, calibration), or why one is not drawn.
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from joint_seg_cls.errors import InputError
+from joint_seg_cls.report.figure import COLOURS, Figure
+from joint_seg_cls.report.figure_runs import FigureRun, Pooled, choose, pool
+from joint_seg_cls.report.figures_calibration import draw_calibration
+from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
+from joint_seg_cls.report.figures_lesions import MOST_METHODS, draw_errors, draw_lesions
+from joint_seg_cls.report.figures_maps import draw_maps
+from joint_seg_cls.report.figures_roc import draw_roc
+from joint_seg_cls.report.figures_training import draw_curves
+
+_JOINT = "joint"
+#: The methods of the paper's figures.
+_FIGURE_8 = ("unet3d", "vnet", "attention_unet", _JOINT)
+_FIGURE_9 = ("resnet50", "resnet101", "resnet152", "densenet121", "senet50", _JOINT)
+_FIGURE_10 = ("only_seg", _JOINT)
+_FIGURE_11 = ("only_cls", _JOINT)
+
+
+def draw_figures(runs: Sequence[FigureRun], out: Path, *, open_network: OpenNetwork, seed: int = 0) -> list[Figure]:
+    """Draw all that the finished runs allow into ``out``; every figure that waits for something says for what.
+
+    Args:
+        runs: all runs of the study, finished or not.
+        out: folder of the PNG files, and of a PDF beside each that is drawn as lines.
+        open_network: rebuilds the network of a run folder.
+        seed: of the bootstraps.
+    """
+    study = _Study(pool(runs), out, Gallery(open_network), seed)
+    figures = [study.lesions(), study.roc_of_baselines(), study.errors(), study.roc_of_single_task(), study.maps()]
+    figures.append(study.calibration())
+    labels = dict.fromkeys(run.label for run in runs)
+    for number, label in enumerate(labels):
+        own = [run for run in runs if run.label == label]
+        figures.append(draw_curves(label, own, out, f"training-{number + 1:02d}"))
+    return figures
+
+
+@final
+class _Study:
+    """What is finished of a study."""
+
+    def __init__(self, pooled: Sequence[Pooled], out: Path, gallery: Gallery, seed: int) -> None:
+        self._out, self._gallery, self._seed = out, gallery, seed
+        self._segmenting = [one for one in pooled if one.segments]
+        self._naming = [one for one in pooled if len(np.unique(one.disease())) == len(one.classes) > 1]
+
+    def lesions(self) -> Figure:
+        title = "Figure 8. Lesions that are found"
+        methods = _of_paper(self._segmenting, _FIGURE_8, MOST_METHODS)
+        return self._draw(
+            "figure-08", title, methods, 1, lambda name: draw_lesions(methods, self._leader(), *self._to(name, title))
+        )
+
+    def errors(self) -> Figure:
+        title = "Figure 10. Lesions that are found, invented and missed"
+        methods = choose(self._segmenting, _FIGURE_10)
+        return self._draw(
+            "figure-10", title, methods, 2, lambda name: draw_errors(methods, self._leader(), *self._to(name, title))
+        )
+
+    def roc_of_baselines(self) -> Figure:
+        title = "Figure 9. ROC curves of the classifiers"
+        methods = _of_paper(self._naming, _FIGURE_9, len(COLOURS))
+        return self._draw("figure-09", title, methods, 1, lambda name: self._roc(methods, name, title))
+
+    def roc_of_single_task(self) -> Figure:
+        title = "Figure 11. ROC curves of the joint model and of classification alone"
+        methods = choose(self._naming, _FIGURE_11)
+        return self._draw("figure-11", title, methods, 2, lambda name: self._roc(methods, name, title))
+
+    def maps(self) -> Figure:
+        title = "Figure 12. Where the classifier looks"
+        both = [one for one in self._naming if one.segments]
+        shown = choose(both, [_JOINT]) or both
+        return self._draw("figure-12", title, shown, 1, lambda name: draw_maps(shown[0], *self._to(name, title)))
+
+    def calibration(self) -> Figure:
+        title = "Calibration of the class probabilities"
+        return self._draw(
+            "calibration", title, self._naming, 1, lambda name: draw_calibration(self._naming, self._out, name, title)
+        )
+
+    def _leader(self) -> Pooled:
+        """Return the variant by whose DSC cases are chosen: the joint model where there is one."""
+        return (choose(self._segmenting, [_JOINT]) or self._segmenting)[0]
+
+    def _roc(self, methods: Sequence[Pooled], name: str, title: str) -> Figure:
+        return draw_roc(methods, self._out, name, title, seed=self._seed)
+
+    def _to(self, name: str, title: str) -> tuple[Gallery, Path, str, str]:
+        return self._gallery, self._out, name, title
+
+    def _draw(
+        self, name: str, title: str, methods: Sequence[Pooled], least: int, draw: Callable[[str], Figure]
+    ) -> Figure:
+        if len(methods) < least:
+            found = f"; finished: {', '.join(one.label for one in methods)}" if methods else ""
+            return Figure(name, title, missing=f"waits for finished runs of {_WAITS_FOR[name]}{found}")
+        try:
+            figure = draw(name)
+        except InputError as error:
+            return Figure(name, title, missing=str(error))
+        rows, there = _ROWS.get(name, ()), {one.base for one in methods}
+        absent = [base for base in rows if base not in there] if len(there.intersection(rows)) > 1 else []
+        told = f" Not in this study, or not finished: {', '.join(absent)}." if absent and figure.png else ""
+        return replace(figure, caption=figure.caption + told)
+
+
+_ROWS = {"figure-08": _FIGURE_8, "figure-09": _FIGURE_9, "figure-10": _FIGURE_10, "figure-11": _FIGURE_11}
+_WAITS_FOR = {
+    "figure-08": "any variant that segments",
+    "figure-09": "any variant that names the disease, scans of every class among their tests",
+    "figure-10": "only_seg and joint",
+    "figure-11": "only_cls and joint, scans of every class among their tests",
+    "figure-12": "a variant with both tasks, scans of every class among its tests",
+    "calibration": "any variant that names the disease, scans of every class among its tests",
+}
+
+
+def _of_paper(pooled: Sequence[Pooled], bases: Sequence[str], most: int) -> list[Pooled]:
+    """Return the paper's methods, or the study's own where it has fewer than two of them; joint comes last."""
+    chosen = choose(pooled, bases)
+    if len(chosen) >= min(2, len(pooled)):
+        return chosen
+    joint = choose(pooled, [_JOINT])
+    others = [one for one in pooled if one not in joint]
+    return [*others[: most - len(joint)], *joint]

@@ -1,0 +1,165 @@
+"""Which cases figures show, and what networks say of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.inference import Findings, Predictor
+from joint_seg_cls.pictures import Slice, grey, most_lesion, on_black, spread, square_pixels, window
+from joint_seg_cls.report.figure_runs import FigureRun, Pooled
+from joint_seg_cls.scan import PreparedCase
+from joint_seg_cls.training import Checkpoint
+
+#: Rebuilds the network of a run folder with the weights that were tested.
+OpenNetwork = Callable[[Path], tuple[Predictor, Checkpoint]]
+
+#: Height of a drawn slice in pixels, what is left around the brain in voxels, and black beside it in pixels.
+_HEIGHT, _MARGIN, _BESIDE = 360, 3, 28
+
+
+@final
+@dataclass(frozen=True)
+class Shown:
+    """A case that is shown: which fold tests it, and its DSC by the variant that it was chosen by."""
+
+    case: str
+    fold: str
+    disease: str
+    dsc: float
+
+
+def choose_cases(pooled: Pooled, shares: Sequence[float], folds: set[str]) -> list[Shown]:
+    """Return for each class the cases at given shares of the order by DSC (0.5 is the median, the lower of two).
+
+    Args:
+        pooled: the variant whose DSC orders the cases, and ties their names.
+        shares: in [0, 1].
+        folds: only cases that one of these tests.
+    """
+    rows = pooled.rows[pooled.rows["dsc"].notna() & pooled.rows["fold"].isin(folds)]
+    chosen = []
+    for disease in pooled.classes:
+        own = rows[rows["disease"] == disease].sort_values(["dsc", "case"], ignore_index=True)
+        places = dict.fromkeys(int(share * (len(own) - 1)) for share in shares) if len(own) else {}
+        chosen += [Shown(row.case, row.fold, disease, float(row.dsc)) for row in (own.loc[place] for place in places)]
+    return chosen
+
+
+@final
+@dataclass
+class Gallery:
+    """Cases and what networks say of them, each computed once.
+
+    Args:
+        open_network: rebuilds a run's network.
+    """
+
+    open_network: OpenNetwork
+    _networks: dict[Path, tuple[Predictor, Checkpoint]] = field(default_factory=dict)
+    _findings: dict[tuple[Path, str], Findings] = field(default_factory=dict)
+
+    def case(self, run: FigureRun, name: str) -> PreparedCase:
+        """Return a prepared case.
+
+        Raises:
+            StoreError: the store is gone or has changed.
+        """
+        return run.cases()[name]
+
+    def network(self, run: FigureRun) -> Predictor:
+        """Return the network of a run.
+
+        Raises:
+            CheckpointError: its checkpoint is gone or cannot be used.
+        """
+        if run.folder not in self._networks:
+            self._networks[run.folder] = self.open_network(run.folder)
+        return self._networks[run.folder][0]
+
+    def findings(self, run: FigureRun, case: PreparedCase) -> Findings:
+        """Return what the network of ``run`` says of ``case``, in model space."""
+        key = (run.folder, case.case)
+        if key not in self._findings:
+            self._findings[key] = self.network(run)(np.asarray(case.image()))
+        return self._findings[key]
+
+    def lesions(self, run: FigureRun, case: PreparedCase) -> Bool[np.ndarray, "x y z"]:
+        """Return the lesions that the network of ``run`` draws.
+
+        Raises:
+            CheckpointError: it draws none.
+        """
+        found = self.findings(run, case).lesions
+        if found is None:
+            raise CheckpointError(
+                run.folder, expected="a network that segments", found="one that does not", remedy="draw another"
+            )
+        return found
+
+
+@final
+@dataclass(frozen=True)
+class View:
+    """One axial slice of a case, cut to its brain, in square pixels of one height.
+
+    Args:
+        case: the case.
+        cut: the slice: the one with most of the reference.
+    """
+
+    case: PreparedCase
+    cut: Slice
+
+    @classmethod
+    def of(cls, case: PreparedCase) -> "View":
+        """Choose the slice."""
+        reference = case.lesion_mask()
+        mask = None if reference is None else np.asarray(reference, dtype=bool)
+        shape: tuple[int, ...] = case.image().shape[1:]
+        (cut,) = most_lesion(mask, 1) if mask is not None and mask.any() else spread(shape, 1)
+        return cls(case, cut)
+
+    def grey(self) -> Float[np.ndarray, "row column 3"]:
+        """Return the first modality."""
+        brain = np.asarray(self.case.brain_mask(), dtype=bool)
+        image = on_black(np.asarray(self.case.image()[0], dtype=np.float32), brain)
+        return grey(self.of_volume(image, order=1), window(image))
+
+    def mask(self, volume: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "row column"]:
+        """Return a mask's slice."""
+        return self.of_volume(volume, order=0).astype(bool)
+
+    def of_volume(self, volume: np.ndarray, *, order: int) -> np.ndarray:
+        """Return a volume's slice."""
+        rows, columns = self._brain()
+        aspect = self.cut.aspect(self.case.geometry.model.spacing_mm)
+        return square_pixels(self.cut.of(volume)[rows, columns], aspect, _HEIGHT, order=order)
+
+    def _brain(self) -> tuple[slice, slice]:
+        """Return rows and columns of the slice that hold the brain anywhere in the volume."""
+        brain = np.asarray(self.case.brain_mask(), dtype=bool).any(axis=2).T
+        found = ndimage.find_objects(brain.astype(np.uint8))
+        if not found:
+            return slice(None), slice(None)
+        rows, columns = (
+            slice(max(part.start - _MARGIN, 0), min(part.stop + _MARGIN, size))
+            for part, size in zip(found[0], brain.shape, strict=True)
+        )
+        return rows, columns
+
+
+def one_width(pictures: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    """Pad pictures with black, left and right, to one width that leaves room for a letter on both sides."""
+    width = max(picture.shape[1] for row in pictures for picture in row) + 2 * _BESIDE
+
+    def padded(picture: np.ndarray) -> np.ndarray:
+        left = (width - picture.shape[1]) // 2
+        return np.pad(picture, ((0, 0), (left, width - picture.shape[1] - left), (0, 0)))
+
+    return [[padded(picture) for picture in row] for row in pictures]

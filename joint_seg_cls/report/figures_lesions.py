@@ -1,0 +1,107 @@
+"""What methods draw as lesions, beside the reference (Huang et al. 2024 [1], Fig. 8 and 10).
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from joint_seg_cls.metrics import dice
+from joint_seg_cls.pictures import SIDES, montage, with_fill
+from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
+from joint_seg_cls.report.figure_runs import Pooled
+from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
+
+Colour = tuple[float, float, float]
+#: From a grey picture and the slices of prediction and reference to the picture that is shown.
+Paint = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+RED: Colour = (0.92, 0.10, 0.10)
+GREEN: Colour = (0.10, 0.80, 0.20)
+YELLOW: Colour = (1.0, 0.90, 0.10)
+_OPACITY = 0.75
+#: Methods beside the reference that stay large enough to be looked at.
+MOST_METHODS = 4
+
+
+def draw_lesions(
+    methods: Sequence[Pooled], chosen_by: Pooled, gallery: Gallery, out: Path, name: str, title: str
+) -> Figure:
+    """Draw the case of median DSC of each class: image, reference and methods, lesions in red."""
+    return _draw(methods, chosen_by, gallery, out, (name, title), _red, "Lesions in red.")
+
+
+def draw_errors(
+    methods: Sequence[Pooled], chosen_by: Pooled, gallery: Gallery, out: Path, name: str, title: str
+) -> Figure:
+    """Draw the same cases with what each method hits, adds and misses."""
+    legend = "Red: lesion that is found (TP); green: found, and none (FP); yellow: lesion that is missed (FN)."
+    return _draw(methods, chosen_by, gallery, out, (name, title), hits_and_misses, legend)
+
+
+def _draw(
+    methods: Sequence[Pooled],
+    chosen_by: Pooled,
+    gallery: Gallery,
+    out: Path,
+    named: tuple[str, str],
+    paint: Paint,
+    legend: str,
+) -> Figure:
+    name, title = named
+    methods = methods[:MOST_METHODS]
+    folds = set.intersection(*(set(one.runs) for one in (*methods, chosen_by)))
+    shown = choose_cases(chosen_by, [0.5], folds)
+    if not shown:
+        return Figure(name, title, missing="no fold with a drawn reference is finished by all methods")
+    panels, notes = [], []
+    for one in shown:
+        case = gallery.case(chosen_by.runs[one.fold], one.case)
+        view, reference = View.of(case), np.asarray(case.lesion_mask(), dtype=bool)
+        plain = view.grey()
+        row, told = [plain, with_fill(plain, view.mask(reference), RED, _OPACITY)], ["", ""]
+        for method in methods:
+            found = gallery.lesions(method.runs[one.fold], case)
+            row.append(paint(plain, view.mask(found), view.mask(reference)))
+            told.append(f"DSC {dice(found, reference):.2f}")
+        panels.append(row)
+        notes.append(told)
+    out.mkdir(parents=True, exist_ok=True)
+    titles = ["image", "reference", *(method.label for method in methods)]
+    labels = [one.disease for one in shown]
+    path = out / f"{name}.png"
+    lettered = {"sides": SIDES["axial"], "row_labels": labels, "notes": notes}
+    montage(one_width(panels), titles, path, dots_per_inch=DOTS_PER_INCH, **lettered)
+    return Figure(name, title, f"{legend} {_caption(shown, chosen_by, len(methods))}", path)
+
+
+def _red(
+    plain: Float[np.ndarray, "row column 3"],
+    found: Bool[np.ndarray, "row column"],
+    reference: Bool[np.ndarray, "row column"],
+) -> Float[np.ndarray, "row column 3"]:
+    del reference
+    return with_fill(plain, found, RED, _OPACITY)
+
+
+def hits_and_misses(
+    plain: Float[np.ndarray, "row column 3"],
+    found: Bool[np.ndarray, "row column"],
+    reference: Bool[np.ndarray, "row column"],
+) -> Float[np.ndarray, "row column 3"]:
+    """Return the picture with true positives red, false positives green, false negatives yellow."""
+    for mask, colour in ((found & reference, RED), (found & ~reference, GREEN), (~found & reference, YELLOW)):
+        plain = with_fill(plain, mask, colour, _OPACITY)
+    return plain
+
+
+def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
+    each = "each by the network of its own fold" if methods > 1 else "by the network of its fold"
+    told = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})" for one in shown)
+    return (
+        f"Shown: {told} of {chosen_by.label}, never trained on, {each}; the axial slice with most of the reference, on "
+        "the network's grid, where the DSC beside each picture is measured too. The median is over the scans that "
+        "all of the methods were tested on, in their own grids."
+    )

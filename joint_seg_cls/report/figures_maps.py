@@ -1,0 +1,109 @@
+"""Where the classifier looks: location maps of Eq. 10 and Grad-CAM (Huang et al. 2024 [1], Fig. 12).
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from monai.visualize.class_activation_maps import GradCAM
+from torch import Tensor, nn
+
+from joint_seg_cls.networks import ResidualClassifier
+from joint_seg_cls.pictures import SIDES, map_levels, montage, with_fill, with_map
+from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
+from joint_seg_cls.report.figure_runs import Pooled
+from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
+from joint_seg_cls.report.figures_lesions import RED
+
+#: Cases are taken at these shares of each class's order by DSC: two of each class.
+_SHARES = (0.25, 0.75)
+_OPACITY = 0.75
+
+
+def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str) -> Figure:
+    """Draw image, reference, location map and Grad-CAM of two cases of each class."""
+    panels, notes, shown = [], [], choose_cases(pooled, _SHARES, set(pooled.runs))
+    for one in shown:
+        run = pooled.runs[one.fold]
+        case = gallery.case(run, one.case)
+        found = gallery.findings(run, case)
+        if found.location_map is None or found.disease_probability is None:
+            return Figure(name, title, missing=f"{pooled.label} has no location maps")
+        said = int(found.disease_probability.argmax())
+        seen = grad_cam(gallery.network(run).network, np.asarray(case.image()), said)
+        view = View.of(case)
+        plain = view.grey()
+        reference = view.mask(np.asarray(case.lesion_mask(), dtype=bool))
+        maps = [
+            with_map(plain, view.of_volume(volume, order=1), map_levels(volume))
+            for volume in (found.location_map, seen)
+        ]
+        panels.append([plain, with_fill(plain, reference, RED, _OPACITY), *maps])
+        notes.append(["", "", f"{pooled.classes[said]}, p = {found.disease_probability[said]:.2f}", ""])
+    if not shown:
+        return Figure(name, title, missing="no test case with a drawn reference is finished")
+    out.mkdir(parents=True, exist_ok=True)
+    titles = ["image", "reference", "location map (Eq. 10)", "Grad-CAM"]
+    path = out / f"{name}.png"
+    labels = [one.disease for one in shown]
+    lettered = {"sides": SIDES["axial"], "row_labels": labels, "notes": notes}
+    montage(one_width(panels), titles, path, dots_per_inch=DOTS_PER_INCH, **lettered)
+    return Figure(name, title, _caption(shown, pooled), path)
+
+
+def grad_cam(network: nn.Module, image: Float32[np.ndarray, "c x y z"], disease: int) -> Float32[np.ndarray, "x y z"]:
+    r"""Return Grad-CAM of the classifier's last block for one class, on the image's grid (trilinear).
+
+    .. math:: ReLU\Big(\sum_k \overline{\partial s_c / \partial F_k} \, F_k\Big)
+
+    F_k: map k of the last block; s_c: score of the class; the bar is the mean over voxels. Since the scores are linear
+    in the means of the maps (Eq. 6), this is the positive part of the coarsest location map of Eq. 10, over its number
+    of voxels; the location map that is drawn beside it adds the two finer scales.
+
+    Raises:
+        ValueError: the network has no classifier of residual blocks.
+    """
+    names = [name for name, part in network.named_modules() if isinstance(part, ResidualClassifier)]
+    if not names:
+        raise ValueError("Grad-CAM is drawn of networks with a residual classifier.")
+    blocks = network.get_submodule(f"{names[0]}.blocks")
+    last = f"network.{names[0]}.blocks.{sum(1 for _ in blocks.children()) - 1}"
+    seen = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
+    scores = _Scores(copy.deepcopy(network))  # the hooks that MONAI leaves behind go with the copy
+    result = GradCAM(nn_module=scores, target_layers=last, postprocessing=_unchanged)(x=seen, class_idx=disease)
+    return result[0, 0].detach().float().cpu().numpy()
+
+
+@final
+class _Scores(nn.Module):
+    """The class scores alone, as MONAI's maps want them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b classes"]:
+        return self.network(image).disease_logits
+
+
+def _unchanged(values: Tensor) -> Tensor:
+    """MONAI would turn high into low by default."""
+    return values
+
+
+def _caption(shown: Sequence[Shown], pooled: Pooled) -> str:
+    cases = ", ".join(f"{one.disease} {one.dsc:.2f}" for one in shown)
+    return (
+        f"{pooled.label}: the cases at the first and third quarter of DSC of each class ({cases}), never trained on; "
+        "the axial slice with most of the reference (red), on the network's grid. Maps are those of the class that the "
+        "network names, beside which its probability stands: what each place adds to the score (Eq. 10, all three "
+        "scales), and Grad-CAM of the last block, which is the positive part of the coarsest of the three. Each is "
+        "drawn from 0 to the 99.9th percentile of its volume, outside the brain too: brightness cannot be compared "
+        "between pictures."
+    )

@@ -1,0 +1,141 @@
+"""A study as one page for a browser, in one file: tables, figures and runs, and what is still missing."""
+
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, final
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure, replace
+
+#: Pixels of a screen to an inch of a drawing.
+_SCREEN_DOTS_PER_INCH = 96
+
+
+class PageCell(NamedTuple):
+    """A cell of a table; the best of its column is bold, the second underlined."""
+
+    text: str
+    mark: Literal["", "best", "second"] = ""
+
+
+@final
+@dataclass(frozen=True)
+class PageTable:
+    """A table with what stands above and below it.
+
+    Args:
+        title: its number and subject.
+        columns: heads.
+        rows: cells; the first of a row names it.
+        caption: what was measured and how.
+        notes: footnotes.
+        missing: why there is no table, or which rows wait for what.
+    """
+
+    title: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[PageCell]] = ()
+    caption: str = ""
+    notes: Sequence[str] = ()
+    missing: str = ""
+
+
+class PageRun(NamedTuple):
+    """A run of the study: its row, where it stands, and its folder."""
+
+    label: str
+    fold: str
+    seed: str
+    state: str
+    told: str
+    folder: Path
+
+
+@final
+@dataclass(frozen=True)
+class Part:
+    """Further lines of text under a heading, such as what the cohort is or what was concluded."""
+
+    title: str
+    lines: Sequence[str] = field(default=())
+
+
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    subtitle: str,
+    parts: Sequence[Part] = (),
+    tables: Sequence[PageTable] = (),
+    figures: Sequence[Figure] = (),
+    runs: Sequence[PageRun] = (),
+    footer: str = "",
+) -> None:
+    """Write the page. Pictures are in it, all text is escaped, nothing is fetched; links lead to run folders. Atomic.
+
+    Args:
+        path: where to write.
+        title: the study.
+        subtitle: cohort, protocol, folds.
+        parts: text before the tables.
+        tables: in the order of the paper.
+        figures: likewise; those without a picture are listed with what they wait for.
+        runs: all runs of the study; those that are not done are listed as missing at the top.
+        footer: program, version and use.
+    """
+    environment = Environment(
+        loader=PackageLoader("joint_seg_cls.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = [run for run in runs if run.state == "done"]
+    text = environment.get_template("page.html.j2").render(
+        title=title,
+        subtitle=subtitle,
+        parts=parts,
+        tables=tables,
+        figures=[(figure, _embedded(figure)) for figure in figures],
+        missing=_missing(tables, figures, runs),
+        done=len(done),
+        runs=[(run, _link(run.folder, path.parent)) for run in runs],
+        footer=footer,
+    )
+    replace(path, text.encode("utf-8"))
+
+
+class _Embedded(NamedTuple):
+    """A picture that a page holds, and how wide it is on a screen, in pixels."""
+
+    source: str
+    width: int
+
+
+def _embedded(figure: Figure) -> _Embedded | None:
+    if figure.png is None:
+        return None
+    content = figure.png.read_bytes()
+    pixels = int.from_bytes(content[16:20], "big")  # where a PNG keeps its width
+    text = base64.b64encode(content).decode("ascii")
+    return _Embedded(f"data:image/png;base64,{text}", round(pixels / DOTS_PER_INCH * _SCREEN_DOTS_PER_INCH))
+
+
+def _link(folder: Path, start: Path) -> str:
+    """Return a link that still leads there when all runs are moved together."""
+    return quote(Path(os.path.relpath(folder.resolve(), start.resolve())).as_posix()) + "/"
+
+
+def _missing(tables: Sequence[PageTable], figures: Sequence[Figure], runs: Sequence[PageRun]) -> list[tuple[str, str]]:
+    waiting: dict[str, list[str]] = {}
+    for run in runs:
+        if run.state != "done":
+            waiting.setdefault(run.label, []).append(f"fold {run.fold}, seed {run.seed}: {run.told or run.state}")
+    told = [(label, "; ".join(each)) for label, each in waiting.items()]
+    return told + [(part.title, part.missing) for part in (*tables, *figures) if part.missing]

@@ -1,0 +1,270 @@
+"""Figures and the study page: what they show, how it was chosen, and what they say is missing."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from matplotlib.image import imread
+from torch import nn
+
+from joint_seg_cls.batch import Prediction
+from joint_seg_cls.inference import Predictor
+from joint_seg_cls.networks import JointNetwork, NoClassification, NoGuidance, SingleStem
+from joint_seg_cls.report import FigureRun, PageCell, PageRun, PageTable, Part, draw_figures, write_page
+from joint_seg_cls.report.figure_runs import pool
+from joint_seg_cls.report.figures_calibration import expected_calibration_error, reliability
+from joint_seg_cls.report.figures_cases import Gallery, View, choose_cases
+from joint_seg_cls.report.figures_lesions import GREEN, RED, YELLOW, draw_errors, hits_and_misses
+from joint_seg_cls.report.figures_maps import grad_cam
+from joint_seg_cls.report.figures_roc import band
+from joint_seg_cls.scan import PreparedStore
+
+CLASSES = ("MS", "NMOSD")
+
+
+@pytest.fixture
+def make_run(store, tmp_path):
+    """Return a function that leaves what a finished run leaves, with tables made up."""
+    cases = PreparedStore(store).cases
+
+    def make(base, fold, *, seed=0, segments=True, names=True, state="done", data_hash=None):
+        folder = tmp_path / "runs" / "store" / base / f"fold-{fold}_seed-{seed}"
+        if state == "waiting":
+            return FigureRun(folder, base, base.replace("_", " "), fold, seed)
+        folder.mkdir(parents=True)
+        own = [case for number, case in enumerate(cases) if number // 2 % 2 == fold]  # two of each class
+        rng = np.random.default_rng(fold)
+        score = np.clip([0.3 * (case.disease == "NMOSD") + 0.35 for case in own] + rng.normal(0, 0.2, len(own)), 0, 1)
+        rows = pd.DataFrame({"case": [case.case for case in own], "subject": [case.subject for case in own]})
+        rows["session"], rows["fold"], rows["disease"] = "", fold, [case.disease for case in own]
+        rows["p_MS"], rows["p_NMOSD"] = (1 - score, score) if names else (np.nan, np.nan)
+        rows["dsc"] = rng.random(len(own)) if segments else np.nan
+        rows.to_csv(folder / "per_case.csv", index=False)
+        epochs = pd.DataFrame({"epoch": range(3), "step": [3, 6, 9], "seconds": 1.0})
+        epochs["train/loss/segmentation"] = [0.9, 0.7, 0.6] if segments else 0.0
+        epochs["train/loss/classification"] = [0.7, 0.6, 0.5] if names else 0.0
+        epochs["train/loss/cross_task"], epochs["val/dice"] = 0.0, [0.0, 0.2, 0.3]
+        epochs.to_csv(folder / "metrics.csv", index=False)
+        (folder / "config.yaml").write_text(
+            yaml.safe_dump({"data": {"store": str(store)}, "trainer": {"max_epochs": 3}})
+        )
+        identity = {"data_hash": data_hash or PreparedStore(store).content_hash}
+        (folder / "provenance.json").write_text(json.dumps({"identity": identity}))
+        if state == "done":
+            (folder / "DONE").touch()
+        return FigureRun(folder, base, base.replace("_", " "), fold, seed)
+
+    return make
+
+
+def open_network(folder):
+    torch.manual_seed(0)
+    single = {"sharing": SingleStem(1, 4), "guidance": NoGuidance(), "classification": NoClassification()}
+    network = JointNetwork(**(single if folder.parent.name == "only_seg" else {}), channels=4, image_size=16)
+    return Predictor(network, 0.001), None
+
+
+def by_name(figures):
+    return {figure.name: figure for figure in figures}
+
+
+def test_a_half_finished_study_draws_what_it_can_and_says_what_it_waits_for(make_run, tmp_path):
+    runs = [make_run("joint", 0), make_run("joint", 1, state="running"), make_run("only_seg", 0, names=False)]
+    runs += [make_run("only_cls", 0, state="waiting"), make_run("unet3d", 0, names=False, state="waiting")]
+    figures = by_name(draw_figures(runs, tmp_path / "out", open_network=open_network))
+    drawn = {name for name, figure in figures.items() if figure.png is not None}
+    curves = {"training-01", "training-02"}
+    assert drawn == {"figure-08", "figure-09", "figure-10", "figure-12", "calibration"} | curves
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == drawn
+    assert {path.stem for path in (tmp_path / "out").glob("*.pdf")} == {"figure-09", "calibration"} | curves
+    assert "only_cls and joint" in figures["figure-11"].missing
+    assert "finished: joint" in figures["figure-11"].missing
+    assert "no epoch of only cls" in figures["training-03"].missing
+    assert "median DSC" in figures["figure-08"].caption
+    assert all(figure.caption for name, figure in figures.items() if name in drawn)
+
+
+def test_nothing_finished_is_all_missing_and_no_error(make_run, tmp_path):
+    figures = draw_figures([make_run("joint", 0, state="waiting")], tmp_path, open_network=open_network)
+    assert all(figure.png is None and figure.missing for figure in figures)
+
+
+def test_a_figure_is_the_same_each_time(make_run, tmp_path):
+    runs = [make_run("joint", 0), make_run("only_cls", 0, segments=False)]
+    for name in ("a", "b"):
+        draw_figures(runs, tmp_path / name, open_network=open_network)
+    first = sorted((tmp_path / "a").iterdir())
+    assert {"figure-08.png", "figure-11.pdf", "figure-12.png"} <= {path.name for path in first}
+    assert all(path.read_bytes() == (tmp_path / "b" / path.name).read_bytes() for path in first)
+
+
+def test_pictures_of_another_cohort_than_the_studys_are_refused_and_curves_drawn(make_run, tmp_path):
+    figures = by_name(draw_figures([make_run("joint", 0, data_hash="other")], tmp_path, open_network=open_network))
+    assert "the cases that the study was trained on" in figures["figure-08"].missing
+    assert figures["figure-09"].png is not None
+
+
+def test_out_of_fold_tables_are_those_of_the_lowest_seed(make_run):
+    runs = [make_run("joint", fold, seed=seed) for seed in (1, 2) for fold in (0, 1)]
+    (pooled,) = pool([*runs, make_run("joint", 0, seed=0, state="waiting")])
+    assert {run.seed for run in pooled.runs.values()} == {1}
+    assert sorted(pooled.rows["case"]) == [f"s{number}" for number in range(8)]
+    assert pooled.told() == "joint"
+    assert pool([make_run("dot", 0), make_run("dot", 1, state="running")])[0].told() == "dot (1 of 2 folds)"
+
+
+def test_the_case_of_median_dsc_is_shown_the_lower_of_two_and_the_first_of_equals(make_run):
+    (pooled,) = pool([make_run("joint", 0), make_run("joint", 1)])
+    pooled.rows["dsc"] = 0.9
+    pooled.rows.loc[pooled.rows["disease"] == "MS", "dsc"] = [0.4, 0.1, np.nan, 0.2]
+    assert pooled.rows.loc[pooled.rows["disease"] == "MS", "case"].tolist() == ["s0", "s4", "s2", "s6"]
+    ms, nmosd = choose_cases(pooled, [0.5], {"0", "1"})
+    assert (ms.case, ms.disease, ms.dsc, ms.fold) == ("s6", "MS", 0.2, "1")
+    assert nmosd.case == "s3"
+    assert choose_cases(pooled, [0.5], {"9"}) == []
+
+
+def test_hits_are_red_inventions_green_and_misses_yellow():
+    plain = np.zeros((1, 4, 3))
+    found, reference = np.array([[True, True, False, False]]), np.array([[True, False, True, False]])
+    drawn = hits_and_misses(plain, found, reference)
+    np.testing.assert_allclose(drawn[0], 0.75 * np.array([RED, GREEN, YELLOW, (0, 0, 0)]))
+
+
+def test_errors_are_drawn_of_each_method_on_one_case_of_each_class(make_run, tmp_path):
+    class Shifted(nn.Module):
+        """Finds each lesion two voxels beside its place."""
+
+        def forward(self, image):
+            lesion = (image[:, :1] > 3).float()
+            return Prediction(18 * torch.roll(lesion, 2, dims=3) - 9, None, None, None)
+
+    runs = [make_run("joint", 0), make_run("only_seg", 0)]
+    pooled = pool(runs)
+    figure = draw_errors(pooled, pooled[0], Gallery(lambda _: (Predictor(Shifted(), 0.5), None)), tmp_path, "f", "t")
+    picture = imread(figure.png)[..., :3]
+    red, green = picture[..., 0], picture[..., 1]
+    hits, inventions, misses = (red > 0.6) & (green < 0.45), (green > 0.55) & (red < 0.5), (red > 0.6) & (green > 0.6)
+    coloured = picture.max(axis=-1) - picture.min(axis=-1) > 0.35
+    height, width = coloured.shape
+    for row in (slice(0, height // 2), slice(height // 2, height)):
+        for column in range(2, 4):
+            panel = row, slice(column * width // 4, (column + 1) * width // 4)
+            assert all((kind & coloured)[panel].sum() > 20 for kind in (hits, inventions, misses))
+        plain = row, slice(0, width // 4)
+        assert not coloured[plain].any()
+    assert all(word in figure.caption for word in ("TP", "FP", "FN", "the MS case", "the NMOSD case"))
+
+
+def test_the_slice_with_most_of_the_reference_is_shown_cut_to_the_brain(store):
+    case = PreparedStore(store).cases[0]
+    view = View.of(case)
+    per_slice = case.lesion_mask().sum(axis=(0, 1))
+    assert per_slice[view.cut.index] == per_slice.max()
+    spacing = case.geometry.model.spacing_mm
+    drawn = view.grey()
+    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(spacing[0] / spacing[1], rel=0.01)
+
+
+def test_grad_cam_is_the_positive_part_of_the_coarsest_location_map_over_its_voxels():
+    torch.manual_seed(3)
+    network = JointNetwork(channels=4, image_size=(16, 32, 16)).eval()
+    image = torch.randn(1, 16, 32, 16)
+    with torch.no_grad():
+        coarsest = network(image[None]).location_maps[0]
+    for disease in (0, 1):
+        expected = coarsest[0, disease].relu() / coarsest[0, 0].numel()
+        grown = nn.functional.interpolate(expected[None, None], size=(16, 32, 16), mode="trilinear")[0, 0]
+        found = grad_cam(network, image.numpy(), disease)
+        np.testing.assert_allclose(found, grown.numpy(), atol=1e-6)
+        assert found.max() > 0
+    assert not any(part._forward_hooks for part in network.modules())
+
+
+def test_a_band_is_tight_where_all_agree_and_resamples_subjects_whole():
+    score, positive = np.r_[np.full(20, 0.1), np.full(20, 0.9)], np.repeat([False, True], 20)
+    low, high = band(score, positive, np.arange(40), seed=0)
+    np.testing.assert_array_equal(low[1:], 1)
+    np.testing.assert_array_equal(high, 1)
+    rng = np.random.default_rng(0)
+    score = np.repeat(np.r_[rng.normal(0, 1, 6), rng.normal(1, 1, 6)], 5)  # five alike scans a person
+    positive = np.repeat([False, True], 30)
+    scans = band(score, positive, np.arange(60), seed=0)
+    people = band(score, positive, np.arange(60) // 5, seed=0)
+    middle = slice(20, 180)
+    assert (people[1] - people[0])[middle].mean() > (scans[1] - scans[0])[middle].mean()
+    np.testing.assert_array_equal(band(score, positive, np.arange(60), seed=0), scans)
+
+
+def test_a_band_without_a_class_is_undefined():
+    low, high = band(np.array([0.1, 0.9]), np.array([True, True]), np.arange(2), seed=0)
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+
+
+def test_reliability_and_calibration_error_by_hand():
+    probability = np.array([0.0, 0.05, 0.12, 0.95, 1.0, 1.0])
+    positive = np.array([False, True, False, True, True, False])
+    mean, share, count = reliability(probability, positive)
+    assert count.tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 3]
+    np.testing.assert_allclose(mean[[0, 1, 9]], [0.025, 0.12, 2.95 / 3])
+    np.testing.assert_allclose(share[[0, 1, 9]], [0.5, 0.0, 2 / 3])
+    assert np.isnan(mean[2])
+    by_hand = (2 * 0.475 + 1 * 0.12 + 3 * (2.95 / 3 - 2 / 3)) / 6
+    assert expected_calibration_error(probability, positive) == pytest.approx(by_hand)
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [(tag, name, value) for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_is_one_file_that_leads_to_the_runs_and_says_what_is_missing(make_run, tmp_path):
+    runs = [make_run("joint", 0), make_run("only_cls", 0, segments=False, state="waiting")]
+    figures = draw_figures(runs, tmp_path / "out", open_network=open_network)
+    path = tmp_path / "runs" / "store" / "studies" / "my study" / "index.html"
+    cells = [PageCell("joint"), PageCell("74.9", "best"), PageCell("70.1", "second")]
+    write_page(
+        path,
+        title="My <study>",
+        subtitle="24 scans",
+        parts=[Part("Cohort", ["12 MS & 12 NMOSD"])],
+        tables=[PageTable("Table 5", ["method", "DSC", "PPV"], [cells]), PageTable("Table 3", missing="no VNet yet")],
+        figures=figures,
+        runs=[
+            PageRun(run.label, str(run.fold), "0", state, "", run.folder)
+            for run, state in zip(runs, ("done", "waiting"), strict=True)
+        ],
+        footer="not for clinical use",
+    )
+    text = path.read_text()
+    links = Links()
+    links.feed(text)
+    sources = [value for tag, name, value in links.found if name == "src"]
+    assert len(sources) == sum(figure.png is not None for figure in figures)
+    assert all(value.startswith("data:image/png;base64,") for value in sources)
+    assert not re.search(r"https?://|@import|url\(", text), "nothing is fetched"
+    folders = [value for tag, name, value in links.found if name == "href" and not value.startswith("#")]
+    assert [(path.parent / folder).resolve() for folder in folders] == [run.folder.resolve() for run in runs]
+    assert "My &lt;study&gt;" in text
+    assert "12 MS &amp; 12 NMOSD" in text
+    assert '<td class="best">74.9</td><td class="second">70.1</td>' in text
+    missing = text.split("<strong>Missing</strong>")[1].split("</ul>")[0]
+    for told in ("only cls</b>: fold 0, seed 0: waiting", "Table 3</b>: no VNet yet", "Figure 11"):
+        assert told in missing
+    assert "1 of 2 runs done" in text
+    assert [item.name for item in path.parent.iterdir()] == ["index.html"]
+
+
+def test_a_page_without_anything_is_a_page(tmp_path):
+    write_page(tmp_path / "index.html", title="Empty", subtitle="")
+    assert "Empty" in (tmp_path / "index.html").read_text()
