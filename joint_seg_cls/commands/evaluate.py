@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from joint_seg_cls.commands.build import build, require
 from joint_seg_cls.commands.check import repeat_warnings
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
+from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.evaluation import (
@@ -50,6 +51,7 @@ def evaluate(config: DictConfig) -> None:
     summary = summarise(rows, classes)
     folder = run.path / "evaluations" / (config.name or scans.name)
     write_evaluation(rows, summary, folder)
+    track_evaluation(config, run, folder, checkpoint)
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)

@@ -7,12 +7,13 @@ from typing import Literal
 
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochTable, TrainingProgress
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.run_folder import RunFolder
+from joint_seg_cls.training.step_cost import StepCost
+from joint_seg_cls.training.tracking import Tracker
 
 _log = logging.getLogger(__name__)
 
@@ -25,18 +26,20 @@ def fit(
     make_trainer: Callable[..., Trainer],
     weights: Literal["best", "last"],
     validate: bool,
-    logger: Logger | None,
+    logger: Tracker | None,
 ) -> Trainer:
     """Train until the last epoch, from the last finished one where the run was interrupted.
 
     Args:
         weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
         validate: whether the data hold an inner validation split.
+        logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
 
     Raises:
         KeyboardInterrupt: the person stopped it; what is finished is kept.
     """
-    callbacks: list[Callback] = [EpochTable(run.metrics), TrainingProgress()]
+    callbacks: list[Callback] = [StepCost(), EpochTable(run.metrics), TrainingProgress()]
+    callbacks += [] if logger is None else logger.callbacks
     if weights == "best":
         callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
     callbacks.append(_keep(run, "last"))

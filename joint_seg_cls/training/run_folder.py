@@ -8,7 +8,7 @@
     <run>/per_case.csv       one row a test scan
     <run>/checkpoints/       last.ckpt, and best.ckpt where the protocol chooses one
     <run>/log.txt            everything the program said
-    <run>/heartbeat          touched each minute while the run lives
+    <run>/heartbeat          touched each minute while the run lives, taken away when it is interrupted
     <run>/DONE | FAILED      written last; a run with neither was interrupted and is resumed
 """
 
@@ -30,9 +30,9 @@ from filelock import FileLock, Timeout
 
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError
+from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS
 
 _log = logging.getLogger(__name__)
-_HEARTBEAT_S = 60.0
 _PACKAGES = (
     "torch",
     "lightning",
@@ -53,9 +53,9 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
+        self.config = path / CONFIG
         self.provenance = path / "provenance.json"
-        self.metrics = path / "metrics.csv"
+        self.metrics = path / METRICS
         self.per_case = path / "per_case.csv"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
@@ -65,7 +65,13 @@ class RunFolder:
     @property
     def is_done(self) -> bool:
         """Whether everything of this run is written."""
-        return (self.path / "DONE").is_file()
+        return (self.path / DONE).is_file()
+
+    def identity(self) -> dict[str, Any] | None:
+        """Return what decides the numbers of the run in this folder, or None where there is no run yet."""
+        if not self.provenance.is_file():
+            return None
+        return json.loads(self.provenance.read_text(encoding="utf-8"))["identity"]
 
     def refuse_other(self, identity: dict[str, Any]) -> None:
         """Refuse a folder that holds another run.
@@ -76,11 +82,11 @@ class RunFolder:
         Raises:
             ConfigError: the folder holds a run with another identity.
         """
-        if not self.provenance.is_file():
+        there = self.identity()
+        if there is None:
             return
-        there = json.loads(self.provenance.read_text(encoding="utf-8"))["identity"]
-        keys = identity.keys() | there.keys()
-        differing = sorted(key for key in keys if str(identity.get(key)) != str(there.get(key)))
+        own = json.loads(json.dumps(identity))
+        differing = sorted(key for key in own.keys() | there.keys() if own.get(key) != there.get(key))
         if differing:
             key = differing[0]
             raise ConfigError(
@@ -115,29 +121,33 @@ class RunFolder:
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self._take()
-        (self.path / "FAILED").unlink(missing_ok=True)
+        (self.path / FAILED).unlink(missing_ok=True)
         self.config.write_text(config_text, encoding="utf-8")
         self.provenance.write_text(json.dumps(_provenance(identity), indent=1), encoding="utf-8")
-        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
+        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
         logger.addHandler(handler)
         stop = threading.Event()
         beating = threading.Thread(target=self._beat, args=(stop,), daemon=True)
         beating.start()
+        is_interrupted = False
         try:
             yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # by a person, or by a cluster that wants its machine back
             _log.info("interrupted; the same command resumes after the last finished epoch")
+            is_interrupted = True
             raise
         except BaseException as error:
             text = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            (self.path / "FAILED").write_text(f"{_now()}\n{text}\n", encoding="utf-8")
+            (self.path / FAILED).write_text(f"{_now()}\n{text}\n", encoding="utf-8")
             raise
         finally:
             self._lock.release()
             stop.set()
             beating.join()
+            if is_interrupted:
+                (self.path / HEARTBEAT).unlink(missing_ok=True)
             logger.removeHandler(handler)
             handler.close()
 
@@ -149,12 +159,12 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        (self.path / "DONE").write_text(json.dumps({"time": _now(), **facts}), encoding="utf-8")
+        (self.path / DONE).write_text(json.dumps({"time": _now(), **facts}), encoding="utf-8")
 
     def _beat(self, stop: threading.Event) -> None:
-        (self.path / "heartbeat").touch()
-        while not stop.wait(_HEARTBEAT_S):
-            (self.path / "heartbeat").touch()
+        (self.path / HEARTBEAT).touch()
+        while not stop.wait(HEARTBEAT_S):
+            (self.path / HEARTBEAT).touch()
 
 
 def _provenance(identity: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def train(jsc, store, tmp_path):
 def epochs_of(run):
     """The run's numbers by epoch, without the clock."""
     with (run / "metrics.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in csv.DictReader(file)]
 
 
 def weights_of(path):

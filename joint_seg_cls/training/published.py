@@ -1,0 +1,55 @@
+"""What may leave the machine of a test and of its weights."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from joint_seg_cls.training.checkpoint import RECIPE
+from joint_seg_cls.training.pseudonyms import Pseudonyms
+from joint_seg_cls.training.tracking import Guard, Tracker
+
+#: Columns of a test's table that are shown beside its numbers.
+_SHOWN = ("case", "fold", "disease")
+
+
+def publish_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
+    """Hand over the numbers of a test and its table, one row a scan, its cases by their pseudonyms.
+
+    Args:
+        tracker: takes them.
+        folder: where ``summary.csv`` and ``per_case.csv`` lie.
+        pseudonyms: the names the cases go by.
+    """
+    guard = Guard("reading the test's tables for the tracking service")
+    guard.call(lambda: _hand_over(tracker, folder, pseudonyms))
+
+
+def publish_weights(tracker: Tracker, checkpoint: Path, name: str, pseudonyms: Pseudonyms) -> None:
+    """Hand over weights with their recipe, without paths, optimiser, or what Lightning notes of the machine."""
+
+    def hand_over() -> None:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shown = {"state_dict": content["state_dict"], "epoch": content["epoch"]}
+        shown[RECIPE] = pseudonyms.publishable(content[RECIPE])
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.ckpt"
+            torch.save(shown, path)
+            tracker.log_model(path, name)
+
+    Guard("reading the weights for the tracking service").call(hand_over)
+
+
+def _hand_over(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
+    summary = pd.read_csv(folder / "summary.csv").dropna(subset=["value"])
+    suffix = summary["space"].map(lambda space: "_model" if space == "model" else "")
+    names = "test/" + summary["metric"].str.lower().str.replace(" ", "_") + suffix
+    tracker.log_facts(dict(zip(names, summary["value"].astype(float), strict=True)))
+    rows = pd.read_csv(folder / "per_case.csv", dtype=dict.fromkeys((*_SHOWN, "subject", "session"), str))
+    numbers = rows.select_dtypes(np.number)
+    shown = rows[[name for name in _SHOWN if name in rows]].fillna("")
+    shown["case"] = [pseudonyms[case] for case in shown["case"]]
+    shown["fold"] = [pseudonyms.publishable(fold) for fold in shown["fold"]]
+    tracker.log_table("test/cases", pd.concat([shown, numbers], axis=1))

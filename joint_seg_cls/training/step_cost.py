@@ -1,0 +1,44 @@
+"""What a training step costs: time, and the GPU's memory."""
+
+import time
+from typing import Any, final
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+_GIB = 2**30
+
+
+@final
+class StepCost(Callback):
+    """Log ``seconds_per_step`` and, on a GPU, ``gpu_memory_gib`` once an epoch.
+
+    The seconds are those from an epoch's first step to its last, waiting for data included, by step; the memory is the
+    most that torch had allocated on this process's GPU during the epoch, validation of the epoch before included.
+    """
+
+    def __init__(self) -> None:
+        self._start_s = self._end_s = 0.0
+        self._steps = 0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Start the clock at the epoch's first step."""
+        if batch_idx == 0:
+            self._start_s, self._steps = time.monotonic(), 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take the time."""
+        self._steps += 1
+        self._end_s = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what the epoch's steps took."""
+        if not trainer.is_global_zero:
+            return
+        costs = {"seconds_per_step": (self._end_s - self._start_s) / max(self._steps, 1)}
+        if pl_module.device.type == "cuda":
+            costs["gpu_memory_gib"] = torch.cuda.max_memory_allocated(pl_module.device) / _GIB
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
+        pl_module.log_dict(costs, rank_zero_only=True)
