@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ COMMANDS = {
     "check": "say what is wrong or suspicious in a cohort   cohort= [store=] out=",
     "prepare": "turn a cohort table into a prepared store     cohort= store=",
     "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
+    "status": "show where the runs of a study stand         study= [watch=true]",
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
     "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
 }
@@ -129,6 +131,8 @@ def _run(command: str, overrides: list[str]) -> None:
     from joint_seg_cls.commands import resolvers
 
     resolvers.register()
+    if command == "train":
+        _register_for_sweeps(overrides)
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
     sys.argv = [f"jsc {command}", *overrides]
@@ -137,12 +141,45 @@ def _run(command: str, overrides: list[str]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         if wants_trace:
             raise
-        raise _config_error(command, error) from error
+        raise _config_error(command, error, overrides) from error
+    except (ImportError, RuntimeError) as error:  # of a plugin that Hydra does not find
+        if (known := _plugin_error(error)) is None:
+            raise
+        raise known from error
     finally:
         os.environ["HYDRA_FULL_ERROR"] = "1" if wants_trace else "0"
 
 
-def _config_error(command: str, error: Exception) -> ConfigError:
+def _register_for_sweeps(overrides: list[str]) -> None:
+    from joint_seg_cls.commands.composer import register_variants
+    from joint_seg_cls.commands.launcher.register import register_plugins
+
+    flags = [word.partition("=")[::2] for word in overrides]
+    following = itertools.pairwise(overrides)
+    folders = [Path(value) for flag, value in flags if flag == "--config-dir"]
+    register_variants([*folders, *(Path(value) for flag, value in following if flag in ("--config-dir", "-cd"))])
+    register_plugins()
+
+
+def _plugin_error(error: Exception) -> ConfigError | None:
+    from joint_seg_cls.commands.launcher.register import missing_extra
+
+    extra = missing_extra(str(error)) if "plugin" in str(error) else None
+    if extra is None:
+        return None
+    return ConfigError(
+        "hydra",
+        expected="the package that this launcher or sweeper comes from",
+        found="none installed",
+        remedy=f'pip install "joint_seg_cls[{extra}]"',
+    )
+
+
+def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> ConfigError:
+    from joint_seg_cls.commands.combinations import misfit
+
+    if (known := misfit(str(error), overrides)) is not None:
+        return known
     said = str(error).partition("Config search path")[0]
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     found = "; ".join(lines[:_MOST_LINES]).replace(":;", ":").rstrip(".") or type(error).__name__

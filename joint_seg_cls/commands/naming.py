@@ -1,16 +1,24 @@
-"""Where a run lies: its folder is named by what decides its numbers, never by time."""
+"""Where a run lies: its folder is named by what decides its numbers, never by time or by how it was typed."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from joint_seg_cls.commands.composer import Composer
+from joint_seg_cls.commands.variant import variant_of
 
 #: Keys that change no result: where things lie, how fast they go, what is shown. A prefix covers all keys below it.
 NEUTRAL = (
     "runs",
     "collection",
     "study",
+    "tables",
     "evaluate",
     "trust",
     "tracking",
@@ -30,8 +38,75 @@ NEUTRAL = (
     "trainer.default_root_dir",
 )
 #: Keys that stand elsewhere in a run's path.
-_IN_PATH = ("fold", "seed", "ablation", "network")
+_IN_PATH = ("fold", "seed")
 _LONGEST = 80
+#: Keys whose values are paths; a run's name must not depend on the folder that it was started from.
+PATHS = ("data.store", "data.folds.path", "init_from")
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """A run's place: ``<runs>/<collection>/<variant>/fold-<fold>_seed-<seed>``.
+
+    Args:
+        base: the ablation, or the network where that is not the joint one.
+        settings: what else was set that changes results, as ``key-value``.
+    """
+
+    runs: str
+    collection: str
+    base: str
+    settings: tuple[str, ...]
+    fold: int | str
+    seed: int
+
+    @property
+    def variant(self) -> str:
+        """The ablation or network with what else was set; a digest where that is long."""
+        name = "+".join([self.base, *self.settings])
+        return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{_digest(name, 8)}"
+
+    @property
+    def folder(self) -> str:
+        """The folder, as seen from its collection."""
+        return f"{self.variant}/fold-{self.fold}_seed-{self.seed}"
+
+    @property
+    def collection_path(self) -> Path:
+        """The collection's folder."""
+        return Path(self.runs).expanduser() / self.collection
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.collection_path / self.folder
+
+
+def place(config: DictConfig, overrides: Iterable[str], compose: Composer, *labels: str) -> Place:
+    """Return where the run of a composed configuration lies.
+
+    Equal configurations have equal places, however they were typed: a group that changes nothing is left out, an
+    ablation is recognised by what it exchanges, and values are compared with those that the groups bring.
+
+    Args:
+        config: the configuration as composed, its paths absolute (:func:`absolute_paths`).
+        overrides: those that it was composed with.
+        compose: composes the configurations that it is compared with.
+        labels: what else decides the numbers, as ``key-value``.
+    """
+    variant = variant_of(overrides, compose, changes_result)
+    settings = {_suffix(group, option) for group, option in variant.groups}
+    settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
+    named = (*sorted(settings), *labels)
+    return Place(str(config.runs), str(config.collection), variant.base, named, config.fold, config.seed)
+
+
+def absolute_paths(config: DictConfig) -> None:
+    """Make the configuration's paths absolute: the run folder must make sense from anywhere."""
+    for key in PATHS:
+        if (path := OmegaConf.select(config, key)) is not None:
+            OmegaConf.update(config, key, str(Path(path).expanduser().resolve()))
 
 
 def changes_result(key: str) -> bool:
@@ -39,43 +114,67 @@ def changes_result(key: str) -> bool:
     return not any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in NEUTRAL)
 
 
-def variant_name(choices: Mapping[str, Any], overrides: Iterable[str]) -> str:
-    """Return the ablation (or the baseline network), with a suffix for every further override that changes results."""
-    network = choices.get("network", "joint")
-    base = choices.get("ablation", "joint") if network == "joint" else network
-    suffixes = sorted({_suffix(override) for override in overrides} - {""})
-    name = "+".join([base, *suffixes])
-    if len(name) <= _LONGEST:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: _LONGEST - 9]}-{digest}"
-
-
-def run_path(runs: str, collection: str, variant: str, fold: int | str, seed: int) -> Path:
-    """Return the run folder."""
-    return Path(runs).expanduser() / collection / variant / f"fold-{fold}_seed-{seed}"
-
-
 def identity(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
     """Return all keys that decide a run's numbers, flat, with ``facts`` (hashes of data and split) beside them."""
-    flat = {key: value for key, value in _flatten(config) if changes_result(key)}
-    return flat | facts
+    return {key: value for key, value in flatten(config) if changes_result(key)} | facts
 
 
-def _suffix(override: str) -> str:
-    key, _, value = override.lstrip("+~").partition("=")
-    if not changes_result(key) or key in _IN_PATH:
-        return ""
-    text = f"{key}-{value}".strip("'\"")
-    safe = re.sub(r"[^\w.-]+", "-", text).strip("-")
-    if safe == text:
-        return safe
-    return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:4]}" if not re.fullmatch(r"[\w./-]+", text) else safe
-
-
-def _flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a nested mapping as pairs of dotted key and value."""
     if isinstance(value, Mapping) and value:
         return [
-            pair for key, child in value.items() for pair in _flatten(child, f"{prefix}.{key}" if prefix else str(key))
+            pair for key, child in value.items() for pair in flatten(child, f"{prefix}.{key}" if prefix else str(key))
         ]
     return [(prefix, value)]
+
+
+def _differences(config: DictConfig, reference: DictConfig) -> list[tuple[str, str]]:
+    """Return the keys, and their values as text, by which ``config`` differs from ``reference``.
+
+    A key that only follows another by interpolation is left out, and so is one that was typed with the value that the
+    reference's interpolation gives.
+    """
+    own, other = (dict(flatten(OmegaConf.to_container(each))) for each in (config, reference))
+    found = []
+    for key in sorted(own.keys() | other.keys()):
+        typed_alike = key in own and key in other and own[key] == other[key] and type(own[key]) is type(other[key])
+        if typed_alike or key in _IN_PATH or not changes_result(key):
+            continue
+        value = _value(config, key) if key in own else "removed"
+        if key not in other or key not in own or value != _value(_with(config, key, other[key]), key):
+            found.append((key, value))
+    return found
+
+
+def _with(config: DictConfig, key: str, value: Any) -> DictConfig:
+    changed = config.copy()
+    with open_dict(changed):
+        OmegaConf.update(changed, key, value, merge=False)
+    return changed
+
+
+def _value(config: DictConfig, key: str) -> str:
+    """Return a value as text: the same for equal values, another for others."""
+    value = OmegaConf.select(config, key)
+    return _text(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, list):
+        return f"[{','.join(_text(each) for each in value)}]"
+    if isinstance(value, str):
+        number_like = re.fullmatch(r"[-+.\d].*|null|true|false|removed", value)
+        return f"'{value}'" if number_like else value
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _suffix(key: str, value: str) -> str:
+    safe = re.sub(r"[^\w.-]+", "-", value).strip("-")
+    stem = f"{key.replace('/', '-')}-{safe}"
+    return stem if safe == value else f"{stem}-{_digest(value, 6)}"
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -1,22 +1,26 @@
 """``jsc train``: one fold of one variant, from the prepared store to a finished run folder."""
 
-import hashlib
 import logging
+import shlex
 import warnings
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.audit import AUDIT_FILE, write_audit
-from joint_seg_cls.commands import naming
-from joint_seg_cls.commands.build import build, packages, plain, require
+from joint_seg_cls.commands.build import build, packages, plain
 from joint_seg_cls.commands.check import audit_data
+from joint_seg_cls.commands.composer import composer_of
 from joint_seg_cls.commands.evaluate import test_fold
-from joint_seg_cls.data import JointDataModule, SplitFile
+from joint_seg_cls.commands.plan import Plan, Planner
+from joint_seg_cls.commands.ranks import children_repeat_this_job, is_first_process
+from joint_seg_cls.commands.study import Study
+from joint_seg_cls.commands.track import track_training
+from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
-from joint_seg_cls.training import FORMAT, JointModule, RunFolder, finish, fit, read_checkpoint, wandb_tracker
+from joint_seg_cls.training import FORMAT, JointModule, Tracker, fit, read_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -26,25 +30,23 @@ def train(config: DictConfig) -> float | None:
 
     A run that is done is skipped; one that was interrupted goes on after its last finished epoch.
     """
-    require(config, "train", "data.store")
     _quiet_lightning()
-    for key in ("data.store", "data.folds.path", "init_from"):  # the run folder must make sense from anywhere
-        if (path := OmegaConf.select(config, key)) is not None:
-            OmegaConf.update(config, key, str(Path(path).expanduser().resolve()))
-    data: JointDataModule = build(config.data)
-    data.setup()
-    fit_network_to(config, data)
-    own_split = [f"split={data.folds.label}"] if isinstance(data.folds, SplitFile) else []
-    variant = naming.variant_name(HydraConfig.get().runtime.choices, [*HydraConfig.get().overrides.task, *own_split])
-    run = RunFolder(naming.run_path(config.runs, config.collection, variant, config.fold, config.seed))
-    facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
-    identity = naming.identity(plain(config), **facts)
+    hydra = HydraConfig.get()
+    planner = Planner(composer_of(hydra))
+    plan = planner.plan(config, dict(hydra.runtime.choices), list(hydra.overrides.task))
+    run, data = plan.run, plan.data
+    identity = plan.identity()
     run.refuse_other(identity)
     if run.is_done:
         _log.info("%s is done", run.path)
         return run.best_score()
+    if not is_first_process():  # of several that train this run together: the first alone writes
+        _fit(plan, None)
+        return None
     audit = audit_data(data, accept=list(config.accept))
     with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
+        if hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study":
+            record_trial(plan)
         write_audit(audit, run.path / AUDIT_FILE)
         _log.info(
             "%s: %d scans to train on, %d to validate, %d to test; folds %s",
@@ -52,32 +54,33 @@ def train(config: DictConfig) -> float | None:
             *(len(part) for part in (data.split.train, data.split.validation, data.split.test)),
             data.folds_hash,
         )
-        module = make_module(config, data, variant, facts)
-        logger = _tracker(config, run, variant)
-        try:
-            fit(
-                module,
-                data,
-                run,
-                make_trainer=build(plain(config.trainer) | {"_partial_": True}),
-                weights=config.protocol.weights,
-                validate=bool(data.split.validation),
-                logger=logger,
-            )
-        finally:
-            finish(logger)
-        if config.evaluate:
-            test_fold(run, data, trust=[*config.trust, *packages(config.network)])
+        with track_training(config, run, data, plan.place.variant, identity) as tracker:
+            with children_repeat_this_job():
+                _fit(plan, tracker)
+            if config.evaluate:
+                test_fold(run, data, trust=[*config.trust, *packages(config.network)])
         run.finish(weights=config.protocol.weights)
     return run.best_score()
 
 
-def fit_network_to(config: DictConfig, data: JointDataModule) -> None:
-    """Give the network the sizes of what it will see, as far as its configuration asks for them."""
-    sizes = {"image_size": list(data.image_size), "in_channels": data.in_channels, "classes": len(data.classes)}
-    for key, value in sizes.items():
-        if key in config.network:
-            config.network[key] = value
+def record_trial(plan: Plan) -> None:
+    """Add this run of a search to its study: what a search tries is not known before."""
+    name = plan.config.study or "search"
+    words = shlex.join(["jsc", "train", *plan.overrides])
+    Study(plan.place.collection_path, name, words, (plan.study_run(),)).record(keep="all")
+
+
+def _fit(plan: Plan, tracker: Tracker | None) -> None:
+    config = plan.config
+    fit(
+        make_module(config, plan.data, plan.place.variant, plan.facts),
+        plan.data,
+        plan.run,
+        make_trainer=build(plain(config.trainer) | {"_partial_": True}),
+        weights=config.protocol.weights,
+        validate=bool(plan.data.split.validation),
+        logger=tracker,
+    )
 
 
 def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str]) -> JointModule:
@@ -123,18 +126,3 @@ def _quiet_lightning() -> None:
         r"The '.*_dataloader' does not have many workers",  # the data module has counted the cores
     ):
         warnings.filterwarnings("ignore", message=message)
-
-
-def _tracker(config: DictConfig, run: RunFolder, variant: str) -> Any:
-    if not config.tracking:
-        return None
-    name = f"{variant}-f{config.fold}-s{config.seed}"
-    shown = {key: value for key, value in naming.identity(plain(config)).items() if key != "init_from"}
-    known: dict[str, Any] = {
-        "group": str(config.collection),
-        "name": name,
-        "run_id": hashlib.sha256(str(Path(run.path).resolve()).encode()).hexdigest()[:12],
-        "folder": run.path,
-        "config": shown,
-    }
-    return wandb_tracker(**{key: value for key, value in plain(config.tracking).items() if key[0] != "_"}, **known)

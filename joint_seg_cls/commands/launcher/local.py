@@ -1,0 +1,108 @@
+"""Hydra's launcher for one machine: a pool with one job a GPU slot, or several workers on the CPU."""
+
+import logging
+import pickle
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from joint_seg_cls.commands.launcher.job import JOB, RESULT, Payload
+from joint_seg_cls.commands.launcher.slots import Job, Slot, machine_slots, run_in_slots, visible_gpus
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class LocalLauncher(Launcher):
+    """Run the jobs of a sweep side by side, each in a fresh process that sees the GPUs of its slot alone.
+
+    Args:
+        gpus: their ids; None for all that are visible, an empty list for none.
+        gpus_per_job: GPUs of one job, for trainings on several.
+        slots_per_gpu: jobs that share a GPU.
+        workers: jobs side by side where there is no GPU.
+        logs: folder of what each job's process says.
+    """
+
+    def __init__(
+        self, gpus: Sequence[Any] | None, gpus_per_job: int, slots_per_gpu: int, workers: int, logs: str
+    ) -> None:
+        self.gpus = gpus
+        self.gpus_per_job = gpus_per_job
+        self.slots_per_gpu = slots_per_gpu
+        self.workers = workers
+        self.logs = logs
+        self._known: tuple[DictConfig, HydraContext, TaskFunction] | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra knows of the sweep."""
+        self._known = config, hydra_context, task_function
+
+    def slots(self) -> list[Slot]:
+        """Return the slots that the jobs will share."""
+        assert self._known is not None
+        on_cpu = self._known[0].get("trainer", {}).get("accelerator") == "cpu"
+        found = [] if on_cpu else visible_gpus() if self.gpus is None else [str(gpu) for gpu in self.gpus]
+        counts = {"slots_per_gpu": self.slots_per_gpu, "workers": self.workers}
+        return machine_slots(found, gpus_per_job=self.gpus_per_job, **counts)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run every job; give what each returned, or how it failed."""
+        assert self._known is not None
+        config = self._known[0]
+        configure_log(config.hydra.job_logging, config.hydra.verbose)
+        slots = self.slots()
+        started_s: dict[str, float] = {}
+
+        def on_start(job: Job, slot: Slot) -> None:
+            started_s[job.name] = time.monotonic()
+            _log.info("%s: started on %s", job.name, slot.name)
+
+        def on_end(job: Job, code: int) -> None:
+            ended = "done" if code == 0 else f"failed (exit code {code}), see {job.log}"
+            _log.info("%s: %s after %.1f min", job.name, ended, (time.monotonic() - started_s[job.name]) / 60)
+
+        with tempfile.TemporaryDirectory(prefix="jsc-") as scratch:
+            folders = [Path(scratch) / str(number) for number in range(len(job_overrides))]
+            numbered = enumerate(zip(job_overrides, folders, strict=True), start=initial_job_idx)
+            written = [self._write(list(words), number, folder) for number, (words, folder) in numbered]
+            jobs = [job for job, _ in written]
+            codes = run_in_slots(jobs, slots, on_start=on_start, on_end=on_end)
+            results = zip(written, job_overrides, folders, codes, strict=True)
+            return [
+                _returned(job_config, words, folder, job, code) for (job, job_config), words, folder, code in results
+            ]
+
+    def _write(self, overrides: list[str], number: int, folder: Path) -> tuple[Job, DictConfig]:
+        """Compose the job now, so that files edited during the sweep do not change it, and write it down."""
+        assert self._known is not None
+        config, context, task = self._known
+        composed = context.config_loader.load_sweep_config(config, overrides)
+        with open_dict(composed):
+            composed.hydra.job.id = composed.hydra.job.num = number
+        folder.mkdir()
+        payload = Payload(context, composed, task)
+        (folder / JOB).write_bytes(pickle.dumps(payload))
+        command = [sys.executable, "-m", "joint_seg_cls.commands.launcher.job", str(folder)]
+        name = composed.hydra.job.name
+        name = name if name != config.hydra.job.name else f"{name}-{number}"
+        return Job(name, command, Path(composed.hydra.launcher.logs).expanduser() / f"{name}.txt"), composed
+
+
+def _returned(config: DictConfig, overrides: Sequence[str], folder: Path, job: Job, code: int) -> JobReturn:
+    returned = JobReturn(overrides=list(overrides), cfg=config, task_name=job.name)
+    if (folder / RESULT).is_file():
+        returned.status, value = pickle.loads((folder / RESULT).read_bytes())  # noqa: S301 - our own process wrote it
+    else:
+        returned.status = JobStatus.FAILED
+        value = RuntimeError(f"its process ended with exit code {code} (see {job.log})")
+    returned.return_value = value
+    return returned

@@ -1,0 +1,173 @@
+"""Hydra's sweeper for studies: every run is known, checked and written down before the first begins."""
+
+import itertools
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import final
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from joint_seg_cls.commands.composer import composer_of
+from joint_seg_cls.commands.launcher.local import LocalLauncher
+from joint_seg_cls.commands.plan import Plan, Planner
+from joint_seg_cls.commands.progress import shown
+from joint_seg_cls.commands.source_keys import quoted
+from joint_seg_cls.commands.study import Study, sweep_name
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.run_state import LOG, run_state
+
+_log = logging.getLogger(__name__)
+#: Where the local launcher keeps what each job says, in the collection.
+LOGS = "studies/logs"
+
+
+@final
+class StudySweeper(Sweeper):
+    """Sweep over all combinations of the values given, a run once however often it was asked for.
+
+    Args:
+        params: what is swept unless the command line says otherwise, as ``key: value,value``.
+    """
+
+    def __init__(self, params: Mapping[str, str] | None = None) -> None:
+        self.params = dict(params or {})
+        self._context: HydraContext | None = None
+        self._config: DictConfig | None = None
+        self._launcher: Launcher | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra knows of the sweep, and the launcher that the configuration chose."""
+        self._context, self._config = hydra_context, config
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Plan all runs, write the study, launch what is not done.
+
+        Raises:
+            InputError: a run that cannot be; then none has begun.
+            SystemExit: runs failed, which are listed.
+        """
+        assert self._config is not None
+        assert self._launcher is not None
+        configure_log(self._config.hydra.job_logging, self._config.hydra.verbose)
+        typed = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
+        plans = self._plans(combinations(typed))
+        studies = _studies(plans, swept=[each.key_or_group for each in typed if each.is_sweep_override()])
+        todo = [(words, plan) for words, plan in plans if not plan.is_done()]
+        for study in studies:
+            _log.info("study %s: %s", study.name, study.path)
+        _log.info("%d runs, %d of them done before", len(plans), len(plans) - len(todo))
+        if not todo:
+            return []
+        jobs = [[*words, f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
+        with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
+            returned = _launched(self._launcher, jobs)
+        _refuse_failures([plan for _, plan in todo], returned)
+        return returned
+
+    def _plans(self, jobs: Sequence[list[str]]) -> list[tuple[list[str], Plan]]:
+        """Return every job that is a run of its own, with its plan."""
+        assert self._context is not None
+        assert self._config is not None
+        planner = Planner(composer_of(self._config.hydra))
+        found: dict[Path, tuple[list[str], Plan]] = {}
+        for words in jobs:
+            config = self._context.config_loader.load_sweep_config(self._config, list(words))
+            choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
+            task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            plan = planner.plan(task, choices, list(config.hydra.overrides.task))
+            found.setdefault(plan.place.path, (words, plan))
+        return list(found.values())
+
+
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the jobs of a sweep as lists of overrides: the first key given changes slowest; the last word counts.
+
+    Raises:
+        ConfigError: a range without steps, which only a search can draw from.
+    """
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            values[key] = [str(override.input_line)]
+        elif override.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigError(
+                override.input_line or key,
+                expected="values that can be listed",
+                found="an interval",
+                remedy="add hydra/sweeper=optuna to search in it, or name values",
+            )
+    return [list(words) for words in itertools.product(*values.values())]
+
+
+def job_name(plan: Plan) -> str:
+    """Return what a run's job is called: on a cluster, and in the name of what its process says."""
+    return plan.place.folder.replace("/", "_")
+
+
+def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:
+    """Write the study down, in each collection that it has runs in."""
+    by_place: dict[tuple[Path, str], list[Plan]] = {}
+    for _, plan in plans:
+        name = plan.config.study or sweep_name([each.place.folder for _, each in plans], swept)
+        by_place.setdefault((plan.place.collection_path, name), []).append(plan)
+    return [
+        Study(
+            collection=collection,
+            name=name,
+            created_by=shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
+            runs=tuple(plan.study_run() for plan in members),
+            tables=tuple(dict.fromkeys(str(table) for plan in members for table in plan.config.tables)),
+        ).record()
+        for (collection, name), members in by_place.items()
+    ]
+
+
+def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
+    try:
+        return launcher.launch(jobs, initial_job_idx=0)
+    except Exception:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
+        _log.exception("the launcher stopped")
+        return []
+
+
+def _refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn]) -> None:
+    """List the runs that are not done, each with what it said and where it said it."""
+    said = dict.fromkeys(range(len(plans)), "")
+    said |= {number: _error(each) for number, each in enumerate(returned)}
+    states = [(number, plan, run_state(plan.place.path)) for number, plan in enumerate(plans)]
+    missing = [(number, plan, state) for number, plan, state in states if state.state != "done"]
+    if not missing:
+        return
+    lines = [f"{len(missing)} of {len(plans)} runs are not done; the same command goes on with them:"]
+    for number, plan, state in missing:
+        logs = [plan.place.collection_path / LOGS / f"{job_name(plan)}.txt", plan.place.path / LOG]
+        log = next((f"; see {path}" for path in logs if path.is_file()), "")
+        lines.append(f"  {plan.place.folder}: {state.state}: {said[number] or state.reason or 'it was stopped'}{log}")
+    print("\n".join(lines), file=sys.stderr)
+    sys.exit(1)
+
+
+def _error(returned: JobReturn) -> str:
+    if returned.status is not JobStatus.FAILED:
+        return ""
+    try:
+        _ = returned.return_value
+    except Exception as error:  # noqa: BLE001 - whatever the job raised
+        return (str(error).strip() or type(error).__name__).splitlines()[-1]
+    return ""

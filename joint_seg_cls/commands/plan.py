@@ -1,0 +1,117 @@
+"""What a training is going to do, known before it begins: its data, its folder, and all that decides its numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from omegaconf import DictConfig
+
+from joint_seg_cls.commands import naming
+from joint_seg_cls.commands.build import build, plain, require
+from joint_seg_cls.commands.combinations import refuse_misfits
+from joint_seg_cls.commands.composer import Composer
+from joint_seg_cls.commands.study import StudyRun
+from joint_seg_cls.data import JointDataModule, SplitFile
+from joint_seg_cls.training import RunFolder
+
+#: Known only where the run takes place: a cluster's login node may have no GPU.
+_OF_THE_MACHINE = "trainer.precision"
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """One training.
+
+    Args:
+        config: its configuration, with absolute paths and the sizes of its data.
+        overrides: those that it was composed with.
+        data: its data, set up.
+        place: where it lies.
+        facts: fingerprints of store, split and folds.
+    """
+
+    config: DictConfig
+    overrides: list[str]
+    data: JointDataModule
+    place: naming.Place
+    facts: dict[str, str]
+
+    @property
+    def run(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.place.path)
+
+    def study_run(self) -> StudyRun:
+        """Return the training as a line of a study."""
+        where = self.place
+        settings = list(where.settings)
+        return StudyRun(where.folder, where.variant, where.base, settings, where.fold, where.seed, self.overrides)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the run's numbers."""
+        return naming.identity(plain(self.config), **self.facts)
+
+    def is_done(self) -> bool:
+        """Return whether the run is finished.
+
+        Raises:
+            ConfigError: its folder holds another run.
+        """
+        there = self.run.identity()
+        if there is None:
+            return False
+        config = self.config.copy()
+        config.trainer.precision = there.get(_OF_THE_MACHINE)
+        self.run.refuse_other(naming.identity(plain(config), **self.facts))
+        return self.run.is_done
+
+
+@final
+class Planner:
+    """Plan trainings; data that several of them share are read once.
+
+    Args:
+        compose: composes the configurations that theirs are compared with.
+    """
+
+    def __init__(self, compose: Composer) -> None:
+        self._compose = compose
+        self._data: dict[str, JointDataModule] = {}
+
+    def plan(self, config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str]) -> Plan:
+        """Return the plan of a composed configuration; nothing is written but the store's frozen folds.
+
+        Args:
+            config: the configuration; its paths become absolute, its network gets the sizes of the data.
+            choices: the option of each group.
+            overrides: those that it was composed with.
+
+        Raises:
+            InputError: parts that do not go together (before any data is read), or data that cannot be used.
+        """
+        require(config, "train", "data.store")
+        refuse_misfits(config, choices)
+        naming.absolute_paths(config)
+        data = self._set_up(config.data)
+        labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
+        place = naming.place(config, overrides, self._compose, *labels)
+        fit_network_to(config, data)
+        facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
+        return Plan(config, list(overrides), data, place, facts)
+
+    def _set_up(self, config: DictConfig) -> JointDataModule:
+        known = json.dumps(plain(config), sort_keys=True, default=str)
+        if known not in self._data:
+            self._data[known] = build(config)
+            self._data[known].setup()
+        return self._data[known]
+
+
+def fit_network_to(config: DictConfig, data: JointDataModule) -> None:
+    """Give the network the sizes of what it will see, as far as its configuration asks for them."""
+    sizes = {"image_size": list(data.image_size), "in_channels": data.in_channels, "classes": len(data.classes)}
+    for key, value in sizes.items():
+        if key in config.network:
+            config.network[key] = value

@@ -1,0 +1,130 @@
+"""A study: a list of runs, written down before the first of them begins."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from filelock import FileLock
+
+from joint_seg_cls.errors import ConfigError
+
+FOLDER = "studies"
+
+
+@final
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a study.
+
+    Args:
+        folder: its folder, as seen from the collection's.
+        variant: the folder's first part: ablation or network, and what else was set.
+        base: the ablation or network alone: the row of a table.
+        settings: what else was set, the same for runs that may be compared.
+        fold: the fold that it tests.
+        seed: its seed.
+        overrides: with which ``jsc train`` repeats it.
+    """
+
+    folder: str
+    variant: str
+    base: str
+    settings: list[str]
+    fold: int | str
+    seed: int
+    overrides: list[str]
+
+
+@final
+@dataclass(frozen=True)
+class Study:
+    """A named list of runs in one collection; ``tables`` are those of the paper that it fills."""
+
+    collection: Path
+    name: str
+    created_by: str
+    runs: tuple[StudyRun, ...]
+    tables: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The study's file."""
+        return self.collection / FOLDER / f"{self.name}.json"
+
+    def folders(self) -> list[Path]:
+        """Return the run folders."""
+        return [self.collection / run.folder for run in self.runs]
+
+    def record(self, *, keep: Literal["alike", "all"] = "alike") -> "Study":
+        """Write the study; return what is written.
+
+        Args:
+            keep: which runs of earlier calls stay listed: those with the same settings, or all.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_suffix(".lock")):
+            earlier = read_study(self.path).runs if self.path.is_file() else ()
+            alike = {tuple(run.settings) for run in self.runs}
+            own = {run.folder for run in self.runs}
+            stays = [run for run in earlier if keep == "all" or tuple(run.settings) in alike]
+            kept = [run for run in stays if run.folder not in own]
+            whole = replace(self, runs=(*kept, *self.runs))
+            partial = self.path.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(json.dumps(whole.content(), indent=1), encoding="utf-8")
+            partial.replace(self.path)
+        return whole
+
+    def content(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        runs = [asdict(run) for run in self.runs]
+        return {"study": self.name, "created_by": self.created_by, "tables": list(self.tables), "runs": runs}
+
+
+def read_study(path: Path) -> Study:
+    """Read a study's file.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        runs = tuple(StudyRun(**run) for run in content["runs"])
+        name, created_by, tables = content["study"], content["created_by"], tuple(content["tables"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            path, expected="a study's list of runs", found=f"{type(error).__name__}", remedy="start its sweep again"
+        ) from error
+    return Study(path.parents[1], name, created_by, runs, tables)
+
+
+def find_study(name: str, runs: str | Path, collection: str | None = None) -> Study:
+    """Return the study of this name, in ``collection`` or in the only one that has it.
+
+    Raises:
+        ConfigError: there is none, or there are several.
+    """
+    root = Path(runs).expanduser()
+    known = sorted(root.glob(f"{collection or '*'}/{FOLDER}/*.json"))
+    found = [path for path in known if path.stem == name]
+    if len(found) == 1:
+        return read_study(found[0])
+    where = root / (collection or "*") / FOLDER / f"{name}.json"
+    if found:
+        collections = ", ".join(path.parents[1].name for path in found)
+        raise ConfigError(where, expected="one study", found=f"one in each of {collections}", remedy="add collection=")
+    raise ConfigError(
+        where,
+        expected=f"a study among {', '.join(sorted({path.stem for path in known})) or 'none yet'}",
+        found="no such file",
+        remedy="name one of these, or start the sweep (jsc train -m) in this folder",
+    )
+
+
+def sweep_name(folders: Iterable[str], swept: Iterable[str]) -> str:
+    """Return a name for a sweep that was given none: what is swept, and a digest of its run folders."""
+    digest = hashlib.sha256("\n".join(sorted(folders)).encode()).hexdigest()[:4]
+    return "-".join(["sweep", *(key.replace("/", "-") for key in dict.fromkeys(swept)), digest])
