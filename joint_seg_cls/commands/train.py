@@ -124,5 +124,6 @@ def _quiet_lightning() -> None:
         r"`isinstance\(treespec, LeafSpec\)`",  # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
         r"Checkpoint directory .* exists and is not empty",  # a resumed run finds its own checkpoints
         r"The '.*_dataloader' does not have many workers",  # the data module has counted the cores
+        r"The `srun` command is available on your system but is not used",  # nor need it be
     ):
         warnings.filterwarnings("ignore", message=message)
