@@ -10,7 +10,16 @@ import pandas as pd
 
 from joint_seg_cls.audit.finding import Finding, from_refusal
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.cohort import NIFTI, case_name, disease_of, file_of, rater_columns, read_table, require_columns
+from joint_seg_cls.scan.cohort import (
+    NIFTI,
+    checked_case_name,
+    disease_of,
+    file_of,
+    line_of,
+    rater_columns,
+    read_table,
+    require_columns,
+)
 
 Value = TypeVar("Value")
 
@@ -42,19 +51,20 @@ def read_rows(path: Path, *, modalities: Sequence[str], classes: Sequence[str]) 
     require_columns(path, table, ["subject", *modalities])
     if table.empty:
         raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
+    lines = [line_of(path, number) for number in table.index]
+    raters = rater_columns(table)
     rows = [
-        _row(path, number, row, modalities, classes, rater_columns(table))
-        for number, (_, row) in enumerate(table.iterrows(), start=2)
+        _row(path, line, row, modalities, classes, raters)
+        for line, (_, row) in zip(lines, table.iterrows(), strict=True)
     ]
-    return _with_names_apart(rows, path)
+    return rows, _of_one_name(rows, lines, path)
 
 
 def _row(
-    path: Path, number: int, cells: pd.Series, modalities: Sequence[str], classes: Sequence[str], raters: list[str]
+    path: Path, where: str, cells: pd.Series, modalities: Sequence[str], classes: Sequence[str], raters: list[str]
 ) -> Row:
-    where = f"{path}, line {number}"
     subject, session = str(cells["subject"]), str(cells.get("session", "")) or None
-    case = case_name(subject, session) if subject else f"line-{number}"
+    case = f"line-{where.rpartition(' ')[2]}"
     findings: list[Finding] = []
 
     def told(read: Callable[[], Value], check: str) -> Value | None:
@@ -64,10 +74,7 @@ def _row(
             findings.append(from_refusal(error, check, case))
             return None
 
-    if not subject:
-        findings.append(
-            Finding("error", "table", "a subject", "an empty cell", "name the person scanned", (case,), where)
-        )
+    case = told(lambda: checked_case_name(where, subject, session), "table") or case
     images: dict[str, Path] = {}
     for name in modalities:
         if not str(cells[name]):
@@ -90,17 +97,17 @@ def _row(
     return Row(case, subject, session, disease, images, brain_mask, lesion_masks, columns, tuple(findings))
 
 
-def _with_names_apart(rows: list[Row], path: Path) -> tuple[list[Row], list[Finding]]:
+def _of_one_name(rows: list[Row], places: list[str], path: Path) -> list[Finding]:
     """Tell rows of one subject and session, which would overwrite each other."""
-    by_name: dict[str, list[int]] = defaultdict(list)
-    for number, row in enumerate(rows, start=2):
-        by_name[row.case.casefold()].append(number)
-    return rows, [
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for place, row in zip(places, rows, strict=True):
+        by_name[row.case.casefold()].append(place.rpartition(" ")[2])
+    return [
         Finding(
             "error",
             "table",
             "one row for each subject and session",
-            f"{name} in lines {', '.join(map(str, lines))}",
+            f"{name} in lines {', '.join(lines)}",
             "give every visit its own session, every person their own subject",
             (name,),
             str(path),

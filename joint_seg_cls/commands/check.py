@@ -25,6 +25,7 @@ from joint_seg_cls.audit import (
     write_audit_page,
     write_audits,
 )
+from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.data import JointDataModule, folds_hash
 from joint_seg_cls.errors import CohortError, ConfigError, SplitError
@@ -157,11 +158,11 @@ def _grid(table: Table) -> Grid:
 def _of_cohort(config: DictConfig) -> _Part:
     lesion_value = plain(config.lesion_value)
     audit, rows, scans = audit_cohort(
-        Path(config.cohort),
-        modalities=list(config.modalities),
-        classes=list(config.classes),
+        Path(config.cohort).expanduser(),
+        modalities=keys.names(config, "modalities", least=1),
+        classes=keys.names(config, "classes", least=2),
         lesion_value=lesion_value,
-        workers=config.workers,
+        workers=keys.workers(config),
         accept=list(config.accept),
     )
     pictures = draw_rows(
@@ -171,8 +172,8 @@ def _of_cohort(config: DictConfig) -> _Part:
 
 
 def _of_store(config: DictConfig) -> _Part:
-    store = PreparedStore(config.store)
-    audit = audit_store(store, workers=config.workers)
+    store, workers = PreparedStore(config.store), keys.workers(config)
+    audit = audit_store(store, workers=workers)
     folds, fraction = build(config.data.folds), config.data.validation_fraction
     name = folds.name(fraction)
     tables = []
@@ -184,5 +185,5 @@ def _of_store(config: DictConfig) -> _Part:
     except SplitError as error:
         others.append(Finding("error", "folds", error.expected, error.found, error.remedy, (), error.where))
     audit = audit.with_findings(others, accept=config.accept)
-    pictures = draw_cases(store.cases, audit.findings, most=config.pictures, workers=config.workers)
+    pictures = draw_cases(store.cases, audit.findings, most=config.pictures, workers=workers)
     return audit, tables, pictures

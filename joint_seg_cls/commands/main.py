@@ -55,7 +55,7 @@ _PATH_KEYS = frozenset(
     }
 )
 _MOST_LINES = 20
-_HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|\"'\\$")
+_HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|~^`\"'\\$")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain, require
 from joint_seg_cls.preprocess import Pipeline, Prepared, bytes_a_case, bytes_of, prepare_cohort, summary
 from joint_seg_cls.scan import read_cohort
@@ -17,9 +18,11 @@ _SHOWN = 20
 def prepare(config: DictConfig) -> None:
     """Check the table, prepare every scan that is not prepared yet, say what there is."""
     require(config, "prepare", "cohort", "store")
+    modalities, classes = keys.names(config, "modalities", least=1), keys.names(config, "classes", least=2)
+    workers = keys.workers(config)
     pipeline: Pipeline = build(config.preprocess)
-    rows = read_cohort(config.cohort, modalities=config.modalities, classes=config.classes)
-    size = bytes_a_case(len(config.modalities), pipeline.layout.model_shape)
+    rows = read_cohort(config.cohort, modalities=modalities, classes=classes)
+    size = bytes_a_case(len(modalities), pipeline.layout.model_shape)
     _log.info(
         "%s: %d scans of %d subjects; about %.1f MB a case, %.2f GB in all",
         config.cohort,
@@ -33,9 +36,9 @@ def prepare(config: DictConfig) -> None:
         Path(config.store).expanduser(),
         pipeline,
         settings=plain(config.preprocess),
-        classes=list(config.classes),
-        modalities=list(config.modalities),
-        workers=config.workers,
+        classes=classes,
+        modalities=modalities,
+        workers=workers,
     )
     _tell(done)
 

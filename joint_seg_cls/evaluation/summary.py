@@ -43,7 +43,7 @@ def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None
         value = "undefined" if np.isnan(row["value"]) else f"{row['value']:.3f}"
         table.add_row(str(row["metric"]), str(row["space"]), str(row["n"]), value, interval)
     console = Console(width=100, highlight=False)
-    console.print(title, style="bold", soft_wrap=True)
+    console.print(title, style="bold", soft_wrap=True, markup=False)
     console.print(table)
     console.print(f"[dim]{EMPTY_RULE}; intervals: bootstrap over {rows['subject'].nunique()} subjects[/dim]")
     drawn = rows[rows["lesions_reference"].notna() & rows["volume_predicted_ml"].notna()]

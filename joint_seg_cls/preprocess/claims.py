@@ -43,6 +43,8 @@ def claim(store: Path, record: dict[str, Any]) -> None:
         StoreError: it holds other files, was made with other settings or by a version that preprocesses otherwise, or
             cannot be written to.
     """
+    if not store.is_dir() and any(path.is_file() for path in (store, *store.parents)):
+        raise StoreError(store, expected="a folder", found="a file in its place", remedy="choose another store=")
     names = {path.name for path in store.iterdir()} if store.is_dir() else set()
     if "store.json" not in names and any(not name.startswith((_LOCKS, ".store.json")) for name in names):
         raise StoreError(

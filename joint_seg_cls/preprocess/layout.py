@@ -114,12 +114,16 @@ class IsotropicPad:
 
 
 def _sides(image_size: int | Sequence[int]) -> tuple[int, int, int]:
-    sides = (image_size,) * 3 if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 3 or any(side < SIZE_STEP or side % SIZE_STEP for side in sides):
+    sides = tuple(image_size) if isinstance(image_size, Sequence) else (image_size,) * 3
+    if len(sides) != 3 or not all(isinstance(side, int) for side in sides):
+        found = " x ".join(map(str, image_size if isinstance(image_size, list | tuple) else [image_size]))
+        remedy = "use one number such as 160, or three such as [160,192,160]"
+        raise ConfigError("preprocess.image_size", expected="one or three whole numbers", found=found, remedy=remedy)
+    if any(side < SIZE_STEP or side % SIZE_STEP for side in sides):
         nearest = [max(SIZE_STEP, SIZE_STEP * round(side / SIZE_STEP)) for side in sides]
         raise ConfigError(
             "preprocess.image_size",
-            expected=f"one or three sides divisible by {SIZE_STEP}",
+            expected=f"sides divisible by {SIZE_STEP}",
             found=" x ".join(map(str, sides)),
             remedy=f"use {' x '.join(map(str, nearest))}",
         )

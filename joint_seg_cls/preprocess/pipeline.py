@@ -15,7 +15,7 @@ from joint_seg_cls.preprocess.brain import Brain, BrainMask
 from joint_seg_cls.preprocess.intensity import ZScore
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
-from joint_seg_cls.preprocess.raters import RaterRule, combine_raters
+from joint_seg_cls.preprocess.raters import RaterRule, combine_raters, known_rule
 from joint_seg_cls.preprocess.registration import Registered, Registration
 from joint_seg_cls.scan import (
     CohortCase,
@@ -84,7 +84,7 @@ class Pipeline:
         self.registration = registration
         self.layout = layout
         self.intensity = intensity
-        self.raters: RaterRule = raters
+        self.raters: RaterRule = known_rule(raters)
         self.lesion_value: LesionValue = lesion_value
 
     def model_input(self, images: Sequence[Path], brain_mask: Path | None) -> ModelInput:

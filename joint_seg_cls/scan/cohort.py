@@ -17,6 +17,7 @@ from typing import final
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.prepared import STORE_FILES
 
 #: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
 DISEASES = ("MS", "NMOSD")
@@ -25,6 +26,8 @@ SEPARATORS = {".tsv": "\t", ".csv": ","}
 #: How the names of scans and masks end.
 NIFTI = (".nii", ".nii.gz")
 _LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
+#: Longest name of a case in bytes; file systems take 255, and outputs add their own words.
+_LONGEST_NAME = 180
 
 
 @final
@@ -51,7 +54,7 @@ def read_cohort(
         CohortError: the table is missing, empty, or lacks a column; a row has no subject or no scan, names a file that
             does not exist, a disease outside ``classes``, or the same subject and session as another row.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     return cohort_cases(path, read_table(path), modalities=modalities, classes=classes)
 
 
@@ -65,16 +68,14 @@ def cohort_cases(
     raters = rater_columns(table)
     known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
     cases = []
-    for number, (_, row) in enumerate(table.iterrows(), start=2):
-        where = f"{path}, line {number}"
+    for number, row in table.iterrows():
+        where = line_of(path, number)
         subject, session = str(row["subject"]), str(row.get("session", "")) or None
-        if not subject:
-            raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
         images = [file_of(where, path, row, name) for name in modalities]
         masks = [file_of(where, path, row, name) for name in raters]
         cases.append(
             CohortCase(
-                case=case_name(subject, session),
+                case=checked_case_name(where, subject, session),
                 subject=subject,
                 session=session,
                 images=tuple(_present(where, name, file) for name, file in zip(modalities, images, strict=True)),
@@ -95,9 +96,8 @@ def cohort_cases(
 def read_table(path: Path) -> pd.DataFrame:
     """Return a table's cells as stripped text, empty where nothing is known."""
     if not path.is_file():
-        raise CohortError(
-            path, expected="a cohort table (.tsv or .csv)", found="no such file", remedy="correct cohort="
-        )
+        found = "a folder" if path.is_dir() else "no such file"
+        raise CohortError(path, expected="a cohort table (.tsv or .csv)", found=found, remedy="correct cohort=")
     try:
         return parse_table(path, path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
@@ -107,7 +107,9 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def parse_table(path: Path, text: str, separator: str | None = None) -> pd.DataFrame:
-    """Return the cells of the ``text`` of a table as :func:`read_table` does.
+    """Return the cells of the ``text`` of a table as :func:`read_table` does, empty rows left out.
+
+    The index numbers the rows from 0, those that are left out included (:func:`line_of`).
 
     Args:
         path: where the text stands, or will stand; its suffix tells what separates the columns.
@@ -119,13 +121,9 @@ def parse_table(path: Path, text: str, separator: str | None = None) -> pd.DataF
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-            table = pd.read_csv(
-                StringIO(text),
-                sep=separator or SEPARATORS[path.suffix],
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-            )
+            settings = {"sep": separator or SEPARATORS[path.suffix], "dtype": str, "keep_default_na": False}
+            header = pd.read_csv(StringIO(text), header=None, nrows=1, **settings)
+            table = pd.read_csv(StringIO(text), index_col=False, **settings)
     except pd.errors.ParserWarning as error:
         raise CohortError(
             path,
@@ -137,9 +135,16 @@ def parse_table(path: Path, text: str, separator: str | None = None) -> pd.DataF
         raise CohortError(
             path, expected="a table with a header", found=str(error).strip(), remedy="save it as UTF-8 text again"
         ) from error
+    _refuse_repeated_columns(path, [str(name).strip() for name in header.iloc[0]])
     table.columns = table.columns.str.strip()
     cells = table.fillna("").apply(lambda column: column.str.strip())
-    return cells.replace(dict.fromkeys(("n/a", "N/A", "NA", "nan", "NaN"), ""))
+    cells = cells.replace(dict.fromkeys(("n/a", "N/A", "NA", "nan", "NaN"), ""))
+    return cells[(cells != "").any(axis=1)]
+
+
+def line_of(path: Path, number: object) -> str:
+    """Return where the row ``number`` of a table stands, for a person who opens the file."""
+    return f"{path}, line {number + 2}"  # pyright: ignore[reportOperatorIssue] - the index holds whole numbers
 
 
 def rater_columns(table: pd.DataFrame) -> list[str]:
@@ -156,6 +161,17 @@ def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> No
             expected=f"the columns {', '.join(names)}",
             found=", ".join(map(str, table.columns)),
             remedy=f"add {', '.join(missing)}",
+        )
+
+
+def _refuse_repeated_columns(path: Path, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if name and count > 1]
+    if repeated:
+        raise CohortError(
+            path,
+            expected="columns of different names",
+            found=f"{repeated[0]} {names.count(repeated[0])} times",
+            remedy="rename or delete one of them",
         )
 
 
@@ -196,6 +212,21 @@ def case_name(subject: str, session: str | None) -> str:
     """Return a name that is safe as a folder."""
     name = subject if session is None else f"{subject}_{session}"
     return re.sub(r"[^\w.+-]", "-", name).lstrip(".")
+
+
+def checked_case_name(where: str, subject: str, session: str | None) -> str:
+    """Return :func:`case_name`, where it can be the name of a folder in a prepared store.
+
+    Raises:
+        CohortError: there is no subject, or the name is too long, taken by a file of the store, or nothing but dots.
+    """
+    if not subject:
+        raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
+    name = case_name(subject, session)
+    if not name or name.casefold() in STORE_FILES or len(name.encode()) > _LONGEST_NAME:
+        found = subject if len(subject) <= 40 else f"{subject[:40]}... of {len(name)} characters"
+        raise CohortError(where, expected="a subject that can name a folder", found=found, remedy="rename the subject")
+    return name
 
 
 def _refuse_repeats(path: Path, cases: Sequence[CohortCase]) -> None:

@@ -31,6 +31,8 @@ from joint_seg_cls.scan.grid import Geometry
 FORMAT = 2
 #: Hidden folders beside a case's own: while it is being written, and where the one that it replaces waits meanwhile.
 PARTIAL_SUFFIXES = (".partial", ".replaced")
+#: What lies beside the cases; no case may have one of these names.
+STORE_FILES = frozenset({"store.json", "quality.tsv", "audit.json", "splits"})
 _REMEDY = "run `jsc prepare` again on this store"
 
 
@@ -89,7 +91,7 @@ class PreparedStore:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).resolve()
+        self.path = Path(path).expanduser().resolve()
         record = read_record(self.path / "store.json")
         require_format(record, self.path)
         self.settings: dict[str, Any] = record["settings"]

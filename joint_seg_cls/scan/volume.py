@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan.grid import Grid, reorient
@@ -18,6 +19,8 @@ from joint_seg_cls.scan.grid import Grid, reorient
 MASK_ROUNDING = 1e-3
 #: Millimetres in the units of length that a NIfTI header may name; files that name none mean millimetres.
 _MM = {"meter": 1000.0, "micron": 0.001}
+#: What reading a damaged file raises.
+_DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
 @final
@@ -187,7 +190,7 @@ def _load(path: Path) -> nib.Nifti1Image:
         raise ScanError(path, expected="a NIfTI file", found=found, remedy="correct the path")
     try:
         image = nib.load(path)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _DAMAGED as error:
         raise _unreadable(path, error) from error
     if not isinstance(image, nib.Nifti1Image):
         kind = type(image).__name__
@@ -211,10 +214,19 @@ def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[n
             found=f"{affine[:3].tolist()}",
             remedy="repair the header's sform or qform",
         )
+    kind = image.get_data_dtype()
+    if kind.names is not None or kind.kind == "c":
+        found = "colours" if kind.names is not None else "complex numbers"
+        raise ScanError(path, expected="one real number a voxel", found=found, remedy="export it as a grey-scale image")
     try:
-        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused by its name
+            data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+    except _DAMAGED as error:
         raise _unreadable(path, error) from error
+    except MemoryError as error:
+        found = f"a header that tells of {' x '.join(map(str, shape))} voxels"
+        remedy = "export it again; if it is that large, use fewer workers="
+        raise ScanError(path, expected="a volume that memory holds", found=found, remedy=remedy) from error
     x, y, z = shape
     return data, Grid((x, y, z), affine)
 

@@ -49,13 +49,14 @@ CHAIN = {
             )
         ),
     ),
+    "status": Step(("collection=s", "runs={runs}"), ("runs/s/*/fold-0_seed-*/DONE",)),
     "evaluate": Step(("run={run}", "fold=1"), ("runs/*/*/fold-0_seed-*/evaluations/*/per_case.csv",)),
     "predict": Step(
         ("input={scan}", "checkpoint={run}/checkpoints/best.ckpt", "out=p"),
         ("p/predictions.tsv", "p/*_lesions.nii.gz", "p/*_lesion-probability.nii.gz", "p/*.json"),
     ),
 }
-PLACEHOLDERS = {"run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*[Ff][Ll][Aa][Ii][Rr]*.nii.gz"}
+PLACEHOLDERS = {"runs": "runs", "run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*[Ff][Ll][Aa][Ii][Rr]*.nii.gz"}
 
 
 @dataclass

@@ -68,6 +68,14 @@ def test_several_modalities_are_read_in_order(folder):
         ("subject,flair,disease\ns1,a.nii.gz,2\n", "found 2"),
         ("subject,flair\ns1,a.nii.gz\ns1,b.nii.gz\n", "named twice (s1)"),
         ("subject,flair,lesion_mask\ns1,a.nii.gz,none.nii.gz\n", "a file in lesion_mask"),
+        ("subject,flair,flair\ns1,a.nii.gz,b.nii.gz\n", "flair 2 times"),
+        ("subject,flair , flair\ns1,a.nii.gz,b.nii.gz\n", "flair 2 times"),
+        (",,\n,,\n", "add subject"),
+        ("subject,flair\n,\n,\n", "without rows"),
+        ("subject,flair\n...,a.nii.gz\n", "line 2: expected a subject that can name a folder"),
+        ("subject,flair\nStore.json,a.nii.gz\n", "a subject that can name a folder, found Store.json"),
+        (f"subject,flair\n{'x' * 200},a.nii.gz\n", "of 200 characters"),
+        ("subject,flair\ns1,a.nii.gz\n,\n\ns2,none.nii.gz\n", "line 4"),
     ],
 )
 def test_a_wrong_table_is_refused_with_a_sentence(folder, text, says):
@@ -81,6 +89,23 @@ def test_a_wrong_table_is_refused_with_a_sentence(folder, text, says):
 def test_a_missing_table_is_refused(tmp_path):
     with pytest.raises(CohortError, match=r"absent\.tsv: expected a cohort table"):
         read_cohort(tmp_path / "absent.tsv")
+
+
+def test_a_folder_is_no_table(tmp_path):
+    (tmp_path / "folder.tsv").mkdir()
+    with pytest.raises(CohortError, match="found a folder"):
+        read_cohort(tmp_path / "folder.tsv")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_of_other_systems_are_read(folder, mark, end):
+    path = folder / "cohort.csv"
+    lines = [f"{mark}subject,flair,disease", "s1,a.nii.gz,ms", ",,", '"s 2", b.nii.gz ,NMOSD', ",,"]
+    path.write_bytes(end.join(lines).encode())
+    assert [(case.case, case.images[0].name, case.disease) for case in read_cohort(path)] == [
+        ("s1", "a.nii.gz", "MS"), ("s-2", "b.nii.gz", "NMOSD"),
+    ]  # fmt: skip
 
 
 def test_names_that_would_share_a_folder_are_refused(folder):

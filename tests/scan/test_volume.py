@@ -167,3 +167,46 @@ def test_missing_file_and_folder_are_refused(tmp_path):
         read_scan(tmp_path / "absent.nii.gz")
     with pytest.raises(ScanError, match="a folder"):
         read_scan(tmp_path)
+
+
+def spoilt(path, offset, value):
+    """Overwrite a field of an uncompressed file's header (https://nifti.nimh.nih.gov/nifti-1)."""
+    content = bytearray(path.read_bytes())
+    content[offset : offset + value.nbytes] = value.tobytes()
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "says"),
+    [
+        (70, np.array([999], np.int16), "data code 999"),  # datatype
+        (108, np.array([5], np.float32), "vox offset 5"),
+        (108, np.array([1e9], np.float32), "Expected 1260 bytes, got 0"),
+        (42, np.array([-7], np.int16), "(-7, 9, 5)"),  # dim[1]
+        (42, np.array([32000] * 3, np.int16), "32000 x 32000 x 32000 voxels"),
+        (280, np.full(12, np.nan, np.float32), "an affine that can be inverted"),  # srow_x
+        (344, np.zeros(4, np.uint8), "damaged or foreign"),  # magic
+    ],
+)
+def test_a_damaged_header_is_one_sentence(save, data, affine, offset, value, says):
+    path = spoilt(save("scan.nii", data, affine), offset, value)
+    with pytest.raises(ScanError) as error:
+        read_scan(path)
+    assert says in sentence(error)
+    assert "scan.nii" in sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (np.ones(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "colours"),
+        (np.ones(SHAPE, np.complex64), "complex numbers"),
+        (np.arange(315.0).reshape(SHAPE) * 1e300, "315 voxels that are NaN or infinite"),
+    ],
+    ids=["colours", "complex", "beyond float32"],
+)
+def test_voxels_that_are_no_brightness_are_refused(save, data, affine, says):
+    with pytest.raises(ScanError) as error:
+        read_scan(save("scan.nii.gz", data, affine))
+    assert says in sentence(error).replace("314 voxels", "315 voxels")  # 0 * 1e300 is finite
