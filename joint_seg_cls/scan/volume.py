@@ -214,7 +214,7 @@ def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[n
             found=f"{affine[:3].tolist()}",
             remedy="repair the header's sform or qform",
         )
-    kind = image.get_data_dtype()
+    kind = np.dtype(image.get_data_dtype())
     if kind.names is not None or kind.kind == "c":
         found = "colours" if kind.names is not None else "complex numbers"
         raise ScanError(path, expected="one real number a voxel", found=found, remedy="export it as a grey-scale image")
