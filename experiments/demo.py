@@ -31,7 +31,7 @@ class Size:
     experiment: str
 
 
-SIZES = {"small": Size(subjects=160, image_size=48, experiment="demo"), "toy": Size(12, 32, "toy")}
+SIZES = {"small": Size(subjects=320, image_size=48, experiment="demo"), "toy": Size(12, 32, "toy")}
 
 
 def main() -> None:

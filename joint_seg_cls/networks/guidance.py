@@ -1,6 +1,6 @@
 """Lesion guidance: how the lesion map steers the disease classifier ([1], section 3.3.1 and Table 8)."""
 
-from typing import Literal, final, get_args
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float
@@ -12,21 +12,31 @@ from joint_seg_cls.networks.parts import Guidance
 
 AttentionKind = Literal["sigmoid", "softmax"]
 
+#: With ``start="lesions"`` f_P counts the lesion voxels below it, half a unit each, from -2: its sigmoid is 0.12 where
+#: there is none, 0.5 at four of the 27, and near 1 inside a lesion.
+LESION_WEIGHT, LESION_BIAS = 0.5, -2.0
+
 
 @final
 class LesionProjection(nn.Module):
     """P' = f_P(P): the lesion probability through a 3x3x3 convolution of stride 2, onto the classifier's grid.
 
     Departs from [1]: whether the classification may change the segmentation through P is not said; it may, unless
-    ``detach``.
+    ``detach``. Nor is the start of f_P: lesions fill so little of a scan that P' hardly varies under a ``random`` one,
+    and the classifier reads the whole brain until its weights have grown; with ``lesions`` f_P starts as a count of
+    the lesion voxels around (see ``LESION_WEIGHT``), so that the gates open on lesions from the first step.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, detach: bool = False) -> None:
+    def __init__(self, detach: bool = False, start: str = "random") -> None:
         super().__init__()
         self.detach = detach
         self.convolution = conv3(1, 1, stride=2, bias=True)
+        _refuse_unknown("start", start, ("random", "lesions"))
+        if start == "lesions":
+            nn.init.constant_(self.convolution.weight, LESION_WEIGHT)
+            nn.init.constant_(self.convolution.get_parameter("bias"), LESION_BIAS)
 
     def forward(self, lesion_probability: Float[Tensor, "b 1 x y z"]) -> Float[Tensor, "b 1 x//2 y//2 z//2"]:
         """Return P', one channel on half the grid."""
@@ -48,16 +58,16 @@ def attention(projected: Float[Tensor, "b 1 x y z"], kind: AttentionKind = "sigm
     return (flat.softmax(dim=2) * flat.shape[2]).view_as(projected)
 
 
-def _known(kind: str) -> AttentionKind:
-    for each in get_args(AttentionKind):
-        if each == kind:
-            return each
-    raise ConfigError(
-        "network.guidance.attention",
-        expected=" or ".join(get_args(AttentionKind)),
-        found=kind,
-        remedy="choose one of them",
-    )
+def _attention_kind(found: str) -> AttentionKind:
+    _refuse_unknown("attention", found, ("sigmoid", "softmax"))
+    return "softmax" if found == "softmax" else "sigmoid"
+
+
+def _refuse_unknown(key: str, found: str, choices: tuple[str, ...]) -> None:
+    if found not in choices:
+        raise ConfigError(
+            f"network.guidance.{key}", expected=" or ".join(choices), found=found, remedy="choose one of them"
+        )
 
 
 @final
@@ -84,10 +94,10 @@ class DotGuidance(Guidance):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, attention: str = "sigmoid", detach: bool = False) -> None:
+    def __init__(self, attention: str = "sigmoid", detach: bool = False, start: str = "random") -> None:
         super().__init__()
-        self.attention: AttentionKind = _known(attention)
-        self.project = LesionProjection(detach)
+        self.attention: AttentionKind = _attention_kind(attention)
+        self.project = LesionProjection(detach, start)
 
     def forward(
         self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
@@ -105,10 +115,10 @@ class ConcatGuidance(Guidance):
     Symbols and departures as in ``FullGuidance``, without its attention.
     """
 
-    def __init__(self, channels: int = 32, detach: bool = False) -> None:
+    def __init__(self, channels: int = 32, detach: bool = False, start: str = "random") -> None:
         super().__init__()
         self.channels = channels
-        self.project = LesionProjection(detach)
+        self.project = LesionProjection(detach, start)
         self.fuse = Fusion(channels)
 
     def forward(
@@ -125,9 +135,9 @@ class AddGuidance(Guidance):
     .. math:: J = D + P', \quad P' = f_P(P)
     """
 
-    def __init__(self, detach: bool = False) -> None:
+    def __init__(self, detach: bool = False, start: str = "random") -> None:
         super().__init__()
-        self.project = LesionProjection(detach)
+        self.project = LesionProjection(detach, start)
 
     def forward(
         self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
@@ -149,15 +159,18 @@ class FullGuidance(Guidance):
         channels: width of the features.
         attention: sigmoid, or softmax over space times the number of voxels.
         detach: keep the classification's gradients out of the segmentation.
+        start: random, or lesions: open the gates on lesions from the first step.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, channels: int = 32, attention: str = "sigmoid", detach: bool = False) -> None:
+    def __init__(
+        self, channels: int = 32, attention: str = "sigmoid", detach: bool = False, start: str = "random"
+    ) -> None:
         super().__init__()
         self.channels = channels
-        self.attention: AttentionKind = _known(attention)
-        self.project = LesionProjection(detach)
+        self.attention: AttentionKind = _attention_kind(attention)
+        self.project = LesionProjection(detach, start)
         self.fuse = Fusion(channels)
 
     def forward(

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks import AddGuidance, ConcatGuidance, DotGuidance, FullGuidance, NoGuidance
 
 C, GRID = 2, (2, 3, 2)
@@ -61,6 +62,20 @@ def test_guidance_follows_its_formula(make):
     with torch.no_grad():
         expected = torch.stack([slow_guidance(guidance, d, p) for d, p in zip(features, probability, strict=True)])
         torch.testing.assert_close(guidance(features, probability), expected)
+
+
+def test_gates_that_start_on_lesions_are_open_there_and_nearly_shut_elsewhere():
+    probability = torch.zeros(1, 1, 8, 8, 8)
+    probability[..., 4:6, 4:6, 4:6] = 1  # the 27 voxels about (4, 4, 4) hold these 8; those about (0, 0, 0) none
+    gated = DotGuidance(start="lesions")(torch.ones(1, C, 4, 4, 4), probability)
+    assert gated[0, 0, 2, 2, 2].item() == pytest.approx(1 / (1 + math.exp(-(8 * 0.5 - 2))))
+    assert gated[0, 0, 0, 0, 0].item() == pytest.approx(1 / (1 + math.exp(2)))
+
+
+@pytest.mark.parametrize("make", [DotGuidance, lambda start: ConcatGuidance(C, start=start), AddGuidance])
+def test_an_unknown_start_is_refused(make):
+    with pytest.raises(ConfigError, match="random or lesions"):
+        make(start="zero")
 
 
 def test_no_guidance_hands_the_features_on():
