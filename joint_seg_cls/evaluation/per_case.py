@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Bool
 
 from joint_seg_cls.evaluation.cases import TestCase
+from joint_seg_cls.evaluation.lesion_columns import lesion_columns
 from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.metrics import dice, ppv, tpr, volume_difference
@@ -29,11 +30,25 @@ def evaluate_cases(
 ) -> pd.DataFrame:
     """Return one row a scan.
 
-    Columns: ``case``, ``subject``, ``session``, ``fold``, ``disease``, one ``p_<class>`` a class, ``dsc``, ``ppv``,
-    ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid, ``dsc_ceiling`` (the
-    reference taken to the network's grid and back), ``lesions_reference`` and ``lesions_predicted`` (26-connected,
-    native), ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``. What is not known or
-    undefined is NaN.
+    Columns. What is not known or undefined is NaN; counts are whole numbers.
+
+    * ``case``, ``subject``, ``session``, ``fold``, ``disease``, and one ``p_<class>`` a class;
+    * ``dsc``, ``ppv``, ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid;
+    * ``dsc_ceiling``: the reference taken to the network's grid and back;
+    * ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``.
+
+    All that follows is in the scan's own grid:
+
+    * ``lesions_reference``, ``lesions_predicted``, ``lesions_detected`` (of the reference, at least one voxel
+      predicted), ``lesions_false`` (of the prediction, no voxel in the reference), ``ltpr``, ``lfpr``, ``lesion_f1``:
+      26-connected, :class:`LesionWise`;
+    * ``isbi_ltpr``, ``isbi_lfpr``: the same, 18-connected, as in the ISBI-2015 challenge;
+    * ``msseg_sensl``, ``msseg_ppvl``, ``msseg_f1``: 6-connected lesions above 3 mm3, :class:`Msseg`, and where the
+      reference holds none of these ``msseg_false_lesions``, ``msseg_false_volume_mm3``;
+    * ``hd95_mm``, ``surface_dice_1mm`` (tolerance 1 mm);
+    * ``lesions_reference_<size>``, ``lesions_detected_<size>``: the 26-connected lesions of the reference and those
+      of them that were detected, ``<size>`` one of ``below_10_mm3``, ``10_to_100_mm3``, ``100_to_1000_mm3``,
+      ``above_1000_mm3`` (``metrics.SIZES``). Recall by size is the quotient of their sums over scans.
     """
     rows = [_row(case, predictor, classes, fold) for case in watched(cases, total=total, label="test")]
     return pd.DataFrame(rows).sort_values("case", ignore_index=True)
@@ -74,7 +89,7 @@ def _segmentation(case: TestCase, model: Findings, native: Findings) -> dict[str
         if known
         else np.nan
     )
-    return row
+    return row | lesion_columns(native.lesions, case.reference_native, case.geometry.native)
 
 
 def _voxel_metrics(

@@ -7,6 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from joint_seg_cls.evaluation.lesion_summary import LESION_MEANS, LESION_RULE, isbi_row, recall_rows
 from joint_seg_cls.evaluation.per_case import EMPTY_RULE
 from joint_seg_cls.metrics import accuracy, auc, bootstrap_interval, empty_references, sensitivity, specificity
 from joint_seg_cls.metrics import summarise as mean_over_scans
@@ -20,13 +21,17 @@ def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> p
 
     DSC, PPV, TPR and VD are means over scans, in the scan's own grid and on the network's; ACC, SN, SP and AUC are over
     scans with a known disease (the last class is the positive one). Intervals are percentile bootstraps over subjects.
+    Lesion-wise numbers follow in the scan's own grid: means over scans, the ISBI score over all of them, and recall by
+    size over their lesions (``n`` is then lesions).
     """
     columns = [
         *((label, "native", column) for label, column in _VOXEL.items()),
         *((label, "model", f"{column}_model") for label, column in _VOXEL.items()),
         ("DSC ceiling", "native", "dsc_ceiling"),
+        *((label, "native", column) for label, column in LESION_MEANS.items()),
     ]
     measured = [_mean(label, space, rows, column, seed) for label, space, column in columns]
+    measured += [isbi_row(rows, seed), *recall_rows(rows, seed)]
     known = rows[rows["disease"].isin(list(classes)) & rows[f"p_{classes[0]}"].notna()]
     for label, measure in (("ACC", accuracy), ("SN", sensitivity), ("SP", specificity), ("AUC", auc)):
         measured.append(_over_scans(label, known, measure, classes, seed))
@@ -46,6 +51,8 @@ def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None
     console.print(title, style="bold", soft_wrap=True, markup=False)
     console.print(table)
     console.print(f"[dim]{EMPTY_RULE}; intervals: bootstrap over {rows['subject'].nunique()} subjects[/dim]")
+    if (summary["metric"].isin(list(LESION_MEANS)) & (summary["n"] > 0)).any():
+        console.print(f"[dim]{LESION_RULE}[/dim]")
     drawn = rows[rows["lesions_reference"].notna() & rows["volume_predicted_ml"].notna()]
     empty = empty_references(drawn["lesions_reference"].to_numpy() == 0, drawn["volume_predicted_ml"].to_numpy())
     if empty.n:

@@ -1,6 +1,7 @@
 """Lesions as connected components: volume, place and shape of each."""
 
 import math
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -9,17 +10,21 @@ from jaxtyping import Bool, Float, Int
 
 from joint_seg_cls.scan.grid import Grid
 
-#: Voxels that share a face, an edge or a corner belong to one lesion. The one place where this is decided.
-CONNECTIVITY = 26
+#: Neighbours that belong to one lesion: 6 share a face, 18 a face or an edge, 26 a face, an edge or a corner.
+Connectivity = Literal[6, 18, 26]
+#: The one place where this is decided, for all but the rules of challenges that fix another.
+CONNECTIVITY: Connectivity = 26
 COLUMNS = (
     *("lesion", "voxels", "volume_ml", "centroid_x_mm", "centroid_y_mm", "centroid_z_mm"),
     *("long_mm", "middle_mm", "short_mm", "fill", "direction_x", "direction_y", "direction_z"),
 )
 
 
-def label_lesions(mask: Bool[np.ndarray, "x y z"]) -> tuple[Int[np.ndarray, "x y z"], int]:
+def label_lesions(
+    mask: Bool[np.ndarray, "x y z"], connectivity: Connectivity = CONNECTIVITY
+) -> tuple[Int[np.ndarray, "x y z"], int]:
     """Number the lesions of ``mask`` 1, 2, ... (26-connected components; background 0) and count them."""
-    labels, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=CONNECTIVITY, return_N=True)
+    labels, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity, return_N=True)
     return labels.astype(np.int32), int(count)
 
 

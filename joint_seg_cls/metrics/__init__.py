@@ -1,27 +1,42 @@
 """What is reported: overlap by voxel and by lesion, the disease over scans, and how sure one can be of a mean."""
 
 from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval
+from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.disease import accuracy, auc, confusion, sensitivity, specificity
+from joint_seg_cls.metrics.isbi import isbi_score
 from joint_seg_cls.metrics.lesion_wise import LesionWise, lesion_wise
+from joint_seg_cls.metrics.msseg import Msseg, msseg
 from joint_seg_cls.metrics.summary import EmptyReferences, Summary, empty_references, summarise
+from joint_seg_cls.metrics.surface import SURFACE_TOLERANCE_MM, diagonal_mm, hd95_mm, surface_dice
 from joint_seg_cls.metrics.voxel_wise import dice, ppv, tpr, volume_difference
 
 __all__ = [
+    "SIZES",
+    "SIZE_EDGES_MM3",
+    "SURFACE_TOLERANCE_MM",
     "EmptyReferences",
     "Interval",
     "LesionWise",
+    "Msseg",
+    "OfSize",
     "Summary",
     "accuracy",
     "auc",
     "bootstrap_interval",
     "confusion",
+    "detected_by_size",
+    "diagonal_mm",
     "dice",
     "empty_references",
+    "hd95_mm",
+    "isbi_score",
     "lesion_wise",
+    "msseg",
     "ppv",
     "sensitivity",
     "specificity",
     "summarise",
+    "surface_dice",
     "tpr",
     "volume_difference",
 ]

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from joint_seg_cls.lesions import label_lesions
-from joint_seg_cls.metrics.voxel_wise import Mask, as_boolean
+from joint_seg_cls.lesions import CONNECTIVITY, Connectivity, label_lesions
+from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 
 
 class LesionWise(NamedTuple):
@@ -33,21 +33,24 @@ class LesionWise(NamedTuple):
     f1: float
 
 
-def lesion_wise(prediction: Mask, reference: Mask) -> LesionWise:
-    """Compare two masks lesion by lesion; a lesion is a 26-connected component.
+def lesion_wise(prediction: Mask, reference: Mask, *, connectivity: Connectivity = CONNECTIVITY) -> LesionWise:
+    """Compare two masks lesion by lesion.
+
+    With ``connectivity=18`` LTPR and LFPR are those of the ISBI-2015 challenge [1].
 
     Args:
         prediction: predicted lesion mask.
         reference: reference lesion mask on the same grid.
+        connectivity: neighbours that belong to one lesion.
 
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
+
+    [1] Carass et al. 2017, https://doi.org/10.1016/j.neuroimage.2016.12.064
     """
-    predicted, wanted = as_boolean(prediction), as_boolean(reference)
-    if predicted.shape != wanted.shape:
-        raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} lie on different grids.")
-    wanted_labels, wanted_count = label_lesions(wanted)
-    predicted_labels, predicted_count = label_lesions(predicted)
+    predicted, wanted = on_one_grid(prediction, reference)
+    wanted_labels, wanted_count = label_lesions(wanted, connectivity)
+    predicted_labels, predicted_count = label_lesions(predicted, connectivity)
     detected = _touched(wanted_labels, predicted)
     false = predicted_count - _touched(predicted_labels, wanted)
     ltpr = lfpr = f1 = math.nan

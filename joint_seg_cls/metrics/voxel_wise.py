@@ -75,8 +75,18 @@ def as_boolean(mask: Mask) -> np.ndarray:
     return boolean
 
 
-def _counts(prediction: Mask, reference: Mask) -> tuple[int, int, int]:
+def on_one_grid(prediction: Mask, reference: Mask) -> tuple[np.ndarray, np.ndarray]:
+    """Return both masks as boolean arrays.
+
+    Raises:
+        ValueError: masks of different shape, or with values other than 0 and 1.
+    """
     predicted, wanted = as_boolean(prediction), as_boolean(reference)
     if predicted.shape != wanted.shape:
         raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} lie on different grids.")
+    return predicted, wanted
+
+
+def _counts(prediction: Mask, reference: Mask) -> tuple[int, int, int]:
+    predicted, wanted = on_one_grid(prediction, reference)
     return int(np.count_nonzero(predicted & wanted)), int(np.count_nonzero(predicted)), int(np.count_nonzero(wanted))

@@ -109,6 +109,62 @@ def test_printed_table_states_rule_and_empty_references(capsys):
     assert "reference empty: DSC, PPV, TPR, VD undefined" in text
     assert "1 scans with an empty reference: 0% predicted empty, 0.13 mL" in text
     assert "bootstrap over 2 subjects" in text
+    assert "MSSEG (Anima): 6-connected, above 3 mm3, alpha 0.10, beta 0.70, gamma 0.65" in text
+    assert "HD95 the diagonal of the grid" in text
+
+
+def test_lesions_and_surfaces_by_hand():
+    # reference: 16 voxels of 8 mm3 (128 mm3) and one (8 mm3); prediction: the first, moved by a voxel, and a false one
+    reference, prediction = box(slice(4, 8)), box(slice(5, 9))
+    reference[12, 12, 12] = prediction[1, 14, 14] = True
+    row = rows_of(case("a", prediction, reference)).loc["a"]
+    assert row[["lesions_reference", "lesions_predicted", "lesions_detected", "lesions_false"]].tolist() == [2, 2, 1, 1]
+    assert row[["ltpr", "lfpr", "lesion_f1", "isbi_ltpr", "isbi_lfpr"]].tolist() == [0.5] * 5
+    assert row[["msseg_sensl", "msseg_ppvl", "msseg_f1"]].tolist() == [0.5] * 3
+    assert row[["msseg_false_lesions", "msseg_false_volume_mm3"]].isna().all()
+    assert row[["lesions_reference_below_10_mm3", "lesions_detected_below_10_mm3"]].tolist() == [1, 0]
+    assert row[["lesions_reference_100_to_1000_mm3", "lesions_detected_100_to_1000_mm3"]].tolist() == [1, 1]
+    # the false lesion is (11, 2, 2) voxels from the nearest of the reference, which is farther than the missed one is
+    assert row["hd95_mm"] == pytest.approx(np.percentile([0] * 12 + [2] * 4 + [2 * 129**0.5], 95))
+    assert 0 < row["surface_dice_1mm"] < 1
+
+
+def test_lesion_rules_for_empty_masks():
+    rows = rows_of(
+        case("empty-reference", box(slice(4, 8)), box()),
+        case("missed", box(), box(slice(4, 8))),
+        case("unknown", box(slice(4, 8)), None),
+    )
+    rates = ["ltpr", "lfpr", "lesion_f1", "isbi_ltpr", "isbi_lfpr", "msseg_f1", "hd95_mm", "surface_dice_1mm"]
+    assert rows.loc[["empty-reference", "unknown"], rates].isna().all(axis=None)
+    assert rows.loc["empty-reference", ["msseg_false_lesions", "msseg_false_volume_mm3"]].tolist() == [
+        1,
+        pytest.approx(128),
+    ]
+    assert rows.loc["missed", ["ltpr", "lesion_f1", "msseg_f1", "surface_dice_1mm"]].tolist() == [0] * 4
+    assert rows.loc["missed", ["lfpr", "isbi_lfpr", "msseg_ppvl"]].isna().all()
+    assert rows.loc["missed", "hd95_mm"] == pytest.approx(32 * 3**0.5)  # the whole grid's, not the box's
+
+
+def test_recall_by_size_is_over_lesions_and_the_isbi_score_over_scans():
+    large, small = box(slice(4, 8)), box()
+    small[12, 12, 12] = True
+    cases = [
+        case("a", large, large | small),
+        case("b", large | small, large | small),
+        case("c", box(slice(4, 6)), large),
+        case("d", large, box()),
+    ]
+    rows = rows_of(*cases).reset_index()
+    summary = summarise(rows, CLASSES).set_index("metric")
+    assert summary.loc["recall below 10 mm3", ["n", "value"]].tolist() == [2, 0.5]
+    assert summary.loc["recall 100 to 1000 mm3", ["n", "value"]].tolist() == [3, 1]
+    assert summary.loc["recall above 1000 mm3", "n"] == 0
+    correlation = np.corrcoef([17, 17, 16], [16, 17, 8])[0, 1]
+    dsc = (2 * 16 / 33 + 1 + 2 * 8 / 24) / 3
+    assert summary.loc["ISBI score", "value"] == pytest.approx(dsc / 8 + 1 / 8 + 1 / 4 + 2.5 / 3 / 4 + correlation / 4)
+    assert summary.loc["ISBI score", "n"] == 3
+    assert summary.loc["LTPR", ["n", "value"]].tolist() == [3, pytest.approx(2.5 / 3)]
 
 
 def test_rows_are_in_the_order_of_their_names():

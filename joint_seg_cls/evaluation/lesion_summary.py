@@ -1,0 +1,68 @@
+"""The lesion-wise part of a test's table: means over scans, the ISBI score, and recall over lesions."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from joint_seg_cls.evaluation.lesion_columns import SURFACE_DICE
+from joint_seg_cls.metrics import SIZES, SURFACE_TOLERANCE_MM, bootstrap_interval, isbi_score
+
+#: Means over scans: how a table calls them, and the column of ``per_case.csv``.
+LESION_MEANS = {
+    "LTPR": "ltpr",
+    "LFPR": "lfpr",
+    "lesion F1": "lesion_f1",
+    "ISBI LTPR": "isbi_ltpr",
+    "ISBI LFPR": "isbi_lfpr",
+    "MSSEG SensL": "msseg_sensl",
+    "MSSEG PPVL": "msseg_ppvl",
+    "MSSEG F1": "msseg_f1",
+    "HD95 mm": "hd95_mm",
+    f"surface Dice {SURFACE_TOLERANCE_MM:g} mm": SURFACE_DICE,
+}
+#: How the lesion-wise numbers are counted; printed under every table.
+LESION_RULE = (
+    "LTPR, LFPR, lesion F1 and recall (its n is lesions): lesions 26-connected, found by one shared voxel; ISBI-2015: "
+    "the same, 18-connected; its score holds the correlation of volumes across scans and is not rescaled, and a scan "
+    "with nothing predicted earns no precision; MSSEG (Anima): 6-connected, above 3 mm3, alpha 0.10, beta 0.70, gamma "
+    "0.65; reference empty: all undefined and left out; prediction empty, reference not: LTPR = F1 = surface Dice = 0, "
+    f"LFPR, PPVL undefined, HD95 the diagonal of the grid; surface Dice: within {SURFACE_TOLERANCE_MM:g} mm"
+)
+_SCORE = ("dsc", "ppv", "isbi_ltpr", "isbi_lfpr", "volume_reference_ml", "volume_predicted_ml")
+
+
+def isbi_row(rows: pd.DataFrame, seed: int) -> dict[str, object]:
+    """Return the ISBI-2015 score of a test as a row of its summary."""
+    scans = rows[rows["dsc"].notna()]
+    values = scans[list(_SCORE)].to_numpy(dtype=np.float64)
+
+    def score(drawn: np.ndarray) -> float:
+        return isbi_score(*drawn.T)
+
+    return _row("ISBI score", len(scans), values, score, scans["subject"].to_numpy(), seed)
+
+
+def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
+    """Return the share of the reference's lesions that were detected, pooled over scans, one row a class of size."""
+    measured = []
+    for size in SIZES:
+        counts = rows[[f"lesions_reference_{size}", f"lesions_detected_{size}", "subject"]].dropna()
+        values = counts.iloc[:, :2].to_numpy(dtype=np.float64)
+        lesions = int(values[:, 0].sum())
+        name = f"recall {size.replace('_', ' ')}"
+        measured.append(_row(name, lesions, values, _pooled, counts["subject"].to_numpy(), seed))
+    return measured
+
+
+def _pooled(counts: np.ndarray) -> float:
+    reference, detected = counts.sum(axis=0)
+    return float(detected / reference) if reference else np.nan
+
+
+def _row(
+    label: str, n: int, values: np.ndarray, measure: Callable[[np.ndarray], float], subjects: np.ndarray, seed: int
+) -> dict[str, object]:
+    low, high = bootstrap_interval(values, measure, group=subjects, seed=seed)
+    value = measure(values) if n else np.nan
+    return {"metric": label, "space": "native", "n": n, "value": value, "sd": np.nan, "low": low, "high": high}

@@ -1,0 +1,46 @@
+"""How many lesions are found, small and large ones apart."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
+
+#: Where one class of size ends and the next begins, stated once; a sphere of 10 mm3 is 2.7 mm wide, of 1000 mm3 12 mm.
+SIZE_EDGES_MM3 = (0, 10, 100, 1000, np.inf)
+#: Their names, as columns and rows bear them.
+SIZES = tuple(
+    f"{low}_to_{high}_mm3" if low and high < np.inf else f"above_{low}_mm3" if low else f"below_{high}_mm3"
+    for low, high in pairwise(SIZE_EDGES_MM3)
+)
+
+
+class OfSize(NamedTuple):
+    """Lesions of the reference whose volume lies in one class of size, and those of them that were found."""
+
+    reference: int
+    detected: int
+
+
+def detected_by_size(prediction: Mask, reference: Mask, voxel_mm3: float) -> dict[str, OfSize]:
+    """Count the reference's lesions by their volume; one shared voxel detects a lesion.
+
+    Args:
+        prediction: predicted lesion mask.
+        reference: reference lesion mask on the same grid; its lesions are 26-connected.
+        voxel_mm3: volume of one voxel.
+
+    Returns:
+        For each of ``SIZES``: a class holds its lower edge and not its upper one.
+
+    Raises:
+        ValueError: masks of different shape, or with values other than 0 and 1.
+    """
+    predicted, wanted = on_one_grid(prediction, reference)
+    labels, count = label_lesions(wanted)
+    volume_mm3 = np.round(np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_mm3, 6)
+    detected = np.bincount(labels[predicted], minlength=count + 1)[1:] > 0
+    size = np.digitize(volume_mm3, SIZE_EDGES_MM3[1:-1])
+    return {name: OfSize(int(np.sum(size == k)), int(np.sum(detected[size == k]))) for k, name in enumerate(SIZES)}

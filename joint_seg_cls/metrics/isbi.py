@@ -1,0 +1,44 @@
+"""The score of the ISBI-2015 challenge, over scans."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Real
+
+#: One value a scan.
+Values = Real[np.ndarray, " scans"] | Sequence[int | float]
+
+
+def isbi_score(
+    dsc: Values, ppv: Values, ltpr: Values, lfpr: Values, reference_volume: Values, predicted_volume: Values
+) -> float:
+    r"""Return the challenge's weighted sum, 1 for a perfect answer [1].
+
+    .. math:: SC = DSC/8 + PPV/8 + (1 - LFPR)/4 + LTPR/4 + VC/4
+
+    The first four are means over scans; VC is Pearson's correlation, across scans, of the predicted with the reference
+    volume. (Two public implementations correlate the voxels of a scan instead; that is another number.) LTPR and LFPR
+    are those of :func:`lesion_wise` with ``connectivity=18``. The leaderboard rescales the sum so that human raters
+    score 90, and averages it over two raters; this is the plain sum.
+
+    Scans whose reference is empty (``dsc`` NaN) are left out. Where nothing was predicted PPV and 1 - LFPR count 0.
+
+    Args:
+        dsc, ppv, ltpr, lfpr: one value a scan, by the rules of :func:`dice` and :func:`lesion_wise`.
+        reference_volume: volume of the reference, any unit.
+        predicted_volume: volume of the prediction, the same unit.
+
+    Returns:
+        The score; NaN with fewer than two scans, or where all volumes are alike (VC is then undefined).
+
+    [1] Carass et al. 2017, https://doi.org/10.1016/j.neuroimage.2016.12.064
+    """
+    scans = np.array([dsc, ppv, ltpr, lfpr, reference_volume, predicted_volume], dtype=np.float64)
+    scans = scans[:, ~np.isnan(scans[0])]
+    reference, predicted = scans[4:]
+    if scans.shape[1] < 2 or np.ptp(reference) == 0 or np.ptp(predicted) == 0:
+        return math.nan
+    correlation = np.corrcoef(reference, predicted)[0, 1]
+    precision, purity = np.nan_to_num(scans[1]).mean(), np.nan_to_num(1 - scans[3]).mean()
+    return float(scans[0].mean() / 8 + precision / 8 + (purity + scans[2].mean() + correlation) / 4)
