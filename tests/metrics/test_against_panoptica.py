@@ -25,7 +25,7 @@ evaluator = Panoptica_Evaluator(
 found = []
 for prediction, reference in np.load(sys.argv[1]):
     (result,) = evaluator.evaluate(prediction, reference).values()
-    found.append([result.num_ref_instances, result.num_pred_instances, result.tp, result.rq, result.global_bin_dsc])
+    found.append([result.n_ref_instances, result.n_pred_instances, result.tp, result.rq, result.global_bin_dsc])
 print(json.dumps([[float(value) for value in row] for row in found]))
 """
 
