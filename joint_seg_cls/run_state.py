@@ -49,7 +49,7 @@ def run_state(folder: Path, now_s: float | None = None) -> RunState:
     """Return where the run in ``folder`` stands at ``now_s`` (seconds since the epoch; the present by default)."""
     seconds = _seconds_by_epoch(folder / METRICS)
     epochs = _epochs(folder / CONFIG)
-    known = {"epochs_done": len(seconds), "epochs": epochs, "trained_s": sum(seconds)}
+    known = {"epochs_done": len(seconds), "epochs": epochs, "trained_s": sum(seconds, 0.0)}
     if (folder / DONE).is_file():
         return RunState("done", **known)
     if (folder / FAILED).is_file():

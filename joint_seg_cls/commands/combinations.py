@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,20 +12,23 @@ from joint_seg_cls.errors import ConfigError
 JOINT = "joint"
 _NO_GROUP = re.compile(r"(?:In '(?P<origin>\w+)/(?P<option>\w+)': )?Could not override '(?P<group>network/\w+)'")
 _SEARCHES = "optuna"
+#: Networks, and parts of the joint one, without which the two tasks cannot be compared place by place.
+_WITHOUT_MAPS = {"SegmentationBaseline", "ClassificationBaseline", "NoSegmentation", "NoClassification"}
 
 
-def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None]) -> None:
+def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> None:
     """Refuse parts that do not go together. The network is built without memory, so this takes no time.
 
     Raises:
         ConfigError: or another input error, as the parts say it.
     """
-    _refuse_cross_task_choice(choices)
-    _refuse_missing_validation(config, choices)
+    _refuse_ablated_baseline(choices)
+    refuse_missing_validation(config, choices)
     import torch
 
     with torch.device("meta"):
         build(plain(config.network))
+    _refuse_cross_task_of_one(config, choices, overrides)
     build(plain(config.loss))
 
 
@@ -45,7 +49,7 @@ def misfit(message: str, overrides: Sequence[str]) -> ConfigError | None:
     )
 
 
-def _refuse_cross_task_choice(choices: Mapping[str, str | None]) -> None:
+def _refuse_ablated_baseline(choices: Mapping[str, str | None]) -> None:
     network, ablation = choices.get("network"), choices.get("ablation")
     if network != JOINT and ablation == "no_cross":
         raise ConfigError(
@@ -56,9 +60,36 @@ def _refuse_cross_task_choice(choices: Mapping[str, str | None]) -> None:
         )
 
 
-def _refuse_missing_validation(config: DictConfig, choices: Mapping[str, str | None]) -> None:
+def _refuse_cross_task_of_one(config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
+    """Refuse a loss between two tasks where there is one, or where nothing says which places speak for a disease.
+
+    A baseline that was not asked for it does without: there the term is 0.
+    """
+    chosen, is_joint = choices.get("loss/cross_task"), choices.get("network") == JOINT
+    is_asked = is_joint or any(word.startswith("loss/cross_task=") for word in overrides)
+    parts = _targets(plain(config.network)) & _WITHOUT_MAPS
+    if chosen in (None, "none") or not parts or not is_asked:
+        return
+    what = f"ablation={choices.get('ablation')}" if is_joint else f"network={choices.get('network')}"
+    raise ConfigError(
+        f"loss/cross_task={chosen}",
+        expected="a network with a lesion map and location maps, whose agreement it measures",
+        found=f"{what} ({', '.join(sorted(parts))})",
+        remedy=f"drop loss/cross_task={chosen} or {what}",
+    )
+
+
+def _targets(config: Any) -> set[str]:
+    if not isinstance(config, Mapping):
+        return set()
+    own = {str(config["_target_"]).rpartition(".")[2]} if "_target_" in config else set()
+    return own.union(*(_targets(value) for value in config.values()))
+
+
+def refuse_missing_validation(config: DictConfig, choices: Mapping[str, str | None]) -> None:
     """Refuse what reads an inner validation split where the protocol makes none."""
-    if config.data.validation_fraction > 0 or choices.get("data/folds") == "file":
+    fraction = OmegaConf.select(config, "data.validation_fraction")
+    if fraction is None or fraction > 0 or choices.get("data/folds") == "file":
         return
     readers = {
         "the search's objective, val/score": choices.get("hydra/sweeper") == _SEARCHES,

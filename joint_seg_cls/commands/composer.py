@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -60,6 +61,18 @@ class Composer:
         """Return the names of a group's options."""
         folders = [config_folder(), *self.folders]
         return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+
+    def exchanged_by(self, ablation: str) -> dict[str, str]:
+        """Return the options that an ablation overrides, by group, as its file says."""
+        found = [folder / "ablation" / f"{ablation}.yaml" for folder in [*self.folders, config_folder()]]
+        content: Any = yaml.safe_load(next(path for path in found if path.is_file()).read_text(encoding="utf-8")) or {}
+        entries = [entry for entry in content.get("defaults", []) if isinstance(entry, Mapping)]
+        overrides = {str(group): str(option) for entry in entries for group, option in entry.items()}
+        return {
+            group.removeprefix("override").strip().lstrip("/"): option
+            for group, option in overrides.items()
+            if group.startswith("override")
+        }
 
 
 @contextmanager

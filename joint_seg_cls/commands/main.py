@@ -112,6 +112,9 @@ def run_command(config: object) -> object:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from joint_seg_cls.commands import resolvers
+
+    resolvers.register()  # a launcher may have started this process
     name = str(HydraConfig.get().job.config_name)
     command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
     try:
@@ -141,7 +144,7 @@ def _run(command: str, overrides: list[str]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         if wants_trace:
             raise
-        raise _config_error(command, error, overrides) from error
+        raise _plugin_error(error) or _config_error(command, error, overrides) from error
     except (ImportError, RuntimeError) as error:  # of a plugin that Hydra does not find
         if (known := _plugin_error(error)) is None:
             raise
@@ -157,6 +160,7 @@ def _register_for_sweeps(overrides: list[str]) -> None:
     flags = [word.partition("=")[::2] for word in overrides]
     following = itertools.pairwise(overrides)
     folders = [Path(value) for flag, value in flags if flag == "--config-dir"]
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless switched on
     register_variants([*folders, *(Path(value) for flag, value in following if flag in ("--config-dir", "-cd"))])
     register_plugins()
 
@@ -164,7 +168,7 @@ def _register_for_sweeps(overrides: list[str]) -> None:
 def _plugin_error(error: Exception) -> ConfigError | None:
     from joint_seg_cls.commands.launcher.register import missing_extra
 
-    extra = missing_extra(str(error)) if "plugin" in str(error) else None
+    extra = missing_extra(str(error))
     if extra is None:
         return None
     return ConfigError(

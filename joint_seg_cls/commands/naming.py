@@ -160,14 +160,21 @@ def _value(config: DictConfig, key: str) -> str:
 
 
 def _text(value: Any) -> str:
+    """Return plain words as they are, and everything else as JSON, which no other value shares."""
+    if isinstance(value, str) and re.fullmatch(r"(?!(?:null|true|false|removed|NaN|Infinity)$)[A-Za-z_].*", value):
+        return value
+    return json.dumps(_evened(value), sort_keys=True, default=str)
+
+
+def _evened(value: Any) -> Any:
+    """Return whole floats as integers, at any depth: they give the same numbers."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+        return int(value)
     if isinstance(value, list):
-        return f"[{','.join(_text(each) for each in value)}]"
-    if isinstance(value, str):
-        number_like = re.fullmatch(r"[-+.\d].*|null|true|false|removed", value)
-        return f"'{value}'" if number_like else value
-    return json.dumps(value, sort_keys=True, default=str)
+        return [_evened(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _evened(each) for key, each in value.items()}
+    return value
 
 
 def _suffix(key: str, value: str) -> str:

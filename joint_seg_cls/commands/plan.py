@@ -92,7 +92,7 @@ class Planner:
             InputError: parts that do not go together (before any data is read), or data that cannot be used.
         """
         require(config, "train", "data.store")
-        refuse_misfits(config, choices)
+        refuse_misfits(config, choices, overrides)
         naming.absolute_paths(config)
         data = self._set_up(config.data)
         labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []

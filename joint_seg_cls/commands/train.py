@@ -19,6 +19,7 @@ from joint_seg_cls.commands.ranks import children_repeat_this_job, is_first_proc
 from joint_seg_cls.commands.study import Study
 from joint_seg_cls.commands.track import track_training
 from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
 from joint_seg_cls.training import FORMAT, JointModule, Tracker, fit, read_checkpoint
 
@@ -32,6 +33,8 @@ def train(config: DictConfig) -> float | None:
     """
     _quiet_lightning()
     hydra = HydraConfig.get()
+    if is_first_process():
+        _refuse_one_of_a_sweep(hydra)
     planner = Planner(composer_of(hydra))
     plan = planner.plan(config, dict(hydra.runtime.choices), list(hydra.overrides.task))
     run, data = plan.run, plan.data
@@ -61,6 +64,19 @@ def train(config: DictConfig) -> float | None:
                 test_fold(run, data, trust=[*config.trust, *packages(config.network)])
         run.finish(weights=config.protocol.weights)
     return run.best_score()
+
+
+def _refuse_one_of_a_sweep(hydra: Any) -> None:
+    """Refuse to train one run where the experiment means many and the command does not say which."""
+    swept = OmegaConf.select(hydra, "sweeper.params") or {}
+    open_keys = [str(key) for key in swept if not any(word.startswith(f"{key}=") for word in hydra.overrides.task)]
+    if hydra.mode is RunMode.RUN and open_keys:
+        raise ConfigError(
+            f"experiment={hydra.runtime.choices['experiment']}",
+            expected="a sweep, which this experiment is",
+            found="a single run",
+            remedy=f"add -m, or a value for {' and '.join(open_keys)}",
+        )
 
 
 def record_trial(plan: Plan) -> None:

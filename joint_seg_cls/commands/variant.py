@@ -77,18 +77,13 @@ def _without_idle(chosen: _Options, compose: Composer, changes_result: Callable[
 def _with_ablation_named(chosen: _Options, compose: Composer, changes_result: Callable[[str], bool]) -> _Options:
     """Say exchanged parts of network and loss by the ablation that exchanges most of them."""
     others = {group: options for group, options in chosen.items() if not _is_part(group) and group != "ablation"}
-    plain = _choices(others, compose)
-    exchanged = _exchanged(_choices(chosen, compose), plain)
-    if not exchanged:
-        return chosen
-    found: list[tuple[int, str, Mapping[str, str]]] = []
-    for ablation in compose.options("ablation"):
-        parts = _exchanged(_choices(others | {"ablation": [ablation]}, compose), plain)
-        if parts and parts.items() <= exchanged.items():
-            found.append((-len(parts), ablation, parts))
+    exchanged = _exchanged(_choices(chosen, compose), _choices(others, compose))
+    parts_of = {ablation: compose.exchanged_by(ablation) for ablation in compose.options("ablation")}
+    found = [(-len(parts), each) for each, parts in parts_of.items() if parts and parts.items() <= exchanged.items()]
     if not found:
         return chosen
-    _, ablation, parts = min(found, key=lambda each: each[:2])
+    ablation = min(found)[1]
+    parts = parts_of[ablation]
     rest = {group: [option] for group, option in exchanged.items() if group not in parts}
     named = others | rest | {"ablation": [ablation]}
     same = _content(named, compose, changes_result) == _content(chosen, compose, changes_result)

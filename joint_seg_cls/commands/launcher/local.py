@@ -14,6 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from joint_seg_cls.commands.combinations import refuse_missing_validation
 from joint_seg_cls.commands.launcher.job import JOB, RESULT, Payload
 from joint_seg_cls.commands.launcher.slots import Job, Slot, machine_slots, run_in_slots, visible_gpus
 
@@ -86,6 +87,7 @@ class LocalLauncher(Launcher):
         assert self._known is not None
         config, context, task = self._known
         composed = context.config_loader.load_sweep_config(config, overrides)
+        refuse_missing_validation(composed, composed.hydra.runtime.choices)
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
         folder.mkdir()

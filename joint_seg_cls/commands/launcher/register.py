@@ -8,7 +8,12 @@ from joint_seg_cls.commands.launcher.sweeper import StudySweeper
 #: Hydra takes no plugin that does not say it lies in this package of packages, so ours go by such a name.
 _PREFIX = "hydra_plugins.joint_seg_cls"
 #: Plugins of other packages, and the extra that installs them.
-_EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm", "hydra_optuna_sweeper": "optuna"}
+_EXTRAS = {"hydra_ray_launcher": "ray", "hydra_optuna_sweeper": "optuna"}
+#: Configurations that ours start from, and the extra whose plugin registers them.
+_NODES = {
+    "Could not find 'hydra/launcher/submitit_slurm'": "slurm",
+    "Could not find 'hydra/sweeper/sampler/": "optuna",
+}
 
 
 def register_plugins() -> None:
@@ -21,4 +26,5 @@ def register_plugins() -> None:
 
 def missing_extra(message: str) -> str | None:
     """Return the extra that would bring the plugin that Hydra says it does not know."""
-    return next((extra for package, extra in _EXTRAS.items() if package in message), None)
+    known = _NODES | (_EXTRAS if "plugin" in message else {})
+    return next((extra for words, extra in known.items() if words in message), None)

@@ -111,6 +111,7 @@ def run_in_slots(
             for number in [each for each, (_, process) in running.items() if process.poll() is not None]:
                 place, process = running.pop(number)
                 codes[number] = process.returncode
+                _close(process)
                 free = sorted([*free, place])
                 on_end(jobs[number], process.returncode)
             time.sleep(_POLL_S)
@@ -147,6 +148,12 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            _close(process)
+
+
+def _close(process: subprocess.Popen) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _dealt_cores(slots: int) -> list[tuple[int, ...]]:

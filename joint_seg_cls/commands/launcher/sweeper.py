@@ -23,7 +23,7 @@ from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.progress import shown
 from joint_seg_cls.commands.source_keys import quoted
 from joint_seg_cls.commands.study import Study, sweep_name
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.run_state import LOG, run_state
 
 _log = logging.getLogger(__name__)
@@ -86,10 +86,22 @@ class StudySweeper(Sweeper):
         for words in jobs:
             config = self._context.config_loader.load_sweep_config(self._config, list(words))
             choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
+            self._refuse_sweep_in_sweep(config, choices)
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             plan = planner.plan(task, choices, list(config.hydra.overrides.task))
             found.setdefault(plan.place.path, (words, plan))
         return list(found.values())
+
+    def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None]) -> None:
+        """Refuse experiments that each name what to sweep: only what the whole command chose can do that."""
+        if dict(config.hydra.sweeper.get("params") or {}) == self.params:
+            return
+        raise ConfigError(
+            f"experiment={choices.get('experiment')}",
+            expected="one study in a command, since it says itself what to sweep over",
+            found="several, or several values of what its sweep follows",
+            remedy="start them one after another; a training that two of them share is done once",
+        )
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
@@ -141,6 +153,8 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
 def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
     try:
         return launcher.launch(jobs, initial_job_idx=0)
+    except InputError:
+        raise
     except Exception:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
         _log.exception("the launcher stopped")
         return []
