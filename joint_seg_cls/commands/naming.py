@@ -40,6 +40,8 @@ NEUTRAL = (
 #: Keys that stand elsewhere in a run's path.
 _IN_PATH = ("fold", "seed")
 _LONGEST = 80
+#: A value that says where something lies on this machine enters a name as a digest: names leave the machine.
+_SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
 #: Keys whose values are paths; a run's name must not depend on the folder that it was started from.
 PATHS = ("data.store", "data.folds.path", "init_from")
 
@@ -178,6 +180,8 @@ def _evened(value: Any) -> Any:
 
 
 def _suffix(key: str, value: str) -> str:
+    if _SOMEWHERE.search(value):
+        return f"{key.replace('/', '-')}-{_digest(value, 6)}"
     safe = re.sub(r"[^\w.-]+", "-", value).strip("-")
     stem = f"{key.replace('/', '-')}-{safe}"
     return stem if safe == value else f"{stem}-{_digest(value, 6)}"

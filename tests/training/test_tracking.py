@@ -175,6 +175,16 @@ def test_a_resumed_run_continues_its_wandb_run_and_another_run_has_another(train
     assert len(of_kind(records(run)[1], "history")) == len(of_kind(second, "history")), "nothing went into the old run"
 
 
+def test_a_fine_tuned_run_does_not_say_where_its_start_lies(train, tmp_path):
+    start = train("tracking=none", epochs=1, runs="wombatfolder")
+    run = train(f"init_from={start}", "tracking.panel.cases=0", "study=mystudy", epochs=1, runs="tuned")
+    assert re.search(r"init_from-[0-9a-f]{6}[+-]", run.parent.name), "a digest, no part of a path"
+    (found,) = records(run)
+    assert of_kind(found, "run")[0]["config"]["update"]["fine_tuned"] is True
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    assert [word for word in ("wombatfolder", tmp_path.name) if word.encode() in file.read_bytes()] == []
+
+
 class Silent:
     """A service that takes everything."""
 
