@@ -1,19 +1,34 @@
 """What is reported: overlap by voxel and by lesion, the disease over scans, and how sure one can be of a mean."""
 
+from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
 from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval
 from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
+from joint_seg_cls.metrics.delong import AreaDifference, compare_areas, placements
 from joint_seg_cls.metrics.disease import accuracy, auc, confusion, sensitivity, specificity
 from joint_seg_cls.metrics.isbi import isbi_score
 from joint_seg_cls.metrics.lesion_wise import LesionWise, lesion_wise
 from joint_seg_cls.metrics.msseg import Msseg, msseg
+from joint_seg_cls.metrics.paired import (
+    Comparison,
+    compare_accuracies,
+    compare_aucs,
+    compare_aucs_of_many,
+    compare_means,
+    flip_test,
+)
+from joint_seg_cls.metrics.power import POWER, smallest_mean, smallest_normal, smallest_share
 from joint_seg_cls.metrics.summary import EmptyReferences, Summary, empty_references, summarise
 from joint_seg_cls.metrics.surface import SURFACE_TOLERANCE_MM, diagonal_mm, hd95_mm, surface_dice
 from joint_seg_cls.metrics.voxel_wise import dice, ppv, tpr, volume_difference
 
 __all__ = [
+    "POWER",
     "SIZES",
     "SIZE_EDGES_MM3",
     "SURFACE_TOLERANCE_MM",
+    "AcrossFolds",
+    "AreaDifference",
+    "Comparison",
     "EmptyReferences",
     "Interval",
     "LesionWise",
@@ -21,19 +36,30 @@ __all__ = [
     "OfSize",
     "Summary",
     "accuracy",
+    "across_folds",
     "auc",
     "bootstrap_interval",
+    "compare_accuracies",
+    "compare_areas",
+    "compare_aucs",
+    "compare_aucs_of_many",
+    "compare_means",
     "confusion",
     "detected_by_size",
     "diagonal_mm",
     "dice",
     "empty_references",
+    "flip_test",
     "hd95_mm",
     "isbi_score",
     "lesion_wise",
     "msseg",
+    "placements",
     "ppv",
     "sensitivity",
+    "smallest_mean",
+    "smallest_normal",
+    "smallest_share",
     "specificity",
     "summarise",
     "surface_dice",

@@ -1,0 +1,90 @@
+"""A number of a cross-validation as papers print it: the mean over folds, with its spread and its uncertainty."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval
+
+#: From the rows chosen, by their numbers, to a value; NaN where it is undefined.
+OfRows = Callable[[Int[np.ndarray, " chosen"]], float]
+
+
+class AcrossFolds(NamedTuple):
+    """A metric of a cross-validation, possibly repeated with several seeds.
+
+    mean: over the folds of each seed, then over seeds.
+    sd_folds: sample sd over folds, of each seed, then averaged; NaN with one fold.
+    sd_seeds: sample sd over seeds of the mean over folds; NaN with one seed.
+    interval: 95 %, of ``mean``, bootstrap over subjects.
+    pooled: over all scans at once, of each seed, then averaged.
+    folds: how many define the metric, over all seeds.
+    """
+
+    mean: float
+    sd_folds: float
+    sd_seeds: float
+    interval: Interval
+    pooled: float
+    folds: int
+
+
+def across_folds(
+    measure: OfRows,
+    fold: np.ndarray,
+    seed: np.ndarray,
+    subject: np.ndarray,
+    *,
+    draws_seed: int,
+    resamples: int = RESAMPLES,
+) -> AcrossFolds:
+    """Return a metric over folds and seeds.
+
+    A fold where the metric is undefined (an AUC without one of the classes) is left out; ``folds`` tells how many stay.
+    A resample draws subjects, who bring all their scans in all folds and seeds, and takes the mean over folds again.
+
+    Args:
+        measure: from the numbers of rows to a value.
+        fold: of each row; a row is one scan in the test of one run.
+        seed: of each row.
+        subject: of each row.
+        draws_seed: of the bootstrap.
+        resamples: number of its draws.
+    """
+    rows = np.arange(len(fold))
+    cells, cell = np.unique(
+        np.array([f"{one}\n{other}" for one, other in zip(seed, fold, strict=True)]), return_inverse=True
+    )
+    seed_of_cell = np.array([name.partition("\n")[0] for name in cells])
+
+    def by_cell(chosen: np.ndarray) -> np.ndarray:
+        own = cell[chosen]
+        return np.array([measure(part) if len(part := chosen[own == one]) else math.nan for one in range(len(cells))])
+
+    def by_seed(values: np.ndarray) -> list[np.ndarray]:
+        kept = [values[(seed_of_cell == one) & ~np.isnan(values)] for one in np.unique(seed_of_cell)]
+        return [each for each in kept if len(each)]
+
+    def mean(chosen: np.ndarray) -> float:
+        return _mean([float(each.mean()) for each in by_seed(by_cell(chosen))])
+
+    if not len(rows):
+        return AcrossFolds(math.nan, math.nan, math.nan, Interval(math.nan, math.nan), math.nan, 0)
+    groups = by_seed(by_cell(rows))
+    means = [float(each.mean()) for each in groups]
+    pooled = [measure(rows[np.asarray(seed).astype(str) == one]) for one in np.unique(seed_of_cell)]
+    return AcrossFolds(
+        mean=_mean(means),
+        sd_folds=_mean([float(each.std(ddof=1)) for each in groups if len(each) > 1]),
+        sd_seeds=float(np.std(means, ddof=1)) if len(means) > 1 else math.nan,
+        interval=bootstrap_interval(rows, mean, seed=draws_seed, group=np.asarray(subject), resamples=resamples),
+        pooled=_mean([value for value in pooled if not math.isnan(value)]),
+        folds=sum(len(each) for each in groups),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else math.nan

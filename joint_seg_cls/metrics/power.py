@@ -1,0 +1,76 @@
+"""The smallest difference that a paired test could have shown: 80 % power at the level of the test.
+
+A difference below it that was not found is undecided, not absent.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import binom, norm
+from statsmodels.stats.power import TTestPower
+
+POWER = 0.8
+#: Relative efficiency of the signed-rank test to the paired t-test where differences are normal, 3 / pi.
+_SIGNED_RANK = 3 / math.pi
+
+
+def smallest_mean(standard_error: float, subjects: int, alpha: float, power: float = POWER) -> float:
+    r"""Return the smallest mean difference that the signed-rank test could show, for normal differences.
+
+    .. math:: d \sqrt{K} \, SE / \sqrt{3 / \pi}
+
+    d: effect size that the paired t-test shows with K subjects; SE: standard error of the mean. Infinite where K
+    subjects that all agree do not reach ``alpha``.
+    """
+    if subjects < 2 or 2.0 ** (1 - subjects) > alpha:
+        return math.inf
+    if not standard_error > 0:
+        return math.nan
+    effect = TTestPower().solve_power(nobs=subjects, alpha=alpha, power=power, alternative="two-sided")
+    return float(effect) * math.sqrt(subjects) * standard_error / math.sqrt(_SIGNED_RANK)
+
+
+def smallest_normal(standard_error: float, alpha: float, power: float = POWER) -> float:
+    """Return the smallest difference of a normal statistic, (z of alpha / 2 + z of power) standard errors."""
+    if not standard_error > 0:
+        return math.nan
+    return float(norm.isf(alpha / 2) + norm.isf(1 - power)) * standard_error
+
+
+def smallest_share(scans: int, discordant: float, alpha: float, power: float = POWER) -> float:
+    r"""Return the smallest difference of two accuracies that McNemar's exact test could show.
+
+    The number of scans on which the two disagree is binomial with the share :math:`\psi` found (or the difference
+    itself, where that is larger), and of these :math:`(\psi + \delta) / 2 \psi` speak for the better. The smallest
+    multiple :math:`\delta` of one scan is returned whose power reaches ``power``; infinite where none does.
+
+    Args:
+        scans: independent scans.
+        discordant: share of scans on which the two disagreed.
+        alpha: two-sided level.
+        power: chance of showing the difference.
+    """
+    counts = np.arange(scans + 1)
+    needed = _needed(counts, alpha)
+    low, high = 0, scans + 1  # power grows with the difference
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _power(middle / scans, counts, needed, discordant) >= power:
+            high = middle
+        else:
+            low = middle
+    return high / scans if high <= scans else math.inf
+
+
+def _needed(disagreeing: np.ndarray, alpha: float) -> Float[np.ndarray, " counts"]:
+    """Return how many of so many disagreeing scans must speak for one side; more than all where no number is enough."""
+    least = binom.isf(alpha / 2, disagreeing, 0.5) + 1
+    return np.where(2 * binom.sf(least - 1, disagreeing, 0.5) <= alpha, least, disagreeing + 1.0)
+
+
+def _power(difference: float, counts: np.ndarray, needed: np.ndarray, discordant: float) -> float:
+    share = min(1.0, max(discordant, difference))
+    likely = (share + difference) / (2 * share)
+    chance = binom.pmf(counts, len(counts) - 1, share)
+    return float(chance @ binom.sf(needed - 1, counts, likely))
