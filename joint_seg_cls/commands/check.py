@@ -96,7 +96,7 @@ def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
     audit = audit_store(data.store, workers=data.workers)
     name = data.folds.name(data.validation_fraction)
     audit = audit_folds(audit, data.store, data.frozen.splits, data.folds, name=name, accept=accept)
-    for line in _warnings(audit):
+    for line in warning_lines(audit):
         _log.warning("%s", line)
     refuse_errors(audit, f"run jsc check store={data.store.path} for pictures of them")
     return audit
@@ -105,11 +105,11 @@ def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
 def repeat_warnings(run: Path) -> None:
     """Print again what the audit of a run's data warned of, under the run's numbers."""
     audit = read_audit(run / AUDIT_FILE)
-    for line in _warnings(audit) if audit is not None else []:
+    for line in warning_lines(audit) if audit is not None else []:
         print(line)
 
 
-def _warnings(audit: Audit) -> list[str]:
+def warning_lines(audit: Audit) -> list[str]:
     """Return the warnings as lines, those of one check beyond a few as a count."""
     of_check: dict[str, list[Finding]] = {}
     for finding in audit.of("warning"):

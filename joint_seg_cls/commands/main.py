@@ -20,6 +20,7 @@ COMMANDS = {
     "prepare": "turn a cohort table into a prepared store     cohort= store=",
     "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
     "status": "show where the runs of a study stand         study= [watch=true]",
+    "report": "turn a study into tables, figures and a page  study= [out=]",
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
     "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
 }

@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import binom, norm
-from statsmodels.stats.power import TTestPower
+from scipy.optimize import brentq
+from scipy.stats import binom, nct, norm
+from scipy.stats import t as student
 
 POWER = 0.8
 #: Relative efficiency of the signed-rank test to the paired t-test where differences are normal, 3 / pi.
@@ -18,17 +19,18 @@ _SIGNED_RANK = 3 / math.pi
 def smallest_mean(standard_error: float, subjects: int, alpha: float, power: float = POWER) -> float:
     r"""Return the smallest mean difference that the signed-rank test could show, for normal differences.
 
-    .. math:: d \sqrt{K} \, SE / \sqrt{3 / \pi}
+    .. math:: \nu \, SE / \sqrt{3 / \pi}, \quad P(t_{K-1}(\nu) > t_{crit}) = power
 
-    d: effect size that the paired t-test shows with K subjects; SE: standard error of the mean. Infinite where K
-    subjects that all agree do not reach ``alpha``.
+    SE: standard error of the mean; t(ν): noncentral t, by which the paired t-test of K subjects is judged. Infinite
+    where K subjects that all agree do not reach ``alpha``.
     """
     if subjects < 2 or 2.0 ** (1 - subjects) > alpha:
         return math.inf
     if not standard_error > 0:
         return math.nan
-    effect = TTestPower().solve_power(nobs=subjects, alpha=alpha, power=power, alternative="two-sided")
-    return float(effect) * math.sqrt(subjects) * standard_error / math.sqrt(_SIGNED_RANK)
+    critical = float(student.isf(alpha / 2, subjects - 1))
+    shift = brentq(lambda nu: float(nct.sf(critical, subjects - 1, nu)) - power, 0.0, 3 * critical + 10)
+    return float(shift) * standard_error / math.sqrt(_SIGNED_RANK)
 
 
 def smallest_normal(standard_error: float, alpha: float, power: float = POWER) -> float:

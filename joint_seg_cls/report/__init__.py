@@ -1,8 +1,29 @@
 """A study's tables and figures, from what its runs left on disk."""
 
+from joint_seg_cls.report.circumstances import about
 from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.figures import draw_figures
 from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
+from joint_seg_cls.report.published import published_label
+from joint_seg_cls.report.study_report import StudyReport, verdicts
+from joint_seg_cls.report.study_tables import TableMaker
+from joint_seg_cls.report.variants import Variant, gather
 
-__all__ = ["Figure", "FigureRun", "PageCell", "PageRun", "PageTable", "Part", "draw_figures", "write_page"]
+__all__ = [
+    "Figure",
+    "FigureRun",
+    "PageCell",
+    "PageRun",
+    "PageTable",
+    "Part",
+    "StudyReport",
+    "TableMaker",
+    "Variant",
+    "about",
+    "draw_figures",
+    "gather",
+    "published_label",
+    "verdicts",
+    "write_page",
+]

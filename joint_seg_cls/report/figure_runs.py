@@ -1,22 +1,24 @@
 """The runs that figures are drawn from: which there are, and their out-of-fold tables put together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
 import yaml
 from jaxtyping import Float, Int
 
-from joint_seg_cls.errors import StoreError
+from joint_seg_cls.errors import CheckpointError, StoreError
 from joint_seg_cls.run_state import CONFIG, METRICS, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
 
 _PER_CASE = "per_case.csv"
-_PROBABILITY = "p_"
+PROBABILITY = "p_"
+_TEXT = dict.fromkeys(("case", "subject", "session", "fold", "disease"), str)
+_NEEDED = {"case", "subject", "fold", "disease", "dsc"}
 
 
 @final
@@ -30,6 +32,7 @@ class FigureRun:
         label: what a reader is to call the variant; runs with one label are one row of a table.
         fold: the fold that it tests.
         seed: its seed.
+        settings: what else was set.
     """
 
     folder: Path
@@ -37,28 +40,53 @@ class FigureRun:
     label: str
     fold: int | str
     seed: int
+    settings: tuple[str, ...] = ()
 
     @cached_property
     def is_done(self) -> bool:
-        """Whether its test is written."""
-        return run_state(self.folder).state == "done" and (self.folder / _PER_CASE).is_file()
+        """Whether it is finished and its test can be read."""
+        return run_state(self.folder).state == "done" and self.rows is not None
 
-    @property
+    @cached_property
+    def rows(self) -> pd.DataFrame | None:
+        """One row a test scan; None where there is no such table, or none that can be read."""
+        found = _read(self.folder / _PER_CASE, _TEXT)
+        return found if found is not None and set(found.columns) >= _NEEDED else None
+
+    @cached_property
     def metrics(self) -> pd.DataFrame | None:
         """What was logged by epoch; None before the first is finished."""
-        path = self.folder / METRICS
-        return pd.read_csv(path) if path.is_file() else None
+        found = _read(self.folder / METRICS)
+        return found if found is not None and "epoch" in found else None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its configuration; empty where there is none that can be read."""
+        return _mapping(self.folder / CONFIG)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What it was made with; empty where that cannot be read."""
+        return _mapping(self.folder / "provenance.json")
 
     def cases(self) -> dict[str, PreparedCase]:
         """Return the prepared cases of the store that it was trained on.
 
         Raises:
             StoreError: the store is gone, or has changed since.
+            CheckpointError: the run does not say which it was.
         """
-        config = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
-        store = PreparedStore(config["data"]["store"])
-        record = yaml.safe_load((self.folder / "provenance.json").read_text(encoding="utf-8"))
-        if store.content_hash != record["identity"]["data_hash"]:
+        try:
+            path, data_hash = self.config["data"]["store"], self.provenance["identity"]["data_hash"]
+        except (KeyError, TypeError):
+            raise CheckpointError(
+                self.folder,
+                expected="config.yaml and provenance.json, which name its store",
+                found="none that can be read",
+                remedy="train it again, or report without pictures",
+            ) from None
+        store = PreparedStore(path)
+        if store.content_hash != data_hash:
             raise StoreError(
                 store.path,
                 expected="the cases that the study was trained on",
@@ -90,7 +118,7 @@ class Pooled:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the diseases in the order of their codes."""
-        return tuple(name.removeprefix(_PROBABILITY) for name in self.rows if name.startswith(_PROBABILITY))
+        return tuple(name.removeprefix(PROBABILITY) for name in self.rows if name.startswith(PROBABILITY))
 
     @property
     def segments(self) -> bool:
@@ -99,12 +127,12 @@ class Pooled:
 
     def diagnosed(self) -> pd.DataFrame:
         """Return the rows with a known disease and a probability."""
-        first = f"{_PROBABILITY}{self.classes[0]}"
+        first = f"{PROBABILITY}{self.classes[0]}"
         return self.rows[self.rows["disease"].isin(self.classes) & self.rows[first].notna()]
 
     def probability(self) -> Float[np.ndarray, "scans classes"]:
         """Return the class probabilities of the diagnosed rows."""
-        return self.diagnosed()[[f"{_PROBABILITY}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
+        return self.diagnosed()[[f"{PROBABILITY}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
 
     def disease(self) -> Int[np.ndarray, " scans"]:
         """Return the codes of the true diseases of the diagnosed rows."""
@@ -136,8 +164,22 @@ def _pool_one(runs: list[FigureRun]) -> Pooled | None:
         return None
     seed = min(run.seed for run in done)
     chosen = {str(run.fold): run for run in done if run.seed == seed}
-    text = dict.fromkeys(("case", "subject", "session", "fold", "disease"), str)
-    tables = [pd.read_csv(run.folder / _PER_CASE, dtype=text).assign(fold=fold) for fold, run in chosen.items()]
+    tables = [rows.assign(fold=fold) for fold, run in chosen.items() if (rows := run.rows) is not None]
     rows = pd.concat(tables, ignore_index=True)
     planned = len({str(run.fold) for run in runs})
     return Pooled(done[0].label, done[0].base, chosen, planned, rows)
+
+
+def _read(path: Path, text: Mapping[str, Any] | None = None) -> pd.DataFrame | None:
+    try:
+        return pd.read_csv(path, dtype=text)
+    except (OSError, ValueError):  # pandas derives its own from the second
+        return None
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}

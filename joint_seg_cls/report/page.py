@@ -17,10 +17,11 @@ _SCREEN_DOTS_PER_INCH = 96
 
 
 class PageCell(NamedTuple):
-    """A cell of a table; the best of its column is bold, the second underlined."""
+    """A cell of a table; the best of its column is bold, the second underlined; ``detail`` stands small below."""
 
     text: str
     mark: Literal["", "best", "second"] = ""
+    detail: str = ""
 
 
 @final
@@ -35,6 +36,8 @@ class PageTable:
         caption: what was measured and how.
         notes: footnotes.
         missing: why there is no table, or which rows wait for what.
+        groups: a row above the heads: texts, and over how many columns each stands.
+        is_text: whether its cells are words rather than numbers.
     """
 
     title: str
@@ -43,6 +46,8 @@ class PageTable:
     caption: str = ""
     notes: Sequence[str] = ()
     missing: str = ""
+    groups: Sequence[tuple[str, int]] = ()
+    is_text: bool = False
 
 
 class PageRun(NamedTuple):

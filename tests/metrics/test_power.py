@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.power import TTestPower
 
 from joint_seg_cls.metrics import compare_areas, smallest_mean, smallest_normal, smallest_share
 
@@ -18,6 +19,13 @@ def test_the_signed_rank_test_shows_the_smallest_mean_difference_four_times_of_f
     gaps = rng.normal(smallest, sd, (1500, subjects))
     shown = np.mean([wilcoxon(gap).pvalue < 0.05 for gap in gaps])
     assert shown == pytest.approx(0.8, abs=0.035)
+
+
+@pytest.mark.parametrize(("subjects", "alpha"), [(12, 0.05), (30, 0.01), (200, 0.0025)])
+def test_the_smallest_mean_difference_is_that_of_the_t_test_over_the_signed_ranks_efficiency(subjects, alpha):
+    effect = TTestPower().solve_power(nobs=subjects, alpha=alpha, power=0.8)
+    expected = effect * math.sqrt(subjects) * 0.02 / math.sqrt(3 / math.pi)
+    assert smallest_mean(0.02, subjects, alpha) == pytest.approx(expected, rel=1e-4)
 
 
 def test_too_few_subjects_could_show_nothing():

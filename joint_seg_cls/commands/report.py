@@ -1,0 +1,157 @@
+"""``jsc report``: the tables, statistics, figures and page of a study, from what its runs left on disk."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
+from joint_seg_cls.commands.check import warning_lines
+from joint_seg_cls.commands.load import load_predictor
+from joint_seg_cls.commands.progress import headline, runs_of
+from joint_seg_cls.commands.study import FOLDER, Study, StudyRun, find_study
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.report import (
+    Figure,
+    FigureRun,
+    PageRun,
+    StudyReport,
+    TableMaker,
+    about,
+    draw_figures,
+    gather,
+    published_label,
+    verdicts,
+)
+from joint_seg_cls.run_state import run_state
+
+_log = logging.getLogger(__name__)
+
+
+def report(config: DictConfig) -> None:
+    """Write the report of a study, finished or not, and print what it says."""
+    study = _study(config)
+    out = _folder(Path(config.out).expanduser() if config.out else study.collection / FOLDER / study.name)
+    runs = figure_runs(study)
+    variants = gather(runs)
+    shared = ", ".join(sorted(_shared(study)))
+    told = f"{about(variants)} {f'Set in all runs: {shared}.' if shared else ''}".strip()
+    maker = TableMaker(variants, told, config.same_cohort, config.seed, config.resamples)
+    tables = maker.tables(study.tables)
+    audits = _audits(runs)
+    warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
+    figures = _figures(config, runs, out / "figures")
+    rows = [_page_run(run) for run in runs]
+    made = StudyReport(study.name, variants, tables, figures, rows, audits[0] if audits else None, warnings)
+    made.write(out)
+    print(headline(study, [run_state(run.folder) for run in runs]))
+    for table in tables:
+        print(f"{table.title}{f'; {verdicts(table)}' if table.claims else ''}")
+        if table.missing:
+            print(f"  missing: {table.missing}")
+    for figure in figures:
+        if figure.missing:
+            print(f"{figure.title}: missing: {figure.missing}")
+    for line in warnings:
+        print(line)
+    _log.info("written to %s", out / "index.html")
+
+
+def figure_runs(study: Study) -> list[FigureRun]:
+    """Return the runs of a study, each with a label that tells its variant from the others."""
+    settings = {run.variant: _settings(run) for run in study.runs}
+    shared = _shared(study)
+    labels: dict[str, str] = {}
+    for run in study.runs:
+        besides = [each for each in settings[run.variant] if each not in shared]
+        label = published_label(run.base) + (f" ({', '.join(besides)})" if besides else "")
+        taken = {name for variant, name in labels.items() if variant != run.variant}
+        labels.setdefault(run.variant, f"{label} [{run.variant}]" if label in taken else label)
+    return [
+        FigureRun(
+            study.collection / run.folder,
+            run.base,
+            labels[run.variant],
+            run.fold,
+            run.seed,
+            tuple(each for each in settings[run.variant] if each not in shared),
+        )
+        for run in study.runs
+    ]
+
+
+def _shared(study: Study) -> set[str]:
+    """Return what all runs set alike."""
+    return set.intersection(*(set(_settings(run)) for run in study.runs)) if study.runs else set()
+
+
+def _settings(run: StudyRun) -> list[str]:
+    return list(run.settings) or run.variant.split("+")[1:]
+
+
+def _study(config: DictConfig) -> Study:
+    """Return the study that is asked for, or all runs of a collection.
+
+    Raises:
+        ConfigError: there is none, or it has no runs.
+    """
+    if config.study is not None:
+        collection = None if config.collection is None else str(config.collection)
+        study = find_study(str(config.study), config.runs, collection)
+    elif config.collection is not None:
+        study = runs_of(Path(config.runs).expanduser() / str(config.collection))
+    else:
+        raise ConfigError(
+            "jsc report",
+            expected="a value for study or collection",
+            found="none",
+            remedy="add study=..., a name that jsc status shows, or collection=... for all its runs",
+        )
+    if not study.runs:
+        raise ConfigError(
+            study.collection, expected="run folders", found="none", remedy="give runs= as it was given to jsc train"
+        )
+    return study
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            path,
+            expected="a folder that can be written to",
+            found=error.strerror or "none",
+            remedy="choose another out=",
+        ) from None
+    return path
+
+
+def _audits(runs: Sequence[FigureRun]) -> list[Audit]:
+    """Return the audits that the runs keep, those of the same data and folds once."""
+    found: dict[tuple[str | None, str | None], Audit] = {}
+    for run in runs:
+        if (audit := read_audit(run.folder / AUDIT_FILE)) is not None:
+            found.setdefault((audit.data_hash, audit.folds_hash), audit)
+    return list(found.values())
+
+
+def _figures(config: DictConfig, runs: Sequence[FigureRun], out: Path) -> list[Figure]:
+    if not config.figures:
+        return []
+    opened = partial(load_predictor, device=config.device, trust=list(config.trust))
+    return draw_figures(runs, out, open_network=opened, seed=config.seed)
+
+
+def _page_run(run: FigureRun) -> PageRun:
+    found = run_state(run.folder)
+    state, told = str(found.state), found.reason
+    if found.state == "done" and not run.is_done:
+        state, told = "failed", "its per_case.csv is missing or cannot be read"
+    elif found.state == "waiting" and not run.folder.is_dir():
+        told = "no run folder"
+    elif found.state in ("running", "interrupted"):
+        told = f"{found.epochs_done} of {found.epochs or '?'} epochs"
+    return PageRun(run.label, str(run.fold), str(run.seed), state, told, run.folder)

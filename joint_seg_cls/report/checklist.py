@@ -1,0 +1,193 @@
+"""A checklist after CLAIM [1], filled with what the runs tell; what a person must write is "not available".
+
+[1] Tejani et al. 2024, Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 update,
+    https://doi.org/10.1148/ryai.240300
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from joint_seg_cls import __version__
+from joint_seg_cls.audit import Audit
+from joint_seg_cls.errors import StoreError
+from joint_seg_cls.report.circumstances import UNKNOWN, protocol, store_name, told
+from joint_seg_cls.report.figure_runs import FigureRun
+from joint_seg_cls.report.measured import Measured
+from joint_seg_cls.report.study_table import StudyTable, number
+from joint_seg_cls.report.variants import JOINT, Variant
+from joint_seg_cls.scan import PreparedStore
+
+#: Scans that are named as failures.
+_NAMED = 5
+
+
+class Item(NamedTuple):
+    """An item of the checklist: its number, part, what it asks, and the answer."""
+
+    number: str
+    part: str
+    asks: str
+    answer: str
+
+
+def checklist(
+    variants: Sequence[Variant], tables: Sequence[StudyTable], audit: Audit | None, claimed: str
+) -> list[Item]:
+    """Fill the checklist.
+
+    Args:
+        variants: of the study.
+        tables: those of the study.
+        audit: of the data, where a run has one.
+        claimed: the sentence on statistics.
+    """
+    runs = [run for one in variants for run in one.runs]
+    answers = _of_runs(runs, variants) | _of_results(variants, tables) | _of_data(audit) | {"uncertainty": claimed}
+    asked = json.loads(files("joint_seg_cls.report").joinpath("checklist.json").read_text(encoding="utf-8"))
+    return [Item(one, part, asks, answers.get(key, UNKNOWN) if key else UNKNOWN) for one, part, asks, key in asked]
+
+
+def markdown(items: Sequence[Item]) -> str:
+    """Return the checklist as a table."""
+    lines = ["| item | part | what it asks | answer |", "|---:|---|---|---|"]
+    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in item)} |" for item in items]
+    filled = sum(item.answer != UNKNOWN for item in items)
+    head = (
+        "# Checklist for reporting\n\nAfter CLAIM, 2024 update (https://doi.org/10.1148/ryai.240300), in this "
+        f"program's words. {filled} of {len(items)} items are filled from what the runs left; where it says "
+        f"“{UNKNOWN}” a person must write, and all answers must be read by one.\n\n"
+    )
+    return head + "\n".join(lines) + "\n"
+
+
+def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str, str]:
+    def of(*keys: str) -> str:
+        return told(runs, lambda run: _plain(_at(run.config, keys)))
+
+    def made(*keys: str) -> str:
+        return told(runs, lambda run: _plain(_at(run.provenance, keys)))
+
+    weights = {"best": "lowest validation loss of an inner split; the test fold is not looked at", "last": "last epoch"}
+    labels = ", ".join(one.label for one in variants)
+    return {
+        "model": f"3-D networks that segment lesions and name the disease: {labels}",
+        "goal": f"comparison of {len(variants)} variants: {labels}",
+        "store": f"prepared store {store_name(runs)}, data hash {made('identity', 'data_hash')}",
+        "preprocessing": _preprocessing(runs),
+        "missing": "scans without a mask train the diagnosis alone, those without a disease the segmentation alone",
+        "folds": f"{protocol(runs)}; folds hash {made('identity', 'folds_hash')}",
+        "disjoint": told(
+            runs, lambda run: "subject" if run.config["protocol"]["folds"] == "strict" else "scan, as in the paper"
+        ),
+        "network": f"{of('network', '_target_')} on {of('network', 'image_size')} voxels; see config.yaml of each run",
+        "software": f"joint_seg_cls {made('joint_seg_cls')}, Python {made('python')}, {made('packages')}",
+        "initial": told(
+            runs,
+            lambda run: f"from {Path(start).name}" if (start := run.config["init_from"]) else "random, from the seed",
+        ),
+        "training": f"{of('optimizer')}; schedule {of('scheduler')}; batch {of('data', 'batch_size')}; "
+        f"{of('trainer', 'max_epochs')} epochs; augmentation {of('data', 'augmentation')}; {len(runs)} trainings",
+        "weights": told(runs, lambda run: weights[run.config["protocol"]["weights"]]),
+        "ensembles": "none",
+        "robustness": f"seeds {', '.join(map(str, sorted({run.seed for run in runs})))}; folds and seeds stand apart",
+        "explainability": "location maps (Eq. 10) and Grad-CAM: Figure 12",
+        "internal": "cross-validation: each scan is tested by the networks that have not seen it",
+        "external": _external(runs),
+        "protocol": "config.yaml and provenance.json in every run folder",
+        "availability": f"software: joint_seg_cls {__version__}, Apache-2.0; models: checkpoints in the run folders; "
+        f"data: {UNKNOWN}",
+    }
+
+
+def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> dict[str, str]:
+    measured = [(table, row) for table in tables for row in table.rows if row.base == JOINT and row.measured]
+    by_metric = {
+        name: f"{name} {number(name, found.value.mean)} ({_ends(name, found)})"
+        for _, row in measured
+        for name, found in row.measured.items()
+    }
+    segments = [text for name, text in by_metric.items() if name in ("DSC", "PPV", "TPR", "VD")]
+    diagnoses = [text for name, text in by_metric.items() if name not in ("DSC", "PPV", "TPR", "VD")]
+    answers = {
+        "metrics": "DSC, PPV, TPR, VD a scan in its own grid; ACC, SN, SP, AUC over scans; rules under every table",
+        "performance": f"joint model: {', '.join(segments)}; see the tables" if segments else UNKNOWN,
+        "diagnosis": f"joint model: {', '.join(diagnoses)}; see the tables" if diagnoses else UNKNOWN,
+        "failures": _failures(variants),
+    }
+    claims = [claim for table in tables for claim in table.claims]
+    if claims:
+        tested = max(claims, key=lambda one: one.found.scans).found
+        answers["size"] = (
+            f"not planned beforehand; {tested.scans} scans of {tested.subjects} subjects were tested, and the smallest "
+            "difference that they could show stands beside each claim"
+        )
+    return answers
+
+
+def _of_data(audit: Audit | None) -> dict[str, str]:
+    if audit is None:
+        return {}
+    tables = {table.title: table for table in audit.tables}
+    people, scanned = tables.get("Who is in the cohort"), tables.get("How they were scanned")
+    answers = {"numbers": f"{audit.scans} scans of {audit.subjects} subjects in the store; excluded: {UNKNOWN}"}
+    for key, table in (("demographics", people), ("acquisition", scanned)):
+        if table is not None and table.rows:
+            answers[key] = "; ".join(
+                ", ".join(f"{name} {cell}" for name, cell in zip(table.columns, row, strict=False) if cell)
+                for row in table.rows
+            )
+    return answers
+
+
+def _ends(metric: str, found: Measured) -> str:
+    return " to ".join(number(metric, end, 1) for end in found.value.interval)
+
+
+def _failures(variants: Sequence[Variant]) -> str:
+    shown = next((one for one in variants if one.base == JOINT and len(one.rows)), None)
+    if shown is None:
+        return UNKNOWN
+    rows = shown.rows.sort_values(["dsc", "case"])
+    worst = ", ".join(f"{row.case} {row.dsc:.2f}" for row in rows.head(_NAMED).itertuples() if row.dsc == row.dsc)
+    known = shown.diagnosed()
+    columns = [f"p_{name}" for name in shown.classes]
+    said = known[columns].idxmax(axis=1).str.removeprefix("p_") if len(known) else known["disease"]
+    wrong = known.loc[said != known["disease"], "case"]
+    named = f" ({', '.join(wrong.head(_NAMED))}{', …' if len(wrong) > _NAMED else ''})" if len(wrong) else ""
+    return f"{shown.label}: lowest DSC {worst or UNKNOWN}; {len(wrong)} of {len(known)} diagnoses wrong{named}"
+
+
+def _external(runs: Sequence[FigureRun]) -> str:
+    found = sorted({path.parent.name for run in runs for path in run.folder.glob("evaluations/*/summary.csv")})
+    return f"evaluations of the runs: {', '.join(found)}" if found else UNKNOWN
+
+
+def _preprocessing(runs: Sequence[FigureRun]) -> str:
+    for run in runs:
+        try:
+            return _plain(PreparedStore(run.config["data"]["store"]).settings)
+        except (KeyError, TypeError, StoreError):
+            continue
+    return UNKNOWN
+
+
+def _at(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    found: Any = record
+    for key in keys:
+        found = found[key]
+    return found
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(
+            _plain(child).rpartition(".")[2] if key == "_target_" else f"{key} {_plain(child)}"
+            for key, child in value.items()
+            if child is not None and not str(key).startswith("_partial")
+        )
+    if isinstance(value, list):
+        return " x ".join(map(_plain, value))
+    return str(value)

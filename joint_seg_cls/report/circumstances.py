@@ -1,0 +1,53 @@
+"""How the runs of a study were made, read from what they left: store, protocol, folds, training, versions."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from joint_seg_cls.report.figure_runs import FigureRun
+from joint_seg_cls.report.variants import Variant
+
+UNKNOWN = "not available"
+_PROTOCOLS = {
+    "strict": "strict (folds stratified by disease and lesion load, grouped by subject; weights chosen on an inner "
+    "validation split)",
+    "paper": "paper (random folds; weights of the last epoch; no validation split)",
+}
+
+
+def about(variants: Sequence[Variant]) -> str:
+    """Return what stands in every caption: cohort, protocol, folds, seeds."""
+    runs = [run for one in variants for run in one.runs]
+    rows = [one.rows for one in variants if len(one.rows)]
+    largest = max(rows, key=lambda table: table["case"].nunique(), default=None)
+    tested = ""
+    if largest is not None:
+        tested = f", {largest['case'].nunique()} scans of {largest['subject'].nunique()} subjects tested"
+    folds = sorted({str(run.fold) for run in runs}, key=lambda fold: (len(fold), fold))
+    seeds = sorted({run.seed for run in runs})
+    return (
+        f"Cohort {store_name(runs)}{tested}. Protocol: {protocol(runs)}. Folds {', '.join(folds)}"
+        f" (hash {told(runs, lambda run: run.provenance['identity']['folds_hash'])}); "
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}."
+    )
+
+
+def store_name(runs: Iterable[FigureRun]) -> str:
+    """Return the name of the prepared store."""
+    return told(runs, lambda run: Path(run.config["data"]["store"]).name)
+
+
+def protocol(runs: Iterable[FigureRun]) -> str:
+    """Return the protocol, with what it means."""
+    return told(runs, lambda run: _PROTOCOLS.get(name := run.config["protocol"]["name"], name))
+
+
+def told(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:
+    """Return what ``of`` says of the runs, different answers one after another; runs that cannot tell are left out."""
+    found: dict[str, None] = {}
+    for run in runs:
+        try:
+            found[str(of(run))] = None
+        except (KeyError, TypeError, IndexError, AttributeError):
+            continue
+    return " / ".join(found) or UNKNOWN

@@ -1,0 +1,160 @@
+"""What the runs say of each claim that the joint model is better: paired tests, corrected in a table, and verdicts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from joint_seg_cls.metrics import (
+    Comparison,
+    compare_accuracies,
+    compare_aucs,
+    compare_aucs_of_many,
+    compare_means,
+)
+from joint_seg_cls.report.figure_runs import PROBABILITY
+from joint_seg_cls.report.variants import Pair, Variant, pair
+
+#: Two-sided level of a table: the chance that any of its true null hypotheses is rejected (Holm).
+ALPHA = 0.05
+TESTED = ("DSC", "ACC", "AUC")
+Verdict = Literal["holds", "does not hold", "not decided"]
+_TESTS = {"DSC": "Wilcoxon signed-rank", "ACC": "McNemar, exact", "AUC": "DeLong"}
+
+
+@final
+@dataclass(frozen=True)
+class Claim:
+    """That one variant is better than another in one metric.
+
+    Args:
+        better: the variant that is said to be better, the joint model in the paper's tables.
+        worse: the other.
+        metric: DSC, ACC or AUC.
+        test: how it was tested.
+        found: difference, interval, p, and the smallest difference that could have been shown.
+        p_holm: p, corrected for all tests of the table.
+        published: the paper's difference, as a share; None where it has none.
+        by_seed: the difference with each seed, where there are several.
+    """
+
+    better: str
+    worse: str
+    metric: str
+    test: str
+    found: Comparison
+    p_holm: float
+    published: float | None = None
+    by_seed: tuple[float, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows.
+
+        ``holds``: shown, in the direction of the claim. ``does not hold``: the opposite is shown, by a difference that
+        is not below the smallest that could be shown. All else is ``not decided``.
+        """
+        difference, is_shown = self.found.difference, self.p_holm < ALPHA
+        if is_shown and difference > 0:
+            return "holds"
+        if is_shown and -difference >= self.found.smallest:
+            return "does not hold"
+        return "not decided"
+
+    @property
+    def told(self) -> str:
+        """The verdict, and whether the published difference can be ruled out."""
+        if self.verdict == "not decided" and self.published is not None and self.found.high < self.published:
+            return "not decided; a difference as large as published is ruled out"
+        return self.verdict
+
+
+def claims_against(
+    pairs: Sequence[tuple[Variant, Variant]],
+    metrics: Sequence[str],
+    published: Sequence[dict[str, float]],
+    *,
+    seed: int,
+    resamples: int,
+) -> list[Claim]:
+    """Test all pairs in those of :data:`TESTED` that are among ``metrics``; correct p over all of them.
+
+    The smallest difference is that of a test at the level divided by the number of tests, Holm's strictest step.
+
+    Args:
+        pairs: the variant that is said to be better, and the other.
+        metrics: of the table.
+        published: the paper's difference of each pair by metric, in percent points.
+        seed: of the bootstraps.
+        resamples: number of their draws.
+    """
+    wanted = [(number, metric) for number in range(len(pairs)) for metric in TESTED if metric in metrics]
+    paired = {key: found for key in wanted if (found := _pair(*pairs[key[0]], key[1])) is not None}
+    alpha = ALPHA / max(1, len(paired))
+    tested = {
+        (number, metric): _compare(found, metric, pairs[number][0].classes, alpha, seed, resamples)
+        for (number, metric), found in paired.items()
+    }
+    tested = {key: each for key, each in tested.items() if each.scans}
+    corrected = holm([each.p for each in tested.values()])
+    claims = []
+    for ((number, metric), found), p_holm in zip(tested.items(), corrected, strict=True):
+        first, second = pairs[number]
+        said = published[number].get(metric)
+        test = _TESTS[metric] if metric != "AUC" or len(first.classes) == 2 else "paired bootstrap"
+        by_seed = _by_seed(paired[number, metric], metric, first.classes)
+        share = None if said is None else said / 100
+        claims.append(Claim(first.label, second.label, metric, test, found, p_holm, share, by_seed))
+    return claims
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return Holm's corrected p; those that are undefined stay so and do not count."""
+    corrected = np.array(p, dtype=np.float64)
+    defined = ~np.isnan(corrected)
+    if defined.any():
+        corrected[defined] = multipletests(corrected[defined], method="holm")[1]
+    return corrected.tolist()
+
+
+def _pair(first: Variant, second: Variant, metric: str) -> Pair | None:
+    if metric == "DSC":
+        return pair(first.rows, second.rows, ["dsc"])
+    if first.classes != second.classes or len(first.classes) < 2:
+        return None
+    return pair(first.diagnosed(), second.diagnosed(), [f"{PROBABILITY}{name}" for name in first.classes])
+
+
+def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, seed: int, resamples: int) -> Comparison:
+    subject = found.rows["subject"].to_numpy()
+    draws = {"alpha": alpha, "seed": seed, "resamples": resamples}
+    if metric == "DSC":
+        return compare_means(found.first[0].mean(axis=1), found.second[0].mean(axis=1), subject, **draws)
+    disease = found.rows["disease"].map({name: code for code, name in enumerate(classes)}).to_numpy(dtype=np.int64)
+    first, second = (np.stack(each, axis=1) for each in (found.first, found.second))  # scans classes seeds
+    if metric == "ACC":
+        right = [each.argmax(axis=1) == disease[:, None] for each in (first, second)]
+        return compare_accuracies(right[0], right[1], subject, **draws)
+    if len(classes) == 2:
+        return compare_aucs(first[:, 1], second[:, 1], disease == 1, subject, alpha=alpha)
+    return compare_aucs_of_many(first, second, disease, subject, **draws)
+
+
+def _by_seed(found: Pair, metric: str, classes: Sequence[str]) -> tuple[float, ...]:
+    """Return the difference with each seed alone; empty with one seed."""
+    seeds = found.first[0].shape[1]
+    if seeds < 2:
+        return ()
+    alone = [
+        Pair([each[:, [one]] for each in found.first], [each[:, [one]] for each in found.second], found.rows)
+        for one in range(seeds)
+    ]
+    return tuple(_compare(each, metric, classes, ALPHA, 0, 2).difference for each in alone)
+
+
+def differences(better: dict[str, float], worse: dict[str, float]) -> dict[str, float]:
+    """Return the published differences of two rows, in percent points, of metrics that both have."""
+    return {name: better[name] - worse[name] for name in better if name in worse and not math.isnan(worse[name])}

@@ -1,0 +1,97 @@
+"""The numbers of a variant as the paper prints them: each metric over folds, with spread and interval."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from joint_seg_cls.metrics import (
+    AcrossFolds,
+    accuracy,
+    across_folds,
+    auc,
+    empty_references,
+    sensitivity,
+    specificity,
+)
+from joint_seg_cls.report.figure_runs import PROBABILITY
+from joint_seg_cls.report.variants import Variant
+
+#: Metrics of single scans, and their columns in ``per_case.csv``.
+OF_SCANS = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
+#: Metrics over scans: from class probabilities and true classes to a value.
+OF_DIAGNOSES = {"ACC": accuracy, "SN": sensitivity, "SP": specificity, "AUC": auc}
+LOWER_IS_BETTER = frozenset({"VD", "LFPR", "ISBI LFPR", "HD95 mm"})
+
+
+class Measured(NamedTuple):
+    """A metric of a variant: over how many scans, and its value across folds."""
+
+    scans: int
+    value: AcrossFolds
+
+
+def measure(
+    variant: Variant, metrics: Sequence[str], *, seed: int, resamples: int, columns: dict[str, str] | None = None
+) -> dict[str, Measured]:
+    """Return those of ``metrics`` that the variant's finished runs define.
+
+    Args:
+        variant: what was run.
+        metrics: names of :data:`OF_SCANS` and :data:`OF_DIAGNOSES`, or of ``columns``.
+        seed: of the bootstraps.
+        resamples: number of their draws.
+        columns: further metrics of single scans: name and column.
+    """
+    known = OF_SCANS | (columns or {})
+    found = {}
+    for name in metrics:
+        one = (
+            _of_diagnoses(variant, OF_DIAGNOSES[name], seed, resamples)
+            if name in OF_DIAGNOSES
+            else _of_scans(variant, known[name], seed, resamples)
+        )
+        if one is not None and not math.isnan(one.value.mean):
+            found[name] = one
+    return found
+
+
+def empty_told(variant: Variant) -> str:
+    """Say how the scans with an empty reference came out, which the means leave out; empty where there are none."""
+    columns = ["lesions_reference", "volume_predicted_ml"]
+    if not set(columns) <= set(variant.rows.columns):
+        return ""
+    drawn = variant.rows.dropna(subset=columns)
+    found = empty_references(
+        drawn["lesions_reference"].to_numpy() == 0, drawn["volume_predicted_ml"].to_numpy(dtype=np.float64)
+    )
+    if not found.n:
+        return ""
+    scans = drawn.loc[drawn["lesions_reference"] == 0, "case"].nunique()
+    return (
+        f"{variant.label}: {scans} scans, {found.predicted_empty:.0%} predicted empty, {found.false_positive_ml:.2f} mL"
+    )
+
+
+def _of_scans(variant: Variant, column: str, seed: int, resamples: int) -> Measured | None:
+    rows = variant.rows.dropna(subset=[column]) if column in variant.rows else variant.rows.iloc[:0]
+    if rows.empty:
+        return None
+    values = rows[column].to_numpy(dtype=np.float64)
+    keys = (rows[name].to_numpy() for name in ("fold", "seed", "subject"))
+    value = across_folds(lambda own: float(values[own].mean()), *keys, draws_seed=seed, resamples=resamples)
+    return Measured(rows["case"].nunique(), value)
+
+
+def _of_diagnoses(
+    variant: Variant, over: Callable[[np.ndarray, np.ndarray], float], seed: int, resamples: int
+) -> Measured | None:
+    rows = variant.diagnosed()
+    if rows.empty or len(variant.classes) < 2:
+        return None
+    probability = rows[[f"{PROBABILITY}{name}" for name in variant.classes]].to_numpy(dtype=np.float64)
+    disease = rows["disease"].map({name: code for code, name in enumerate(variant.classes)}).to_numpy(dtype=np.int64)
+    keys = (rows[name].to_numpy() for name in ("fold", "seed", "subject"))
+    value = across_folds(lambda own: over(probability[own], disease[own]), *keys, draws_seed=seed, resamples=resamples)
+    return Measured(rows["case"].nunique(), value)

@@ -1,0 +1,103 @@
+"""What the paper [1] prints in its Tables 3-9, and what has to be said of these numbers.
+
+[1] https://doi.org/10.3389/fnins.2024.1351387
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True)
+class PublishedRow:
+    """A method of a published table.
+
+    Args:
+        base: name of its ablation or network here.
+        label: as printed.
+        values: by metric, in percent; empty where the paper has none.
+    """
+
+    base: str
+    label: str
+    values: Mapping[str, float]
+
+
+@final
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table of the paper: its number, subject, metrics in their order, and methods, the joint model last."""
+
+    number: int
+    title: str
+    metrics: tuple[str, ...]
+    rows: tuple[PublishedRow, ...]
+
+    def notes(self) -> list[str]:
+        """Return what has to be said of the published values."""
+        said = ["Published values are means alone; the paper gives no spread and no interval."]
+        if "ACC" not in self.metrics:
+            return said
+        said.append("The abstract says ACC 92.36 where every table says 92.16; 92.16 is used.")
+        if outside := [row.label for row in self.rows if _lies_outside(row.values)]:
+            said.append(
+                f"Published ACC outside of its own SN and SP ({', '.join(outside)}): no share of one set of scans lies "
+                "there, so these are means over folds, or unclear."
+            )
+        if unlisted := [row.label for row in self.rows if not row.values]:
+            said.append(
+                f"Section 4.3 of the paper names {', '.join(unlisted)}; its Table {self.number} lists no value."
+            )
+        return said
+
+
+@cache
+def published_tables() -> tuple[PublishedTable, ...]:
+    """Return Tables 3-9."""
+    return tuple(_table(record) for record in _record()["tables"])
+
+
+def published_label(base: str) -> str:
+    """Return what the paper calls an ablation or network; one that it does not have by its own name."""
+    printed = {row.base: row.label for table in published_tables() for row in table.rows}
+    return printed.get(base, base.replace("_", " "))
+
+
+def published_heading() -> str:
+    """Return what stands over published values wherever the cohort is another."""
+    return _record()["heading"]
+
+
+def published_source() -> str:
+    """Return the paper."""
+    return _record()["source"]
+
+
+def published_cohort() -> Sequence[str]:
+    """Return the content of the paper's Tables 1 and 2 in sentences."""
+    return _record()["cohort"]
+
+
+@cache
+def _record() -> dict[str, Any]:
+    return json.loads(files("joint_seg_cls.report").joinpath("published.json").read_text(encoding="utf-8"))
+
+
+def _table(record: Mapping[str, Any]) -> PublishedTable:
+    metrics = tuple(record["metrics"])
+    rows = tuple(
+        PublishedRow(base, label, dict(zip(metrics, values or (), strict=bool(values))))
+        for base, label, values in record["rows"]
+    )
+    return PublishedTable(record["number"], record["title"], metrics, rows)
+
+
+def _lies_outside(values: Mapping[str, float]) -> bool:
+    if not values:
+        return False
+    between = sorted((values["SN"], values["SP"]))
+    return not between[0] <= values["ACC"] <= between[1]

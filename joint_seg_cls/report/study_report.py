@@ -1,0 +1,126 @@
+"""Everything of a report on disk: pooled predictions, tables, claims, checklist, and the page that holds all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import pandas as pd
+
+from joint_seg_cls import __version__
+from joint_seg_cls.audit import Audit, Table
+from joint_seg_cls.report import checklist as claim
+from joint_seg_cls.report.circumstances import about
+from joint_seg_cls.report.figure import Figure, replace
+from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
+from joint_seg_cls.report.published import published_cohort, published_source
+from joint_seg_cls.report.study_table import StudyTable
+from joint_seg_cls.report.variants import Variant, pooled_table
+from joint_seg_cls.report.written import claims_frame, frame, grid, latex, markdown, page_tables
+
+_STATISTICS = (
+    "means over folds with sd and 95 % bootstrap intervals over subjects; paired tests against the joint model "
+    "(Wilcoxon, McNemar, DeLong) with subjects as units, Holm within a table; smallest difference at 80 % power"
+)
+
+
+@final
+@dataclass(frozen=True)
+class StudyReport:
+    """What a report is made of.
+
+    Args:
+        name: of the study.
+        variants: its variants.
+        tables: those of :class:`TableMaker`.
+        figures: drawn or missing.
+        runs: rows of the list of runs.
+        audit: of the data; None where no run has one that this version reads.
+        warnings: its warnings.
+    """
+
+    name: str
+    variants: Sequence[Variant]
+    tables: Sequence[StudyTable]
+    figures: Sequence[Figure]
+    runs: Sequence[PageRun]
+    audit: Audit | None
+    warnings: Sequence[str]
+
+    def write(self, out: Path) -> None:
+        """Write ``pooled.csv``, ``claims.csv``, ``tables.md``, ``tables/``, ``checklist.*`` and ``index.html``."""
+        (out / "tables").mkdir(parents=True, exist_ok=True)
+        _csv(pooled_table(self.variants), out / "pooled.csv")
+        _csv(claims_frame(self.tables), out / "claims.csv")
+        for table in self.tables:
+            _text(markdown(table), out / "tables" / f"{table.name}.md")
+            _text(latex(table), out / "tables" / f"{table.name}.tex")
+            _csv(frame(table), out / "tables" / f"{table.name}.csv")
+        for number, table in enumerate(self._cohort()):
+            content = pd.DataFrame(table.rows, columns=table.columns)
+            path = out / "tables" / f"cohort-{number + 1}"
+            _csv(content, path.with_suffix(".csv"))
+            _text(f"### {table.title}\n\n{grid(table.columns, table.rows)}\n\n{table.note}\n", path.with_suffix(".md"))
+            _text(content.to_latex(index=False, escape=True, caption=table.title), path.with_suffix(".tex"))
+        _text("\n".join(map(markdown, self.tables)), out / "tables.md")
+        items = claim.checklist(self.variants, self.tables, self.audit, _STATISTICS)
+        _text(claim.markdown(items), out / "checklist.md")
+        _csv(pd.DataFrame(items), out / "checklist.csv")
+        self._page(out / "index.html", items)
+
+    def _page(self, path: Path, items: Sequence[claim.Item]) -> None:
+        cohort = [
+            PageTable(table.title, table.columns, [[PageCell(cell) for cell in row] for row in table.rows],
+                      notes=[table.note] if table.note else [], is_text=True)
+            for table in self._cohort()
+        ]  # fmt: skip
+        listed = [[PageCell(cell) for cell in item] for item in items]
+        heads = ("item", "part", "what it asks", "answer")
+        checked = PageTable("Checklist for reporting", heads, listed, "After CLAIM, 2024 update.", is_text=True)
+        tables = [part for table in self.tables for part in page_tables(table)]
+        write_page(
+            path,
+            title=f"Study {self.name}",
+            subtitle=about(self.variants),
+            parts=self._parts(),
+            tables=[*tables, *cohort, checked],
+            figures=self.figures,
+            runs=self.runs,
+            footer=f"jsc report, joint_seg_cls {__version__}. Published values: {published_source()}. For research "
+            "only; not a medical device.",
+        )
+
+    def _parts(self) -> list[Part]:
+        said = [f"{table.title}: {verdicts(table)}" for table in self.tables if table.claims]
+        parts = [
+            Part("What these runs say", said or ["No two variants have finished the same scans: nothing is tested."])
+        ]
+        lines = [f"The paper's cohort (its Tables 1 and 2): {' '.join(published_cohort())}"]
+        if self.audit is None:
+            lines.append(
+                "No run has an audit that this version reads: the tables of the cohort are missing (jsc check)."
+            )
+        parts.append(Part("Cohort", lines))
+        if self.warnings:
+            parts.append(Part("Warnings of the audit", list(self.warnings)))
+        return parts
+
+    def _cohort(self) -> list[Table]:
+        return [table for table in (self.audit.tables if self.audit is not None else ()) if table.rows]
+
+
+def verdicts(table: StudyTable) -> str:
+    """Return the claims of a table by verdict."""
+    by_verdict: dict[str, list[str]] = {}
+    for one in table.claims:
+        by_verdict.setdefault(one.verdict, []).append(f"{one.better} > {one.worse} in {one.metric}")
+    order = ("holds", "does not hold", "not decided")
+    return "; ".join(f"{name}: {', '.join(by_verdict[name])}" for name in order if name in by_verdict)
+
+
+def _csv(table: pd.DataFrame, path: Path) -> None:
+    _text(table.to_csv(index=False, float_format="%.6g"), path)
+
+
+def _text(content: str, path: Path) -> None:
+    replace(path, content.encode("utf-8"))

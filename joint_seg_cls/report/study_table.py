@@ -1,0 +1,105 @@
+"""A table of a study: its rows with what was measured and what the paper prints, its claims, caption and footnotes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, final
+
+from joint_seg_cls.report.claims import Claim
+from joint_seg_cls.report.measured import LOWER_IS_BETTER, Measured
+
+Mark = Literal["", "best", "second"]
+#: Metrics that are not shares, and so not printed in percent.
+_NOT_SHARES = frozenset({"HD95 mm"})
+
+
+@final
+@dataclass(frozen=True)
+class TableRow:
+    """A method of a table.
+
+    Args:
+        label: what a reader is to call it.
+        base: the ablation or network.
+        measured: by metric; empty before a run is done.
+        published: by metric, in percent.
+        runs: how many runs are finished, of how many.
+        scans: test scans of the finished runs.
+        converged: whether its trainings came to rest.
+        cells: folds and seeds that are finished.
+    """
+
+    label: str
+    base: str
+    measured: Mapping[str, Measured]
+    published: Mapping[str, float] = field(default_factory=dict)
+    runs: tuple[int, int] = (0, 0)
+    scans: int = 0
+    converged: str = ""
+    cells: frozenset[tuple[str, int]] = frozenset()
+
+
+@final
+@dataclass(frozen=True)
+class StudyTable:
+    """A table.
+
+    Args:
+        name: of its files.
+        title: number and subject.
+        metrics: columns.
+        rows: methods.
+        claims: what was tested.
+        caption: what was measured and how; names the protocol.
+        notes: footnotes.
+        heading: what stands over published values; empty where there are none.
+        missing: rows that wait, and for what.
+    """
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]
+    rows: Sequence[TableRow]
+    claims: Sequence[Claim] = ()
+    caption: str = ""
+    notes: Sequence[str] = ()
+    heading: str = ""
+    missing: str = ""
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """Metrics with a published value in any row."""
+        return tuple(name for name in self.metrics if any(name in row.published for row in self.rows))
+
+    def marks(self, metric: str) -> list[Mark]:
+        """Return the best and the second of ``metric`` among the rows that have finished the same, most, runs."""
+        most = max((row.cells for row in self.rows if metric in row.measured), key=len, default=frozenset())
+        values = [
+            row.measured[metric].value.mean if metric in row.measured and row.cells == most else None
+            for row in self.rows
+        ]
+        return mark(values, lower=metric in LOWER_IS_BETTER)
+
+    def published_marks(self, metric: str) -> list[Mark]:
+        """Return the best and the second of the published values."""
+        values = [row.published.get(metric) for row in self.rows]
+        return mark([None if one is None else one / 100 for one in values], lower=metric in LOWER_IS_BETTER)
+
+
+def mark(values: Sequence[float | None], *, lower: bool) -> list[Mark]:
+    """Return which values are best and second, equal ones alike, as printed; nothing where only one is there."""
+    printed = [None if one is None else round(100 * one, 2) for one in values]
+    order = sorted({one for one in printed if one is not None}, reverse=not lower)
+    if sum(one is not None for one in printed) < 2:
+        return ["" for _ in values]
+    best, second = order[0], order[1] if len(order) > 1 else None
+    return ["" if one is None else "best" if one == best else "second" if one == second else "" for one in printed]
+
+
+def unit(metric: str) -> str:
+    """Return a metric with its unit."""
+    return metric if metric in _NOT_SHARES else f"{metric} (%)"
+
+
+def number(metric: str, value: float, digits: int = 2) -> str:
+    """Return a value as a table prints it."""
+    return f"{value if metric in _NOT_SHARES else 100 * value:.{digits}f}"

@@ -1,0 +1,193 @@
+"""The tables of a study: those of the paper that it fills, and one of all its other variants."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from joint_seg_cls.evaluation import EMPTY_RULE
+from joint_seg_cls.metrics import POWER
+from joint_seg_cls.report.claims import ALPHA, TESTED, claims_against, differences
+from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
+from joint_seg_cls.report.published import PublishedTable, published_heading, published_tables
+from joint_seg_cls.report.study_table import StudyTable, TableRow
+from joint_seg_cls.report.variants import JOINT, Variant
+
+_METRICS = (*OF_SCANS, *OF_DIAGNOSES)
+
+
+@final
+@dataclass(frozen=True)
+class TableMaker:
+    """Makes the tables of a study.
+
+    Args:
+        variants: of the study.
+        about: cohort, protocol and folds, for every caption.
+        same_cohort: whether the scans are those of the paper.
+        seed: of the bootstraps.
+        resamples: number of their draws.
+    """
+
+    variants: Sequence[Variant]
+    about: str
+    same_cohort: bool = False
+    seed: int = 0
+    resamples: int = 1000
+
+    def tables(self, asked: Sequence[str]) -> list[StudyTable]:
+        """Return the paper's tables and that of the other variants.
+
+        Args:
+            asked: tables that the study says it fills, such as ``table7``; with none, all in which one of its variants
+                stands beside the joint model.
+        """
+        measured = {
+            one.label: measure(one, _METRICS, seed=self.seed, resamples=self.resamples) for one in self.variants
+        }
+        chosen = _of_paper(asked, {one.base for one in self.variants})
+        made = [self._paper(table, measured) for table in chosen]
+        bases = {row.base for table in chosen for row in table.rows}
+        others = [one for one in self.variants if one.base not in bases]
+        if others:
+            made.append(self._own(others, measured, has_paper=bool(chosen)))
+        return made
+
+    def _paper(self, table: PublishedTable, measured: Mapping[str, Mapping[str, Measured]]) -> StudyTable:
+        rows: list[TableRow] = []
+        pairs: list[tuple[Variant, Variant]] = []
+        published: list[dict[str, float]] = []
+        joint = next(row.values for row in table.rows if row.base == JOINT)
+        missing = []
+        for printed in table.rows:
+            own = [one for one in self.variants if one.base == printed.base]
+            for one in own:
+                rows.append(_row(one, table.metrics, measured[one.label], printed.values))
+                if (reference := self._reference(one)) is not None and one.base != JOINT:
+                    pairs.append((reference, one))
+                    published.append(differences(dict(joint), dict(printed.values)))
+            if not own and printed.values:
+                rows.append(TableRow(printed.label, printed.base, {}, printed.values))
+                missing.append(f"{printed.label} is not in this study")
+            missing += [f"{one.label} has no finished run" for one in own if not one.done]
+        claims = claims_against(pairs, table.metrics, published, seed=self.seed, resamples=self.resamples)
+        return StudyTable(
+            name=f"table-{table.number}",
+            title=f"Table {table.number}. {table.title}",
+            metrics=table.metrics,
+            rows=rows,
+            claims=claims,
+            caption=self._caption(),
+            notes=[*self._notes(rows, table.metrics, bool(claims)), *table.notes()],
+            heading="Published, same cohort" if self.same_cohort else published_heading(),
+            missing="; ".join(missing),
+        )
+
+    def _own(
+        self, others: Sequence[Variant], measured: Mapping[str, Mapping[str, Measured]], *, has_paper: bool
+    ) -> StudyTable:
+        beside = [one for one in self.variants if one.base == JOINT and one not in others]
+        shown = [*others, *beside]
+        metrics = tuple(name for name in _METRICS if any(name in measured[one.label] for one in shown))
+        rows = [_row(one, metrics, measured[one.label], {}) for one in shown]
+        has_joint = any(one.base == JOINT for one in self.variants)
+        references = [(self._reference(one) if has_joint else shown[0], one) for one in others]
+        pairs = [(first, second) for first, second in references if first is not None and first is not second]
+        claims = claims_against(pairs, metrics, [{}] * len(pairs), seed=self.seed, resamples=self.resamples)
+        waiting = [f"{one.label} has no finished run" for one in shown if not one.done]
+        return StudyTable(
+            name="table-variants",
+            title="Further variants of this study" if has_paper else "Variants of this study",
+            metrics=metrics,
+            rows=rows,
+            claims=claims,
+            caption=self._caption(),
+            notes=self._notes(rows, metrics, bool(claims)),
+            missing="; ".join(waiting),
+        )
+
+    def _reference(self, variant: Variant) -> Variant | None:
+        """Return the joint model to compare with: that of the same settings, or else the plainest; None for itself."""
+        joint = [one for one in self.variants if one.base == JOINT]
+        alike = [one for one in joint if one.settings == variant.settings and one is not variant]
+        plain = min(joint, key=lambda one: len(one.settings), default=None)
+        reference = (alike or [plain])[0]
+        return None if reference is variant else reference
+
+    def _caption(self) -> str:
+        return (
+            f"{self.about} Values in percent: mean over folds ± sd over folds (95 % bootstrap interval over subjects); "
+            "best bold, second underlined, among the rows with the most finished runs."
+        )
+
+    def _notes(self, rows: Sequence[TableRow], metrics: Sequence[str], has_claims: bool) -> list[str]:
+        notes = []
+        if set(metrics) & set(OF_SCANS):
+            notes.append(f"Empty masks: {EMPTY_RULE}. Measured in the scan's own grid.")
+            labels = {row.label for row in rows}
+            empty = [told for one in self.variants if one.label in labels and (told := empty_told(one))]
+            if empty:
+                notes.append(f"Scans with an empty reference, apart (false-positive volume): {'; '.join(empty)}.")
+            if fewer := [told for row in rows if (told := _fewer(row))]:
+                notes.append(f"Means over fewer scans than were tested: {'; '.join(fewer)}.")
+        if has_classes := set(metrics) & set(OF_DIAGNOSES):
+            classes = next((one.classes for one in self.variants if len(one.classes) > 1), ("MS", "NMOSD"))
+            notes.append(
+                f"Positive class: {classes[-1]}."
+                if len(classes) == 2
+                else "SN, SP and AUC are means over the classes, one against the rest."
+            )
+        notes.append("Converged: the training loss fell by less than 2 % in the last fifth of the epochs.")
+        if has_claims:
+            notes.append(_about_claims([name for name in TESTED if name in metrics], bool(has_classes)))
+        return notes
+
+
+def _of_paper(asked: Sequence[str], bases: set[str]) -> list[PublishedTable]:
+    numbers = {int(found[0]) for name in asked if (found := re.findall(r"\d+", str(name)))}
+    if numbers:
+        return [table for table in published_tables() if table.number in numbers]
+    return [table for table in published_tables() if any(row.base in bases for row in table.rows if row.base != JOINT)]
+
+
+def _row(
+    variant: Variant,
+    metrics: Sequence[str],
+    measured: Mapping[str, Measured],
+    published: Mapping[str, float],
+) -> TableRow:
+    return TableRow(
+        label=variant.label,
+        base=variant.base,
+        measured={name: measured[name] for name in metrics if name in measured},
+        published=published,
+        runs=(len(variant.done), len(variant.runs)),
+        scans=variant.rows["case"].nunique() if len(variant.rows) else 0,
+        converged=variant.converged() if variant.done else "",
+        cells=variant.cells,
+    )
+
+
+def _fewer(row: TableRow) -> str:
+    """Say which means are over fewer scans than were tested; empty where none is."""
+    by_scans: dict[int, list[str]] = {}
+    for name in OF_SCANS:
+        if name in row.measured and row.measured[name].scans != row.scans:
+            by_scans.setdefault(row.measured[name].scans, []).append(name)
+    told = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
+    return f"{row.label}: {told}" if told else ""
+
+
+def _about_claims(metrics: Sequence[str], has_classes: bool) -> str:
+    tests = {
+        "DSC": "Wilcoxon's signed-rank test on each subject's mean difference",
+        "ACC": "McNemar's exact test, whole subjects exchanged",
+        "AUC": "DeLong's test with subjects as clusters, on the pooled out-of-fold probabilities",
+    }
+    several = " Scans that both variants tested; several seeds are averaged scan by scan." if has_classes else ""
+    return (
+        f"Claims: {'; '.join(f'{name}: {tests[name]}' for name in metrics)}; p corrected by Holm over all tests of "
+        f"this table. Holds: corrected p < {ALPHA} in the direction of the claim. Smallest difference: shown with "
+        f"{POWER:.0%} power by these scans at the level divided by the number of tests; what is not shown and lies "
+        f"below it is not decided.{several}"
+    )

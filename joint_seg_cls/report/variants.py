@@ -1,0 +1,143 @@
+"""The finished runs of a study put together: one tidy table of out-of-fold predictions a variant, of all seeds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import numpy as np
+import pandas as pd
+
+from joint_seg_cls.report.convergence import has_converged
+from joint_seg_cls.report.figure_runs import PROBABILITY, FigureRun
+
+JOINT = "joint"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One variant of a study.
+
+    Args:
+        label: what a reader is to call it.
+        base: the ablation or network.
+        settings: what else was set.
+        runs: all that the study asks for, finished or not.
+        rows: one row a scan and seed: that of ``per_case.csv``, with ``fold`` and ``seed``; empty before a run is done.
+    """
+
+    label: str
+    base: str
+    settings: tuple[str, ...]
+    runs: tuple[FigureRun, ...]
+    rows: pd.DataFrame
+
+    @property
+    def done(self) -> list[FigureRun]:
+        """The finished runs."""
+        return [run for run in self.runs if run.is_done]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the diseases in the order of their codes."""
+        return tuple(name.removeprefix(PROBABILITY) for name in self.rows if name.startswith(PROBABILITY))
+
+    @property
+    def cells(self) -> frozenset[tuple[str, int]]:
+        """Folds and seeds that are finished."""
+        return frozenset((str(run.fold), run.seed) for run in self.done)
+
+    def diagnosed(self) -> pd.DataFrame:
+        """Return the rows with a known disease and a probability."""
+        if not self.classes:
+            return self.rows.iloc[:0]
+        known = self.rows["disease"].isin(self.classes) & self.rows[f"{PROBABILITY}{self.classes[0]}"].notna()
+        return self.rows[known]
+
+    def told(self) -> str:
+        """Return the label, with the share of runs where some are not finished."""
+        done, planned = len(self.done), len(self.runs)
+        if done == planned:
+            return self.label
+        what = "folds" if len({run.seed for run in self.runs}) == 1 else "runs"
+        return f"{self.label} ({done} of {planned} {what})"
+
+    def converged(self) -> str:
+        """Return whether its trainings came to rest: ``yes``, ``no``, ``2 of 3``, or ``unknown``."""
+        found = [verdict for run in self.done if (verdict := has_converged(run.metrics)) is not None]
+        if not found:
+            return "unknown"
+        return "yes" if all(found) else "no" if not any(found) else f"{sum(found)} of {len(found)}"
+
+
+def gather(runs: Iterable[FigureRun]) -> list[Variant]:
+    """Put the runs of each label together, in the order of the labels' first runs."""
+    by_label: dict[str, list[FigureRun]] = {}
+    for run in runs:
+        by_label.setdefault(run.label, []).append(run)
+    return [_one(own) for own in by_label.values()]
+
+
+def pooled_table(variants: Sequence[Variant]) -> pd.DataFrame:
+    """Return all out-of-fold rows of a study: ``variant``, ``base``, ``settings``, ``seed``, then a test's columns."""
+    tables = []
+    for one in variants:
+        if len(one.rows):
+            rows = one.rows.copy()
+            for place, (name, value) in enumerate(
+                (("variant", one.label), ("base", one.base), ("settings", " ".join(one.settings)))
+            ):
+                rows.insert(place, name, value)
+            tables.append(rows)
+    if not tables:
+        return pd.DataFrame(columns=["variant", "base", "settings", "seed", "case", "subject", "fold", "disease"])
+    return pd.concat(tables, ignore_index=True)
+
+
+class Pair(NamedTuple):
+    """Values of two variants for the same scans, one column a seed; and what is known of each scan."""
+
+    first: list[np.ndarray]
+    second: list[np.ndarray]
+    rows: pd.DataFrame
+
+
+def pair(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) -> Pair | None:
+    """Put two variants side by side on the scans that both tested, with the seeds that both have.
+
+    Of several seeds only those enter with which both tested the most scans in common, and of the scans those that all
+    of these seeds tested. Without a seed in common the lowest of each is taken.
+
+    Returns:
+        for each of ``columns`` an array (scans, seeds) of either variant; None where no scan is common.
+    """
+    sides = [_by_seed(table, columns) for table in (first, second)]
+    common = sorted(sides[0].keys() & sides[1].keys())
+    matches = [(seed, seed) for seed in common] or [(min(sides[0], default=None), min(sides[1], default=None))]
+    matches = [match for match in matches if None not in match]
+    shared = {match: sides[0][match[0]].index.intersection(sides[1][match[1]].index) for match in matches}
+    most = max(map(len, shared.values()), default=0)
+    if most == 0:
+        return None
+    kept = [match for match in matches if len(shared[match]) == most]
+    cases = sorted(set.intersection(*(set(shared[match]) for match in kept)))
+    if not cases:
+        kept, cases = kept[:1], sorted(shared[kept[0]])
+    tables = [[side[match[number]].loc[cases] for match in kept] for number, side in enumerate(sides)]
+    values = [[np.stack([table[name] for table in own], axis=1) for name in columns] for own in tables]
+    return Pair(values[0], values[1], tables[0][0])
+
+
+def _by_seed(table: pd.DataFrame, columns: Sequence[str]) -> dict[int, pd.DataFrame]:
+    if not set(columns) <= set(table.columns):
+        return {}
+    kept = table[table[list(columns)].notna().all(axis=1)]
+    return {seed: own.drop_duplicates("case").set_index("case") for seed, own in kept.groupby("seed")}
+
+
+def _one(runs: list[FigureRun]) -> Variant:
+    tables = [
+        rows.assign(fold=str(run.fold), seed=run.seed) for run in runs if run.is_done and (rows := run.rows) is not None
+    ]
+    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return Variant(runs[0].label, runs[0].base, runs[0].settings, tuple(runs), rows)

@@ -1,0 +1,295 @@
+"""``jsc report`` on hand-made run folders: what tables, claims, checklist and page say, and what they call missing."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from joint_seg_cls.audit import Audit, Finding, Table, write_audit
+from joint_seg_cls.metrics import Comparison, accuracy, auc
+from joint_seg_cls.report.claims import Claim, holm
+from joint_seg_cls.report.convergence import fall_at_the_end, has_converged
+from joint_seg_cls.report.published import published_tables
+from joint_seg_cls.report.study_table import mark
+from joint_seg_cls.report.variants import pair
+
+SCANS = 36
+QUICK = ("figures=false", "resamples=40")
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Return a function that adds a run to a study and writes the study's list."""
+    runs = []
+
+    def add(base, fold, *, seed=0, state="done", settings=(), better=0.0, name="mine", tables=()):
+        variant = "+".join([base, *settings])
+        place = f"{variant}/fold-{fold}_seed-{seed}"
+        line = {"folder": place, "variant": variant, "base": base, "settings": list(settings)}
+        runs.append(line | {"fold": fold, "seed": seed, "overrides": []})
+        folder = tmp_path / "runs" / "store" / place
+        if state != "waiting":
+            folder.mkdir(parents=True)
+            _rows(base, fold, seed, better).to_csv(folder / "per_case.csv", index=False)
+            _circumstances(folder, tmp_path)
+            (folder / "FAILED" if state == "failed" else folder / "DONE").write_text("now\nout of memory\n")
+        path = tmp_path / "runs" / "store" / "studies" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"study": name, "created_by": "", "tables": list(tables), "runs": runs}))
+        return folder
+
+    return add
+
+
+def _rows(base, fold, seed, better):
+    """Two scans a subject; one without lesions in each fold, one whose lesions were all missed."""
+    numbers = np.array([one for one in range(SCANS) if one // 2 % 3 == fold])
+    shared, own = np.random.default_rng(fold), np.random.default_rng([len(base), ord(base[0]), fold, seed])
+    disease = np.where(numbers // 2 % 2 == 0, "MS", "NMOSD")
+    score = np.clip(
+        0.5 * (disease == "NMOSD") + 0.5 * shared.random(len(numbers)) + 0.1 * own.random(len(numbers)), 0, 1
+    )
+    dsc = 0.4 + 0.2 * shared.random(len(numbers)) + 0.05 * own.random(len(numbers)) + better
+    rows = pd.DataFrame({"case": [f"c{one}" for one in numbers], "subject": [f"p{one // 2}" for one in numbers]})
+    rows["session"], rows["fold"], rows["disease"] = "", fold, disease
+    rows["p_MS"], rows["p_NMOSD"] = (np.nan, np.nan) if base == "only_seg" else (1 - score, score)
+    for name, values in {"dsc": dsc, "ppv": dsc + 0.01, "tpr": dsc - 0.01, "vd": 1 - dsc}.items():
+        rows[name] = np.nan if base == "only_cls" else values
+    rows["lesions_reference"], rows["volume_predicted_ml"] = 3, 1.0
+    rows.loc[0, ["dsc", "ppv", "tpr", "vd", "lesions_reference", "volume_predicted_ml"]] = [np.nan] * 4 + [0, 2.0]
+    rows.loc[1, "ppv"] = np.nan
+    return rows
+
+
+def _circumstances(folder, tmp_path):
+    epochs = np.arange(20)
+    losses = {"train/loss/total": 0.5 + np.exp(-epochs / 2.0)}
+    pd.DataFrame({"epoch": epochs, "seconds": 1.0, **losses}).to_csv(folder / "metrics.csv", index=False)
+    config = {
+        "data": {"store": str(tmp_path / "store"), "batch_size": 2},
+        "protocol": {"name": "strict", "folds": "strict", "weights": "best"},
+        "trainer": {"max_epochs": 20},
+        "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.001},
+        "network": {"_target_": "joint_seg_cls.networks.JointNetwork", "image_size": [32, 32, 32]},
+        "init_from": None,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "provenance.json").write_text(json.dumps({"identity": {"data_hash": "d1", "folds_hash": "f1"}}))
+    found = Finding("warning", "confounding", "a disease that is not told by the site", "AUC 0.9", "look at it")
+    people = Table("Who is in the cohort", ["disease", "subjects"], [["MS", "9"]], "at their first scan")
+    write_audit(Audit("store", SCANS, 18, (found,), (people,), data_hash="d1", folds_hash="f1"), folder / "audit.json")
+
+
+def report_of(tmp_path, name="mine"):
+    return tmp_path / "runs" / "store" / "studies" / name
+
+
+def test_a_table_holds_means_over_folds_beside_the_published_values(study, jsc, tmp_path):
+    folders = {base: [study(base, fold, better=0.1 * (base == "joint")) for fold in range(3)]
+               for base in ("only_local", "joint")}  # fmt: skip
+    code, out, _ = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0
+    table = pd.read_csv(report_of(tmp_path) / "tables" / "table-7.csv").set_index("base")
+    by_fold = [pd.read_csv(folder / "per_case.csv") for folder in folders["joint"]]
+    means = [rows["dsc"].mean() for rows in by_fold]
+    assert table.loc["joint", "DSC"] == pytest.approx(np.mean(means), rel=1e-5)
+    assert table.loc["joint", "DSC sd folds"] == pytest.approx(np.std(means, ddof=1), rel=1e-4)
+    chance = [rows[["p_MS", "p_NMOSD"]].to_numpy() for rows in by_fold]
+    truth = [(rows["disease"] == "NMOSD").astype(int).to_numpy() for rows in by_fold]
+    for name, over in (("AUC", auc), ("ACC", accuracy)):
+        expected = np.mean([over(one, other) for one, other in zip(chance, truth, strict=True)])
+        assert table.loc["joint", name] == pytest.approx(expected, rel=1e-5)
+    assert table.loc["joint", ["DSC scans", "PPV scans", "scans"]].tolist() == [33, 30, 36]
+    published = "DSC published (Jilin + ISBI-2015, private: not comparable)"
+    assert table[published].to_dict() == {
+        "no_share": 0.7198,
+        "only_local": 0.738,
+        "only_global": 0.7204,
+        "joint": 0.7487,
+    }
+    assert table["converged"].to_dict()["joint"] == "yes"
+    assert math.isnan(table.loc["only_global", "DSC"])
+    text = (report_of(tmp_path) / "tables" / "table-7.md").read_text()
+    for told in ("92.36", "outside of its own SN and SP", "private: not comparable", "Protocol: strict", "Empty masks:",
+                 "3 scans, 0% predicted empty, 2.00 mL", "PPV over 30", "**74.87**", "<u>73.80</u>"):  # fmt: skip
+        assert told in text
+    assert f"**{100 * np.mean(means):.2f} ± {100 * np.std(means, ddof=1):.2f}" in text
+    assert "Joint Model > Only local in DSC" in out.split("holds:")[1].split(";")[0]
+
+
+def test_every_published_value_of_the_tables_and_their_footnotes():
+    tables = {table.number: table for table in published_tables()}
+    assert list(tables) == [3, 4, 5, 6, 7, 8, 9]
+    assert sum(len(row.values) for table in tables.values() for row in table.rows) == 124
+    joint = {"DSC": 74.87, "PPV": 73.94, "TPR": 72.21, "VD": 22.34, "ACC": 92.16, "SN": 95.6, "SP": 92.6, "AUC": 96.33}
+    for table in tables.values():
+        last = table.rows[-1]
+        assert (last.base, dict(last.values)) == ("joint", {name: joint[name] for name in table.metrics})
+    assert not tables[4].rows[0].values
+    assert any("ResNet34" in note for note in tables[4].notes())
+    (outside,) = [note for note in tables[7].notes() if "outside" in note]
+    assert "(Joint Model)" in outside
+    assert not any("92.36" in note for note in tables[3].notes())
+
+
+def test_columns_of_a_latex_table_match_its_heads_and_signs_are_escaped(study, jsc, tmp_path):
+    for base in ("only_seg", "joint"):
+        study(base, 0)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    text = (report_of(tmp_path) / "tables" / "table-5.tex").read_text()
+    columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])
+    body = [line for line in text.split("\\toprule")[1].split("\\bottomrule")[0].splitlines() if line.endswith(r"\\")]
+    widths = [len(re.findall(r"(?<!\\)&", line)) + 1 for line in body]
+    assert widths[0] == columns - 3 - 3  # two heads that span four columns each
+    assert set(widths[1:]) == {columns}
+    assert not re.search(r"(?<!\\)%(?!$)", text.replace("{!}{%\n", ""))
+    assert text.count("{") == text.count("}")
+
+
+def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, tmp_path):
+    study("joint", 0)
+    study("joint", 1, state="waiting")
+    study("only_cls", 0)
+    study("only_cls", 1, state="failed")
+    broken = study("unet3d", 0)
+    (broken / "per_case.csv").write_text("")
+    code, out, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    page = (report_of(tmp_path) / "index.html").read_text()
+    missing = page.split("<strong>Missing</strong>")[1].split("</ul>")[0]
+    for told in ("Joint Model</b>: fold 1, seed 0: no run folder", "Only Cls Model</b>: fold 1, seed 0: out of memory",
+                 "3D UNet</b>: fold 0, seed 0: its per_case.csv", "VNet is not in this study"):  # fmt: skip
+        assert told in missing
+    assert "1 of 2" in page
+    assert "warning: confounding" in page
+    assert "warning: confounding" in out
+    assert "Who is in the cohort" in page
+    pooled = pd.read_csv(report_of(tmp_path) / "pooled.csv")
+    assert pooled.groupby("variant")["case"].count().to_dict() == {"Joint Model": 12, "Only Cls Model": 12}
+
+
+def test_nothing_finished_is_a_page_that_says_so(study, jsc, tmp_path):
+    study("joint", 0, state="waiting", tables=["table7"])
+    code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", "resamples=40")
+    assert code == 0, err
+    page = (report_of(tmp_path) / "index.html").read_text()
+    assert "Joint Model has no finished run" in page
+    assert "nothing is tested" in page
+    assert "Figure 8. Lesions that are found</b>: waits for" in page
+    assert "73.80" in page, "the published table stands all the same"
+
+
+def test_a_study_that_does_not_exist_is_one_sentence(study, jsc, tmp_path):
+    study("joint", 0)
+    for words in (("study=nope",), (), ("collection=nope",)):
+        code, _, err = jsc("report", *words, f"runs={tmp_path / 'runs'}")
+        assert code == 2
+        assert "Traceback" not in err
+        assert err.startswith("error: ")
+    (tmp_path / "file").write_text("")
+    assert jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'file'}")[0] == 2
+
+
+def test_variants_of_a_users_own_get_a_table_with_claims_and_seeds(study, jsc, tmp_path):
+    for fold in range(3):
+        for seed in (1, 2):
+            study("joint", fold, seed=seed, better=0.1)
+            study("joint", fold, seed=seed, settings=("loss-mine",))
+            study("mynet", fold, seed=seed)
+    code, _, err = jsc("report", "collection=store", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    out = report_of(tmp_path, "store")
+    table = pd.read_csv(out / "tables" / "table-variants.csv")
+    assert sorted(table["method"]) == ["Joint Model", "Joint Model (loss-mine)", "mynet"]
+    assert (table["DSC sd seeds"] > 0).all()
+    claims = pd.read_csv(out / "claims.csv").set_index(["worse", "metric"])
+    assert set(claims["better"]) == {"Joint Model"}
+    assert set(claims.index.get_level_values("worse")) == {"Joint Model (loss-mine)", "mynet"}
+    assert claims.loc[("mynet", "DSC"), "verdict"] == "holds"
+    assert len(claims.loc[("mynet", "DSC"), "by_seed"].split()) == 2
+    np.testing.assert_allclose(sorted(claims["p_holm"]), sorted(holm(claims["p"].tolist())), rtol=1e-4)
+
+
+def test_the_checklist_has_every_item_and_leaves_to_a_person_what_is_a_persons(study, jsc, tmp_path):
+    study("joint", 0)
+    study("only_seg", 0)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
+    assert items.index.tolist() == list(range(1, 45))
+    for number in (3, 11, 14, 34, 40, 44, 9):  # the store of item 9 is gone
+        assert items[number] == "not available"
+    assert items[20] == "subject"
+    assert "hash f1" in items[19]
+    assert "lr 0.001" in items[25]
+    assert "joint model: DSC" in items[37]
+    assert "not available" in (report_of(tmp_path) / "checklist.md").read_text()
+
+
+def found(difference, p_low_high, smallest):
+    return Comparison(difference, *p_low_high, 0.5, smallest, 50, 50)
+
+
+@pytest.mark.parametrize(
+    ("difference", "smallest", "p", "verdict"),
+    [
+        (0.05, 0.03, 0.01, "holds"),
+        (0.02, 0.03, 0.30, "not decided"),
+        (-0.02, 0.03, 0.30, "not decided"),
+        (-0.02, 0.03, 0.04, "not decided"),
+        (-0.05, 0.03, 0.01, "does not hold"),
+        (-0.05, math.inf, 0.2, "not decided"),
+        (0.05, 0.03, math.nan, "not decided"),
+    ],
+)
+def test_a_claim_below_what_could_be_shown_is_not_decided(difference, smallest, p, verdict):
+    claim = Claim("a", "b", "DSC", "test", found(difference, (-0.1, 0.1), smallest), p)
+    assert claim.verdict == verdict
+
+
+def test_that_the_published_difference_is_ruled_out_is_told():
+    claim = Claim("a", "b", "DSC", "test", found(0.0, (-0.01, 0.01), 0.02), 0.9, published=0.0363)
+    assert claim.verdict == "not decided"
+    assert "ruled out" in claim.told
+    assert "ruled out" not in Claim("a", "b", "DSC", "t", found(0.0, (-0.1, 0.1), 0.02), 0.9, published=0.0363).told
+
+
+def test_holm_by_hand_leaves_out_what_is_undefined():
+    assert holm([0.04, math.nan, 0.01, 0.03]) == pytest.approx([0.06, math.nan, 0.03, 0.06], nan_ok=True)
+
+
+def test_best_and_second_are_as_printed_and_ties_share():
+    assert mark([0.71241, 0.71244, 0.5, None], lower=False) == ["best", "best", "second", ""]
+    assert mark([0.2, 0.3], lower=True) == ["best", "second"]
+    assert mark([0.2, None], lower=True) == ["", ""]
+
+
+def test_a_training_has_converged_when_its_loss_fell_by_less_than_two_percent_in_the_last_fifth():
+    def metrics(losses):
+        return pd.DataFrame({"epoch": range(len(losses)), "train/loss/total": losses})
+
+    falling = [1.0] * 7 + [1.0, 0.99, 0.97]  # from the eighth epoch's end to the tenth's
+    assert fall_at_the_end(metrics(falling)) == pytest.approx(0.03, abs=0.001)
+    assert has_converged(metrics(falling)) is False
+    assert has_converged(metrics([1.0] * 8 + [0.995, 0.99])) is True
+    assert has_converged(metrics([1.0])) is None
+    assert has_converged(None) is None
+
+
+def test_pairs_are_scans_that_both_tested_with_the_seeds_that_both_have():
+    def rows(seeds, cases):
+        return pd.DataFrame(
+            [{"case": case, "seed": seed, "dsc": seed + 0.01 * number, "subject": case}
+             for seed in seeds for number, case in enumerate(cases)]
+        )  # fmt: skip
+
+    both = pair(rows([0, 1, 2], "abcd"), rows([1, 2, 3], "dcbx"), ["dsc"])
+    assert both.rows.index.tolist() == ["b", "c", "d"]
+    np.testing.assert_allclose(both.first[0], [[1.01, 2.01], [1.02, 2.02], [1.03, 2.03]])
+    np.testing.assert_allclose(both.second[0], [[1.02, 2.02], [1.01, 2.01], [1.0, 2.0]])
+    other = pair(rows([0], "ab"), rows([5], "ab"), ["dsc"])
+    np.testing.assert_allclose(other.second[0][:, 0], [5.0, 5.01])
+    assert pair(rows([0], "ab"), rows([0], "xy"), ["dsc"]) is None
