@@ -39,7 +39,7 @@ def report(config: DictConfig) -> None:
     shared = ", ".join(sorted(_shared(study)))
     told = f"{about(variants)} {f'Set in all runs: {shared}.' if shared else ''}".strip()
     maker = TableMaker(variants, told, config.same_cohort, config.seed, config.resamples)
-    tables = maker.tables(study.tables)
+    tables = maker.tables([str(table) for table in study.tables])
     audits = _audits(runs)
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
     figures = _figures(config, runs, out / "figures")

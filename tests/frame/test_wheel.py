@@ -50,6 +50,9 @@ CHAIN = {
         ),
     ),
     "status": Step(("collection=s", "runs={runs}"), ("runs/s/*/fold-0_seed-*/DONE",)),
+    "report": Step(
+        ("collection=s", "resamples=50"), ("runs/s/studies/s/index.html", "runs/s/studies/s/tables/table-variants.tex")
+    ),
     "evaluate": Step(("run={run}", "fold=1"), ("runs/*/*/fold-0_seed-*/evaluations/*/per_case.csv",)),
     "predict": Step(
         ("input={scan}", "checkpoint={run}/checkpoints/best.ckpt", "out=p"),
