@@ -32,3 +32,14 @@ class Prediction(NamedTuple):
     scale_logits: tuple[Float[Tensor, "b 1 _ _ _"], ...] | None = None
     disease_logits: Float[Tensor, "b classes"] | None = None
     location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None = None
+
+
+def scan_of(prediction: Prediction, batch: Batch, number: int) -> tuple[Prediction, Batch]:
+    """Return one scan of a batch with what a network says of it, as a batch of one."""
+    one = slice(number, number + 1)
+
+    def alone(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
+        return value[one] if isinstance(value, Tensor) else value and tuple(each[one] for each in value)
+
+    own = Prediction(*(alone(value) for value in prediction))  # type: ignore[arg-type]
+    return own, Batch(*(value[one] for value in batch))  # type: ignore[arg-type]

@@ -58,8 +58,13 @@ def jsc(capfd: pytest.CaptureFixture[str]):
 SIDE = 16
 
 
-def write_store(folder, subjects=8, modalities=("flair",), disease=("MS", "NMOSD"), seed=0):
-    """Write a prepared store of tiny scans, each with a bright lesion: the first disease's low, the second's high."""
+def write_store(
+    folder, subjects=8, modalities=("flair",), disease=("MS", "NMOSD"), seed=0, side=SIDE, no_mask=(), no_disease=()
+):
+    """Write a prepared store of tiny scans, each with a bright lesion: the first disease's low, the second's high.
+
+    The subjects whose numbers stand in ``no_mask`` and ``no_disease`` lack that label.
+    """
     from joint_seg_cls.scan import (  # not before the types are watched
         Geometry,
         Grid,
@@ -70,38 +75,45 @@ def write_store(folder, subjects=8, modalities=("flair",), disease=("MS", "NMOSD
 
     rng = np.random.default_rng(seed)
     native = Grid((20, 21, 22), np.diag([-1.5, -1.5, 1.5, 1.0]))
-    geometry = Geometry(native, native.canonical().resized((SIDE, SIDE, SIDE)))
+    geometry = Geometry(native, native.canonical().resized((side, side, side)))
     names = []
     for number in range(subjects):
         kind = number % len(disease)
-        image = rng.normal(0, 1, (len(modalities), SIDE, SIDE, SIDE)).astype(np.float32)
-        lesion = np.zeros((SIDE, SIDE, SIDE), bool)
+        image = rng.normal(0, 1, (len(modalities), side, side, side)).astype(np.float32)
+        lesion = np.zeros((side, side, side), bool)
         start = 3 + 7 * kind
         lesion[start : start + 3, 5:9, 5:9] = True
         image[:, lesion] += 4
         native_lesion = geometry.to_native(lesion, linear=False)
         names.append(f"s{number}")
         case = PreparedCase(
-            folder / names[-1], names[-1], names[-1], None, disease[kind], True, f"key{number}", geometry
+            folder / names[-1],
+            names[-1],
+            names[-1],
+            None,
+            None if number in no_disease else disease[kind],
+            number not in no_mask,
+            f"key{number}",
+            geometry,
         )
         write_case(
             case,
             image=image,
             brain_mask=np.ones_like(lesion),
-            lesion_mask=lesion,
-            lesion_mask_native=native_lesion,
+            lesion_mask=None if number in no_mask else lesion,
+            lesion_mask_native=None if number in no_mask else native_lesion,
         )
     settings = {
         "_target_": "joint_seg_cls.preprocess.Pipeline",
         "brain": {"_target_": "joint_seg_cls.preprocess.GivenBrain"},
         "bias_field": {"_target_": "joint_seg_cls.preprocess.NoBiasField"},
         "registration": {"_target_": "joint_seg_cls.preprocess.ByHeader"},
-        "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": SIDE},
+        "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": side},
         "intensity": {"_target_": "joint_seg_cls.preprocess.ZScore", "over": "brain"},
         "raters": "intersection",
         "lesion_value": None,
     }
-    kinds = {"classes": disease, "modalities": modalities, "model_shape": [SIDE] * 3}
+    kinds = {"classes": disease, "modalities": modalities, "model_shape": [side] * 3}
     write_store_record(folder, settings=settings, cases=names, **kinds)
     return folder
 

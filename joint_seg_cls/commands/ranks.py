@@ -22,14 +22,18 @@ def is_first_process() -> bool:
 def children_repeat_this_job() -> Iterator[None]:
     """Let Lightning, which starts its processes by this one's command line, repeat this one job and not a whole sweep.
 
-    What Lightning leaves in the environment is taken away at the end: the next job of this process starts its own.
+    What Lightning leaves behind is taken away at the end: the next job of this process starts its own.
     """
+    from torch import distributed
+
     main = sys.modules["__main__"]
     before, arguments, spec = dict(os.environ), sys.argv, getattr(main, "__spec__", None)
     sys.argv = [str(Path(joint_seg_cls.__file__).with_name("__main__.py")), *command_words()]
     main.__spec__ = None  # a module that was started by `-m` would be started in place of the file above
     try:
         yield
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
     finally:
         sys.argv, main.__spec__ = arguments, spec
         for name in os.environ.keys() - before.keys():

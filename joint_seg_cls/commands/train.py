@@ -43,10 +43,10 @@ def train(config: DictConfig) -> float | None:
     if run.is_done:
         _log.info("%s is done", run.path)
         return run.best_score()
+    audit = audit_data(data, accept=list(config.accept))  # in each process: none waits for one that refuses
     if not is_first_process():  # of several that train this run together: the first alone writes
         _fit(plan, None)
         return None
-    audit = audit_data(data, accept=list(config.accept))
     with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
         if hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study":
             record_trial(plan)
@@ -141,5 +141,6 @@ def _quiet_lightning() -> None:
         r"Checkpoint directory .* exists and is not empty",  # a resumed run finds its own checkpoints
         r"The '.*_dataloader' does not have many workers",  # the data module has counted the cores
         r"The `srun` command is available on your system but is not used",  # nor need it be
+        r"Grad strides do not match bucket view strides",  # of dimensions of size one, by channels_last_3d
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -7,6 +7,8 @@ from typing import Literal
 
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochTable, TrainingProgress
@@ -37,6 +39,7 @@ def fit(
 
     Raises:
         KeyboardInterrupt: the person stopped it; what is finished is kept.
+        SystemExit: a cluster stopped it, likewise.
     """
     callbacks: list[Callback] = [StepCost(), EpochTable(run.metrics), TrainingProgress()]
     callbacks += [] if logger is None else logger.callbacks
@@ -45,7 +48,11 @@ def fit(
     callbacks.append(_keep(run, "last"))
     nothing_to_validate = {} if validate else {"limit_val_batches": 0}
     trainer = make_trainer(
-        callbacks=callbacks, logger=logger or False, default_root_dir=run.path, **nothing_to_validate
+        callbacks=callbacks,
+        logger=logger or False,
+        default_root_dir=run.path,
+        **nothing_to_validate,
+        **_cluster(),
     )
     resume = run.last if run.last.is_file() else None
     if resume is not None:
@@ -53,13 +60,15 @@ def fit(
     listening = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    except SystemExit:
+    except SIGTERMException:  # after the batch in which the signal came; its exit code would be 0
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except SystemExit as stop:
         # Lightning answers Ctrl-C by exiting with 1, deaf to a second one
-        if trainer.interrupted:
+        if isinstance(stop.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, listening)
             raise KeyboardInterrupt from None
         raise
-    if weights == "best" and not run.best.is_file():
+    if weights == "best" and trainer.is_global_zero and not run.best.is_file():
         raise ConfigError(
             run.path,
             expected="a validation split with a label that gives val/score",
@@ -67,6 +76,14 @@ def fit(
             remedy="use protocol=paper, or a larger data.validation_fraction",
         )
     return trainer
+
+
+def _cluster() -> dict[str, list[SLURMEnvironment]]:
+    """Keep Lightning from answering Slurm's signals with a checkpoint in the middle of an epoch.
+
+    A run goes on after its last finished epoch, so that its numbers are those of an uninterrupted one.
+    """
+    return {"plugins": [SLURMEnvironment(auto_requeue=False)]} if SLURMEnvironment.detect() else {}
 
 
 def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:

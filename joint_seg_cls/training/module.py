@@ -3,7 +3,6 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, final
 
@@ -14,8 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from joint_seg_cls.batch import Batch, Prediction
-from joint_seg_cls.metrics import auc, dice
 from joint_seg_cls.training.checkpoint import RECIPE
+from joint_seg_cls.training.validation import ValidationScans
 
 Scheduler = LRScheduler | ReduceLROnPlateau
 
@@ -56,50 +55,37 @@ class JointModule(LightningModule):
         self._monitor = monitor
         self._schedule: Scheduler | None = None
         self._schedule_state: dict[str, Any] | None = None
-        self._dice: list[float] = []
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._validated = ValidationScans()
 
     def forward(self, image: Tensor) -> Prediction:
         """Return what the network says of ``image`` (b, c, x, y, z)."""
         return self.network(image)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the joint loss of one batch."""
+        """Return the joint loss of one batch; what is logged is the mean over the processes' batches."""
         terms = self.loss(self.network(batch.image), batch)
-        self._log_terms("train", terms, batch)
+        for name, value in terms.items():
+            self.log(
+                f"train/loss/{name}",
+                value.detach(),
+                batch_size=len(batch.case),
+                on_step=False,
+                on_epoch=True,
+                prog_bar=name in ("segmentation", "classification"),
+                sync_dist=True,
+            )
         return terms["total"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Take the losses and keep what the epoch's metrics need, scan by scan."""
+        """Keep what the epoch's losses and metrics need, scan by scan."""
         prediction: Prediction = self.network(batch.image)
-        self._log_terms("val", self.loss(prediction, batch), batch)
-        if prediction.lesion_logits is not None:
-            found = prediction.lesion_logits > _logit(self.recipe["lesion_threshold"])
-            pairs = zip(found, batch.lesion_mask > 0.5, batch.has_lesion_mask, strict=True)
-            self._dice += [dice(mask[0].cpu().numpy(), true[0].cpu().numpy()) for mask, true, known in pairs if known]
-        if prediction.disease_logits is not None:
-            known = batch.has_disease
-            probability = prediction.disease_logits.float().softmax(dim=1)
-            self._seen.append((probability[known].cpu(), batch.disease[known].cpu()))
+        self._validated.add(prediction, batch, self.loss, lesion_threshold=self.recipe["lesion_threshold"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of both tasks over all validation scans."""
-        scores = []
-        measured = [value for value in self._dice if not math.isnan(value)]
-        if measured:
-            scores.append(sum(measured) / len(measured))
-            self.log("val/dice", scores[0], prog_bar=True)
-        if self._seen:
-            probability, disease = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
-            self.log("val/acc", (probability.argmax(dim=1) == disease).float().mean())
-            area = auc(probability.numpy(), disease.numpy())
-            if not math.isnan(area):
-                scores.append(area)
-                self.log("val/auc", area, prog_bar=True)
-        if scores:
-            self.log("val/score", sum(scores) / len(scores))
-        self._dice.clear()
-        self._seen.clear()
+        """Log losses and metrics of both tasks over all validation scans of all processes."""
+        scans, self._validated = self._validated.of_all_processes(), ValidationScans()
+        for name, value in scans.numbers().items():
+            self.log(f"val/{name}", value, prog_bar=name in ("dice", "auc"), sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
         """Log the learning rate that this epoch used, then step the schedule.
@@ -109,7 +95,7 @@ class JointModule(LightningModule):
         """
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
-        self.log("lr", optimizer.param_groups[0]["lr"])
+        self.log("lr", optimizer.param_groups[0]["lr"], sync_dist=True)
         if isinstance(self._schedule, ReduceLROnPlateau):
             watched = self.trainer.callback_metrics.get(self._monitor)
             if watched is not None and bool(torch.isfinite(watched)):
@@ -133,20 +119,3 @@ class JointModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the schedule's state up again."""
         self._schedule_state = checkpoint.get("schedule")
-
-    def _log_terms(self, split: str, terms: dict[str, Tensor], batch: Batch) -> None:
-        for name, value in terms.items():
-            shown = split == "train" and name in ("segmentation", "classification")
-            self.log(
-                f"{split}/loss/{name}",
-                value.detach(),
-                batch_size=len(batch.case),
-                on_step=False,
-                on_epoch=True,
-                prog_bar=shown,
-                sync_dist=split == "val",
-            )
-
-
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))

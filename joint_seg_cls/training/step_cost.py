@@ -14,7 +14,8 @@ class StepCost(Callback):
     """Log ``seconds_per_step`` and, on a GPU, ``gpu_memory_gib`` once an epoch.
 
     The seconds are those from an epoch's first step to its last, waiting for data included, by step; the memory is the
-    most that torch had allocated on this process's GPU during the epoch, validation of the epoch before included.
+    most that torch had allocated on a GPU during the epoch, validation of the epoch before included. Of several
+    processes that train together the seconds are the mean, the memory the largest.
     """
 
     def __init__(self) -> None:
@@ -35,10 +36,9 @@ class StepCost(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what the epoch's steps took."""
-        if not trainer.is_global_zero:
-            return
-        costs = {"seconds_per_step": (self._end_s - self._start_s) / max(self._steps, 1)}
+        seconds = (self._end_s - self._start_s) / max(self._steps, 1)
+        pl_module.log("seconds_per_step", seconds, sync_dist=True)
         if pl_module.device.type == "cuda":
-            costs["gpu_memory_gib"] = torch.cuda.max_memory_allocated(pl_module.device) / _GIB
+            most = torch.cuda.max_memory_allocated(pl_module.device) / _GIB
+            pl_module.log("gpu_memory_gib", most, reduce_fx="max", sync_dist=True)
             torch.cuda.reset_peak_memory_stats(pl_module.device)
-        pl_module.log_dict(costs, rank_zero_only=True)

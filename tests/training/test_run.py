@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import pickle
+import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -159,6 +162,43 @@ def test_ctrl_c_leaves_a_run_that_goes_on(train, monkeypatch):
     train(epochs=2)
     assert len(epochs_of(run)) == 2
     assert (run / "DONE").is_file()
+
+
+@pytest.mark.parametrize("how", ["terminated", "exited"])
+def test_a_cluster_that_wants_its_machine_back_leaves_a_run_that_goes_on(train, monkeypatch, how):
+    step = JointModule.training_step
+
+    def stopped(self, batch, batch_index):
+        if self.current_epoch == 1 and how == "terminated":
+            os.kill(os.getpid(), signal.SIGTERM)  # as Slurm does
+        if self.current_epoch == 1 and how == "exited":
+            sys.exit(-1)  # as submitit does once it has sent the job back
+        return step(self, batch, batch_index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JointModule, "training_step", stopped)
+        run = train(epochs=2, code=143 if how == "terminated" else -1)
+    assert not {"DONE", "FAILED", "heartbeat"} & {path.name for path in run.iterdir()}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert len(epochs_of(run)) == 1
+    train(epochs=2)
+    assert "resuming" in train.err
+    assert (run / "DONE").is_file()
+
+
+def test_validation_losses_are_means_over_the_scans_that_have_the_label(make_store, jsc, tmp_path):
+    store = make_store(tmp_path / "store", subjects=12, no_mask=(0, 1, 6), no_disease=(3, 8))
+    found = []
+    for size in (1, 3):
+        words = (f"runs={tmp_path / str(size)}", *SMALL, "optimizer.lr=0", "data.validation_fraction=0.5")
+        code, _, err = jsc(
+            "train", f"data.store={store}", "trainer.max_epochs=1", *words, f"data.batch_size={size}", "evaluate=false"
+        )
+        assert code == 0, err
+        ((row,),) = map(epochs_of, tmp_path.glob(f"{size}/*/*/fold-*"))
+        found.append({name: float(value) for name, value in row.items() if name.startswith("val/")})
+    assert found[0].keys() >= {"val/loss/segmentation", "val/loss/classification", "val/dice"}
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_two_processes_do_not_train_in_one_folder(train):
