@@ -53,3 +53,14 @@ def test_other_keys_keep_hydras_grammar():
 
 def test_trainer_arguments_need_no_plus():
     assert readable("trainer.limit_train_batches=2", multirun=False) == "++trainer.limit_train_batches=2"
+
+
+def test_a_launcher_whose_package_is_missing_names_the_extra(jsc, store, monkeypatch):
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # what is installed has registered itself
+    monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["launcher"], "submitit_slurm.yaml")
+    code, _, err = jsc("train", "-m", f"data.store={store}", "hydra/launcher=slurm")
+    assert code == 2
+    assert 'pip install "joint_seg_cls[slurm]"' in err
