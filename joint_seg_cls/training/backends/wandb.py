@@ -32,8 +32,8 @@ class WandbTracking:
         project: the W&B project.
         entity: the user or team that it belongs to; None for the default of whoever is logged in.
         mode: ``offline`` writes to the run folder, for ``wandb sync``; ``online`` sends as it goes.
-        upload: the weights that are sent at the end, as one artifact. Offline, the run's file then names the folder in the
-            person's home where W&B keeps its copy for ``wandb sync``; what is synced does not.
+        upload: the weights that are sent at the end, as one artifact. Offline, the run's file then names the folder in
+            the person's home where W&B keeps its copy for ``wandb sync``; what is synced does not.
         show_machine: let W&B record host, user, program, arguments, git state, packages and system metrics.
         panel: the cases that are drawn.
     """
