@@ -170,7 +170,7 @@ def _pool_one(runs: list[FigureRun]) -> Pooled | None:
     return Pooled(done[0].label, done[0].base, chosen, planned, rows)
 
 
-def _read(path: Path, text: Mapping[str, Any] | None = None) -> pd.DataFrame | None:
+def _read(path: Path, text: Mapping[Any, Any] | None = None) -> pd.DataFrame | None:
     try:
         return pd.read_csv(path, dtype=text)
     except (OSError, ValueError):  # pandas derives its own from the second

@@ -113,8 +113,9 @@ def pair(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) -> P
     """
     sides = [_by_seed(table, columns) for table in (first, second)]
     common = sorted(sides[0].keys() & sides[1].keys())
-    matches = [(seed, seed) for seed in common] or [(min(sides[0], default=None), min(sides[1], default=None))]
-    matches = [match for match in matches if None not in match]
+    if not all(sides):
+        return None
+    matches = [(seed, seed) for seed in common] or [(min(sides[0]), min(sides[1]))]
     shared = {match: sides[0][match[0]].index.intersection(sides[1][match[1]].index) for match in matches}
     most = max(map(len, shared.values()), default=0)
     if most == 0:
