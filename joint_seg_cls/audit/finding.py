@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
-from joint_seg_cls.errors import InputError
+from joint_seg_cls.errors import ConfigError, InputError
 
 #: An error stops training; a warning is repeated in every later report; a note is worth knowing.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+#: What is looked at.
+Check = Literal[
+    "table", "files", "brain masks", "grids", "orientations", "intensities", "mask values", "masks outside the brain",
+    "left-right mismatch", "duplicates", "subjects", "labels", "confounding", "leakage", "folds", "preparation",
+]  # fmt: skip
 #: Cases that a sentence names before it says how many more there are.
 _NAMED = 5
 
@@ -30,7 +35,7 @@ class Finding:
     """
 
     severity: Severity
-    check: str
+    check: Check
     expected: str
     found: str
     remedy: str
@@ -60,7 +65,7 @@ def finding_from_json(record: Mapping[str, Any]) -> Finding:
     return Finding(**{**record, "cases": tuple(record["cases"])})
 
 
-def from_refusal(error: InputError, check: str, case: str) -> Finding:
+def from_refusal(error: InputError, check: Check, case: str) -> Finding:
     """Return a named failure as a finding that stops training."""
     return Finding("error", check, error.expected, error.found, error.remedy, (case,) if case else (), error.where)
 
@@ -68,6 +73,17 @@ def from_refusal(error: InputError, check: str, case: str) -> Finding:
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Return errors before warnings before notes, each in the order they came."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def require_checks(names: Sequence[str]) -> None:
+    """Refuse to accept the errors of a check that does not exist.
+
+    Raises:
+        ConfigError: one of ``names`` is no check.
+    """
+    if unknown := [name for name in names if name not in get_args(Check)]:
+        expected = f"some of the checks {', '.join(get_args(Check))}"
+        raise ConfigError("accept", expected=expected, found=unknown[0], remedy="correct accept=[...]")
 
 
 def accepted(findings: Iterable[Finding], checks: Sequence[str]) -> list[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from joint_seg_cls.audit.columns import age_column, numbers, sex_column, site_column, values
 from joint_seg_cls.audit.facts import ScanFacts
-from joint_seg_cls.audit.finding import Finding, Severity
+from joint_seg_cls.audit.finding import Check, Finding, Severity
 
 #: Fewer subjects of a class than this cannot be cut into five folds.
 _FEWEST = 5
@@ -104,7 +104,7 @@ def _several(
     scans: Sequence[ScanFacts],
     value: Callable[[ScanFacts], str | None],
     severity: Severity,
-    check: str,
+    check: Check,
     expected: str,
     remedy: str,
 ) -> list[Finding]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from joint_seg_cls.audit.finding import Finding
+from joint_seg_cls.audit.finding import Check, Finding
 from joint_seg_cls.data import FoldName, Split, leaking_subjects
 from joint_seg_cls.scan import PreparedCase
 
-_CHECK = "leakage"
+_CHECK: Check = "leakage"
 
 
 def check_leakage(

@@ -8,7 +8,7 @@ from typing import TypeVar, final
 
 import pandas as pd
 
-from joint_seg_cls.audit.finding import Finding, from_refusal
+from joint_seg_cls.audit.finding import Check, Finding, from_refusal
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.cohort import (
     NIFTI,
@@ -67,7 +67,7 @@ def _row(
     case = f"line-{where.rpartition(' ')[2]}"
     findings: list[Finding] = []
 
-    def told(read: Callable[[], Value], check: str) -> Value | None:
+    def told(read: Callable[[], Value], check: Check) -> Value | None:
         try:
             return read()
         except CohortError as error:

@@ -22,6 +22,7 @@ from joint_seg_cls.audit import (
     draw_rows,
     folds_table,
     read_audit,
+    require_checks,
     write_audit_page,
     write_audits,
 )
@@ -30,7 +31,7 @@ from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.data import JointDataModule, folds_hash
 from joint_seg_cls.errors import CohortError, ConfigError, SplitError
 from joint_seg_cls.pictures import Picture
-from joint_seg_cls.scan import PreparedStore
+from joint_seg_cls.scan import PreparedStore, require_lesion_value
 
 _log = logging.getLogger(__name__)
 _PAGE, _RECORD = "audit.html", "audit.json"
@@ -55,14 +56,17 @@ def check(config: DictConfig) -> None:
         raise ConfigError(
             "jsc check", expected="a value for cohort or store", found="none", remedy="add cohort=... or store=..."
         )
-    out = Path(config.out).expanduser()
-    if out.exists() and not out.is_dir():
-        raise ConfigError("out", expected="a folder", found=f"a file, {out}", remedy="choose another out=")
+    out = keys.folder_to_write(config, "out")
+    require_checks(keys.names(config, "accept", least=0))
     parts = [_of_cohort(config)] if config.cohort is not None else []
     parts += [_of_store(config)] if config.store is not None else []
-    out.mkdir(parents=True, exist_ok=True)
-    write_audits([audit for audit, _, _ in parts], out / _RECORD)
-    write_audit_page(parts, out / _PAGE)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_audits([audit for audit, _, _ in parts], out / _RECORD)
+        write_audit_page(parts, out / _PAGE)
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise ConfigError("out", expected="a folder that can be written", found=found, remedy="change out=") from error
     for audit, tables, _ in parts:
         print_audit(audit, tables)
     _log.info("written to %s and %s", out / _PAGE, out / _RECORD)
@@ -93,6 +97,7 @@ def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
     Raises:
         CohortError: an error stands.
     """
+    require_checks(accept)
     audit = audit_store(data.store, workers=data.workers)
     name = data.folds.name(data.validation_fraction)
     audit = audit_folds(audit, data.store, data.frozen.splits, data.folds, name=name, accept=accept)
@@ -157,22 +162,22 @@ def _grid(table: Table) -> Grid:
 
 def _of_cohort(config: DictConfig) -> _Part:
     lesion_value = plain(config.lesion_value)
+    require_lesion_value(lesion_value)
+    shared = {"lesion_value": lesion_value, "workers": keys.workers(config)}
+    most = keys.whole_number(config, "pictures")
     audit, rows, scans = audit_cohort(
         Path(config.cohort).expanduser(),
         modalities=keys.names(config, "modalities", least=1),
         classes=keys.names(config, "classes", least=2),
-        lesion_value=lesion_value,
-        workers=keys.workers(config),
         accept=list(config.accept),
+        **shared,
     )
-    pictures = draw_rows(
-        rows, scans, audit.findings, most=config.pictures, lesion_value=lesion_value, workers=config.workers
-    )
-    return audit, [], pictures
+    return audit, [], draw_rows(rows, scans, audit.findings, most=most, **shared)
 
 
 def _of_store(config: DictConfig) -> _Part:
-    store, workers = PreparedStore(config.store), keys.workers(config)
+    workers, most = keys.workers(config), keys.whole_number(config, "pictures")
+    store = PreparedStore(config.store)
     audit = audit_store(store, workers=workers)
     folds, fraction = build(config.data.folds), config.data.validation_fraction
     name = folds.name(fraction)
@@ -185,5 +190,5 @@ def _of_store(config: DictConfig) -> _Part:
     except SplitError as error:
         others.append(Finding("error", "folds", error.expected, error.found, error.remedy, (), error.where))
     audit = audit.with_findings(others, accept=config.accept)
-    pictures = draw_cases(store.cases, audit.findings, most=config.pictures, workers=workers)
+    pictures = draw_cases(store.cases, audit.findings, most=most, workers=workers)
     return audit, tables, pictures

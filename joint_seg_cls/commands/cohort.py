@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, require
 from joint_seg_cls.commands.main import config_folder
 from joint_seg_cls.errors import ConfigError
@@ -12,6 +13,8 @@ from joint_seg_cls.scan import CohortCase
 from joint_seg_cls.scan.readers import Found, FoundScan, Reader, Remark, require_out, write_cohort_table
 
 _MOST_NAMED = 10
+#: Keys of sources whose values are mappings.
+_MAPPINGS = ("labels", "names", "columns", "modalities", "others")
 
 
 def cohort(config: DictConfig) -> None:
@@ -24,10 +27,13 @@ def cohort(config: DictConfig) -> None:
     require(config, "cohort", "path", "out")
     out = Path(str(config.out)).expanduser()
     require_out(out)
+    for key in _MAPPINGS:
+        if not (key == "labels" and "names" in config.source):  # there labels= may be a file
+            keys.require_mapping(config, f"source.{key}")
     reader: Reader = build(config.source)
     there = out.exists()
     found = reader.read(Path(str(config.path)).expanduser(), out)
-    cases = write_cohort_table(found, out, classes=list(config.classes))
+    cases = write_cohort_table(found, out, classes=keys.names(config, "classes", least=2))
     print("\n".join([*_summary(out, cases, found, there=there), *_left(found)]))
 
 

@@ -1,14 +1,13 @@
 """``jsc prepare``: from a cohort table to a prepared store."""
 
 import logging
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain, require
 from joint_seg_cls.preprocess import Pipeline, Prepared, bytes_a_case, bytes_of, prepare_cohort, summary
-from joint_seg_cls.scan import read_cohort
+from joint_seg_cls.scan import read_cohort, require_lesion_value
 
 _log = logging.getLogger(__name__)
 #: So many remarks are shown; quality.tsv holds all.
@@ -20,6 +19,8 @@ def prepare(config: DictConfig) -> None:
     require(config, "prepare", "cohort", "store")
     modalities, classes = keys.names(config, "modalities", least=1), keys.names(config, "classes", least=2)
     workers = keys.workers(config)
+    store = keys.folder_to_write(config, "store")
+    require_lesion_value(plain(config.lesion_value))
     pipeline: Pipeline = build(config.preprocess)
     rows = read_cohort(config.cohort, modalities=modalities, classes=classes)
     size = bytes_a_case(len(modalities), pipeline.layout.model_shape)
@@ -33,7 +34,7 @@ def prepare(config: DictConfig) -> None:
     )
     done = prepare_cohort(
         rows,
-        Path(config.store).expanduser(),
+        store,
         pipeline,
         settings=plain(config.preprocess),
         classes=classes,

@@ -3,10 +3,15 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from joint_seg_cls.errors import ConfigError
+
+#: Over which voxels mean and standard deviation run.
+REGIONS = ("brain", "volume")
 
 
 @final
@@ -15,9 +20,15 @@ class ZScore:
 
     Departs from [1]: the paper does not say over which voxels :math:`\mu` and :math:`\sigma` run; here over the brain
     (``over="volume"``: over all voxels, whose background is then kept as it comes out).
+
+    Raises:
+        ConfigError: ``over`` is neither.
     """
 
-    def __init__(self, over: Literal["brain", "volume"] = "brain") -> None:
+    def __init__(self, over: str = "brain") -> None:
+        if over not in REGIONS:
+            where = "preprocess.intensity.over"
+            raise ConfigError(where, expected="brain or volume", found=over, remedy=f"correct {where}=")
         self.over = over
 
     def __call__(

@@ -26,6 +26,7 @@ from joint_seg_cls.scan import (
     Scan,
     read_mask,
     read_scan,
+    require_lesion_value,
     write_case,
 )
 
@@ -67,6 +68,9 @@ class Pipeline:
         intensity: sets the scale of each modality.
         raters: how several lesion masks of one scan are combined.
         lesion_value: the value, or the values, of lesion voxels in masks; None where masks hold 0 and 1.
+
+    Raises:
+        ConfigError: ``raters`` is no such rule, or ``lesion_value`` marks nothing.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Pipeline:
         raters: RaterRule,
         lesion_value: LesionValue = None,
     ) -> None:
+        require_lesion_value(lesion_value)
         self.brain = brain
         self.bias_field = bias_field
         self.registration = registration

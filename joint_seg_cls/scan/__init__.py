@@ -23,6 +23,7 @@ from joint_seg_cls.scan.volume import (
     read_volume,
     require_contrast,
     require_grid_of,
+    require_lesion_value,
     write_volume,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "require_contrast",
     "require_format",
     "require_grid_of",
+    "require_lesion_value",
     "resample",
     "resample_oblique",
     "write_case",

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.scan.grid import Grid, reorient
 
 #: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
@@ -83,6 +83,19 @@ def require_contrast(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None
 
 #: The value, or the values, that mark lesions in a mask; None where masks hold 0 and 1.
 LesionValue = int | float | Sequence[int | float] | None
+
+
+def require_lesion_value(value: object) -> None:
+    """Refuse what marks no voxel of a mask, or its background.
+
+    Raises:
+        ConfigError: it is no number other than 0, nor a list of such.
+    """
+    each = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if value is None or (each and all(type(one) in (int, float) and one for one in each)):
+        return
+    remedy = "write the number that marks lesions, as in lesion_value=255 or lesion_value=[1,2]"
+    raise ConfigError("lesion_value", expected="numbers other than 0", found=str(value), remedy=remedy)
 
 
 def read_mask(

@@ -137,10 +137,10 @@ def test_other_frozen_folds_that_no_longer_fit_are_told(visits):
 
 
 def test_what_is_written_is_read_again(visits, tmp_path):
-    found = audit_store(visits).with_findings([Finding("error", "x", "a", "b", "c", ("d",), "e")])
+    found = audit_store(visits).with_findings([Finding("error", "files", "a", "b", "c", ("d",), "e")])
     write_audit(found, tmp_path / "one.json")
     assert read_audit(tmp_path / "one.json") == found
-    assert found.findings[0].check == "x"  # errors come first
+    assert found.findings[0].check == "files"  # errors come first
     write_audits([found, found], tmp_path / "two.json")
     record = json.loads((tmp_path / "two.json").read_text())
     assert record["counts"]["errors"] == 2
@@ -151,15 +151,15 @@ def test_what_is_written_is_read_again(visits, tmp_path):
 
 def test_accepting_a_check_leaves_other_errors_alone():
     findings = [
-        Finding("error", "x", "", "", "r"),
-        Finding("error", "y", "", "", "r"),
-        Finding("note", "x", "", "", ""),
+        Finding("error", "files", "", "", "r"),
+        Finding("error", "grids", "", "", "r"),
+        Finding("note", "files", "", "", ""),
     ]
-    assert [finding.severity for finding in accepted(findings, ["x"])] == ["warning", "error", "note"]
+    assert [finding.severity for finding in accepted(findings, ["files"])] == ["warning", "error", "note"]
 
 
 def test_where_a_finding_stands():
     cases = tuple("abcdefg")
-    assert Finding("note", "x", "", "", "", cases).where == "a, b, c, d, e and 2 more"
-    assert Finding("note", "x", "", "", "", ("a",), "deep/in/a.nii.gz").where == "a, a.nii.gz"
-    assert Finding("note", "x", "", "", "").where == "cohort"
+    assert Finding("note", "files", "", "", "", cases).where == "a, b, c, d, e and 2 more"
+    assert Finding("note", "files", "", "", "", ("a",), "deep/in/a.nii.gz").where == "a, a.nii.gz"
+    assert Finding("note", "files", "", "", "").where == "cohort"

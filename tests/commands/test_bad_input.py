@@ -170,7 +170,7 @@ def test_a_wrong_setting_is_refused_before_a_scan_is_read(jsc, cohort, tmp_path,
 @pytest.mark.parametrize("place", ["cohort.tsv", "cohort.tsv/store"])
 def test_a_file_where_the_store_should_be_is_named(jsc, cohort, place):
     code, _, err = jsc("prepare", f"cohort={cohort.table}", f"store={cohort.folder / place}", *PREPARE)
-    assert "a file in its place" in sentence(code, err)
+    assert "found a file, " in sentence(code, err)
 
 
 def test_a_home_folder_is_understood_in_every_path(jsc, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -83,6 +84,21 @@ def test_the_surface_moves_as_the_librarys(heads):
     theirs = Surface(library.vertices, library.faces)
     assert np.abs(surface.vertices - theirs.vertices).mean() < 0.6  # voxels; it began 20 and more from the brain
     assert dice(surface.solid(grid.shape), theirs.solid(grid.shape)) > 0.985
+
+
+@pytest.mark.parametrize("centre", [(48.0, 48.0, 48.0), (40.3, 51.7, 44.5)])
+def test_the_library_writes_a_sphere_one_voxel_off_and_ours_is_that_moved_back(centre):
+    import trimesh
+    from brainextractor import BrainExtractor
+
+    sphere = trimesh.creation.icosphere(subdivisions=4, radius=20.0)  # about a place in voxels that is known
+    sphere.apply_translation(centre)
+    library = SimpleNamespace(surface=sphere, shape=(96, 96, 96), check_bound=BrainExtractor.check_bound)
+    theirs = BrainExtractor.compute_mask(library) > 0
+    ours = Surface(np.asarray(sphere.vertices), np.asarray(sphere.faces)).solid((96, 96, 96))
+    np.testing.assert_allclose(np.argwhere(ours).mean(axis=0), centre, atol=0.05)
+    np.testing.assert_allclose(np.argwhere(theirs).mean(axis=0), np.array(centre) - 1, atol=0.05)
+    assert dice(ours, np.roll(theirs, 1, axis=(0, 1, 2))) > 0.9995
 
 
 def octahedron(centre, radius):

@@ -210,3 +210,41 @@ def test_wrong_and_empty_folders_are_refused(tmp_path):
     for place, says in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
         with pytest.raises(CohortError, match=says):
             BidsReader(**BIDS).read(tmp_path / place, tmp_path / "o.tsv")
+
+
+def test_masks_are_known_by_any_word_of_their_name_and_else_by_their_folder(put):
+    put("sub-01/anat/sub-01_FLAIR.nii.gz")
+    put("sub-01/anat/sub-01_lesion_mask.nii.gz", "lesion-mask")
+    put("sub-02/anat/sub-02_FLAIR.nii.gz", subject=2)
+    put("derivatives/Lesion_Masks/sub-02/anat/sub-02_desc-manual_mask.nii.gz", "lesion-mask", subject=2)
+    put("derivatives/lesion-tool/sub-02/anat/sub-02_label-GM_dseg.nii.gz", "lesion-mask", subject=2)
+    put("derivatives/brain_lesion/sub-02/anat/sub-02_seg.nii.gz", "lesion-mask", subject=2)
+    found = bids(put)
+    names_of = [scan.files["lesion_mask"].name for scan in found.scans]
+    assert names_of == ["sub-01_lesion_mask.nii.gz", "sub-02_desc-manual_mask.nii.gz"]
+    assert "lesion_mask_2" not in found.scans[1].files
+    unclear = {about for what, about in said(found) if what == "masks that name neither lesions nor the brain"}
+    assert unclear == {
+        "derivatives/lesion-tool/sub-02/anat/sub-02_label-GM_dseg.nii.gz",
+        "derivatives/brain_lesion/sub-02/anat/sub-02_seg.nii.gz",
+    }
+
+
+def test_bids_says_of_every_file_that_it_was_not_used(put):
+    put("sub-01/anat/sub-01_FLAIR.nii.gz")
+    left = ["sub-01/anat/sub-01_PDT2.nii.gz", "derivatives/prep/sub-01/anat/sub-01_desc-preproc_FLAIR.nii.gz"]
+    for place in left:
+        put(place)
+    found = bids(put)
+    assert [about for what, about in sorted(said(found)) if what.startswith("scans of other kinds")] == sorted(left)
+
+
+def test_derivatives_beside_the_raw_data_are_found_from_above_and_missed_with_a_word(put):
+    put("rawdata/sub-01/anat/sub-01_FLAIR.nii.gz")
+    put("derivatives/manual/sub-01/anat/sub-01_label-lesion_mask.nii.gz", "lesion-mask")
+    (put.root / "participants.tsv").write_text("participant_id\tdisease\nsub-01\tMS\n")
+    (scan,) = bids(put).scans
+    assert (scan.disease, "lesion_mask" in scan.files) == ("MS", True)
+    below = read(BidsReader(**BIDS), put.root / "rawdata")
+    assert (below.scans[0].disease, "lesion_mask" in below.scans[0].files) == ("MS", False)
+    assert "derivatives beside the folder" in reasons(below)

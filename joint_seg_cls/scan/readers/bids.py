@@ -22,6 +22,7 @@ from joint_seg_cls.scan.readers.people import Labels
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
 from joint_seg_cls.scan.readers.sidecar import acquisition, same_shape
 
+_FLAIR = ("flair", "t2flair")
 _UNREAD = ("code", "sourcedata", "stimuli")
 #: Every file of one person at one visit.
 Visit = list[BidsFile]
@@ -81,6 +82,9 @@ class BidsReader(Reader):
                 found=found,
                 remedy="name the data set's folder with path=, or read it with source=pattern",
             )
+        if root.name.casefold() == "rawdata" and (root.parent / "derivatives").is_dir():
+            what = "derivatives beside the folder, which were not read (name the folder above both with path=)"
+            remarks.append(Remark(what, "../derivatives"))
         return Found(tuple(scans), (*remarks, *people.remarks(scans)))
 
     def _visits(self, names: Iterable[str], remarks: list[Remark]) -> dict[tuple[str, str | None], Visit]:
@@ -111,7 +115,7 @@ class BidsReader(Reader):
         kinds: dict[str | None, Visit] = defaultdict(list)
         for file in sorted(files, key=lambda file: file.order):
             kinds[self._masks.kind(file)].append(file)
-        flairs = [file for file in kinds[None] if file.suffix in ("flair", "t2flair") and file.pipeline is None]
+        flairs = [file for file in kinds[None] if file.suffix in _FLAIR and file.pipeline is None]
         if not flairs:
             remarks += [Remark("masks without a FLAIR", file.name) for file in kinds["lesion"]]
             others = [file for file in files if file.pipeline is None and file not in kinds["lesion"]]
@@ -120,6 +124,7 @@ class BidsReader(Reader):
         flair = self._chosen(flairs, kinds["lesion"])
         remarks += [Remark("further FLAIRs of a visit that has one", file.name) for file in flairs if file != flair]
         remarks += [Remark("maps of probability, which are no masks", file.name) for file in kinds["probability"]]
+        remarks += [Remark("masks that name neither lesions nor the brain", file.name) for file in kinds["unclear"]]
         found = {"flair": root / flair.name}
         found |= self._modalities_of(root, flair, kinds[None], remarks)
         found |= self._brain_mask(root, flair, kinds["brain"], remarks)
@@ -140,6 +145,8 @@ class BidsReader(Reader):
         for file in files:
             column = self._modalities.get(file.suffix)
             if column is None or file.pipeline is not None:
+                if file.pipeline is not None or file.suffix not in _FLAIR:
+                    remarks.append(Remark("scans of other kinds, and those of derivatives", file.name))
                 continue
             if column in found or file.entities.get("space", "") != flair.entities.get("space", ""):
                 remarks.append(Remark("further scans of a modality that a visit has", file.name))

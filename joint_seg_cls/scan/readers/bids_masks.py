@@ -12,7 +12,9 @@ _PROBABILITY = re.compile("prob", re.IGNORECASE)
 
 @final
 class MaskNames:
-    """Tells masks by the words in their ``label-`` and ``desc-`` parts and their suffix.
+    """Tells masks by the words of their names; where those say nothing, by the folders that they are in.
+
+    Words are those in ``label-`` and ``desc-``, the suffix, and what is no ``key-value`` at all.
 
     Args:
         lesion: words of which one marks a mask of lesions; a word of one letter must be the whole part.
@@ -22,18 +24,24 @@ class MaskNames:
     def __init__(self, lesion: Sequence[str], brain: Sequence[str]) -> None:
         self._lesion, self._brain = _words(lesion), _words(brain)
 
-    def kind(self, file: BidsFile) -> Literal["lesion", "brain", "probability"] | None:
+    def kind(self, file: BidsFile) -> Literal["lesion", "brain", "unclear", "probability"] | None:
         """Return what a file is a mask of; ``probability`` for a map that is none yet, None for any other file."""
-        described = [file.entities[key] for key in ("label", "desc") if key in file.entities]
-        lesion = any(self._lesion.search(word) for word in (*described, file.suffix))
-        brain = any(self._brain.search(word) for word in (*described, file.suffix))
+        said = [file.entities[key] for key in ("label", "desc") if key in file.entities] + [*file.words, file.suffix]
+        lesion, brain = self._named(said)
+        if not lesion and not brain and file.suffix in _MASKS:
+            lesion, brain = self._named(file.folders) if "label" not in file.entities else (False, False)
+            if lesion == brain:
+                return "unclear"
         if not lesion and not brain:
             return None
-        if any(_PROBABILITY.search(word) for word in (*described, file.suffix)):
+        if any(_PROBABILITY.search(word) for word in said):
             return "probability" if lesion else None
         if file.suffix in _MASKS or self._lesion.search(file.suffix) or self._brain.search(file.suffix):
             return "lesion" if lesion else "brain"
         return None
+
+    def _named(self, words: Sequence[str]) -> tuple[bool, bool]:
+        return any(map(self._lesion.search, words)), any(map(self._brain.search, words))
 
 
 def _words(words: Sequence[str]) -> re.Pattern[str]:

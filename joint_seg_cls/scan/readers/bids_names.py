@@ -26,6 +26,7 @@ class BidsFile:
         subject: the person's label, without ``sub-``.
         session: the visit's label, without ``ses-``, or None.
         entities: the other ``key-value`` parts of its name, keys in lower case.
+        words: the parts of its name before the suffix that are no ``key-value``: ``lesion`` of ``sub-1_lesion_mask``.
         suffix: the last part of its name, in lower case: ``flair``, ``t1w``, ``mask``.
         pipeline: the folder below ``derivatives`` that it is in, or None for raw data.
     """
@@ -34,6 +35,7 @@ class BidsFile:
     subject: str
     session: str | None
     entities: Mapping[str, str]
+    words: tuple[str, ...]
     suffix: str
     pipeline: str | None
 
@@ -50,6 +52,12 @@ class BidsFile:
             for key in _ACQUISITION
             if key in self.entities
         )
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that it is in, apart from those of the person and the visit."""
+        parts = PurePosixPath(self.name).parts[:-1]
+        return [part for part in parts if not re.match(r"(sub|ses)-", part, re.IGNORECASE)]
 
     @property
     def order(self) -> tuple:
@@ -74,7 +82,8 @@ def parse(name: str) -> BidsFile | None:
     if subject is None:
         return None
     suffix = "" if _ENTITY.fullmatch(words[-1]) else words[-1].casefold()
-    return BidsFile(name, subject, session, entities, suffix, _pipeline(path))
+    plain = tuple(word for word in words[:-1] if not _ENTITY.fullmatch(word))
+    return BidsFile(name, subject, session, entities, plain, suffix, _pipeline(path))
 
 
 def _folder_entities(path: PurePosixPath) -> list[tuple[str, str]]:

@@ -1,0 +1,78 @@
+"""Values of the wrong kind on the command line: one sentence, exit code 2, and nothing written."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A cohort of one stripped scan with a lesion."""
+    scan = np.zeros((30, 34, 28), np.int16)
+    scan[6:24, 6:28, 6:22] = np.random.default_rng(0).integers(300, 700, (18, 22, 16))
+    lesion = np.zeros(scan.shape, np.uint8)
+    lesion[8:12, 15:18, 12:15] = 1
+    for kind, data in (("flair", scan), ("mask", lesion)):
+        nib.save(nib.Nifti1Image(data, np.diag([-6.0, -6, 6, 1])), tmp_path / f"{kind}.nii.gz")
+    path = tmp_path / "cohort.tsv"
+    path.write_text("subject\tflair\tlesion_mask\tdisease\ns\tflair.nii.gz\tmask.nii.gz\tMS\n")
+    (tmp_path / "file").touch()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["lesion_value=white"], "lesion_value: expected numbers other than 0, found white"),
+        (["lesion_value=0"], "lesion_value: expected numbers other than 0, found 0"),
+        (["lesion_value=[]"], "lesion_value: expected numbers other than 0"),
+        (["preprocess.intensity.over=head"], "preprocess.intensity.over: expected brain or volume, found head"),
+        (["store={folder}/file"], "store: expected a folder that can be written, found a file"),
+        (["store={folder}/file/store"], "store: expected a folder that can be written, found a file"),
+    ],
+)
+def test_prepare_refuses_before_it_begins(jsc, table, tmp_path, words, says):
+    before = sorted(tmp_path.rglob("*"))
+    words = [word.format(folder=tmp_path) if "{folder}" in word else word for word in words]
+    code, out, err = jsc("prepare", f"cohort={table}", f"store={tmp_path / 'store'}", *words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert says in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["accept=labels"], "accept: expected a list"),
+        (["pictures=all"], "pictures: expected a whole number, 0 or more, found 'all'"),
+        (["lesion_value=white"], "lesion_value: expected numbers other than 0, found white"),
+        (["accept=[duplicate]"], "accept: expected some of the checks table, files"),
+        (["out={folder}/file/audit"], "out: expected a folder that can be written, found a file"),
+        (["out=/proc/audit"], "out: expected a folder that can be written"),
+    ],
+)
+def test_check_refuses_in_one_sentence(jsc, table, tmp_path, words, says):
+    before = sorted(tmp_path.rglob("*"))
+    words = [word.format(folder=tmp_path) for word in words]
+    code, out, err = jsc("check", f"cohort={table}", f"out={tmp_path / 'audit'}", *words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert says in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["source=bids", "labels=patient"], "labels"),
+        (["source=bids", "modalities=T1w"], "modalities"),
+        (["source=table", "columns=FLAIR"], "columns"),
+        (["source=pattern", "flair={subject}.nii.gz", "columns=north"], "columns"),
+        (["source=pattern", "flair={subject}.nii.gz", "others=t1ce"], "others"),
+    ],
+)
+def test_cohort_wants_mappings_where_names_stand_for_something(jsc, table, tmp_path, words, key):
+    out = tmp_path / "out" / "cohort.tsv"
+    code, said, err = jsc("cohort", f"path={tmp_path}", f"out={out}", *words)
+    assert (code, said, len(err.splitlines())) == (2, "", 1), err
+    assert err.startswith(f"error: {key}: expected names and what they stand for, found ")
+    assert not out.parent.exists()
