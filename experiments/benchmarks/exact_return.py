@@ -27,7 +27,7 @@ def ellipsoid(volume_ml: float, ratios: tuple[float, float, float]) -> Callable[
 
 def band(thickness_mm: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return what tells the points inside a band of 20 x 30 mm."""
-    return lambda points: (np.abs(points) <= np.array([thickness_mm / 2, 10, 15])).all(axis=-1)
+    return lambda points: np.asarray((np.abs(points) <= np.array([thickness_mm / 2, 10, 15])).all(axis=-1))
 
 
 SHAPES = {

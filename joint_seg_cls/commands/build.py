@@ -10,6 +10,8 @@ from omegaconf.errors import MissingMandatoryValue
 
 from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 
+#: What parts raise when they are made of arguments that they cannot bear.
+_OF_ARGUMENTS = (TypeError, ValueError, ImportError, AttributeError, KeyError, ArithmeticError, RuntimeError)
 #: Where the parts named by a file from elsewhere may come from; a user's own packages are added with `trust=[...]`.
 TRUSTED = ("joint_seg_cls.", "monai.networks.nets.")
 
@@ -45,7 +47,7 @@ def build(config: Any) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
-        if isinstance(error.__cause__, TypeError | ImportError) or error.__cause__ is None:
+        if isinstance(error.__cause__, _OF_ARGUMENTS) or error.__cause__ is None:
             reason = " ".join(str(error).split())
             raise ConfigError(
                 str(config.get("_target_", "configuration"))

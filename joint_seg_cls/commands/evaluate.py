@@ -13,7 +13,7 @@ from joint_seg_cls.commands.check import repeat_warnings
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
-from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.evaluation import (
     TestCase,
     evaluate_cases,
@@ -44,6 +44,10 @@ def evaluate(config: DictConfig) -> None:
     """Test a run as asked and write ``evaluations/<name>/`` in its folder."""
     require(config, "evaluate", "run")
     run = RunFolder(Path(config.run).expanduser())
+    if config.name is not None and Path(str(config.name)).name != str(config.name):
+        raise ConfigError(
+            "name", expected="the name of a folder in evaluations/", found=str(config.name), remedy="leave out slashes"
+        )
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe["classes"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from joint_seg_cls.commands.build import build_trusted
-from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import FORMAT
@@ -16,11 +16,13 @@ def load_predictor(path: str | Path, *, device: str, trust: Sequence[str] = ()) 
 
     Raises:
         CheckpointError: the checkpoint cannot be used, or names parts from packages that are not trusted.
+        ConfigError: there is no such ``device``.
     """
     checkpoint = read_checkpoint(path)
+    where = _device(device)
     network = build_trusted(checkpoint.recipe["network"], str(checkpoint.path), trust)
     checkpoint.load_into(network)
-    return Predictor(network, checkpoint.recipe["lesion_threshold"], _device(device)), checkpoint
+    return Predictor(network, checkpoint.recipe["lesion_threshold"], where), checkpoint
 
 
 def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline:
@@ -43,4 +45,16 @@ def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline
 def _device(name: str) -> str:
     import torch
 
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # no such name; no such device, or torch built without it
+        reason = str(error).partition("\n")[0].rstrip(".")[:200]
+        raise ConfigError(
+            "device",
+            expected="auto, cpu or a GPU of this machine",
+            found=f"{name} ({reason})",
+            remedy="correct device=",
+        ) from error
+    return name

@@ -55,6 +55,11 @@ _PATH_KEYS = frozenset(
         "init_from",
     }
 )
+#: Hydra's flags that take the next word as their value.
+_FLAGS_WITH_VALUE = frozenset(
+    {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
+    | {"--experimental-rerun"}
+)
 _MOST_LINES = 20
 _HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|~^`\"'\\$")
 
@@ -74,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             close = difflib.get_close_matches(command, COMMANDS, n=1)
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
+        overrides = flags_first(overrides)
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
         _run(command, [readable(override, multirun=_is_multirun(overrides)) for override in overrides])
     except InputError as error:
@@ -96,6 +102,18 @@ def readable(override: str, *, multirun: bool) -> str:
     if not whole and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
         return override
     return f"{key}={quoted(value)}"
+
+
+def flags_first(words: Sequence[str]) -> list[str]:
+    """Return ``words`` with flags and their values before the others: Hydra takes no word that follows a later flag."""
+    flags: list[str] = []
+    others: list[str] = []
+    takes_value = False
+    for word in words:
+        is_flag = word.startswith("-") and not takes_value
+        (flags if is_flag or takes_value else others).append(word)
+        takes_value = is_flag and word in _FLAGS_WITH_VALUE
+    return flags + others
 
 
 def _is_multirun(overrides: Sequence[str]) -> bool:

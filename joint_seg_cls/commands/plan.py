@@ -11,9 +11,10 @@ from joint_seg_cls.commands import naming
 from joint_seg_cls.commands.build import build, plain, require
 from joint_seg_cls.commands.combinations import refuse_misfits
 from joint_seg_cls.commands.composer import Composer
+from joint_seg_cls.commands.settings import refuse_wrong_parts, refuse_wrong_values
 from joint_seg_cls.commands.study import StudyRun
 from joint_seg_cls.data import JointDataModule, SplitFile
-from joint_seg_cls.training import RunFolder
+from joint_seg_cls.training import RunFolder, find_checkpoint
 
 #: Known only where the run takes place: a cluster's login node may have no GPU.
 _OF_THE_MACHINE = "trainer.precision"
@@ -92,8 +93,12 @@ class Planner:
             InputError: parts that do not go together (before any data is read), or data that cannot be used.
         """
         require(config, "train", "data.store")
+        refuse_wrong_values(config)
         refuse_misfits(config, choices, overrides)
+        refuse_wrong_parts(config)
         naming.absolute_paths(config)
+        if config.init_from is not None:
+            find_checkpoint(config.init_from)
         data = self._set_up(config.data)
         labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
         place = naming.place(config, overrides, self._compose, *labels)

@@ -146,6 +146,10 @@ class JointDataModule(LightningDataModule):
             rank=trainer.global_rank if trainer is not None else 0,
             world=trainer.world_size if trainer is not None else 1,
         )
+        if train and trainer is not None:
+            # Lightning tells the sampler its epoch only after workers have begun to fetch that of a resumed run
+            progress = trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue] - declared as its base
         workers = self.workers if train else min(self.workers, _MOST_EVALUATION_WORKERS)
         return DataLoader(
             dataset,

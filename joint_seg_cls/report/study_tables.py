@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from joint_seg_cls.evaluation import EMPTY_RULE
+from joint_seg_cls.evaluation import EMPTY_RULE, LESION_MEANS, LESION_RULE
 from joint_seg_cls.metrics import POWER
 from joint_seg_cls.report.claims import ALPHA, TESTED, claims_against, differences
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
@@ -51,7 +51,7 @@ class TableMaker:
         others = [one for one in self.variants if one.base not in bases]
         if others:
             made.append(self._own(others, measured, has_paper=bool(chosen)))
-        return made
+        return [*made, *self._lesion_wise()]
 
     def _paper(self, table: PublishedTable, measured: Mapping[str, Mapping[str, Measured]]) -> StudyTable:
         rows: list[TableRow] = []
@@ -105,6 +105,18 @@ class TableMaker:
             notes=self._notes(rows, metrics, bool(claims)),
             missing="; ".join(waiting),
         )
+
+    def _lesion_wise(self) -> list[StudyTable]:
+        """Return the table of lesions and surfaces, where a run has measured them."""
+        names = tuple(LESION_MEANS)
+        draws = {"seed": self.seed, "resamples": self.resamples, "columns": LESION_MEANS}
+        found = [(one, measured) for one in self.variants if (measured := measure(one, names, **draws))]
+        if not found:
+            return []
+        metrics = tuple(name for name in names if any(name in measured for _, measured in found))
+        rows = [_row(one, metrics, measured, {}) for one, measured in found]
+        caption = f"{self._caption()} HD95 in millimetres; LFPR and HD95: lower is better."
+        return [StudyTable("table-lesions", "Lesions and surfaces", metrics, rows, (), caption, [f"{LESION_RULE}."])]
 
     def _reference(self, variant: Variant) -> Variant | None:
         """Return the joint model to compare with: that of the same settings, or else the plainest; None for itself."""

@@ -8,6 +8,7 @@ seed). With it a scan can be read without the run folder.
 
 import pickle
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -103,10 +104,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(path)
     try:
+        if not zipfile.is_zipfile(path):  # as torch has written them since 1.6; what it reads besides is pickled alone
+            raise ValueError("no archive of torch")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of an odd pickle protocol, which is then refused
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             path,

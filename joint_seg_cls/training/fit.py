@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from lightning import Callback, LightningDataModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -38,6 +39,7 @@ def fit(
         logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
 
     Raises:
+        ConfigError: the Trainer refuses its arguments, or nothing gave a score to choose weights by.
         KeyboardInterrupt: the person stopped it; what is finished is kept.
         SystemExit: a cluster stopped it, likewise.
     """
@@ -47,13 +49,22 @@ def fit(
         callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
     callbacks.append(_keep(run, "last"))
     nothing_to_validate = {} if validate else {"limit_val_batches": 0}
-    trainer = make_trainer(
-        callbacks=callbacks,
-        logger=logger or False,
-        default_root_dir=run.path,
-        **nothing_to_validate,
-        **_cluster(),
-    )
+    try:
+        trainer = make_trainer(
+            callbacks=callbacks,
+            logger=logger or False,
+            default_root_dir=run.path,
+            **nothing_to_validate,
+            **_cluster(),
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            "trainer",
+            expected="arguments that go with each other and this machine",
+            found=reason,
+            remedy="correct them",
+        ) from error
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)

@@ -117,9 +117,15 @@ class RunFolder:
             config_text: the resolved configuration as YAML.
 
         Raises:
-            ConfigError: another process is at work in the folder.
+            ConfigError: another process is at work in the folder, or it cannot be made.
         """
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise ConfigError(
+                self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
+            ) from error
         self._take()
         (self.path / FAILED).unlink(missing_ok=True)
         self.config.write_text(config_text, encoding="utf-8")

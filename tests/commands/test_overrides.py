@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from joint_seg_cls.commands.main import readable
+from joint_seg_cls.commands.main import flags_first, readable
 
 
 def value_of(override):
@@ -64,3 +64,22 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(jsc, store, monkeyp
     code, _, err = jsc("train", "-m", f"data.store={store}", "hydra/launcher=slurm")
     assert code == 2
     assert 'pip install "joint_seg_cls[slurm]"' in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("data.store=s -m fold=0,1", "-m data.store=s fold=0,1"),
+        ("fold=0 --config-dir a=b seed=1 --cfg job", "--config-dir a=b --cfg job fold=0 seed=1"),
+        ("--info fold=0", "--info fold=0"),
+        ("fold=0 --cfg=job seed=1", "--cfg=job fold=0 seed=1"),
+    ],
+)
+def test_flags_may_stand_anywhere(typed, read):
+    assert flags_first(typed.split()) == read.split()
+
+
+def test_a_flag_between_keys_is_understood(jsc):
+    code, out, err = jsc("train", "data.store=x", "--cfg", "job", "seed=3")
+    assert code == 0, err
+    assert "seed: 3\n" in out

@@ -216,10 +216,11 @@ def fit(store, folder: Path, workers: int, until: int, checkpoint: Path | None =
     return recorder
 
 
-def test_a_trainer_resumed_after_an_epoch_is_fed_what_an_uninterrupted_one_is(store, tmp_path):
-    whole = fit(store, tmp_path, 1, 3)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_trainer_resumed_after_an_epoch_is_fed_what_an_uninterrupted_one_is(store, tmp_path, workers):
+    whole = fit(store, tmp_path, 1 - workers, 3)
     fit(store, tmp_path, 0, 2)
-    resumed = fit(store, tmp_path, 0, 3, tmp_path / "last.ckpt")
+    resumed = fit(store, tmp_path, workers, 3, tmp_path / "last.ckpt")
     assert list(whole.fed) == [0, 1, 2]
     assert list(resumed.fed) == [2]
     assert resumed.fed[2] == whole.fed[2]

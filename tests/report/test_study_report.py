@@ -62,6 +62,8 @@ def _rows(base, fold, seed, better):
     rows["lesions_reference"], rows["volume_predicted_ml"] = 3, 1.0
     rows.loc[0, ["dsc", "ppv", "tpr", "vd", "lesions_reference", "volume_predicted_ml"]] = [np.nan] * 4 + [0, 2.0]
     rows.loc[1, "ppv"] = np.nan
+    if base != "only_cls":
+        rows["lesion_f1"], rows["hd95_mm"] = dsc / 2, 10 - dsc
     return rows
 
 
@@ -119,6 +121,22 @@ def test_a_table_holds_means_over_folds_beside_the_published_values(study, jsc, 
         assert told in text
     assert f"**{100 * np.mean(means):.2f} ± {100 * np.std(means, ddof=1):.2f}" in text
     assert "Joint Model > Only local in DSC" in out.split("holds:")[1].split(";")[0]
+
+
+def test_lesions_and_surfaces_have_a_table_whose_distances_are_millimetres(study, jsc, tmp_path):
+    study("joint", 0, better=0.1)
+    study("only_seg", 0)
+    study("only_cls", 0)
+    code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    table = pd.read_csv(report_of(tmp_path) / "tables" / "table-lesions.csv").set_index("base")
+    assert table.index.tolist() == ["joint", "only_seg"]
+    rows = pd.read_csv(tmp_path / "runs" / "store" / "joint" / "fold-0_seed-0" / "per_case.csv")
+    assert table.loc["joint", "HD95 mm"] == pytest.approx(rows["hd95_mm"].mean(), rel=1e-5)
+    text = (report_of(tmp_path) / "tables" / "table-lesions.md").read_text()
+    assert f"**{rows['hd95_mm'].mean():.2f} (" in text, "the smaller distance is the better"
+    assert f"**{100 * rows['lesion_f1'].mean():.2f} (" in text
+    assert "26-connected" in text
 
 
 def test_every_published_value_of_the_tables_and_their_footnotes():

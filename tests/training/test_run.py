@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -87,9 +88,10 @@ def test_a_finished_run_is_not_trained_again(train):
     assert (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
-def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monkeypatch, protocol):
+@pytest.mark.parametrize(("protocol", "workers"), [("strict", 0), ("paper", 0), ("strict", 1)])
+def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monkeypatch, protocol, workers):
     words = (f"protocol={protocol}", "data.batch_size=1", "scheduler.patience=0", "scheduler.threshold=0.9")
+    words += (f"data.workers={workers}",)
     whole = train(*words, epochs=4, runs="whole")
     step = JointModule.training_step
 
@@ -241,7 +243,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.parametrize("spoil", ["truncated", "foreign", "absent", "empty folder"])
+@pytest.mark.parametrize("spoil", ["truncated", "foreign", "absent", "empty folder", "text", "other archive"])
 def test_checkpoints_that_cannot_be_used_are_refused(tmp_path, spoil):
     path = tmp_path / "x.ckpt"
     if spoil == "truncated":
@@ -251,6 +253,11 @@ def test_checkpoints_that_cannot_be_used_are_refused(tmp_path, spoil):
         torch.save({"state_dict": {}}, path)
     elif spoil == "empty folder":
         path = tmp_path
+    elif spoil == "text":  # a pickle's codes by chance: root:x:0 ...
+        path.write_text("root:x:0:0:root:/root:/bin/bash\n", encoding="utf-8")
+    elif spoil == "other archive":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("notes.txt", "nothing")
     with pytest.raises(CheckpointError, match="expected"):
         read_checkpoint(path)
 
@@ -304,13 +311,54 @@ def test_best_score_is_what_a_search_would_maximise(train):
         (["nonsense=1"], "nonsense"),
         (["data.batch_size=0"], "data.batch_size"),
         (["init_from=nowhere.ckpt"], "nowhere.ckpt"),
+        (["data.folds.count=two"], "data.folds.count: expected a whole number, 0 or more, found 'two'"),
+        (["data.folds.count=2.5"], "found 2.5"),
+        (["seed=-1"], "seed: expected a whole number from 0 to 4294967295, found -1"),
+        (["data.validation_fraction=some"], "data.validation_fraction: expected a number"),
+        (["data.workers=x"], "data.workers"),
+        (["network.channels=0"], "network.channels"),
+        (["lesion_threshold=1"], "lesion_threshold: expected a number above 0 and below 1, found 1"),
+        (["loss.cross_task_weight=-1"], "loss.cross_task_weight: expected a number, 0 or more, found -1"),
+        (["optimizer.lr=-1"], "optimizer: expected arguments that it takes"),
+        (["+optimizer.speed=3"], "speed"),
+        (["+scheduler.speed=3"], "speed"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
+        (
+            ["trainer.max_epoch=3"],
+            "trainer.max_epoch: expected an argument of lightning.Trainer, found none of this name",
+        ),
     ],
 )
 def test_wrong_words_are_refused_before_training(train, words, says):
-    train(*words, code=2)
+    assert train(*words, code=2) is None  # no run folder was made
     assert says in train.err
     assert "Traceback" not in train.err
     assert train.err.count("error:") == 1
+
+
+def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
+    (tmp_path / "file").write_text("")
+    train(runs="file", code=2)
+    assert "a folder that can be made" in train.err
+    run = train(epochs=1)
+    for words, says in (
+        (("evaluate", f"run={run}", "name=../elsewhere"), "name: expected the name of a folder"),
+        (("evaluate", f"run={run}", "device=gpu7"), "device: expected auto, cpu or a GPU of this machine, found gpu7"),
+        (("predict", "input=[]", f"checkpoint={run}", f"out={tmp_path / 'out'}"), "input: expected at least one scan"),
+        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file' / 'out'}"), "a file in its place"),
+        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file'}"), "a file in its place"),
+    ):
+        code, _, err = jsc(*words)
+        assert (code, says in err, err.count("error:")) == (2, True, 1), err
+    assert not (run / "evaluations").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trainer_that_cannot_be_made_is_one_sentence(train):
+    train("trainer.precision=7", code=2)
+    assert "trainer: expected arguments that go with each other" in train.err
+    assert "Precision 7 is invalid" in train.err
+    assert "Traceback" not in train.err
 
 
 def test_an_unfinished_or_missing_store_is_refused(jsc, store, tmp_path):

@@ -1,5 +1,6 @@
 """The sweeper and the launcher of this package made known to Hydra."""
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
 from joint_seg_cls.commands.launcher.local import LocalLauncher
@@ -14,11 +15,16 @@ _NODES = {
     "Could not find 'hydra/launcher/submitit_slurm'": "slurm",
     "Could not find 'hydra/sweeper/sampler/": "optuna",
 }
+#: Configurations that other plugins bring and ours replace: theirs search for the lowest score, and give a job no GPU.
+_REPLACED = {"launcher": "ray", "sweeper": "optuna"}
 
 
 def register_plugins() -> None:
-    """Register both; calling it again changes nothing."""
+    """Register both, and make way for our configurations of others; calling it again changes nothing."""
     plugins = Plugins.instance()
+    known = ConfigStore.instance().repo["hydra"]
+    for group, name in _REPLACED.items():
+        known.get(group, {}).pop(f"{name}.yaml", None)
     for plugin in (LocalLauncher, StudySweeper):
         plugins.register(plugin)
         plugins.class_name_to_class[f"{_PREFIX}.{plugin.__name__}"] = plugin

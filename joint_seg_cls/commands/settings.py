@@ -1,0 +1,92 @@
+"""Settings of a training that are used late are tried early: before data are read, and before a run begins."""
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
+
+from joint_seg_cls.commands.build import build
+from joint_seg_cls.errors import ConfigError
+
+#: Keys whose values are whole numbers, with the least and the most that they may be.
+_WHOLE = {
+    "seed": (0, 2**32 - 1),
+    "trainer.max_epochs": (1, None),
+    "data.batch_size": (1, None),
+    "data.workers": (0, 1024),
+    "data.folds.count": (0, None),  # the cases decide: data.Folds says how many there may be
+    "data.folds.seed": (0, None),
+    "network.channels": (1, None),
+}
+#: Keys whose values are numbers between two others, those themselves left out.
+_BETWEEN = {
+    "lesion_threshold": (0, 1),
+    "data.validation_fraction": (-math.inf, math.inf),  # likewise
+    "loss.segmentation_weight": (-1e-9, math.inf),
+    "loss.classification_weight": (-1e-9, math.inf),
+    "loss.cross_task_weight": (-1e-9, math.inf),
+}
+
+
+def refuse_wrong_values(config: DictConfig) -> None:
+    """Refuse values of another kind than their keys ask for, or out of range.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for key, (least, most) in _WHOLE.items():
+        value = OmegaConf.select(config, key)
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_whole and least <= value <= (math.inf if most is None else most)):
+            expected = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
+            raise ConfigError(key, expected=expected, found=repr(value), remedy=f"correct {key}=")
+    for key, (low, high) in _BETWEEN.items():
+        value = OmegaConf.select(config, key)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if value is not None and not (is_number and low < value < high):
+            above = "a number" if low == -math.inf else f"a number above {low:g}" if low >= 0 else "a number, 0 or more"
+            expected = above if high == math.inf else f"{above} and below {high:g}"
+            raise ConfigError(key, expected=expected, found=repr(value), remedy=f"correct {key}=")
+
+
+def refuse_wrong_parts(config: DictConfig) -> None:
+    """Refuse an optimiser, a schedule or a Trainer whose arguments are not theirs; each is tried on one weight.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    import torch
+
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = _tried("optimizer", lambda: build(config.optimizer)([weight]))
+    if config.scheduler is not None:
+        _tried("scheduler", lambda: build(config.scheduler)(optimizer))
+    target = get_method(config.trainer["_target_"]) if "_target_" in config.trainer else None
+    known = set(inspect.signature(target).parameters) if target is not None else set()
+    for key in config.trainer:
+        if known and key not in known and not str(key).startswith("_"):
+            close = difflib.get_close_matches(str(key), known, n=1)
+            raise ConfigError(
+                f"trainer.{key}",
+                expected="an argument of lightning.Trainer",
+                found="none of this name",
+                remedy=f"did you mean trainer.{close[0]}" if close else "correct or remove it",
+            )
+
+
+def _tried(key: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except (InstantiationException, TypeError, ValueError, ZeroDivisionError) as error:
+        raise _misfit(key, error) from error
+
+
+def _misfit(key: str, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split()).rstrip(".")[:300]
+    return ConfigError(key, expected="arguments that it takes", found=reason, remedy=f"correct {key}.*")
