@@ -28,7 +28,7 @@ $(READY): pyproject.toml .ci/constraints.txt
 	$(PIP) --quiet --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-demo: setup ## simulate a cohort, learn both tasks on it, apply the network (SIZE=small: ten minutes, SIZE=toy: one)
+demo: setup ## simulate a cohort, learn both tasks on it, apply the network (SIZE=small: a quarter of an hour, SIZE=toy: a minute)
 	$(BIN)/python experiments/demo.py --size $(SIZE)
 
 test: setup ## the tests, within ten minutes on two cores
