@@ -16,8 +16,9 @@ TOY = (
     "data.workers=0",
     "tracking=none",
     "trainer.accelerator=cpu",
-    "hydra.launcher.cpus_per_task=1",
 )
+#: The nodes are small, and their GPUs are not there.
+JOB = ("hydra.launcher.cpus_per_task=1", "hydra.launcher.gpus_per_node=null")
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_two_jobs_are_done_by_slurm_and_not_done_again(sweep, store, tmp_path, j
     runs = tmp_path / "a folder with = and [brackets]"
     words = (f"data.store={store}", f"runs={runs}", *TOY, "trainer.max_epochs=1", "fold=0,1")
     has_gpus = any("gpu" in each for each in slurm("sinfo", "--noheader", "--format=%G"))
-    first = sweep(*words, *([] if has_gpus else ["hydra.launcher.gpus_per_node=null"]))
+    first = sweep(*words, *(JOB[:1] if has_gpus else JOB))
     assert first.wait() == 0, (tmp_path / "sweep-0.txt").read_text()
     done = sorted(runs.glob("*/*/fold-*"))
     assert [run.name for run in done] == ["fold-0_seed-0", "fold-1_seed-0"]
@@ -68,7 +69,7 @@ def test_a_job_that_is_sent_back_ends_with_the_numbers_of_an_uninterrupted_one(
     sweep, store, tmp_path, jsc, slurm, stop
 ):
     words = (f"data.store={store}", *TOY, "trainer.max_epochs=20", "fold=0")
-    process = sweep(*words, f"runs={tmp_path / 'stopped'}", "hydra.launcher.gpus_per_node=null")
+    process = sweep(*words, f"runs={tmp_path / 'stopped'}", *JOB)
     while not (found := list(tmp_path.glob("stopped/*/*/fold-*/checkpoints/last.ckpt"))):
         assert process.poll() is None, (tmp_path / "sweep-0.txt").read_text()
         time.sleep(0.05)
@@ -99,10 +100,10 @@ def test_a_run_on_two_nodes_has_the_numbers_of_one_process(sweep, store, tmp_pat
         "optimizer._target_=torch.optim.SGD",
         "optimizer.lr=0.01",
         "trainer.max_epochs=3",
+        "data.validation_fraction=0",  # four scans to train on: as many for each process
         "fold=0",
     )
-    words += ("data.validation_fraction=0",)  # four scans to train on: as many for each process
-    two = ("trainer.num_nodes=2", "trainer.strategy=ddp", "data.batch_size=1", "hydra.launcher.gpus_per_node=null")
+    two = ("trainer.num_nodes=2", "trainer.strategy=ddp", "data.batch_size=1", *JOB)
     assert sweep(*words, f"runs={tmp_path / 'two'}", *two).wait() == 0, (tmp_path / "sweep-0.txt").read_text()
     assert jsc("train", *words, f"runs={tmp_path / 'one'}", "data.batch_size=2")[0] == 0
     (ours,), (theirs,) = tmp_path.glob("two/*/*/fold-*"), tmp_path.glob("one/*/*/fold-*")

@@ -12,7 +12,7 @@ _PREFIX = "hydra_plugins.joint_seg_cls"
 _EXTRAS = {"hydra_ray_launcher": "ray", "hydra_optuna_sweeper": "optuna"}
 #: Configurations that ours start from, and the extra whose plugin registers them.
 _NODES = {
-    "Could not find 'hydra/launcher/submitit_slurm'": "slurm",
+    "Could not load 'hydra/launcher/submitit_slurm'": "slurm",
     "Could not find 'hydra/sweeper/sampler/": "optuna",
 }
 #: Configurations that other plugins bring and ours replace: theirs search for the lowest score, and give a job no GPU.
