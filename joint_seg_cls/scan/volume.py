@@ -221,12 +221,8 @@ def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[n
     scale = _MM.get(str(image.header.get_xyzt_units()[0]), 1.0)
     affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise ScanError(
-            path,
-            expected="an affine that can be inverted",
-            found=f"{affine[:3].tolist()}",
-            remedy="repair the header's sform or qform",
-        )
+        found, remedy = f"{affine[:3].tolist()}", "repair the header's sform or qform"
+        raise ScanError(path, expected="an affine that can be inverted", found=found, remedy=remedy)
     kind = np.dtype(image.get_data_dtype())
     if kind.names is not None or kind.kind == "c":
         found = "colours" if kind.names is not None else "complex numbers"
@@ -246,9 +242,5 @@ def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[n
 
 def _unreadable(path: Path, error: Exception) -> ScanError:
     reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    return ScanError(
-        path,
-        expected="a readable NIfTI file",
-        found=f"a damaged or foreign one ({reason})",
-        remedy="copy or export the file again",
-    )
+    found = f"a damaged or foreign one ({reason})"
+    return ScanError(path, expected="a readable NIfTI file", found=found, remedy="copy or export the file again")

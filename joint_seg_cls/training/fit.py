@@ -2,8 +2,9 @@
 
 import logging
 import signal
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -48,23 +49,9 @@ def fit(
     if weights == "best":
         callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
     callbacks.append(_keep(run, "last"))
-    nothing_to_validate = {} if validate else {"limit_val_batches": 0}
-    try:
-        trainer = make_trainer(
-            callbacks=callbacks,
-            logger=logger or False,
-            default_root_dir=run.path,
-            **nothing_to_validate,
-            **_cluster(),
-        )
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(
-            "trainer",
-            expected="arguments that go with each other and this machine",
-            found=reason,
-            remedy="correct them",
-        ) from error
+    arguments = _cluster() if validate else _cluster() | {"limit_val_batches": 0}
+    with _arguments_checked():
+        trainer = make_trainer(callbacks=callbacks, logger=logger or False, default_root_dir=run.path, **arguments)
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)
@@ -89,7 +76,22 @@ def fit(
     return trainer
 
 
-def _cluster() -> dict[str, list[SLURMEnvironment]]:
+@contextmanager
+def _arguments_checked() -> Iterator[None]:
+    """Say in one sentence what the Trainer refuses."""
+    try:
+        yield
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            "trainer",
+            expected="arguments that go with each other and this machine",
+            found=reason,
+            remedy="correct them",
+        ) from error
+
+
+def _cluster() -> dict[str, Any]:
     """Keep Lightning from answering Slurm's signals with a checkpoint in the middle of an epoch.
 
     A run goes on after its last finished epoch, so that its numbers are those of an uninterrupted one.

@@ -81,9 +81,11 @@ def test_ctrl_c_interrupts_every_job_and_waits_for_it(tmp_path):
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
+    listening = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         run_in_slots(jobs, [Slot("0"), Slot("1")], on_start=lambda *_: None, on_end=lambda *_: None)
+    signal.signal(signal.SIGINT, listening)
     assert [each.log.read_text().strip() for each in jobs] == ["tidied up"] * 2
 
 

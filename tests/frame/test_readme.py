@@ -91,7 +91,7 @@ def test_the_groups_that_the_readme_lists_have_the_options_it_lists():
     for group in ("ablation", "protocol", "data/augmentation", "experiment"):
         (row,) = re.findall(rf"^\| `{group}` \|(.*)\|$", text, re.MULTILINE)
         options = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
-        assert options == set(re.findall(r"`([a-z_]+)`", row)) & options, group
+        assert options == set(re.findall(r"`([a-z_0-9]+)`", row)) & options, group
     (row,) = re.findall(r"^\| `network` \|(.*)\|$", text, re.MULTILINE)
     assert {path.stem for path in (ROOT / "conf" / "network").glob("*.yaml")} == set(re.findall(r"`(\w+)`", row))
 
