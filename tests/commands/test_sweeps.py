@@ -94,6 +94,7 @@ def test_a_sweep_over_values_has_a_folder_for_each_and_started_again_skips_them(
     assert (len(trained), folders(tmp_path)) == (4, done)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_parts_goes_on_where_it_stopped_and_does_no_training_twice(sweep, trained, tmp_path):
     assert sweep("network/guidance=dot,concat") == 0, sweep.err
     assert trained == ["dot", "concat"]
@@ -106,6 +107,7 @@ def test_a_sweep_over_parts_goes_on_where_it_stopped_and_does_no_training_twice(
     assert folders(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_training_that_two_tables_share_is_done_once(sweep, trained, tmp_path):
     assert sweep("experiment=table5") == 0, sweep.err
     assert trained == ["only_seg", "only_seg", "joint", "joint"]  # two folds
