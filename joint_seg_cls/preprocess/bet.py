@@ -1,7 +1,7 @@
 """Brain extraction by a deformable surface: BET (Smith 2002 [1]) as brainextractor [2] sets it up.
 
 [1] https://doi.org/10.1002/hbm.10062
-[2] https://pypi.org/project/brainextractor
+[2] brainextractor 0.3.0, a Python package
 """
 
 import contextlib
