@@ -1,6 +1,7 @@
 """``jsc report``: the tables, statistics, figures and page of a study, from what its runs left on disk."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -60,12 +61,17 @@ def report(config: DictConfig) -> None:
 
 
 def figure_runs(study: Study) -> list[FigureRun]:
-    """Return the runs of a study, each with a label that tells its variant from the others."""
+    """Return the runs of a study, each with a label that tells its variant from the others.
+
+    Where settings are known by the folders' names alone, which cut them short, they enter labels only if they must.
+    """
     settings = {run.variant: _settings(run) for run in study.runs}
     shared = _shared(study)
+    bases = Counter(base for base, _ in {(run.base, run.variant) for run in study.runs})
     labels: dict[str, str] = {}
     for run in study.runs:
         besides = [each for each in settings[run.variant] if each not in shared]
+        besides = besides if run.settings or bases[run.base] > 1 else []
         label = published_label(run.base) + (f" ({', '.join(besides)})" if besides else "")
         taken = {name for variant, name in labels.items() if variant != run.variant}
         labels.setdefault(run.variant, f"{label} [{run.variant}]" if label in taken else label)

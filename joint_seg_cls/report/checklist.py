@@ -15,7 +15,7 @@ from joint_seg_cls.audit import Audit
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.report.circumstances import UNKNOWN, protocol, store_name, told
 from joint_seg_cls.report.figure_runs import FigureRun
-from joint_seg_cls.report.measured import Measured
+from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
 from joint_seg_cls.report.study_table import StudyTable, number
 from joint_seg_cls.report.variants import JOINT, Variant
 from joint_seg_cls.scan import PreparedStore
@@ -109,8 +109,8 @@ def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> di
         for _, row in measured
         for name, found in row.measured.items()
     }
-    segments = [text for name, text in by_metric.items() if name in ("DSC", "PPV", "TPR", "VD")]
-    diagnoses = [text for name, text in by_metric.items() if name not in ("DSC", "PPV", "TPR", "VD")]
+    segments = [by_metric[name] for name in OF_SCANS if name in by_metric]
+    diagnoses = [by_metric[name] for name in OF_DIAGNOSES if name in by_metric]
     answers = {
         "metrics": "DSC, PPV, TPR, VD a scan in its own grid; ACC, SN, SP, AUC over scans; rules under every table",
         "performance": f"joint model: {', '.join(segments)}; see the tables" if segments else UNKNOWN,

@@ -67,7 +67,8 @@ class Claim:
     @property
     def told(self) -> str:
         """The verdict, and whether the published difference can be ruled out."""
-        if self.verdict == "not decided" and self.published is not None and self.found.high < self.published:
+        varies = self.found.low < self.found.high
+        if self.verdict == "not decided" and self.published is not None and varies and self.found.high < self.published:
             return "not decided; a difference as large as published is ruled out"
         return self.verdict
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.errors import CheckpointError, StoreError
 from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.pictures import Slice, grey, most_lesion, on_black, spread, square_pixels, window
 from joint_seg_cls.report.figure_runs import FigureRun, Pooled
@@ -70,7 +70,15 @@ class Gallery:
         Raises:
             StoreError: the store is gone or has changed.
         """
-        return run.cases()[name]
+        cases = run.cases()
+        if name not in cases:
+            raise StoreError(
+                run.folder,
+                expected="a test of scans that are in its store",
+                found=f"{name}, which is not",
+                remedy="evaluate the run again, or report without pictures",
+            )
+        return cases[name]
 
     def network(self, run: FigureRun) -> Predictor:
         """Return the network of a run.

@@ -24,6 +24,10 @@ _STATISTICS = (
 )
 
 
+#: What the tables of the audit are to the paper's.
+_OF_PAPER = {"Who is in the cohort": " (the paper's Table 1)", "How they were scanned": " (the paper's Table 2)"}
+
+
 @final
 @dataclass(frozen=True)
 class StudyReport:
@@ -69,11 +73,7 @@ class StudyReport:
         self._page(out / "index.html", items)
 
     def _page(self, path: Path, items: Sequence[claim.Item]) -> None:
-        cohort = [
-            PageTable(table.title, table.columns, [[PageCell(cell) for cell in row] for row in table.rows],
-                      notes=[table.note] if table.note else [], is_text=True)
-            for table in self._cohort()
-        ]  # fmt: skip
+        cohort = [_cohort_table(table) for table in self._cohort()]
         listed = [[PageCell(cell) for cell in item] for item in items]
         heads = ("item", "part", "what it asks", "answer")
         checked = PageTable("Checklist for reporting", heads, listed, "After CLAIM, 2024 update.", is_text=True)
@@ -107,6 +107,12 @@ class StudyReport:
 
     def _cohort(self) -> list[Table]:
         return [table for table in (self.audit.tables if self.audit is not None else ()) if table.rows]
+
+
+def _cohort_table(table: Table) -> PageTable:
+    rows = [[PageCell(cell) for cell in row] for row in table.rows]
+    title = f"{table.title}{_OF_PAPER.get(table.title, '')}"
+    return PageTable(title, table.columns, rows, notes=[table.note] if table.note else [], is_text=True)
 
 
 def verdicts(table: StudyTable) -> str:

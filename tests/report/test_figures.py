@@ -109,6 +109,14 @@ def test_pictures_of_another_cohort_than_the_studys_are_refused_and_curves_drawn
     assert figures["figure-09"].png is not None
 
 
+def test_a_test_of_scans_that_the_store_lacks_is_told_and_no_defect(make_run, tmp_path):
+    run = make_run("joint", 0)
+    rows = pd.read_csv(run.folder / "per_case.csv")
+    rows.assign(case="other-" + rows["case"]).to_csv(run.folder / "per_case.csv", index=False)
+    figures = by_name(draw_figures([run], tmp_path / "out", open_network=open_network))
+    assert "which is not" in figures["figure-08"].missing
+
+
 def test_out_of_fold_tables_are_those_of_the_lowest_seed(make_run):
     runs = [make_run("joint", fold, seed=seed) for seed in (1, 2) for fold in (0, 1)]
     (pooled,) = pool([*runs, make_run("joint", 0, seed=0, state="waiting")])

@@ -232,9 +232,22 @@ def test_variants_of_a_users_own_get_a_table_with_claims_and_seeds(study, jsc, t
     np.testing.assert_allclose(sorted(claims["p_holm"]), sorted(holm(claims["p"].tolist())), rtol=1e-4)
 
 
+def test_settings_that_only_the_folders_name_enter_labels_where_they_must(study, jsc, tmp_path):
+    study("joint", 0, settings=("trainer.max_epochs-1",))
+    study("only_seg", 0, settings=("trainer.m-d3017831",))
+    for name, settings in (("both", ()), ("three", ("loss-mine",))):
+        if settings:
+            study("joint", 0, settings=settings)
+        jsc("report", "collection=store", f"runs={tmp_path / 'runs'}", f"out={tmp_path / name}", *QUICK)
+    assert set(pd.read_csv(tmp_path / "both" / "pooled.csv")["variant"]) == {"Joint Model", "Only Seg Model"}
+    three = set(pd.read_csv(tmp_path / "three" / "pooled.csv")["variant"])
+    assert three == {"Joint Model (trainer.max_epochs-1)", "Joint Model (loss-mine)", "Only Seg Model"}
+
+
 def test_the_checklist_has_every_item_and_leaves_to_a_person_what_is_a_persons(study, jsc, tmp_path):
     study("joint", 0)
     study("only_seg", 0)
+    study("only_cls", 0)
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
     assert items.index.tolist() == list(range(1, 45))
@@ -244,6 +257,8 @@ def test_the_checklist_has_every_item_and_leaves_to_a_person_what_is_a_persons(s
     assert "hash f1" in items[19]
     assert "lr 0.001" in items[25]
     assert "joint model: DSC" in items[37]
+    assert items[38].startswith("joint model: ACC")
+    assert "HD95" not in items[38]
     assert "not available" in (report_of(tmp_path) / "checklist.md").read_text()
 
 
@@ -272,6 +287,8 @@ def test_that_the_published_difference_is_ruled_out_is_told():
     claim = Claim("a", "b", "DSC", "test", found(0.0, (-0.01, 0.01), 0.02), 0.9, published=0.0363)
     assert claim.verdict == "not decided"
     assert "ruled out" in claim.told
+    nothing_varies = Claim("a", "b", "DSC", "test", found(0.0, (0.0, 0.0), math.nan), 1.0, published=0.0363)
+    assert "ruled out" not in nothing_varies.told
     assert "ruled out" not in Claim("a", "b", "DSC", "t", found(0.0, (-0.1, 0.1), 0.02), 0.9, published=0.0363).told
 
 
