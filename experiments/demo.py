@@ -31,7 +31,7 @@ class Size:
     experiment: str
 
 
-SIZES = {"small": Size(subjects=320, image_size=48, experiment="demo"), "toy": Size(12, 32, "toy")}
+SIZES = {"small": Size(subjects=320, image_size=64, experiment="demo"), "toy": Size(12, 32, "toy")}
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     began = time.monotonic()
 
     cohort, store, runs, findings = out / "cohort", out / "store", out / "runs", out / "findings"
-    jsc("phantom", f"out={cohort}", "phantom=clear", f"subjects={size.subjects}", "spacing_mm=2", "seed=1")
+    jsc("phantom", f"out={cohort}", "phantom=clear", f"subjects={size.subjects}", "spacing_mm=2", "seed=2")
     jsc(
         "prepare",
         f"cohort={cohort / 'cohort.tsv'}",

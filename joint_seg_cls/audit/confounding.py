@@ -7,8 +7,9 @@ class and grouped by subject. A scan's score for class :math:`c` is the shrunken
 .. math:: \frac{n_{kc} + 2 p_c}{n_k + 2} - p_c
 
 :math:`n_k` training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers), :math:`n_{kc}` of
-class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC is the share of pairs of one fold that
-are ordered rightly (scores of two folds do not compare), ties counting half; its interval is a bootstrap over subjects.
+class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC of a class is the share of pairs of one fold, one scan
+of the class and one of another, that are ordered rightly (scores of two folds do not compare), ties counting half; the
+mean over classes is told, and its interval is a bootstrap over subjects.
 """
 
 import math
@@ -26,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding
 from joint_seg_cls.audit.predictors import Predictor
-from joint_seg_cls.metrics import auc, bootstrap_interval
+from joint_seg_cls.metrics import bootstrap_interval
 
 #: The lower end of the interval from which a predictor alone tells too much.
 TELLING = 0.6
@@ -169,17 +170,21 @@ def _area(
     subject: np.ndarray,
 ) -> tuple[float, tuple[float, float]]:
     rounded = np.round(scores, 12)  # kinds of equal rates are ties
+    per_class = []
+    for code in range(scores.shape[1]):
+        own, other = np.flatnonzero(disease == code), np.flatnonzero(disease != code)
+        together = folds[own][:, None] == folds[other]
+        above = rounded[own, code][:, None] - rounded[other, code]
+        per_class.append((own, other, together.astype(float), together * (np.sign(above) + 1) / 2))
 
     def over(chosen: np.ndarray) -> float:
-        areas, pairs = [], []
-        for fold in range(folds.max() + 1):
-            own = chosen[folds[chosen] == fold]
-            area = auc(rounded[own], disease[own])
-            if not math.isnan(area):
-                positive = np.bincount(disease[own], minlength=2)
-                areas.append(area)
-                pairs.append(int(positive[0] * (len(own) - positive[0])))
-        return float(np.average(areas, weights=pairs)) if areas else math.nan
+        times = np.bincount(chosen, minlength=len(disease)).astype(float)
+        areas = []
+        for own, other, together, right in per_class:
+            pairs = times[own] @ together @ times[other]
+            if pairs:
+                areas.append(times[own] @ right @ times[other] / pairs)
+        return float(np.mean(areas)) if areas else math.nan
 
     every = np.arange(len(disease))
     low, high = bootstrap_interval(every, over, group=subject, seed=_SEED)

@@ -36,7 +36,8 @@ def bootstrap_interval(
     Args:
         values: one value a scan, or a table with one row a scan.
         statistic: from a selection of ``values`` (of the same type) to a number; by default the mean of what is not
-        NaN. seed: of the draws; one seed gives one interval.
+            NaN.
+        seed: of the draws; one seed gives one interval.
         group: the subject of each scan, or the table's column that names it; ``None`` if each scan stands alone.
         resamples: number of draws.
         confidence: share of draws inside the interval.

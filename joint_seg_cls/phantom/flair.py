@@ -12,10 +12,10 @@ from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.raster import Drawn
 from joint_seg_cls.scan.template import load_template
 
-#: Lesions of a few voxels lose contrast to the blur of their edge; this makes up for it on the median.
-_PEAK_OVER_MEDIAN = 1.5
-#: Small lesions are fainter than large ones.
+#: Small lesions are fainter than large ones of the same scan.
 _FAINTER_BELOW_MM3, _FAINTER = 100.0, 0.75
+#: Lesions that keep less than this of their contrast are left faint.
+_LEAST_MEDIAN = 0.25
 _TEXTURE_MM = 2.5
 #: The template averages many brains, which fills its narrow sulci and blurs the border of white and grey matter; these
 #: factors on the share of fluid, and of white among tissue, undo some of it.
@@ -30,7 +30,7 @@ class Contrast:
 
     Attributes:
         grey, fluid: brightness of grey matter and cerebrospinal fluid, white matter being 1.
-        lesion: brightness of a typical lesion voxel.
+        lesion: median brightness of the lesions' voxels in a scan.
         texture_sd: unevenness of tissue.
         noise_sd: noise of the two channels whose magnitude the image is.
         bias: 99th over 1st percentile of the receive field over the brain.
@@ -51,20 +51,44 @@ def draw_contrast(seed: int, subject: int) -> Contrast:
     return Contrast(*(float(rng.uniform(*table[key])) for key in keys))
 
 
-def compose(contrast: Contrast, drawn: Drawn, seed: int, subject: int) -> Float32[np.ndarray, "x y z"]:
-    """Return the FLAIR signal on the template's grid, without receive field and noise."""
+def compose(
+    contrast: Contrast, drawn: Drawn, seed: int, subject: int
+) -> tuple[Float32[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
+    """Return signal and lesion contrast on the template's grid, without receive field and noise.
+
+    In the signal, lesions look like white matter. The contrast, to be scaled and added by `brighten`, is around 1 in
+    lesions and 0 elsewhere: each lesion has its own, edges are soft, clouds softer and uneven.
+    """
     spacing = round(drawn.grid.spacing_mm[0])
     white, grey, fluid = _tissues(2 if spacing == 2 else 1)
     signal = white + contrast.grey * grey
     signal *= 1 + contrast.texture_sd * _texture(drawn.grid.shape, spacing, stream(seed, subject, "contrast", 1))
     signal += contrast.fluid * fluid
+    added = np.zeros_like(signal)
     if drawn.mask.any():
-        _add_lesions(signal, contrast, drawn, stream(seed, subject, "brightness"))
-    return signal
+        _blend_lesions(signal, added, drawn, stream(seed, subject, "brightness"))
+    return signal, added
 
 
-def _add_lesions(signal: np.ndarray, contrast: Contrast, drawn: Drawn, rng: np.random.Generator) -> None:
-    """Blend lesions into ``signal``: each has its own contrast, edges are soft, clouds softer and uneven."""
+def brighten(
+    signal: Float32[np.ndarray, " n"],
+    added: Float32[np.ndarray, " n"],
+    lesion: Bool[np.ndarray, " n"],
+    contrast: Contrast,
+) -> Float32[np.ndarray, " n"]:
+    """Return a scan's signal with its lesions, whose median over white matter is the subject's.
+
+    Small lesions lose contrast to the blur of their edges and to thick slices; without this scaling a patient who has no
+    others would have the fainter lesions.
+    """
+    if not lesion.any():
+        return signal
+    scale = (contrast.lesion - 1) / max(float(np.median(added[lesion])), _LEAST_MEDIAN)
+    return signal + np.minimum(scale * added, parameters()["flair"]["brightest_lesion"] - 1)
+
+
+def _blend_lesions(signal: np.ndarray, contrast: np.ndarray, drawn: Drawn, rng: np.random.Generator) -> None:
+    """Make lesions white matter in ``signal`` and write their relative contrast into ``contrast``."""
     table = parameters()["flair"]
     luck = rng.standard_normal(1 << 12)[: int(drawn.labels.max()) + 1]
     cloud_sigma_mm = float(rng.uniform(*table["cloud_edge_sigma_mm"]))
@@ -76,8 +100,7 @@ def _add_lesions(signal: np.ndarray, contrast: Contrast, drawn: Drawn, rng: np.r
     labels, here = drawn.labels[box], signal[box]
     sizes_mm3 = np.bincount(labels.ravel(), minlength=luck.size) * drawn.grid.voxel_ml * 1000
     fainter = np.where(sizes_mm3 < _FAINTER_BELOW_MM3, _FAINTER, 1.0)
-    bright = (contrast.lesion - 1) * _PEAK_OVER_MEDIAN * fainter * np.exp(table["lesion_ln_sd"] * luck)
-    bright = np.minimum(bright, table["brightest_lesion"] - 1)
+    bright = fainter * np.exp(table["lesion_ln_sd"] * luck)
     uneven = 1 + 0.12 * _texture(labels.shape, round(drawn.grid.spacing_mm[0]), rng)
     is_cloud = np.isin(labels, drawn.clouds)
     for part, sigma_mm, depth in (
@@ -87,9 +110,10 @@ def _add_lesions(signal: np.ndarray, contrast: Contrast, drawn: Drawn, rng: np.r
         if part.any():
             sigma = sigma_mm / drawn.grid.spacing_mm[0]
             share = ndimage.gaussian_filter(part.astype(np.float32), sigma)
-            added = np.where(part, bright[labels] * (1 + depth * (uneven - 1)), 0).astype(np.float32)
+            own = np.where(part, bright[labels] * (1 + depth * (uneven - 1)), 0).astype(np.float32)
             here *= 1 - share
-            here += share + ndimage.gaussian_filter(added, sigma)
+            here += share
+            contrast[box] += ndimage.gaussian_filter(own, sigma)
 
 
 @lru_cache(maxsize=2)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int16
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom.acquisition import Sampler, draw_acquisition, draw_site
 from joint_seg_cls.phantom.anatomy import draw_anatomy
-from joint_seg_cls.phantom.flair import bias_field, compose, draw_contrast, magnitude, within
+from joint_seg_cls.phantom.flair import bias_field, brighten, compose, draw_contrast, magnitude, within
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import Patient, Population
 from joint_seg_cls.phantom.plan import plan_lesions
@@ -108,7 +108,10 @@ def simulate_scans(
         acquisition = draw_acquisition(site, anatomy, spacing_mm, stream(seed, subject, "acquisition", visit))
         sampler = Sampler(acquisition, anatomy, template.grid)
         brain = sampler.brain(template.brain.astype(np.float32))
-        signal = sampler.average(compose(contrast, drawn, seed, subject))
+        voxel_mm3 = acquisition.grid.voxel_ml * 1000
+        first, share = first_reader(drawn, sampler, brain, voxel_mm3)
+        signal, added = (sampler.average(volume) for volume in compose(contrast, drawn, seed, subject))
+        signal = brighten(signal, added, first[brain], contrast)
         where = 2 * np.argwhere(brain) / np.array(brain.shape) - 1
         field_rng = stream(seed, subject, "field", visit)
         signal *= bias_field(where, contrast.bias, field_rng)
@@ -116,8 +119,6 @@ def simulate_scans(
         gain = float(np.exp(field_rng.uniform(*np.log(_GAIN))))
         signal *= gain
         flair = within(brain, np.clip(np.round(signal), 1, np.iinfo(np.int16).max)).astype(np.int16)
-        voxel_mm3 = acquisition.grid.voxel_ml * 1000
-        first, share = first_reader(drawn, sampler, brain, voxel_mm3)
         others = tuple(
             another_reader(share, brain, acquisition.grid.spacing_mm, stream(seed, subject, "rater", visit, reader))
             for reader in range(2, readers + 1)

@@ -68,6 +68,7 @@ def test_by_a_column(train):
     assert cases_of(run) == ["s0", "s1", "s2", "s3"]
 
 
+@pytest.mark.slow
 def test_a_users_split_names_the_run_by_what_it_says(train, tmp_path, monkeypatch):
     text = "case\tfold\n" + "".join(f"s{number}\t{number // 4}\n" for number in range(8))
     (tmp_path / "my split.tsv").write_text(text)

@@ -88,6 +88,7 @@ def test_bands_are_thin_and_follow_the_ventricle_while_ms_masses_reach_into_the_
         assert extent_mm >= 8
 
 
+@pytest.mark.slow
 def test_ms_lesions_are_where_real_ones_are(preset):
     file = Path(os.environ.get("JSC_TEST_SCANS", "nowhere"), "open_ms", "ms_lesion_density_fsl_mni152_1mm.nii.gz")
     if not file.is_file():

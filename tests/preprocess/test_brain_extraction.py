@@ -44,7 +44,7 @@ def heads():
     return found
 
 
-@pytest.mark.parametrize(("kind", "iterations"), [("thick", 1000), ("PIL", 300)])
+@pytest.mark.parametrize(("kind", "iterations"), [pytest.param("thick", 1000, marks=pytest.mark.slow), ("PIL", 300)])
 def test_the_brain_of_a_simulated_head_is_found_on_its_own_grid(heads, kind, iterations):
     head, brain = heads[kind]
     found = Bet(iterations=iterations)(head)
@@ -52,6 +52,7 @@ def test_the_brain_of_a_simulated_head_is_found_on_its_own_grid(heads, kind, ite
     assert dice(found, brain) > 0.95
 
 
+@pytest.mark.slow
 def test_turned_and_flipped_axes_give_the_same_brain(heads):
     head, _ = heads["thick"]
     turned = head.grid.like(Grid((1, 1, 1), np.array([[0, 0, 1.0, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])))
@@ -139,6 +140,7 @@ def test_a_scan_without_a_brain_is_refused_by_name(kind):
         Bet(iterations=200)(Scan(Path("no_head.nii.gz"), data, grid, nib.Nifti1Header()))
 
 
+@pytest.mark.slow
 def test_a_long_neck_is_not_looked_at(heads):
     head, brain = heads["PIL"]
     canonical = head.grid.canonical()
@@ -150,8 +152,9 @@ def test_a_long_neck_is_not_looked_at(heads):
     assert dice(Bet(iterations=300)(scan)[:, :, below:], mask) > 0.93
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RAW, reason="JSC_TEST_SCANS does not name a folder with open_ms/raw/*_brain_mask.nii.gz")
-@pytest.mark.parametrize("number", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, len(RAW)))])
+@pytest.mark.parametrize("number", range(len(RAW)))
 def test_the_brain_of_a_real_scan_is_found(number):
     scan = read_scan(str(RAW[number]).replace("_brain_mask", "_flair"))
     assert dice(Bet()(scan), read_mask(RAW[number], scan.grid)) > 0.95

@@ -40,7 +40,7 @@ def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
-@pytest.mark.parametrize("layout", ["crop_resize", "isotropic_pad"])
+@pytest.mark.parametrize("layout", ["crop_resize", pytest.param("isotropic_pad", marks=pytest.mark.slow)])
 def test_every_real_scan_is_prepared_and_can_be_returned(table, jsc, tmp_path, layout):
     store = tmp_path / "store"
     code, _, err = jsc(
@@ -102,6 +102,7 @@ def shared_information(a, b):
     return float((joint[joint > 0] * np.log(joint[joint > 0] / apart[joint > 0])).sum())
 
 
+@pytest.mark.slow
 def test_a_real_t1_on_its_own_oblique_grid_is_brought_onto_the_flair():
     raw = Path(SCANS or ".") / "open_ms" / "raw"
     flair, t1 = read_scan(raw / "patient12_study1_flair.nii.gz"), read_scan(raw / "patient12_study1_t1.nii.gz")

@@ -94,6 +94,7 @@ def test_nothing_finished_is_all_missing_and_no_error(make_run, tmp_path):
     assert all(figure.png is None and figure.missing for figure in figures)
 
 
+@pytest.mark.slow
 def test_a_figure_is_the_same_each_time(make_run, tmp_path):
     runs = [make_run("joint", 0), make_run("only_cls", 0, segments=False)]
     for name in ("a", "b"):

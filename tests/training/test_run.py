@@ -88,7 +88,14 @@ def test_a_finished_run_is_not_trained_again(train):
     assert (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("protocol", "workers"), [("strict", 0), ("paper", 0), ("strict", 1)])
+@pytest.mark.parametrize(
+    ("protocol", "workers"),
+    [
+        pytest.param("strict", 0, marks=pytest.mark.slow),
+        pytest.param("paper", 0, marks=pytest.mark.slow),
+        ("strict", 1),
+    ],
+)
 def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monkeypatch, protocol, workers):
     words = (f"protocol={protocol}", "data.batch_size=1", "scheduler.patience=0", "scheduler.threshold=0.9")
     words += (f"data.workers={workers}",)
@@ -124,6 +131,7 @@ def test_workers_do_not_change_a_result(train):
     assert epochs_of(one) == epochs_of(two)
 
 
+@pytest.mark.slow
 def test_seed_changes_the_result_and_the_folder(train):
     one, two = train(epochs=1), train("seed=1", epochs=1)
     assert (one.name, two.name) == ("fold-0_seed-0", "fold-0_seed-1")
@@ -166,7 +174,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(train, monkeypatch):
     assert (run / "DONE").is_file()
 
 
-@pytest.mark.parametrize("how", ["terminated", "exited"])
+@pytest.mark.parametrize("how", ["terminated", pytest.param("exited", marks=pytest.mark.slow)])
 def test_a_cluster_that_wants_its_machine_back_leaves_a_run_that_goes_on(train, monkeypatch, how):
     step = JointModule.training_step
 
@@ -204,6 +212,7 @@ def test_validation_losses_are_means_over_the_scans_that_have_the_label(make_sto
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(train):
     run = train(epochs=1)
     (run / "DONE").unlink()
@@ -290,6 +299,7 @@ def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(tra
     assert (run / "per_case.csv").read_text() == own
 
 
+@pytest.mark.slow
 def test_wandb_offline_writes_beside_the_metrics(train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = train("tracking=wandb", epochs=1)

@@ -147,6 +147,7 @@ def test_an_offline_run_holds_all_numbers_pictures_and_the_table_and_names_nobod
         assert [word for word in private if word.encode() in content] == [], path
 
 
+@pytest.mark.slow
 def test_a_resumed_run_continues_its_wandb_run_and_another_run_has_another(train, monkeypatch):
     step = JointModule.training_step
 
@@ -175,6 +176,7 @@ def test_a_resumed_run_continues_its_wandb_run_and_another_run_has_another(train
     assert len(of_kind(records(run)[1], "history")) == len(of_kind(second, "history")), "nothing went into the old run"
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_run_does_not_say_where_its_start_lies(train, tmp_path):
     start = train("tracking=none", epochs=1, runs="wombatfolder")
     run = train(f"init_from={start}", "tracking.panel.cases=0", "study=mystudy", epochs=1, runs="tuned")
@@ -277,6 +279,7 @@ def test_plain_files_hold_numbers_panels_and_the_table(train):
     assert not {"subject", "session"} & set(table)
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_what_was_tracked_and_no_file_names_the_machine(train):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -349,6 +352,7 @@ def test_what_is_published_names_no_path_and_nobody(tmp_path):
     assert person != visit
 
 
+@pytest.mark.slow
 def test_published_weights_can_be_used_and_name_no_path(train, tmp_path):
     run = train("tracking=none", epochs=1)
     kept = {}
@@ -369,12 +373,14 @@ def test_published_weights_can_be_used_and_name_no_path(train, tmp_path):
     assert all(torch.equal(value, own.weights[name]) for name, value in sent.weights.items() if name in own.weights)
 
 
+@pytest.mark.slow
 def test_weights_are_sent_when_asked_for(train):
     run = train("tracking.upload=best", "tracking.panel.cases=0", epochs=1)
     (artifact,) = of_kind(records(run)[0], "artifact")
     assert (artifact["type"], set(artifact["aliases"])) == ("model", {"best", "latest"})
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_a_run_of_its_own_in_the_trainings_group(train, jsc):
     run = train("tracking=none", "study=mystudy", epochs=1)
     code, _, err = jsc("evaluate", f"run={run}", "device=cpu", "fold=1", "tracking=wandb")
