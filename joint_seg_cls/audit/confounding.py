@@ -7,9 +7,9 @@ class and grouped by subject. A scan's score for class :math:`c` is the shrunken
 .. math:: \frac{n_{kc} + 2 p_c}{n_k + 2} - p_c
 
 :math:`n_k` training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers), :math:`n_{kc}` of
-class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC of a class is the share of pairs of one fold, one scan
-of the class and one of another, that are ordered rightly (scores of two folds do not compare), ties counting half; the
-mean over classes is told, and its interval is a bootstrap over subjects.
+class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC of a class is the share of pairs of one fold,
+one scan of the class and one of another, that are ordered rightly (scores of two folds do not compare), ties counting
+half; the mean over classes is told, and its interval is a bootstrap over subjects.
 """
 
 import math

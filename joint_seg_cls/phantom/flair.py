@@ -78,8 +78,8 @@ def brighten(
 ) -> Float32[np.ndarray, " n"]:
     """Return a scan's signal with its lesions, whose median over white matter is the subject's.
 
-    Small lesions lose contrast to the blur of their edges and to thick slices; without this scaling a patient who has no
-    others would have the fainter lesions.
+    Small lesions lose contrast to the blur of their edges and to thick slices; without this scaling patients who have
+    no others would have fainter ones.
     """
     if not lesion.any():
         return signal
