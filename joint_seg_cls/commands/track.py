@@ -1,5 +1,6 @@
 """A command's work told to a tracking service, fit to leave the machine."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from joint_seg_cls.training import (
     start_tracking,
 )
 from joint_seg_cls.training.tracking import Job, Tracking
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -61,7 +64,10 @@ def track_training(
         if tracker is not None and config.evaluate:
             publish_test(tracker, run.path, pseudonyms)
         if tracker is not None and tracking.upload is not None:
-            chosen = run.best if tracking.upload == "best" and run.best.is_file() else run.last
+            chosen = run.best if tracking.upload == "best" else run.last
+            if not chosen.is_file():
+                _log.warning("tracking.upload=best: nothing was validated, so the last weights are sent")
+                chosen = run.last
             publish_weights(tracker, chosen, chosen.stem, pseudonyms)
 
 

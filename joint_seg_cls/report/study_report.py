@@ -52,8 +52,15 @@ class StudyReport:
     warnings: Sequence[str]
 
     def write(self, out: Path) -> None:
-        """Write ``pooled.csv``, ``claims.csv``, ``tables.md``, ``tables/``, ``checklist.*`` and ``index.html``."""
+        """Write ``pooled.csv``, ``claims.csv``, ``tables.md``, ``tables/``, ``checklist.*`` and ``index.html``.
+
+        Tables that an earlier report wrote and this one does not have are removed.
+        """
         (out / "tables").mkdir(parents=True, exist_ok=True)
+        names = {table.name for table in self.tables} | {f"cohort-{k + 1}" for k in range(len(self._cohort()))}
+        for path in [*(out / "tables").glob("table*.*"), *(out / "tables").glob("cohort-*.*")]:
+            if path.stem not in names:
+                path.unlink()
         _csv(pooled_table(self.variants), out / "pooled.csv")
         _csv(claims_frame(self.tables), out / "claims.csv")
         for table in self.tables:

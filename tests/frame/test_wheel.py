@@ -1,9 +1,11 @@
 """The built wheel is the whole program: every command does its smallest real work from any folder, no checkout near."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +131,27 @@ def installed_alone(wheel, tmp_path_factory):
     return Installed(python, tmp_path_factory.mktemp("elsewhere"))
 
 
+@pytest.fixture(scope="module")
+def installed_with_the_oldest(wheel, tmp_path_factory):
+    """Install the wheel beside the oldest packages that it says it works with.
+
+    Of torch, the newest that is tested: no CPU build of an older one is to be had from the package index.
+    """
+    venv = tmp_path_factory.mktemp("oldest")
+    call(sys.executable, "-m", "venv", venv)
+    python = venv / "bin" / "python"
+    torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
+    call(python, "-m", "pip", "install", "--quiet", torch, *oldest_dependencies(), wheel)
+    return Installed(python, tmp_path_factory.mktemp("with the oldest"))
+
+
+def oldest_dependencies():
+    """Return the lower bounds in pyproject.toml as exact versions; what is pinned or torch is not among them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = re.findall(r"^([\w.-]+)>=([\d.]+)", "\n".join(project["dependencies"]), flags=re.MULTILINE)
+    return [f"{name}=={version}" for name, version in found if name != "torch"]
+
+
 def test_the_chain_holds_every_command():
     assert set(CHAIN) == set(COMMANDS)
 
@@ -170,3 +193,13 @@ def test_a_command_of_the_wheel_does_its_work_in_an_empty_environment(installed_
     installed_alone.run(command)
     for pattern in CHAIN[command].writes:
         assert list(installed_alone.folder.glob(pattern)), f"jsc {command} wrote no {pattern}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("command", CHAIN)
+def test_a_command_of_the_wheel_does_its_work_with_the_oldest_packages(installed_with_the_oldest, command):
+    assert len(oldest_dependencies()) > 15
+    installed_with_the_oldest.run(command)
+    for pattern in CHAIN[command].writes:
+        assert list(installed_with_the_oldest.folder.glob(pattern)), f"jsc {command} wrote no {pattern}"

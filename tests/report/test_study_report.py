@@ -201,6 +201,19 @@ def test_nothing_finished_is_a_page_that_says_so(study, jsc, tmp_path):
     assert "73.80" in page, "the published table stands all the same"
 
 
+def test_tables_of_an_earlier_report_do_not_stay_and_other_files_do(study, jsc, tmp_path):
+    study("joint", 0, tables=["table7"])
+    tables = report_of(tmp_path) / "tables"
+    tables.mkdir(parents=True)
+    for name in ("table-3.tex", "cohort-9.csv", "my table.tex"):
+        (tables / name).write_text("x")
+    code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    names = {path.name for path in tables.iterdir()}
+    assert {"table-7.tex", "my table.tex"} <= names
+    assert not {"table-3.tex", "cohort-9.csv"} & names
+
+
 def test_a_study_that_does_not_exist_is_one_sentence(study, jsc, tmp_path):
     study("joint", 0)
     for words in (("study=nope",), (), ("collection=nope",)):
