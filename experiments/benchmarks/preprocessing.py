@@ -105,6 +105,12 @@ def whole(flair: Path, iterations: int) -> float:
     )
 
 
+def our_whole(flair: Path, out: Path, iterations: int) -> None:
+    """Take one scan the whole way: brain, field, crop, resize, z-score."""
+    del out
+    whole(flair, iterations)
+
+
 class _Whole:
     """``whole`` with its number of iterations, for the processes."""
 
@@ -183,7 +189,7 @@ def main() -> None:
         for number, (flair, given) in enumerate(pairs):
             out = Path(folder) / str(number)
             out.mkdir()
-            steps = [our_bet, our_n4, *([plain_bet, plain_n4] if number < options.plain else [])]
+            steps = [our_bet, our_n4, our_whole, *([plain_bet, plain_n4] if number < options.plain else [])]
             row: dict[str, Any] = {"scan": flair.name, "shape": list(read_scan(flair).grid.shape)}
             row |= {step.__name__: alone(step, flair, out, iterations) for step in steps}
             rows.append(row | compared(flair, given, out))
