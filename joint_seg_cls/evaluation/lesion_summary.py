@@ -1,12 +1,17 @@
 """The lesion-wise part of a test's table: means over scans, the ISBI score, and recall over lesions."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
 from joint_seg_cls.evaluation.lesion_columns import SURFACE_DICE
-from joint_seg_cls.metrics import SIZES, SURFACE_TOLERANCE_MM, bootstrap_interval, isbi_score
+from joint_seg_cls.metrics import (
+    SIZES,
+    SURFACE_TOLERANCE_MM,
+    Interval,
+    bootstrap_interval,
+    bootstrap_ratio,
+    isbi_score,
+)
 
 #: Means over scans: how a table calls them, and the column of ``per_case.csv``.
 LESION_MEANS = {
@@ -40,7 +45,8 @@ def isbi_row(rows: pd.DataFrame, seed: int) -> dict[str, object]:
     def score(drawn: np.ndarray) -> float:
         return isbi_score(*drawn.T)
 
-    return _row("ISBI score", len(scans), values, score, scans["subject"].to_numpy(), seed)
+    interval = bootstrap_interval(values, score, group=scans["subject"].to_numpy(), seed=seed)
+    return _row("ISBI score", len(scans), score(values) if len(scans) else np.nan, interval)
 
 
 def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
@@ -48,21 +54,20 @@ def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
     measured = []
     for size in SIZES:
         counts = rows[[f"lesions_reference_{size}", f"lesions_detected_{size}", "subject"]].dropna()
-        values = counts.iloc[:, :2].to_numpy(dtype=np.float64)
-        lesions = int(values[:, 0].sum())
-        name = f"recall {size.replace('_', ' ')}"
-        measured.append(_row(name, lesions, values, _pooled, counts["subject"].to_numpy(), seed))
+        reference, detected = counts.iloc[:, :2].to_numpy(dtype=np.float64).T
+        value = float(detected.sum() / reference.sum()) if reference.any() else np.nan
+        interval = bootstrap_ratio(detected, reference, group=counts["subject"].to_numpy(), seed=seed)
+        measured.append(_row(f"recall {size.replace('_', ' ')}", int(reference.sum()), value, interval))
     return measured
 
 
-def _pooled(counts: np.ndarray) -> float:
-    reference, detected = counts.sum(axis=0)
-    return float(detected / reference) if reference else np.nan
-
-
-def _row(
-    label: str, n: int, values: np.ndarray, measure: Callable[[np.ndarray], float], subjects: np.ndarray, seed: int
-) -> dict[str, object]:
-    low, high = bootstrap_interval(values, measure, group=subjects, seed=seed)
-    value = measure(values) if n else np.nan
-    return {"metric": label, "space": "native", "n": n, "value": value, "sd": np.nan, "low": low, "high": high}
+def _row(label: str, n: int, value: float, interval: Interval) -> dict[str, object]:
+    return {
+        "metric": label,
+        "space": "native",
+        "n": n,
+        "value": value,
+        "sd": np.nan,
+        "low": interval.low,
+        "high": interval.high,
+    }

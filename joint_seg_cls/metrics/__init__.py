@@ -1,7 +1,7 @@
 """What is reported: overlap by voxel and by lesion, the disease over scans, and how sure one can be of a mean."""
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
-from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval
+from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_ratio
 from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.delong import AreaDifference, compare_areas, placements
 from joint_seg_cls.metrics.disease import accuracy, auc, confusion, sensitivity, specificity
@@ -39,6 +39,7 @@ __all__ = [
     "across_folds",
     "auc",
     "bootstrap_interval",
+    "bootstrap_ratio",
     "compare_accuracies",
     "compare_areas",
     "compare_aucs",

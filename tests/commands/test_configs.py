@@ -108,7 +108,9 @@ def test_paper_protocol_watches_the_training_loss_and_tests_the_last_weights(com
     assert config.data.folds.kind == "random"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [c if c in ("cohort", "train") else pytest.param(c, marks=pytest.mark.slow) for c in COMMANDS]
+)
 def test_every_command_shows_its_groups_and_examples(jsc, command):
     code, out, _ = jsc(command, "--help")
     assert code == 0

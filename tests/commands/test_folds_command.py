@@ -46,6 +46,7 @@ def test_a_site_is_left_out_and_tested(train, sites):
     assert sorted(frozen["folds"]["1"]["train"] + frozen["folds"]["1"]["validation"]) == ["s0", "s1", "s2", "s3"]
 
 
+@pytest.mark.slow
 def test_held_out_cases_are_tested_when_they_are_asked_for(train, jsc, sites):
     words = ("data.folds.held_out=0.25", "data.folds.count=2", "data.validation_fraction=0.3")
     run, last = train(*words, "fold=0"), train(*words, "fold=held_out")

@@ -32,7 +32,7 @@ CHAIN = {
         ("out=c", "subjects=12", "spacing_mm=2", "phantom=clear", "seed=1"), ("c/cohort.tsv", "c/**/*.nii.gz")
     ),
     "cohort": Step(("source=table", "path=c/cohort.tsv", "out=t/cohort.tsv"), ("t/cohort.tsv",)),
-    "check": Step(("cohort=t/cohort.tsv", "out=a"), ("a/audit.html", "a/audit.json")),
+    "check": Step(("cohort=t/cohort.tsv", "out=a", "workers=0"), ("a/audit.html", "a/audit.json")),
     "prepare": Step(
         ("cohort=t/cohort.tsv", "store=s", "image_size=32", "preprocess/bias_field=none"),
         ("s/store.json", "s/*/case.json", "s/*/image.npy"),

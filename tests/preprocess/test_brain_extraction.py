@@ -67,6 +67,7 @@ def test_a_larger_threshold_gives_a_smaller_brain(heads):
     assert small < 0.97 * large
 
 
+@pytest.mark.slow
 def test_the_surface_moves_as_the_librarys(heads):
     from brainextractor import BrainExtractor
 

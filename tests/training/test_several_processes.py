@@ -27,6 +27,7 @@ def rows_of(run):
         ]
 
 
+@pytest.mark.slow
 def test_two_processes_train_to_the_numbers_of_one_with_unequal_labels(jsc, make_store, tmp_path):
     store = make_store(tmp_path / "store", subjects=12, no_mask=(0, 1, 6), no_disease=(3, 8))
     parts = {"train": range(6), "val": range(6, 9), "test": range(9, 12)}

@@ -257,6 +257,7 @@ def test_a_missing_extra_is_told_with_what_to_install(monkeypatch, tmp_path, cap
     assert f'pip install "joint_seg_cls[{extra}]"' in caplog.text
 
 
+@pytest.mark.slow
 def test_watching_changes_no_number(train):
     plain = train("tracking=none", runs="plain")
     watched = train("tracking=csv", "tracking.panel.every_epochs=1", runs="watched")
