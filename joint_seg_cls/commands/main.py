@@ -4,6 +4,7 @@ import difflib
 import importlib
 import itertools
 import os
+import string
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,6 +127,13 @@ def config_folder() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+def config_dirs(words: Sequence[str]) -> list[Path]:
+    """Return the folders of a user's own configurations that a command line names."""
+    joined = [word.partition("=")[2] for word in words if word.startswith("--config-dir=")]
+    following = [value for flag, value in itertools.pairwise(words) if flag in ("--config-dir", "-cd")]
+    return [Path(folder) for folder in (*joined, *following)]
+
+
 def run_command(config: object) -> object:
     """Carry out the command that Hydra composed ``config`` for (module level, so that launchers can pickle it)."""
     from hydra.core.hydra_config import HydraConfig
@@ -153,12 +161,16 @@ def _run(command: str, overrides: list[str]) -> None:
     from joint_seg_cls.commands import resolvers
 
     resolvers.register()
-    if command == "train":
+    wants_help = bool({"--help", "-h"} & set(overrides))
+    if command == "train" and (not wants_help or any(word.startswith("variant=") for word in overrides)):
         _register_for_sweeps(overrides)
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
     sys.argv = [f"jsc {command}", *overrides]
     try:
+        if wants_help:
+            print(_help_of(command, overrides))
+            return
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_command)()
     except (HydraException, OmegaConfBaseException) as error:
         if wants_trace:
@@ -172,15 +184,27 @@ def _run(command: str, overrides: list[str]) -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1" if wants_trace else "0"
 
 
+def _help_of(command: str, overrides: Sequence[str]) -> str:
+    """Return the help of a command: Hydra's own lists the groups of all commands, and takes seconds to find them."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    own = ",".join(quoted(f"file://{folder.expanduser().resolve()}") for folder in config_dirs(overrides))
+    keys = [word for word in overrides if "=" in word and not word.startswith("-")]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose(command, [f"hydra.searchpath=[{own}]", *keys], return_hydra_config=True)
+    template = str(config.hydra.help.template)
+    OmegaConf.set_struct(config, False)
+    del config["hydra"]
+    return string.Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(config))
+
+
 def _register_for_sweeps(overrides: list[str]) -> None:
     from joint_seg_cls.commands.composer import register_variants
     from joint_seg_cls.commands.launcher.register import register_plugins
 
-    flags = [word.partition("=")[::2] for word in overrides]
-    following = itertools.pairwise(overrides)
-    folders = [Path(value) for flag, value in flags if flag == "--config-dir"]
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless switched on
-    register_variants([*folders, *(Path(value) for flag, value in following if flag in ("--config-dir", "-cd"))])
+    register_variants(config_dirs(overrides))
     register_plugins()
 
 

@@ -1,5 +1,7 @@
-"""Values that configurations compute: `${store_name:path}`, `${auto_precision:}`, `${gpus_of_a_job:}`."""
+"""Values that configurations compute, such as `${store_name:path}` and `${auto_precision:}`."""
 
+import sys
+from collections import defaultdict
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -10,6 +12,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("store_name", _store_name, replace=True)
     OmegaConf.register_new_resolver("auto_precision", _auto_precision, replace=True)
     OmegaConf.register_new_resolver("gpus_of_a_job", _gpus_of_a_job, replace=True)
+    OmegaConf.register_new_resolver("config_groups", _config_groups, replace=True)
 
 
 def _store_name(path: str) -> str:
@@ -29,3 +32,15 @@ def _gpus_of_a_job() -> int:
     from joint_seg_cls.commands.launcher.slots import visible_gpus
 
     return min(1, len(visible_gpus()))
+
+
+def _config_groups(*names: str) -> str:
+    """Return the named config groups and those below them with their options, one line each, for a command's help."""
+    from joint_seg_cls.commands.main import config_dirs, config_folder
+
+    options: dict[str, set[str]] = defaultdict(set)
+    for folder in (config_folder(), *config_dirs(sys.argv)):
+        for name in names:
+            for file in (folder / name).rglob("*.yaml"):
+                options[file.parent.relative_to(folder).as_posix()].add(file.stem)
+    return "\n".join(f"{group}: {', '.join(sorted(found))}" for group, found in sorted(options.items()))

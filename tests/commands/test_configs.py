@@ -108,14 +108,20 @@ def test_paper_protocol_watches_the_training_loss_and_tests_the_last_weights(com
     assert config.data.folds.kind == "random"
 
 
-@pytest.mark.parametrize(
-    "command", [c if c in ("cohort", "train") else pytest.param(c, marks=pytest.mark.slow) for c in COMMANDS]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_its_groups_and_examples(jsc, command):
     code, out, _ = jsc(command, "--help")
     assert code == 0
     assert f"jsc {command} " in out
     assert "Keys" in out
+    assert ("network/guidance: add, concat, dot, full, none" in out) == (command == "train")
+    assert ("skull: none, shell" in out) == (command == "phantom")
+
+
+def test_help_names_a_users_own_groups(jsc, tmp_path):
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / "ablation" / "mine.yaml").write_text("# @package _global_\n")
+    assert "joint, mine, no_cross" in jsc("train", f"--config-dir={tmp_path}", "--help")[1]
 
 
 def test_configuration_can_be_printed_without_running(jsc):
