@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,9 @@ def test_the_head_of_a_study_says_command_runs_and_time(experiments, name):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_variant_takes_a_step_and_is_tested(sweep, tmp_path):
+def test_every_variant_takes_a_step_and_is_tested(sweep, make_store, tmp_path):
+    shutil.rmtree(tmp_path / "store")
+    make_store(tmp_path / "store", side=32)  # the least that the deepest baselines take
     assert sweep("experiment=smoke", tiny=("data.folds.count=2", "data.workers=0", "trainer.accelerator=cpu")) == 0
     assert len(folders(tmp_path)) == 20
     assert len(studies(tmp_path)["smoke"]["runs"]) == 20
