@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -26,22 +26,24 @@ def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
     Raises:
         StoreError: a case cannot be opened.
     """
-    try:
-        with FileLock(store.path / f".{AUDIT_FILE}.lock"):  # the jobs of a sweep wait for the first of them
-            return _known(store) or _kept(_look(store, workers), store.path / AUDIT_FILE)
-    except (OSError, NotImplementedError) as error:  # the second where a disk knows no locks
-        _log.info("%s cannot be written to (%s): the audit is made again in each run", store.path, error)
-        return _known(store) or _look(store, workers)
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(store.path / f".{AUDIT_FILE}.lock"))  # a sweep's jobs wait for the first
+        except (OSError, NotImplementedError) as error:  # the second where a disk knows no locks
+            _log.info("%s cannot be locked (%s): jobs that start together audit it each for itself", store.path, error)
+        audit = _known(store)
+        if audit is None:
+            audit = _look(store, workers)
+            try:
+                write_audit(audit, store.path / AUDIT_FILE)
+            except OSError as error:
+                _log.info("%s cannot be written to (%s): it is audited again in each run", store.path, error)
+        return audit
 
 
 def _known(store: PreparedStore) -> Audit | None:
     known = read_audit(store.path / AUDIT_FILE)
     return known if known is not None and known.data_hash == store.content_hash else None
-
-
-def _kept(audit: Audit, path: Path) -> Audit:
-    write_audit(audit, path)
-    return audit
 
 
 def _look(store: PreparedStore, workers: int) -> Audit:

@@ -187,10 +187,13 @@ def _run(command: str, overrides: list[str]) -> None:
 def _help_of(command: str, overrides: Sequence[str]) -> str:
     """Return the help of a command: Hydra's own lists the groups of all commands, and takes seconds to find them."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
     own = ",".join(quoted(f"file://{folder.expanduser().resolve()}") for folder in config_dirs(overrides))
-    keys = [word for word in overrides if "=" in word and not word.startswith("-")]
+    words = [word for word in overrides if "=" in word and not word.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(words)
+    keys = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = compose(command, [f"hydra.searchpath=[{own}]", *keys], return_hydra_config=True)
     template = str(config.hydra.help.template)

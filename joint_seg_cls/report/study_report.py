@@ -1,5 +1,6 @@
 """Everything of a report on disk: pooled predictions, tables, claims, checklist, and the page that holds all."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ _STATISTICS = (
     "(Wilcoxon, McNemar, DeLong) with subjects as units, Holm within a table; smallest difference at 80 % power"
 )
 
-
+#: The files of tables that any report may have written.
+_WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions)\.(md|tex|csv)")
 #: What the tables of the audit are to the paper's.
 _OF_PAPER = {"Who is in the cohort": " (the paper's Table 1)", "How they were scanned": " (the paper's Table 2)"}
 
@@ -58,8 +60,8 @@ class StudyReport:
         """
         (out / "tables").mkdir(parents=True, exist_ok=True)
         names = {table.name for table in self.tables} | {f"cohort-{k + 1}" for k in range(len(self._cohort()))}
-        for path in [*(out / "tables").glob("table*.*"), *(out / "tables").glob("cohort-*.*")]:
-            if path.stem not in names:
+        for path in (out / "tables").iterdir():
+            if _WRITTEN.fullmatch(path.name) and path.stem not in names:
                 path.unlink()
         _csv(pooled_table(self.variants), out / "pooled.csv")
         _csv(claims_frame(self.tables), out / "claims.csv")

@@ -118,6 +118,12 @@ def test_every_command_shows_its_groups_and_examples(jsc, command):
     assert ("skull: none, shell" in out) == (command == "phantom")
 
 
+def test_help_may_be_asked_for_at_the_end_of_any_line(jsc):
+    code, out, _ = jsc("train", "-m", "fold=0,1", "network=unet3d", "--help")
+    assert code == 0
+    assert "monai.networks.nets.UNet" in out
+
+
 def test_help_names_a_users_own_groups(jsc, tmp_path):
     (tmp_path / "ablation").mkdir()
     (tmp_path / "ablation" / "mine.yaml").write_text("# @package _global_\n")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from joint_seg_cls.metrics import auc, bootstrap_interval, empty_references, summarise
+from joint_seg_cls.metrics import auc, bootstrap_interval, bootstrap_ratio, empty_references, summarise
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy_and_covers_as_theory_says():
@@ -55,6 +55,19 @@ def test_a_resample_with_one_class_only_is_left_out():
 
     assert bootstrap_interval(table, statistic, seed=0, resamples=100) == (1.0, 1.0)
     assert 0 < sum(undefined) < 100
+
+
+def test_a_ratio_and_a_mean_have_the_interval_that_the_general_bootstrap_gives():
+    rng = np.random.default_rng(3)
+    below = rng.integers(0, 4, 40)
+    above = rng.binomial(below, 0.6)
+    people = rng.integers(0, 12, 40)
+    pairs = np.stack([above, below], axis=1)
+    slow = bootstrap_interval(pairs, lambda rows: rows[:, 0].sum() / rows[:, 1].sum(), seed=5, group=people)
+    assert bootstrap_ratio(above, below, seed=5, group=people) == pytest.approx(slow)
+    values = np.where(below > 0, above / np.maximum(below, 1), math.nan)
+    slow = bootstrap_interval(values, lambda some: float(np.nanmean(some)), seed=5, group=people)
+    assert bootstrap_interval(values, seed=5, group=people) == pytest.approx(slow)
 
 
 def test_what_cannot_be_resampled():

@@ -205,12 +205,12 @@ def test_tables_of_an_earlier_report_do_not_stay_and_other_files_do(study, jsc, 
     study("joint", 0, tables=["table7"])
     tables = report_of(tmp_path) / "tables"
     tables.mkdir(parents=True)
-    for name in ("table-3.tex", "cohort-9.csv", "my table.tex"):
+    for name in ("table-3.tex", "cohort-9.csv", "table-mine.tex"):
         (tables / name).write_text("x")
     code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     assert code == 0, err
     names = {path.name for path in tables.iterdir()}
-    assert {"table-7.tex", "my table.tex"} <= names
+    assert {"table-7.tex", "table-mine.tex"} <= names
     assert not {"table-3.tex", "cohort-9.csv"} & names
 
 
