@@ -1,7 +1,11 @@
 """The lesion-wise part of a test's table: means over scans, the ISBI score, and recall over lesions."""
 
+from collections.abc import Callable
+from typing import NamedTuple, final
+
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from joint_seg_cls.evaluation.lesion_columns import SURFACE_DICE
 from joint_seg_cls.metrics import (
@@ -37,27 +41,59 @@ LESION_RULE = (
 _SCORE = ("dsc", "ppv", "isbi_ltpr", "isbi_lfpr", "volume_reference_ml", "volume_predicted_ml")
 
 
+@final
+class LesionMetric(NamedTuple):
+    """A number over scans: the columns of ``per_case.csv`` that it reads, and how.
+
+    Scans whose first column is NaN do not count; ``over`` takes the others, one row a scan.
+    """
+
+    columns: tuple[str, ...]
+    over: Callable[[Float[np.ndarray, "scans columns"]], float]
+
+
+def _mean(values: Float[np.ndarray, "scans 1"]) -> float:
+    return float(values.mean())
+
+
+def _score(values: Float[np.ndarray, "scans 6"]) -> float:
+    return isbi_score(*values.T)
+
+
+def _recall(values: Float[np.ndarray, "scans 2"]) -> float:
+    reference, detected = values.sum(axis=0)
+    return float(detected / reference) if reference else np.nan
+
+
+_RECALLS = {
+    f"recall {size.replace('_', ' ')}": LesionMetric((f"lesions_reference_{size}", f"lesions_detected_{size}"), _recall)
+    for size in SIZES
+}
+#: All numbers of lesions and surfaces, by the names of tables.
+LESION_METRICS = (
+    {name: LesionMetric((column,), _mean) for name, column in LESION_MEANS.items()}
+    | {"ISBI score": LesionMetric(_SCORE, _score)}
+    | _RECALLS
+)
+
+
 def isbi_row(rows: pd.DataFrame, seed: int) -> dict[str, object]:
     """Return the ISBI-2015 score of a test as a row of its summary."""
     scans = rows[rows["dsc"].notna()]
     values = scans[list(_SCORE)].to_numpy(dtype=np.float64)
-
-    def score(drawn: np.ndarray) -> float:
-        return isbi_score(*drawn.T)
-
-    interval = bootstrap_interval(values, score, group=scans["subject"].to_numpy(), seed=seed)
-    return _row("ISBI score", len(scans), score(values) if len(scans) else np.nan, interval)
+    interval = bootstrap_interval(values, _score, group=scans["subject"].to_numpy(), seed=seed)
+    return _row("ISBI score", len(scans), _score(values) if len(scans) else np.nan, interval)
 
 
 def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
     """Return the share of the reference's lesions that were detected, pooled over scans, one row a class of size."""
     measured = []
-    for size in SIZES:
-        counts = rows[[f"lesions_reference_{size}", f"lesions_detected_{size}", "subject"]].dropna()
-        reference, detected = counts.iloc[:, :2].to_numpy(dtype=np.float64).T
-        value = float(detected.sum() / reference.sum()) if reference.any() else np.nan
-        interval = bootstrap_ratio(detected, reference, group=counts["subject"].to_numpy(), seed=seed)
-        measured.append(_row(f"recall {size.replace('_', ' ')}", int(reference.sum()), value, interval))
+    for name, (columns, over) in _RECALLS.items():
+        scans = rows[[*columns, "subject"]].dropna()
+        counts = scans[list(columns)].to_numpy(dtype=np.float64)
+        reference, detected = counts.T
+        interval = bootstrap_ratio(detected, reference, group=scans["subject"].to_numpy(), seed=seed)
+        measured.append(_row(name, int(reference.sum()), over(counts), interval))
     return measured
 
 

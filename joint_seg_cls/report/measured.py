@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from joint_seg_cls.evaluation import LESION_METRICS, LesionMetric
 from joint_seg_cls.metrics import (
     AcrossFolds,
     accuracy,
@@ -22,6 +23,8 @@ from joint_seg_cls.report.variants import Variant
 OF_SCANS = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
 #: Metrics over scans: from class probabilities and true classes to a value.
 OF_DIAGNOSES = {"ACC": accuracy, "SN": sensitivity, "SP": specificity, "AUC": auc}
+_OVER_SCANS = {name: LesionMetric((column,), lambda values: float(values.mean())) for name, column in OF_SCANS.items()}
+_OVER_SCANS |= LESION_METRICS
 LOWER_IS_BETTER = frozenset({"VD", "LFPR", "ISBI LFPR", "HD95 mm"})
 
 
@@ -32,25 +35,21 @@ class Measured(NamedTuple):
     value: AcrossFolds
 
 
-def measure(
-    variant: Variant, metrics: Sequence[str], *, seed: int, resamples: int, columns: dict[str, str] | None = None
-) -> dict[str, Measured]:
+def measure(variant: Variant, metrics: Sequence[str], *, seed: int, resamples: int) -> dict[str, Measured]:
     """Return those of ``metrics`` that the variant's finished runs define.
 
     Args:
         variant: what was run.
-        metrics: names of :data:`OF_SCANS` and :data:`OF_DIAGNOSES`, or of ``columns``.
+        metrics: names of :data:`OF_SCANS`, :data:`OF_DIAGNOSES` and ``LESION_METRICS``.
         seed: of the bootstraps.
         resamples: number of their draws.
-        columns: further metrics of single scans: name and column.
     """
-    known = OF_SCANS | (columns or {})
     found = {}
     for name in metrics:
         one = (
             _of_diagnoses(variant, OF_DIAGNOSES[name], seed, resamples)
             if name in OF_DIAGNOSES
-            else _of_scans(variant, known[name], seed, resamples)
+            else _of_scans(variant, _OVER_SCANS[name], seed, resamples)
         )
         if one is not None and not math.isnan(one.value.mean):
             found[name] = one
@@ -74,13 +73,15 @@ def empty_told(variant: Variant) -> str:
     )
 
 
-def _of_scans(variant: Variant, column: str, seed: int, resamples: int) -> Measured | None:
-    rows = variant.rows.dropna(subset=[column]) if column in variant.rows else variant.rows.iloc[:0]
+def _of_scans(variant: Variant, metric: LesionMetric, seed: int, resamples: int) -> Measured | None:
+    if not set(metric.columns) <= set(variant.rows.columns):
+        return None
+    rows = variant.rows.dropna(subset=[metric.columns[0]])
     if rows.empty:
         return None
-    values = rows[column].to_numpy(dtype=np.float64)
+    values = rows[list(metric.columns)].to_numpy(dtype=np.float64)
     keys = (rows[name].to_numpy() for name in ("fold", "seed", "subject"))
-    value = across_folds(lambda own: float(values[own].mean()), *keys, draws_seed=seed, resamples=resamples)
+    value = across_folds(lambda own: metric.over(values[own]), *keys, draws_seed=seed, resamples=resamples)
     return Measured(rows["case"].nunique(), value)
 
 

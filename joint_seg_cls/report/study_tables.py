@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from joint_seg_cls.evaluation import EMPTY_RULE, LESION_MEANS, LESION_RULE
+from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE
 from joint_seg_cls.metrics import POWER
 from joint_seg_cls.report.claims import ALPHA, TESTED, claims_against, differences
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
@@ -108,8 +108,8 @@ class TableMaker:
 
     def _lesion_wise(self) -> list[StudyTable]:
         """Return the table of lesions and surfaces, where a run has measured them."""
-        names = tuple(LESION_MEANS)
-        draws = {"seed": self.seed, "resamples": self.resamples, "columns": LESION_MEANS}
+        names = tuple(LESION_METRICS)
+        draws = {"seed": self.seed, "resamples": self.resamples}
         found = [(one, measured) for one in self.variants if (measured := measure(one, names, **draws))]
         if not found:
             return []
