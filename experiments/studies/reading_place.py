@@ -105,8 +105,8 @@ def main() -> None:
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     found["references"] = {str(n): references(scans.of(known[:n]), held_out) for n in sorted({asked.few, len(known)})}
     print(json.dumps(found["references"], indent=1), flush=True)
-    for trial in [trials[k] for k in asked.only] if asked.only is not None else trials:
-        trial = trial._replace(patients=min(trial.patients, len(known)))
+    for number in range(len(trials)) if asked.only is None else asked.only:
+        trial = trials[number]._replace(patients=min(trials[number].patients, len(known)))
         curve = []
         for point in learn(trial, scans.of(known[: trial.patients]), held_out, asked.steps, asked.channels):
             curve.append(point)
