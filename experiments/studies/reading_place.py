@@ -2,18 +2,18 @@
 
     jsc phantom out=COHORT phantom=matched subjects=1600 spacing_mm=2 seed=2
     jsc prepare cohort=COHORT/cohort.tsv store=STORE image_size=48 preprocess/bias_field=none
-    python experiments/studies/reading_place.py STORE
+    python experiments/studies/reading_place.py STORE; then once more for another store, with more or fewer patients
 
 In `matched`, where lesion load says nothing, only place, shape and spread tell the diseases apart. Here the classifier
 of the joint network (stem, full guidance, residual blocks, global average pooling) is given the *reference* in place of
-a predicted lesion map, so that whatever it fails to learn is its own doing. Every line of results is a held-out AUC
-after so many steps of two scans, for a learning rate, a number of patients to learn from and a way to flip them.
+a predicted lesion map, so that whatever it fails to learn is its own doing. Every curve is the AUC of
+120 held-out patients by scans seen, for a learning rate, a number of patients to learn from and a way to flip them.
 Writes `reading_place.json` and `reading_place.png` beside this file.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -30,9 +30,8 @@ from torch import Tensor, nn
 from joint_seg_cls.networks import FullGuidance, NoGuidance, ResidualClassifier, SingleStem
 from joint_seg_cls.scan import PreparedStore
 
-HERE = Path(__file__).parent
-HELD_OUT = 200
-BATCH = 2
+RESULTS = Path(__file__).with_suffix(".json")
+HELD_OUT = 120
 LOOK_EVERY = 250
 #: Sides, in voxels, of the cells that place is read on by the linear classifier and the forest.
 CELL = 8
@@ -56,9 +55,21 @@ class Trial(NamedTuple):
     """What one curve differs in."""
 
     rate: float = 3e-4
-    patients: int = 10**6
+    batch: int = 2
     flip: str = "left-right"
     guided: bool = True
+
+
+TRIALS = (
+    Trial(),
+    Trial(rate=1e-4),
+    Trial(rate=1e-3),
+    Trial(rate=1e-3, batch=4),
+    Trial(rate=1e-3, batch=8),
+    Trial(flip="any axis"),
+    Trial(guided=False),
+)
+_AXES: dict[str, tuple[int, ...]] = {"none": (), "left-right": (2,), "any axis": (2, 3, 4)}
 
 
 @final
@@ -82,38 +93,31 @@ def main() -> None:
     """Train every trial, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--few", type=int, default=360, help="patients of the curve that shows what few do")
+    parser.add_argument("--steps", type=int, default=1750)
     parser.add_argument("--channels", type=int, default=8)
-    parser.add_argument("--only", type=int, nargs="*", help="numbers of the trials to run; the others are kept")
+    parser.add_argument("--trials", type=int, nargs="*", default=range(len(TRIALS)), help="numbers of those to run")
     asked = parser.parse_args()
+    torch.set_num_threads(1) # so that two of these run side by side, and give the same numbers again
 
     scans = read(asked.store)
     order = np.random.default_rng(1).permutation(len(scans.disease))
-    held_out, known = scans.of(order[:HELD_OUT]), order[HELD_OUT:]
-    trials = [
-        Trial(),
-        Trial(patients=asked.few),
-        Trial(rate=1e-3),
-        Trial(rate=2e-3),
-        Trial(rate=1e-4),
-        Trial(flip="any axis"),
-        Trial(flip="none"),
-        Trial(guided=False),
-    ]
-    path = HERE / "reading_place.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    found["references"] = {str(n): references(scans.of(known[:n]), held_out) for n in sorted({asked.few, len(known)})}
-    print(json.dumps(found["references"], indent=1), flush=True)
-    for number in range(len(trials)) if asked.only is None else asked.only:
-        trial = trials[number]._replace(patients=min(trials[number].patients, len(known)))
+    held_out, known = scans.of(order[:HELD_OUT]), scans.of(order[HELD_OUT:])
+    patients = len(known.disease)
+    save("simple classifiers", f"{patients} patients", references(known, held_out))
+    for number in asked.trials:
         curve = []
-        for point in learn(trial, scans.of(known[: trial.patients]), held_out, asked.steps, asked.channels):
+        for point in learn(TRIALS[number], known, held_out, asked.steps, asked.channels):
             curve.append(point)
-            print(told(trial), point, flush=True)
-        found.setdefault("curves", {})[told(trial)] = curve
-        path.write_text(json.dumps(found, indent=1))
-    draw(found, HERE / "reading_place.png")
+            print(told(TRIALS[number], patients), point, flush=True)
+            save("curves", told(TRIALS[number], patients), curve)
+    draw(json.loads(RESULTS.read_text()), RESULTS.with_suffix(".png"))
+
+
+def save(part: str, name: str, value: Any) -> None:
+    """Write one result beside those that are there."""
+    found: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    found.setdefault(part, {})[name] = value
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def read(store: Path) -> Scans:
@@ -133,13 +137,13 @@ def learn(trial: Trial, known: Scans, held_out: Scans, steps: int, channels: int
     optimizer = torch.optim.Adam(network.parameters(), trial.rate)
     losses: list[float] = []
     order: list[int] = []
+    axes = _AXES[trial.flip]
     for step in range(1, steps + 1):
-        if len(order) < BATCH:
+        if len(order) < trial.batch:
             order = rng.permutation(len(known.disease)).tolist()
-        batch = known.of(np.array([order.pop() for _ in range(BATCH)]))
-        axes = {"none": (), "left-right": (2,), "any axis": (2, 3, 4)}[trial.flip]
+        batch = known.of(np.array([order.pop() for _ in range(trial.batch)]))
         if axes and rng.random() < 0.5:
-            axis = int(rng.choice(axes))
+            axis = axes[rng.integers(len(axes))]
             batch = batch._replace(image=batch.image.flip(axis), lesions=batch.lesions.flip(axis))
         loss = nn.functional.cross_entropy(network(batch.image, batch.lesions), batch.disease)
         optimizer.zero_grad()
@@ -147,7 +151,8 @@ def learn(trial: Trial, known: Scans, held_out: Scans, steps: int, channels: int
         optimizer.step()
         losses.append(loss.item())
         if step % LOOK_EVERY == 0:
-            yield {"step": step, "loss": float(np.mean(losses[-LOOK_EVERY:])), "auc": auc(network, held_out)}
+            loss_since = round(float(np.mean(losses[-LOOK_EVERY:])), 3)
+            yield {"scans": step * trial.batch, "loss": loss_since, "auc": round(auc(network, held_out), 3)}
 
 
 @torch.no_grad()
@@ -178,35 +183,30 @@ def place_of(lesions: Tensor) -> np.ndarray:
     return nn.functional.avg_pool3d(lesions, CELL).flatten(1).sqrt().numpy()
 
 
-def told(trial: Trial) -> str:
+def told(trial: Trial, patients: int) -> str:
     """Return a trial in words."""
     guided = "" if trial.guided else ", lesions not shown"
-    return f"rate {trial.rate:g}, {trial.patients} patients, flips: {trial.flip}{guided}"
+    return f"{patients} patients, rate {trial.rate:g}, {trial.batch} scans a step, flips: {trial.flip}{guided}"
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw the held-out AUC and the training loss by step."""
+    """Draw the held-out AUC and the training loss by the number of scans seen."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharex=True)
     for name, curve in found["curves"].items():
-        step = [point["step"] for point in curve]
+        seen = [point["scans"] for point in curve]
         for axis, key in zip(axes, ("auc", "loss"), strict=True):
-            axis.plot(step, [point[key] for point in curve], marker=".", label=name)
-    _levels(axes[0], found["references"])
-    axes[0].set(xlabel="step (2 scans)", ylabel="held-out AUC", ylim=(0.4, 1))
-    axes[1].set(xlabel="step (2 scans)", ylabel="training cross-entropy")
-    axes[1].legend(fontsize=8, frameon=False)
-    figure.suptitle("matched: the paper's classifier, shown the true lesions")
+            axis.plot(seen, [point[key] for point in curve], marker=".", label=name)
+    for style, (patients, reached) in zip((":", "--"), found["simple classifiers"].items(), strict=False):
+        level = reached["linear on place"]
+        axes[0].axhline(level, color="grey", linestyle=style, linewidth=1)
+        place = {"transform": axes[0].get_yaxis_transform(), "va": "bottom", "fontsize": 7, "color": "grey"}
+        axes[0].text(0.02, level, f"linear on place, {patients}", **place)
+    axes[0].set(xlabel="scans seen", ylabel="held-out AUC", ylim=(0.35, 1))
+    axes[1].set(xlabel="scans seen", ylabel="training cross-entropy")
+    axes[1].legend(fontsize=7, frameon=False)
+    figure.suptitle("Cohort matched: the paper's classifier, shown the true lesions")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-
-
-def _levels(axis: plt.Axes, by_patients: dict[str, dict[str, float]]) -> None:
-    """Draw what simple classifiers reach as level lines."""
-    styles: Sequence[str] = (":", "--")
-    for style, (patients, found) in zip(styles, by_patients.items(), strict=False):
-        level = found["linear on place"]
-        axis.axhline(level, color="grey", linestyle=style, linewidth=1)
-        axis.text(0, level, f"linear on place, {patients} patients", fontsize=7, va="bottom", color="grey")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,31 @@ def test_every_ablation_learns_with_all_its_parameters(composed, name):
     assert (terms["cross_task"].item() == 0) == (name in ("only_seg", "only_cls", "no_cross"))
 
 
+@pytest.mark.parametrize("name", leaves("ablation"))
+@pytest.mark.usefixtures("composed")
+def test_every_ablation_of_a_narrow_network_learns_and_begins_as_its_width_says(name):
+    config = compose("train", ["data.store=s", "network.image_size=16", "width=narrow", f"ablation={name}"])
+    prediction, _ = one_step(config)
+    network = build(config.network)
+    assert sum(weight.numel() for weight in network.parameters()) < 500_000
+    if prediction.lesion_logits is not None:
+        assert [output.bias.item() for output in network.segmentation.outputs] == [-2.0] * 4
+    if name in ("joint", "dot", "add", "concat"):
+        assert network.guidance.project.convolution.weight.unique().tolist() == [0.5]
+    if name in ("joint", "no_guidance"):
+        assert float(network.sharing.crossover.weights.detach()[1, 0]) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("network", ["unet3d", "attention_unet"])
+@pytest.mark.usefixtures("composed")
+def test_the_unets_follow_the_width(network):
+    sizes = [
+        sum(weight.numel() for weight in build(compose("train", ["data.store=s", *words]).network).parameters())
+        for words in ([f"network={network}"], [f"network={network}", "width=narrow"])
+    ]
+    assert 10 < sizes[0] / sizes[1] < 17
+
+
 def test_the_ablations_are_those_of_the_papers_tables():
     assert set(leaves("ablation")) == {
         "joint", "only_seg", "only_cls", "no_share", "only_local", "only_global",

@@ -175,7 +175,7 @@ def experiments():
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         found = {
             name: compose("train", ["data.store=s", f"experiment={name}"], return_hydra_config=True)
-            for name in [*(f"table{table}" for table in ROWS), "paper", "smoke"]
+            for name in [*(f"table{table}" for table in ROWS), "paper", "smoke", "cpu"]
         }
     GlobalHydra.instance().clear()
     return found
@@ -208,12 +208,19 @@ def test_the_smoke_run_is_every_variant_in_one_process(experiments):
     assert experiments["smoke"].hydra.runtime.choices["hydra/launcher"] == "basic"
 
 
-@pytest.mark.parametrize("name", [*(f"table{table}" for table in ROWS), "paper", "smoke"])
+def test_the_study_without_a_gpu_is_the_papers_claims_on_three_folds(experiments):
+    config = experiments["cpu"]
+    assert set(swept(config)) == {"joint", "only_seg", "only_cls", "no_share", "no_guidance", "no_cross"}
+    assert config.hydra.sweeper.params.fold == "0,1,2"
+    assert next(iter(config.hydra.sweeper.params)) == "fold", "all rows of a fold before the next fold"
+
+
+@pytest.mark.parametrize("name", [*(f"table{table}" for table in ROWS), "paper", "smoke", "cpu"])
 def test_the_head_of_a_study_says_command_runs_and_time(experiments, name):
     text = (config_folder() / "experiment" / f"{name}.yaml").read_text()
     head = "".join(line for line in text.splitlines() if line.startswith("#"))
     assert f"jsc train -m experiment={name} data.store=" in head
-    runs = len(swept(experiments[name])) * (1 if name == "smoke" else 5)
+    runs = len(swept(experiments[name])) * {"smoke": 1, "cpu": 3}.get(name, 5)
     assert f"{runs} runs" in head
     assert re.search(r"\d+ (h|min|s) on ", head)
 

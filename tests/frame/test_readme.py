@@ -93,7 +93,7 @@ def test_files_that_a_page_points_to_are_there(page):
 
 def test_the_groups_that_the_readme_lists_have_the_options_it_lists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for group in ("ablation", "protocol", "data/augmentation", "experiment"):
+    for group in ("ablation", "protocol", "data/augmentation", "width", "experiment"):
         (row,) = re.findall(rf"^\| `{group}` \|(.*)\|$", text, re.MULTILINE)
         options = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
         assert options == set(re.findall(r"`([a-z_0-9]+)`", row)) & options, group
