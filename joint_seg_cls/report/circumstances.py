@@ -8,11 +8,8 @@ from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.variants import Variant
 
 UNKNOWN = "not available"
-_PROTOCOLS = {
-    "strict": "strict (folds stratified by disease and lesion load, grouped by subject; weights chosen on an inner "
-    "validation split)",
-    "paper": "paper (random folds; weights of the last epoch; no validation split)",
-}
+_FOLDS = {"strict": "folds stratified by disease and lesion load, grouped by subject", "paper": "random folds"}
+_WEIGHTS = {"best": "weights chosen on an inner validation split", "last": "weights of the last epoch"}
 
 
 def about(variants: Sequence[Variant]) -> str:
@@ -39,7 +36,13 @@ def store_name(runs: Iterable[FigureRun]) -> str:
 
 def protocol(runs: Iterable[FigureRun]) -> str:
     """Return the protocol, with what it means."""
-    return told(runs, lambda run: _PROTOCOLS.get(name := run.config["protocol"]["name"], name))
+
+    def of(run: FigureRun) -> str:
+        chosen = run.config["protocol"]
+        name, weights = str(chosen["name"]), _WEIGHTS.get(chosen["weights"], str(chosen["weights"]))
+        return f"{name} ({_FOLDS[name]}; {weights})" if name in _FOLDS else name
+
+    return told(runs, of)
 
 
 def told(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:

@@ -17,7 +17,7 @@ from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_
 from joint_seg_cls.report.published import published_cohort, published_source
 from joint_seg_cls.report.study_table import StudyTable
 from joint_seg_cls.report.variants import Variant, pooled_table
-from joint_seg_cls.report.written import claims_frame, frame, grid, latex, markdown, page_tables
+from joint_seg_cls.report.written import claims_frame, frame, grid, latex, markdown, page_tables, plain_latex
 
 _STATISTICS = (
     "means over folds with sd and 95 % bootstrap intervals over subjects; paired tests against the joint model "
@@ -25,7 +25,7 @@ _STATISTICS = (
 )
 
 #: The files of tables that any report may have written.
-_WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions)\.(md|tex|csv)")
+_WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")
 #: What the tables of the audit are to the paper's.
 _OF_PAPER = {"Who is in the cohort": " (the paper's Table 1)", "How they were scanned": " (the paper's Table 2)"}
 
@@ -74,7 +74,7 @@ class StudyReport:
             path = out / "tables" / f"cohort-{number + 1}"
             _csv(content, path.with_suffix(".csv"))
             _text(f"### {table.title}\n\n{grid(table.columns, table.rows)}\n\n{table.note}\n", path.with_suffix(".md"))
-            _text(content.to_latex(index=False, escape=True, caption=table.title), path.with_suffix(".tex"))
+            _text(plain_latex(table.title, table.columns, table.rows), path.with_suffix(".tex"))
         _text("\n".join(map(markdown, self.tables)), out / "tables.md")
         items = claim.checklist(self.variants, self.tables, self.audit, _STATISTICS)
         _text(claim.markdown(items), out / "checklist.md")

@@ -8,12 +8,26 @@ from typing import final
 from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE
 from joint_seg_cls.metrics import POWER
 from joint_seg_cls.report.claims import ALPHA, TESTED, claims_against, differences
-from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
+from joint_seg_cls.report.measured import LOWER_IS_BETTER, OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
 from joint_seg_cls.report.published import PublishedTable, published_heading, published_tables
 from joint_seg_cls.report.study_table import StudyTable, TableRow
 from joint_seg_cls.report.variants import JOINT, Variant
 
 _METRICS = (*OF_SCANS, *OF_DIAGNOSES)
+
+
+def _is_of_surfaces_or_sizes(metric: str) -> bool:
+    return metric.startswith(("HD95", "surface", "recall"))
+
+
+#: Tables of lesions: file, title, and which metrics stand in it.
+_LESION_TABLES = {
+    "table-lesions": (
+        "Lesions, counted by the rules of each challenge",
+        lambda name: not _is_of_surfaces_or_sizes(name),
+    ),
+    "table-surfaces": ("Surfaces, and recall of lesions by size", _is_of_surfaces_or_sizes),
+}
 
 
 @final
@@ -107,16 +121,20 @@ class TableMaker:
         )
 
     def _lesion_wise(self) -> list[StudyTable]:
-        """Return the table of lesions and surfaces, where a run has measured them."""
+        """Return the tables of lesions and of surfaces, where a run has measured them."""
         names = tuple(LESION_METRICS)
         draws = {"seed": self.seed, "resamples": self.resamples}
         found = [(one, measured) for one in self.variants if (measured := measure(one, names, **draws))]
-        if not found:
-            return []
-        metrics = tuple(name for name in names if any(name in measured for _, measured in found))
-        rows = [_row(one, metrics, measured, {}) for one, measured in found]
-        caption = f"{self._caption()} HD95 in millimetres; LFPR and HD95: lower is better."
-        return [StudyTable("table-lesions", "Lesions and surfaces", metrics, rows, (), caption, [f"{LESION_RULE}."])]
+        tables = []
+        for name, (title, is_here) in _LESION_TABLES.items():
+            metrics = tuple(each for each in names if is_here(each) and any(each in measured for _, measured in found))
+            if not metrics:
+                continue
+            rows = [_row(one, metrics, measured, {}) for one, measured in found]
+            lower = [each for each in metrics if each in LOWER_IS_BETTER]
+            caption = f"{self._caption()} Lower is better: {', '.join(lower)}." if lower else self._caption()
+            tables.append(StudyTable(name, title, metrics, rows, (), caption, [f"{LESION_RULE}."]))
+        return tables
 
     def _reference(self, variant: Variant) -> Variant | None:
         """Return the joint model to compare with: that of the same settings, or else the plainest; None for itself."""

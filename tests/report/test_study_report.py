@@ -11,8 +11,10 @@ import yaml
 
 from joint_seg_cls.audit import Audit, Finding, Table, write_audit
 from joint_seg_cls.metrics import Comparison, accuracy, auc
+from joint_seg_cls.report.circumstances import protocol
 from joint_seg_cls.report.claims import Claim, holm
 from joint_seg_cls.report.convergence import fall_at_the_end, has_converged
+from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.published import published_tables
 from joint_seg_cls.report.study_table import mark
 from joint_seg_cls.report.variants import pair
@@ -126,17 +128,19 @@ def test_a_table_holds_means_over_folds_beside_the_published_values(study, jsc, 
     assert "Joint Model > Only local in DSC" in out.split("holds:")[1].split(";")[0]
 
 
-def test_lesions_and_surfaces_have_a_table_whose_distances_are_millimetres(study, jsc, tmp_path):
+def test_lesions_and_surfaces_have_tables_whose_distances_are_millimetres(study, jsc, tmp_path):
     study("joint", 0, better=0.1)
     study("only_seg", 0)
     study("only_cls", 0)
     code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     assert code == 0, err
-    table = pd.read_csv(report_of(tmp_path) / "tables" / "table-lesions.csv").set_index("base")
-    assert table.index.tolist() == ["joint", "only_seg"]
+    folder = report_of(tmp_path) / "tables"
+    parts = [pd.read_csv(folder / f"table-{name}.csv").set_index("base") for name in ("lesions", "surfaces")]
+    assert [part.index.tolist() for part in parts] == [["joint", "only_seg"]] * 2
+    table = pd.concat(parts, axis=1)
     rows = pd.read_csv(tmp_path / "runs" / "store" / "joint" / "fold-0_seed-0" / "per_case.csv")
     assert table.loc["joint", "HD95 mm"] == pytest.approx(rows["hd95_mm"].mean(), rel=1e-5)
-    text = (report_of(tmp_path) / "tables" / "table-lesions.md").read_text()
+    text = "".join((folder / f"table-{name}.md").read_text() for name in ("lesions", "surfaces"))
     assert f"**{rows['hd95_mm'].mean():.2f} (" in text, "the smaller distance is the better"
     assert f"**{100 * rows['lesion_f1'].mean():.2f} (" in text
     assert "26-connected" in text
@@ -168,13 +172,31 @@ def test_columns_of_a_latex_table_match_its_heads_and_signs_are_escaped(study, j
         study(base, 0)
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     text = (report_of(tmp_path) / "tables" / "table-5.tex").read_text()
+    assert r"\caption{Joint learning, segmentation (Table 5 of the paper). Cohort" in text
     columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])
     body = [line for line in text.split("\\toprule")[1].split("\\bottomrule")[0].splitlines() if line.endswith(r"\\")]
-    widths = [len(re.findall(r"(?<!\\)&", line)) + 1 for line in body]
-    assert widths[0] == columns - 3 - 3  # two heads that span four columns each
-    assert set(widths[1:]) == {columns}
+    (heading,) = [line for line in body if "multicolumn" in line]
+    assert heading == rf"\multicolumn{{{columns}}}{{l}}{{Jilin + ISBI-2015, private: not comparable}} \\"
+    assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in body if line != heading} == {columns}
+    assert body[body.index(heading) + 2].startswith(
+        r"Joint Model & & & \textbf{74.87} & ".replace(" & & & ", " &  &  & ")
+    )
     assert not re.search(r"(?<!\\)%(?!$)", text.replace("{!}{%\n", ""))
     assert text.count("{") == text.count("}")
+
+
+def test_the_caption_says_which_weights_were_tested(tmp_path):
+    runs = []
+    for name, weights in (("strict", "best"), ("strict", "last"), ("paper", "last"), ("mine", "last")):
+        folder = tmp_path / name / weights
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump({"protocol": {"name": name, "weights": weights}}))
+        runs.append(FigureRun(folder, "joint", "Joint", 0, 0))
+    told = [protocol([run]) for run in runs]
+    assert ["inner validation" in one for one in told] == [True, False, False, False]
+    assert ["last epoch" in one for one in told] == [False, True, True, False]
+    assert ["stratified" in one for one in told] == [True, True, False, False]
+    assert told[3] == "mine"
 
 
 def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, tmp_path):
