@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from joint_seg_cls.networks import FullGuidance, NoGuidance, ResidualClassifier, SingleStem
+from joint_seg_cls.networks import FullGuidance, ResidualClassifier, SingleStem
 from joint_seg_cls.scan import PreparedStore
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -57,7 +57,6 @@ class Trial(NamedTuple):
     rate: float = 3e-4
     batch: int = 2
     flip: str = "left-right"
-    guided: bool = True
 
 
 TRIALS = (
@@ -67,19 +66,18 @@ TRIALS = (
     Trial(rate=1e-3, batch=4),
     Trial(rate=1e-3, batch=8),
     Trial(flip="any axis"),
-    Trial(guided=False),
 )
 _AXES: dict[str, tuple[int, ...]] = {"none": (), "left-right": (2,), "any axis": (2, 3, 4)}
 
 
 @final
 class GuidedClassifier(nn.Module):
-    """The classification half of the joint network, which is told where the lesions are (or, unguided, is not)."""
+    """The classification half of the joint network, which is told where the lesions are."""
 
-    def __init__(self, channels: int, *, guided: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.stem = SingleStem(1, channels)
-        self.guidance = FullGuidance(channels, start="lesions") if guided else NoGuidance()
+        self.guidance = FullGuidance(channels, start="lesions")
         self.classifier = ResidualClassifier(channels)
 
     def forward(self, image: Tensor, lesions: Tensor) -> Tensor:
@@ -97,7 +95,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--trials", type=int, nargs="*", default=range(len(TRIALS)), help="numbers of those to run")
     asked = parser.parse_args()
-    torch.set_num_threads(1) # so that two of these run side by side, and give the same numbers again
+    torch.set_num_threads(1)  # so that two of these run side by side, and give the same numbers again
 
     scans = read(asked.store)
     order = np.random.default_rng(1).permutation(len(scans.disease))
@@ -132,7 +130,7 @@ def learn(trial: Trial, known: Scans, held_out: Scans, steps: int, channels: int
     """Train at a constant rate; yield the training loss and the held-out AUC every so many steps."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    network = GuidedClassifier(channels, guided=trial.guided)
+    network = GuidedClassifier(channels)
     network.to(memory_format=torch.channels_last_3d)
     optimizer = torch.optim.Adam(network.parameters(), trial.rate)
     losses: list[float] = []
@@ -185,8 +183,7 @@ def place_of(lesions: Tensor) -> np.ndarray:
 
 def told(trial: Trial, patients: int) -> str:
     """Return a trial in words."""
-    guided = "" if trial.guided else ", lesions not shown"
-    return f"{patients} patients, rate {trial.rate:g}, {trial.batch} scans a step, flips: {trial.flip}{guided}"
+    return f"{patients} patients, rate {trial.rate:g}, {trial.batch} scans a step, flips: {trial.flip}"
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
