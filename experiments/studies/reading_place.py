@@ -130,7 +130,7 @@ def learn(trial: Trial, known: Scans, held_out: Scans, steps: int, channels: int
     """Train at a constant rate; yield the training loss and the held-out AUC every so many steps."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    network = GuidedClassifier(channels)
+    network: Any = GuidedClassifier(channels)
     network.to(memory_format=torch.channels_last_3d)
     optimizer = torch.optim.Adam(network.parameters(), trial.rate)
     losses: list[float] = []
