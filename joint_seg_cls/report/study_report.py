@@ -13,11 +13,12 @@ from joint_seg_cls.audit import Audit, Table
 from joint_seg_cls.report import checklist as claim
 from joint_seg_cls.report.circumstances import about
 from joint_seg_cls.report.figure import Figure, replace
+from joint_seg_cls.report.latex import latex, plain_latex
 from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
 from joint_seg_cls.report.published import published_cohort, published_source
 from joint_seg_cls.report.study_table import StudyTable
 from joint_seg_cls.report.variants import Variant, pooled_table
-from joint_seg_cls.report.written import claims_frame, frame, grid, latex, markdown, page_tables, plain_latex
+from joint_seg_cls.report.written import claims_frame, frame, grid, markdown, page_tables
 
 _STATISTICS = (
     "means over folds with sd and 95 % bootstrap intervals over subjects; paired tests against the joint model "

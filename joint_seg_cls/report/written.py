@@ -1,8 +1,7 @@
-"""A table of a study as Markdown, LaTeX and CSV, and as a part of the study's page."""
+"""A table of a study as Markdown and CSV, and as a part of the study's page."""
 
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -23,29 +22,6 @@ _CLAIM_COLUMNS = (
     "published",
     "verdict",
 )
-_TEX = {
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-_TEX |= {
-    "{": r"\{",
-    "}": r"\}",
-    "\\": r"\textbackslash{}",
-    "±": r"$\pm$",
-    "–": "--",
-    "×": r"$\times$",
-    "∞": r"$\infty$",
-}
-_TEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "³": r"$^3$", "−": "--"}
-#: LaTeX numbers tables itself.
-_NUMBERED = re.compile(r"Table (\d+)\. (.+)")
-#: A table is as wide as the text at most.
-_FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 
 
 def markdown(table: StudyTable) -> str:
@@ -59,7 +35,7 @@ def markdown(table: StudyTable) -> str:
         *(f"{name} †" for name in table.published),
         "converged",
     ]
-    rows = [[marks[cell.mark].format(_one_line(cell)) for cell in row] for row in _rows(table)]
+    rows = [[marks[cell.mark].format(_one_line(cell)) for cell in row] for row in table_rows(table)]
     parts = [f"### {table.title}", table.caption]
     if table.heading:
         parts.append(f"† **{table.heading}**")
@@ -70,48 +46,6 @@ def markdown(table: StudyTable) -> str:
             grid(list(_CLAIM_COLUMNS), [[_escaped(cell) for cell in _claim(one)] for one in table.claims]),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def latex(table: StudyTable) -> str:
-    """Return a ``table`` environment, which needs booktabs and graphicx.
-
-    A method takes two lines, the second for its intervals; published values stand in a block of their own below.
-    """
-    title = _NUMBERED.sub(r"\2 (Table \1 of the paper)", table.title)
-    ours, width = len(table.metrics), len(table.metrics) + 4
-    heads = ["method", "folds", "scans", *map(unit, table.metrics), "converged"]
-    lines = [
-        r"\begin{table}",
-        rf"\caption{{{_tex(f'{title}. {table.caption}')}}}",
-        _FIT,
-        rf"\begin{{tabular}}{{lrr{'r' * ours}l}}",
-        r"\toprule",
-        _tex_line(map(_tex, heads)),
-        r"\midrule",
-    ]
-    rows = _rows(table)
-    for row in rows:
-        cells = [*row[: 3 + ours], row[-1]]
-        lines.append(_tex_line(map(_tex_cell, cells)))
-        if any(cell.detail for cell in cells):
-            lines.append(_tex_line(rf"{{\footnotesize {_tex(cell.detail)}}}" if cell.detail else "" for cell in cells))
-    if table.published:
-        heading = _tex(table.heading or "Published, same cohort")
-        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{{heading}}} \\"]
-        for place, row in enumerate(rows):
-            if not table.rows[place].published:
-                continue
-            values = dict(zip(table.published, map(_tex_cell, row[3 + ours : -1]), strict=True))
-            lines.append(_tex_line([_tex_cell(row[0]), "", "", *(values.get(name, "") for name in table.metrics), ""]))
-    lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\footnotesize {_tex(note)}" for note in table.notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def plain_latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a ``table`` environment of words, which needs booktabs and graphicx."""
-    text = pd.DataFrame(rows, columns=columns).to_latex(index=False, escape=True, caption=title)
-    return text.replace(r"\begin{tabular}", f"{_FIT}\n\\begin{{tabular}}").replace(r"\end{tabular}", r"\end{tabular}}")
 
 
 def frame(table: StudyTable) -> pd.DataFrame:
@@ -162,14 +96,15 @@ def page_tables(table: StudyTable) -> list[PageTable]:
     ours, published = len(table.metrics), len(table.published)
     heads = ["method", "folds", "scans", *map(unit, table.metrics), *map(unit, table.published), "converged"]
     groups = [("", 3 + ours), (table.heading or "published", published), ("", 1)] if published else []
-    made = PageTable(table.title, heads, _rows(table), table.caption, table.notes, table.missing, groups)
+    made = PageTable(table.title, heads, table_rows(table), table.caption, table.notes, table.missing, groups)
     if not table.claims:
         return [made]
     rows = [[PageCell(cell) for cell in _claim(one)] for one in table.claims]
     return [made, PageTable(f"{table.title}: claims", _CLAIM_COLUMNS, rows, is_text=True)]
 
 
-def _rows(table: StudyTable) -> list[list[PageCell]]:
+def table_rows(table: StudyTable) -> list[list[PageCell]]:
+    """Return the cells of a table: method, folds, scans, ours, published, and whether it converged."""
     ours = {name: table.marks(name) for name in table.metrics}
     theirs = {name: table.published_marks(name) for name in table.published}
     rows = []
@@ -223,15 +158,6 @@ def _p(value: float) -> str:
     return "undefined" if math.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def _tex_line(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _tex_cell(cell: PageCell) -> str:
-    marks = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
-    return marks[cell.mark].format(_tex(cell.text))
-
-
 def _one_line(cell: PageCell) -> str:
     return f"{cell.text} {cell.detail}".strip()
 
@@ -244,7 +170,3 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("<", "&lt;").replace("*", r"\*")
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in text)

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -183,6 +185,22 @@ def test_columns_of_a_latex_table_match_its_heads_and_signs_are_escaped(study, j
     )
     assert not re.search(r"(?<!\\)%(?!$)", text.replace("{!}{%\n", ""))
     assert text.count("{") == text.count("}")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_every_latex_table_is_set_and_none_is_wider_than_the_page(study, jsc, tmp_path):
+    for base in ("joint", "only_seg", "only_cls", "dot"):
+        study(base, 0)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    tables = sorted((report_of(tmp_path) / "tables").glob("*.tex"))
+    assert len(tables) > 5
+    inputs = "".join(rf"\input{{{path}}}" for path in tables)
+    page = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}" + inputs + r"\end{document}"
+    (tmp_path / "page.tex").write_text(page)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull \\hbox" not in done.stdout
 
 
 def test_the_caption_says_which_weights_were_tested(tmp_path):
