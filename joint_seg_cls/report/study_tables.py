@@ -16,6 +16,12 @@ from joint_seg_cls.report.variants import JOINT, Variant
 _METRICS = (*OF_SCANS, *OF_DIAGNOSES)
 
 
+_ONE_SEED = (
+    "One seed: p and intervals are over patients, for these trainings. How far another seed moves a variant is not in "
+    "them; train with several (seed=0,1,2) before a small difference is believed."
+)
+
+
 def _is_of_surfaces_or_sizes(metric: str) -> bool:
     return metric.startswith(("HD95", "surface", "recall"))
 
@@ -170,6 +176,8 @@ class TableMaker:
         notes.append("Converged: the training loss fell by less than 2 % in the last fifth of the epochs.")
         if has_claims:
             notes.append(_about_claims([name for name in TESTED if name in metrics], bool(has_classes)))
+            if len({run.seed for one in self.variants for run in one.runs}) == 1:
+                notes.append(_ONE_SEED)
         return notes
 
 
