@@ -16,7 +16,7 @@ SMALL = ["network.channels=8", "network.image_size=32"]
 
 def composed(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=["+network=joint", "+loss=joint", *overrides])
+        return compose(overrides=["+width=paper", "+network=joint", "+loss=joint", *overrides])
 
 
 def leaves(group):
