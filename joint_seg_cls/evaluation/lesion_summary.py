@@ -52,8 +52,9 @@ class LesionMetric(NamedTuple):
     over: Callable[[Float[np.ndarray, "scans columns"]], float]
 
 
-def _mean(values: Float[np.ndarray, "scans 1"]) -> float:
-    return float(values.mean())
+def mean_of(column: str) -> LesionMetric:
+    """Return the mean of a column over the scans that have it."""
+    return LesionMetric((column,), lambda values: float(values.mean()))
 
 
 def _score(values: Float[np.ndarray, "scans 6"]) -> float:
@@ -71,7 +72,7 @@ _RECALLS = {
 }
 #: All numbers of lesions and surfaces, by the names of tables.
 LESION_METRICS = (
-    {name: LesionMetric((column,), _mean) for name, column in LESION_MEANS.items()}
+    {name: mean_of(column) for name, column in LESION_MEANS.items()}
     | {"ISBI score": LesionMetric(_SCORE, _score)}
     | _RECALLS
 )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from joint_seg_cls.evaluation import LESION_METRICS, LesionMetric
+from joint_seg_cls.evaluation import LESION_METRICS, LesionMetric, mean_of
 from joint_seg_cls.metrics import (
     AcrossFolds,
     accuracy,
@@ -23,8 +23,7 @@ from joint_seg_cls.report.variants import Variant
 OF_SCANS = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
 #: Metrics over scans: from class probabilities and true classes to a value.
 OF_DIAGNOSES = {"ACC": accuracy, "SN": sensitivity, "SP": specificity, "AUC": auc}
-_OVER_SCANS = {name: LesionMetric((column,), lambda values: float(values.mean())) for name, column in OF_SCANS.items()}
-_OVER_SCANS |= LESION_METRICS
+_OVER_SCANS = {name: mean_of(column) for name, column in OF_SCANS.items()} | LESION_METRICS
 LOWER_IS_BETTER = frozenset({"VD", "LFPR", "ISBI LFPR", "HD95 mm"})
 
 
