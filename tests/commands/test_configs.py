@@ -71,9 +71,9 @@ def test_every_ablation_of_a_narrow_network_learns_and_begins_as_its_width_says(
         assert float(network.sharing.crossover.weights.detach()[1, 0]) == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize("network", ["unet3d", "attention_unet"])
+@pytest.mark.parametrize("network", ["unet3d", "attention_unet", "resnet34", "resnet50", "densenet121"])
 @pytest.mark.usefixtures("composed")
-def test_the_unets_follow_the_width(network):
+def test_baselines_follow_the_width(network):
     sizes = [
         sum(weight.numel() for weight in build(compose("train", ["data.store=s", *words]).network).parameters())
         for words in ([f"network={network}"], [f"network={network}", "width=narrow"])
