@@ -7,7 +7,8 @@
 In `matched`, where lesion load says nothing, only place, shape and spread tell the diseases apart. Here the classifier
 of the joint network (stem, full guidance, residual blocks, global average pooling) is given the *reference* in place of
 a predicted lesion map, so that whatever it fails to learn is its own doing. Every curve is the AUC of
-120 held-out patients by scans seen, for a learning rate, a number of patients to learn from and a way to flip them.
+120 held-out patients by scans seen, for a learning rate, a number of patients to learn from, a way to flip them, a
+width and a share of the global branch in what the classifier reads.
 Writes `reading_place.json` and `reading_place.png` beside this file.
 """
 
@@ -27,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from joint_seg_cls.networks import FullGuidance, ResidualClassifier, SingleStem
+from joint_seg_cls.networks import CrossoverSharing, FullGuidance, ResidualClassifier, SingleStem
 from joint_seg_cls.scan import PreparedStore
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -57,6 +58,8 @@ class Trial(NamedTuple):
     rate: float = 3e-4
     batch: int = 2
     flip: str = "left-right"
+    channels: int = 8
+    global_share: float | None = None  # at the start; None: one convolution in place of both branches
 
 
 TRIALS = (
@@ -66,6 +69,10 @@ TRIALS = (
     Trial(rate=1e-3, batch=4),
     Trial(rate=1e-3, batch=8),
     Trial(flip="any axis"),
+    Trial(flip="none"),
+    Trial(channels=16),
+    Trial(global_share=0.1),
+    Trial(global_share=0.9),
 )
 _AXES: dict[str, tuple[int, ...]] = {"none": (), "left-right": (2,), "any axis": (2, 3, 4)}
 
@@ -74,15 +81,19 @@ _AXES: dict[str, tuple[int, ...]] = {"none": (), "left-right": (2,), "any axis":
 class GuidedClassifier(nn.Module):
     """The classification half of the joint network, which is told where the lesions are."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, size: int, global_share: float | None) -> None:
         super().__init__()
-        self.stem = SingleStem(1, channels)
+        self.sharing = (
+            SingleStem(1, channels)
+            if global_share is None
+            else CrossoverSharing(1, channels, size, classification_local=1 - global_share)
+        )
         self.guidance = FullGuidance(channels, start="lesions")
         self.classifier = ResidualClassifier(channels)
 
     def forward(self, image: Tensor, lesions: Tensor) -> Tensor:
         """Return the class scores."""
-        scores = self.classifier(self.guidance(self.stem(image).classification, lesions)).disease_logits
+        scores = self.classifier(self.guidance(self.sharing(image).classification, lesions)).disease_logits
         assert scores is not None
         return scores
 
@@ -92,7 +103,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("--steps", type=int, default=1750)
-    parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--trials", type=int, nargs="*", default=range(len(TRIALS)), help="numbers of those to run")
     asked = parser.parse_args()
     torch.set_num_threads(1)  # so that two of these run side by side, and give the same numbers again
@@ -104,7 +114,7 @@ def main() -> None:
     save("simple classifiers", f"{patients} patients", references(known, held_out))
     for number in asked.trials:
         curve = []
-        for point in learn(TRIALS[number], known, held_out, asked.steps, asked.channels):
+        for point in learn(TRIALS[number], known, held_out, asked.steps):
             curve.append(point)
             print(told(TRIALS[number], patients), point, flush=True)
             save("curves", told(TRIALS[number], patients), curve)
@@ -126,11 +136,11 @@ def read(store: Path) -> Scans:
     return Scans(image, lesions, torch.tensor([int(case.disease != "MS") for case in cases]))
 
 
-def learn(trial: Trial, known: Scans, held_out: Scans, steps: int, channels: int) -> Iterator[dict[str, float]]:
+def learn(trial: Trial, known: Scans, held_out: Scans, steps: int) -> Iterator[dict[str, float]]:
     """Train at a constant rate; yield the training loss and the held-out AUC every so many steps."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    network: Any = GuidedClassifier(channels)
+    network: Any = GuidedClassifier(trial.channels, known.image.shape[-1], trial.global_share)
     network.to(memory_format=torch.channels_last_3d)
     optimizer = torch.optim.Adam(network.parameters(), trial.rate)
     losses: list[float] = []
@@ -183,24 +193,28 @@ def place_of(lesions: Tensor) -> np.ndarray:
 
 def told(trial: Trial, patients: int) -> str:
     """Return a trial in words."""
-    return f"{patients} patients, rate {trial.rate:g}, {trial.batch} scans a step, flips: {trial.flip}"
+    words = f"{patients} patients, rate {trial.rate:g}, {trial.batch} scans a step, flips: {trial.flip}"
+    if trial.channels != Trial().channels:
+        words += f", {trial.channels} channels"
+    return words if trial.global_share is None else f"{words}, global branch {trial.global_share:g}"
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw the held-out AUC and the training loss by the number of scans seen."""
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharex=True)
-    for name, curve in found["curves"].items():
-        seen = [point["scans"] for point in curve]
-        for axis, key in zip(axes, ("auc", "loss"), strict=True):
-            axis.plot(seen, [point[key] for point in curve], marker=".", label=name)
-    for style, (patients, reached) in zip((":", "--"), found["simple classifiers"].items(), strict=False):
+    """Draw the held-out AUC and the training loss by the number of scans seen, a row for each number of patients."""
+    figure, rows = plt.subplots(len(found["simple classifiers"]), 2, figsize=(12, 9), squeeze=False)
+    for axes, (patients, reached) in zip(rows, found["simple classifiers"].items(), strict=True):
+        curves = {name: curve for name, curve in found["curves"].items() if name.startswith(f"{patients}, ")}
+        for name, curve in curves.items():
+            seen = [point["scans"] for point in curve]
+            for axis, key in zip(axes, ("auc", "loss"), strict=True):
+                axis.plot(seen, [point[key] for point in curve], marker=".", label=name.removeprefix(f"{patients}, "))
         level = reached["linear on place"]
-        axes[0].axhline(level, color="grey", linestyle=style, linewidth=1)
+        axes[0].axhline(level, color="grey", linestyle=":", linewidth=1)
         place = {"transform": axes[0].get_yaxis_transform(), "va": "bottom", "fontsize": 7, "color": "grey"}
-        axes[0].text(0.02, level, f"linear on place, {patients}", **place)
-    axes[0].set(xlabel="scans seen", ylabel="held-out AUC", ylim=(0.35, 1))
-    axes[1].set(xlabel="scans seen", ylabel="training cross-entropy")
-    axes[1].legend(fontsize=7, frameon=False)
+        axes[0].text(0.02, level, "linear on place", **place)
+        axes[0].set(xlabel="scans seen", ylabel=f"held-out AUC, {patients}", ylim=(0.35, 1))
+        axes[1].set(xlabel="scans seen", ylabel="training cross-entropy")
+        axes[1].legend(fontsize=7, frameon=False)
     figure.suptitle("Cohort matched: the paper's classifier, shown the true lesions")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
