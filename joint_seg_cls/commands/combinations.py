@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, plain
+from joint_seg_cls.commands.composer import VARIANT, options_chosen
 from joint_seg_cls.errors import ConfigError
 
 JOINT = "joint"
@@ -22,6 +23,7 @@ def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None], overri
     Raises:
         ConfigError: or another input error, as the parts say it.
     """
+    _refuse_two_variants(choices, overrides)
     _refuse_ablated_baseline(choices)
     refuse_missing_validation(config, choices)
     import torch
@@ -47,6 +49,21 @@ def misfit(message: str, overrides: Sequence[str]) -> ConfigError | None:
         found=asked,
         remedy=f"drop {asked} or network={network}",
     )
+
+
+def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
+    """Refuse a variant beside the ablation or network that it stands for: one of them would be dropped in silence."""
+    chosen = options_chosen(overrides, choices)
+    variants = [option for option in chosen.get(VARIANT, []) if option != "null"]
+    for group in ("ablation", "network"):
+        if variants and group in chosen:
+            asked = f"{group}={','.join(chosen[group])}"
+            raise ConfigError(
+                f"variant={','.join(variants)}",
+                expected="no ablation or network beside it, since it names one itself",
+                found=asked,
+                remedy=f"drop {asked}, or name the variant alone (an experiment that is a study sweeps over variant)",
+            )
 
 
 def _refuse_ablated_baseline(choices: Mapping[str, str | None]) -> None:

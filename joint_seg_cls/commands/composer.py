@@ -16,6 +16,8 @@ from omegaconf import DictConfig, open_dict
 
 from joint_seg_cls.commands import resolvers
 from joint_seg_cls.commands.main import config_folder
+from joint_seg_cls.commands.source_keys import quoted
+from joint_seg_cls.errors import ConfigError
 
 #: The group whose options stand for an ablation of the joint network, or for another network.
 VARIANT = "variant"
@@ -48,7 +50,7 @@ class Composer:
         """Return the configuration that ``overrides`` compose to."""
         key = tuple(overrides)
         if key not in self._known:
-            own = ",".join(f"file://{folder}" for folder in self.folders)
+            own = ",".join(quoted(f"file://{folder}") for folder in self.folders)
             with _beside_the_running_hydra(), initialize_config_dir(str(config_folder()), version_base="1.3"):
                 config = compose("train", [f"hydra.searchpath=[{own}]", *key], return_hydra_config=True)
             choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
@@ -62,10 +64,14 @@ class Composer:
         folders = [config_folder(), *self.folders]
         return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
+    def is_own(self, ablation: str) -> bool:
+        """Return whether an ablation is one of the user's."""
+        return any((folder / "ablation" / f"{ablation}.yaml").is_file() for folder in self.folders)
+
     def exchanged_by(self, ablation: str) -> dict[str, str]:
         """Return the options that an ablation overrides, by group, as its file says."""
         found = [folder / "ablation" / f"{ablation}.yaml" for folder in [*self.folders, config_folder()]]
-        content: Any = yaml.safe_load(next(path for path in found if path.is_file()).read_text(encoding="utf-8")) or {}
+        content: Any = _read(next(path for path in found if path.is_file()))
         entries = [entry for entry in content.get("defaults", []) if isinstance(entry, Mapping)]
         overrides = {str(group): str(option) for entry in entries for group, option in entry.items()}
         return {
@@ -73,6 +79,14 @@ class Composer:
             for group, option in overrides.items()
             if group.startswith("override")
         }
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+        raise ConfigError(path, expected="YAML", found=found, remedy="correct or remove the file") from error
 
 
 @contextmanager

@@ -176,8 +176,10 @@ def _run(command: str, overrides: list[str]) -> None:
         if wants_trace:
             raise
         raise _plugin_error(error) or _config_error(command, error, overrides) from error
-    except (ImportError, RuntimeError) as error:  # of a plugin that Hydra does not find
-        if (known := _plugin_error(error)) is None:
+    except (ImportError, RuntimeError, ValueError) as error:  # of a plugin that Hydra does not find, of a group=null
+        is_of_group = "Config group override" in str(error)
+        known = _config_error(command, error, overrides) if is_of_group else _plugin_error(error)
+        if known is None:
             raise
         raise known from error
     finally:

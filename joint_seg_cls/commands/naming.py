@@ -39,6 +39,18 @@ NEUTRAL = (
 )
 #: Keys that stand elsewhere in a run's path.
 _IN_PATH = ("fold", "seed")
+#: Keys of the Trainer where a whole number counts batches and a fraction is a share of them: 1 is not 1.0.
+_COUNT_OR_SHARE = tuple(
+    f"trainer.{name}"
+    for name in (
+        "limit_train_batches",
+        "limit_val_batches",
+        "limit_test_batches",
+        "limit_predict_batches",
+        "overfit_batches",
+        "val_check_interval",
+    )
+)
 _LONGEST = 80
 #: A value that says where something lies on this machine enters a name as a digest: names leave the machine.
 _SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
@@ -158,6 +170,8 @@ def _with(config: DictConfig, key: str, value: Any) -> DictConfig:
 def _value(config: DictConfig, key: str) -> str:
     """Return a value as text: the same for equal values, another for others."""
     value = OmegaConf.select(config, key)
+    if key in _COUNT_OR_SHARE:
+        return json.dumps(value)
     return _text(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
 
 

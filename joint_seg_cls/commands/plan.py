@@ -1,8 +1,10 @@
 """What a training is going to do, known before it begins: its data, its folder, and all that decides its numbers."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from omegaconf import DictConfig
@@ -30,7 +32,7 @@ class Plan:
         overrides: those that it was composed with.
         data: its data, set up.
         place: where it lies.
-        facts: fingerprints of store, split and folds.
+        facts: fingerprints of store, split and folds, and of the weights that it starts from.
     """
 
     config: DictConfig
@@ -55,7 +57,7 @@ class Plan:
         return naming.identity(plain(self.config), **self.facts)
 
     def is_done(self) -> bool:
-        """Return whether the run is finished.
+        """Return whether the run is finished, and tested if it is to be.
 
         Raises:
             ConfigError: its folder holds another run.
@@ -66,7 +68,7 @@ class Plan:
         config = self.config.copy()
         config.trainer.precision = there.get(_OF_THE_MACHINE)
         self.run.refuse_other(naming.identity(plain(config), **self.facts))
-        return self.run.is_done
+        return self.run.is_done(tested=self.config.evaluate)
 
 
 @final
@@ -98,12 +100,13 @@ class Planner:
         refuse_wrong_parts(config)
         naming.absolute_paths(config)
         if config.init_from is not None:
-            find_checkpoint(config.init_from)
+            find_checkpoint(config.init_from)  # before data are read
         data = self._set_up(config.data)
         labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
         place = naming.place(config, overrides, self._compose, *labels)
         fit_network_to(config, data)
-        facts = {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
+        facts = {} if config.init_from is None else {"init_hash": _content_hash(find_checkpoint(config.init_from))}
+        facts |= {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
         return Plan(config, list(overrides), data, place, facts)
 
     def _set_up(self, config: DictConfig) -> JointDataModule:
@@ -112,6 +115,11 @@ class Planner:
             self._data[known] = build(config)
             self._data[known].setup()
         return self._data[known]
+
+
+def _content_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def fit_network_to(config: DictConfig, data: JointDataModule) -> None:

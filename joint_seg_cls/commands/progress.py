@@ -1,5 +1,6 @@
 """The table of a study, variant by fold, from its run folders alone; live on a terminal."""
 
+import re
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ _COLOURS: dict[State, str] = {
     "waiting": "dim",
 }
 _REFRESH_S = 2.0
+_RUN = re.compile(r"fold-(?P<fold>.+)_seed-(?P<seed>\d+)")
 
 
 def view(study: Study) -> RenderableType:
@@ -102,7 +104,10 @@ def runs_of(collection: Path) -> Study:
     """Return all runs of a collection as a study of its name."""
     found = []
     for folder in sorted(collection.glob("*/fold-*_seed-*")):
-        fold, seed = folder.name.removeprefix("fold-").split("_seed-")
+        named = _RUN.fullmatch(folder.name)
+        if named is None:
+            continue
+        fold, seed = named["fold"], named["seed"]
         variant = folder.parent.name
         run = StudyRun(f"{variant}/{folder.name}", variant, variant.partition("+")[0], [], fold, int(seed), [])
         found.append(run)

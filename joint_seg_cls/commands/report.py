@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def report(config: DictConfig) -> None:
     made = StudyReport(study.name, variants, tables, figures, rows, audits[0] if audits else None, warnings)
     made.write(out)
     print(headline(study, [run_state(run.folder) for run in runs]))
+    for run, row in zip(runs, rows, strict=True):
+        if row.state == "failed" and run.fault:
+            print(f"{run.folder} is left out: {row.told}")
     for table in tables:
         print(f"{table.title}{f'; {verdicts(table)}' if table.claims else ''}")
         if table.missing:
@@ -75,7 +79,7 @@ def figure_runs(study: Study) -> list[FigureRun]:
         label = published_label(run.base) + (f" ({', '.join(besides)})" if besides else "")
         taken = {name for variant, name in labels.items() if variant != run.variant}
         labels.setdefault(run.variant, f"{label} [{run.variant}]" if label in taken else label)
-    return [
+    runs = [
         FigureRun(
             study.collection / run.folder,
             run.base,
@@ -86,6 +90,9 @@ def figure_runs(study: Study) -> list[FigureRun]:
         )
         for run in study.runs
     ]
+    tested_on = Counter(run.own_data_hash for run in runs if run.is_done and run.own_data_hash)
+    most = max(tested_on, key=lambda each: tested_on[each], default=None)
+    return [replace(run, data_hash=most) for run in runs]
 
 
 def _shared(study: Study) -> set[str]:
@@ -155,7 +162,7 @@ def _page_run(run: FigureRun) -> PageRun:
     found = run_state(run.folder)
     state, told = str(found.state), found.reason
     if found.state == "done" and not run.is_done:
-        state, told = "failed", "its per_case.csv is missing or cannot be read"
+        state, told = "failed", run.fault
     elif found.state == "waiting" and not run.folder.is_dir():
         told = "no run folder"
     elif found.state in ("running", "interrupted"):

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import math
+import re
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
@@ -34,12 +35,18 @@ _BETWEEN = {
 }
 
 
+#: Keys whose values name a file or a folder.
+_NAMES = ("study", "collection")
+_NAME = re.compile(r"\w[\w .+,-]*")
+
+
 def refuse_wrong_values(config: DictConfig) -> None:
     """Refuse values of another kind than their keys ask for, or out of range.
 
     Raises:
         ConfigError: there is one.
     """
+    _refuse_wrong_names(config)
     for key, (least, most) in _WHOLE.items():
         value = OmegaConf.select(config, key)
         is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -53,6 +60,29 @@ def refuse_wrong_values(config: DictConfig) -> None:
             above = "a number" if low == -math.inf else f"a number above {low:g}" if low >= 0 else "a number, 0 or more"
             expected = above if high == math.inf else f"{above} and below {high:g}"
             raise ConfigError(key, expected=expected, found=repr(value), remedy=f"correct {key}=")
+
+
+def _refuse_wrong_names(config: DictConfig) -> None:
+    """Refuse what cannot name a run's folder or its study."""
+    for key in _NAMES:
+        value = OmegaConf.select(config, key)
+        if value is not None and not _NAME.fullmatch(str(value)):
+            raise ConfigError(
+                key,
+                expected="a name of letters, digits, spaces and . - + ,",
+                found=repr(value),
+                remedy=f"choose another {key}=",
+            )
+    for key in ("collection", "seed", "fold"):
+        if key in config and config[key] is None:
+            raise ConfigError(key, expected="a value", found="null", remedy=f"give {key}=, or leave it as it is")
+    fold = config.get("fold", 0)
+    if isinstance(fold, bool) or not isinstance(fold, int | str):
+        raise ConfigError("fold", expected="the number of a fold or its name", found=repr(fold), remedy="correct fold=")
+    if not OmegaConf.is_list(config.get("tables", OmegaConf.create([]))):
+        raise ConfigError(
+            "tables", expected="a list of the paper's tables", found=repr(config.tables), remedy="write tables=[7]"
+        )
 
 
 def refuse_wrong_parts(config: DictConfig) -> None:

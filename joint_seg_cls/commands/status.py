@@ -16,7 +16,8 @@ _WIDE = 400
 
 def status(config: DictConfig) -> None:
     """Print the table of a study, or of every collection's runs; refresh it on a terminal if asked."""
-    found = [find_study(config.study, config.runs, config.collection)] if config.study else _collections(config)
+    is_named = config.study is not None
+    found = [find_study(str(config.study), config.runs, config.collection)] if is_named else _collections(config)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE, no_color=True, highlight=False)
     if config.watch and console.is_terminal:
         for study in found:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from joint_seg_cls.errors import ConfigError
 
+_log = logging.getLogger(__name__)
 FOLDER = "studies"
 
 
@@ -65,18 +67,41 @@ class Study:
         Args:
             keep: which runs of earlier calls stay listed: those with the same settings, or all.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise ConfigError(
+                self.path.parent, expected="a folder that can be made", found=found, remedy="choose another runs="
+            ) from error
         with FileLock(self.path.with_suffix(".lock")):
-            earlier = read_study(self.path).runs if self.path.is_file() else ()
+            earlier = self._earlier()
             alike = {tuple(run.settings) for run in self.runs}
             own = {run.folder for run in self.runs}
             stays = [run for run in earlier if keep == "all" or tuple(run.settings) in alike]
             kept = [run for run in stays if run.folder not in own]
             whole = replace(self, runs=(*kept, *self.runs))
+            if len(stays) < len(earlier):
+                dropped = len(earlier) - len(stays)
+                _log.warning(
+                    "study %s: %d runs of other settings leave its list; their folders stay", self.name, dropped
+                )
             partial = self.path.with_suffix(f".{os.getpid()}.partial")
             partial.write_text(json.dumps(whole.content(), indent=1), encoding="utf-8")
             partial.replace(self.path)
         return whole
+
+    def _earlier(self) -> tuple[StudyRun, ...]:
+        """Return the runs that are listed; a damaged list is put aside."""
+        if not self.path.is_file():
+            return ()
+        try:
+            return read_study(self.path).runs
+        except ConfigError as error:
+            aside = self.path.with_suffix(".damaged")
+            self.path.replace(aside)
+            _log.warning("%s The list is written anew; what was there is now %s", error, aside.name)
+            return ()
 
     def content(self) -> dict[str, Any]:
         """Return what the file holds."""
@@ -96,7 +121,10 @@ def read_study(path: Path) -> Study:
         name, created_by, tables = content["study"], content["created_by"], tuple(content["tables"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            path, expected="a study's list of runs", found=f"{type(error).__name__}", remedy="start its sweep again"
+            path,
+            expected="a study's list of runs",
+            found=f"{type(error).__name__}",
+            remedy="start its sweep again, which writes it anew",
         ) from error
     return Study(path.parents[1], name, created_by, runs, tables)
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training import (
     Checkpoint,
     Panel,
@@ -44,7 +45,12 @@ def track_training(
     if not config.tracking:
         yield None
         return
-    pseudonyms = Pseudonyms.of(run.path, {case.case: (case.subject, case.session) for case in data.store.cases})
+    try:
+        pseudonyms = Pseudonyms.of(run.path, {case.case: (case.subject, case.session) for case in data.store.cases})
+    except ConfigError as error:
+        _log.warning("this run is not tracked: %s", error)
+        yield None
+        return
     tracking: Tracking = build(config.tracking)
     tables: Any = OmegaConf.select(config, "tables") or []
     with track(

@@ -40,7 +40,7 @@ def train(config: DictConfig) -> float | None:
     run, data = plan.run, plan.data
     identity = plan.identity()
     run.refuse_other(identity)
-    if run.is_done:
+    if run.is_done(tested=config.evaluate):
         _log.info("%s is done", run.path)
         return run.best_score()
     audit = audit_data(data, accept=list(config.accept))  # in each process: none waits for one that refuses
@@ -62,7 +62,7 @@ def train(config: DictConfig) -> float | None:
                 _fit(plan, tracker)
             if config.evaluate:
                 test_fold(run, data, trust=[*config.trust, *packages(config.network)])
-        run.finish(weights=config.protocol.weights)
+        run.finish(weights=config.protocol.weights, scans=len(data.split.test))
     return run.best_score()
 
 
@@ -81,7 +81,7 @@ def _refuse_one_of_a_sweep(hydra: Any) -> None:
 
 def record_trial(plan: Plan) -> None:
     """Add this run of a search to its study: what a search tries is not known before."""
-    name = plan.config.study or "search"
+    name = "search" if plan.config.study is None else str(plan.config.study)
     words = shlex.join(["jsc", "train", *plan.overrides])
     Study(plan.place.collection_path, name, words, (plan.study_run(),)).record(keep="all")
 

@@ -79,10 +79,10 @@ def _with_ablation_named(chosen: _Options, compose: Composer, changes_result: Ca
     others = {group: options for group, options in chosen.items() if not _is_part(group) and group != "ablation"}
     exchanged = _exchanged(_choices(chosen, compose), _choices(others, compose))
     parts_of = {ablation: compose.exchanged_by(ablation) for ablation in compose.options("ablation")}
-    found = [(-len(parts), each) for each, parts in parts_of.items() if parts and parts.items() <= exchanged.items()]
-    if not found:
+    fitting = [each for each, parts in parts_of.items() if parts and parts.items() <= exchanged.items()]
+    if not fitting:
         return chosen
-    ablation = min(found)[1]
+    ablation = min(fitting, key=lambda each: (-len(parts_of[each]), compose.is_own(each), each))
     parts = parts_of[ablation]
     rest = {group: [option] for group, option in exchanged.items() if group not in parts}
     named = others | rest | {"ablation": [ablation]}

@@ -18,7 +18,7 @@ class AcrossFolds(NamedTuple):
 
     mean: over the folds of each seed, then over seeds.
     sd_folds: sample sd over folds, of each seed, then averaged; NaN with one fold.
-    sd_seeds: sample sd over seeds of the mean over folds; NaN with one seed.
+    sd_seeds: sample sd over seeds of the mean over folds; NaN with one seed, or where seeds have other folds.
     interval: 95 %, of ``mean``, bootstrap over subjects.
     pooled: over all scans at once, of each seed, then averaged.
     folds: how many define the metric, over all seeds.
@@ -68,6 +68,9 @@ def across_folds(
         kept = [values[(seed_of_cell == one) & ~np.isnan(values)] for one in np.unique(seed_of_cell)]
         return [each for each in kept if len(each)]
 
+    def folds_of(one: str) -> frozenset[str]:
+        return frozenset(name.partition("\n")[2] for name in cells[seed_of_cell == one])
+
     def mean(chosen: np.ndarray) -> float:
         return _mean([float(each.mean()) for each in by_seed(by_cell(chosen))])
 
@@ -75,11 +78,12 @@ def across_folds(
         return AcrossFolds(math.nan, math.nan, math.nan, Interval(math.nan, math.nan), math.nan, 0)
     groups = by_seed(by_cell(rows))
     means = [float(each.mean()) for each in groups]
+    is_crossed = len({folds_of(one) for one in np.unique(seed_of_cell)}) == 1
     pooled = [measure(rows[np.asarray(seed).astype(str) == one]) for one in np.unique(seed_of_cell)]
     return AcrossFolds(
         mean=_mean(means),
         sd_folds=_mean([float(each.std(ddof=1)) for each in groups if len(each) > 1]),
-        sd_seeds=float(np.std(means, ddof=1)) if len(means) > 1 else math.nan,
+        sd_seeds=float(np.std(means, ddof=1)) if len(means) > 1 and is_crossed else math.nan,
         interval=bootstrap_interval(rows, mean, seed=draws_seed, group=np.asarray(subject), resamples=resamples),
         pooled=_mean([value for value in pooled if not math.isnan(value)]),
         folds=sum(len(each) for each in groups),

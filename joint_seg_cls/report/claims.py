@@ -54,15 +54,14 @@ class Claim:
     def verdict(self) -> Verdict:
         """What follows.
 
-        ``holds``: shown, in the direction of the claim. ``does not hold``: the opposite is shown, by a difference that
-        is not below the smallest that could be shown. All else is ``not decided``.
+        ``holds``: corrected p is below :data:`ALPHA`, in the direction of the claim, by a difference that is not below
+        the smallest that these scans show with the power asked for. ``does not hold``: the opposite, likewise. All else
+        is ``not decided``.
         """
-        difference, is_shown = self.found.difference, self.p_holm < ALPHA
-        if is_shown and difference > 0:
-            return "holds"
-        if is_shown and -difference >= self.found.smallest:
-            return "does not hold"
-        return "not decided"
+        difference = self.found.difference
+        if not self.p_holm < ALPHA or abs(difference) < self.found.smallest:
+            return "not decided"
+        return "holds" if difference > 0 else "does not hold"
 
     @property
     def told(self) -> str:

@@ -1,6 +1,6 @@
 """The runs that figures are drawn from: which there are, and their out-of-fold tables put together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,9 @@ import yaml
 from jaxtyping import Float, Int
 
 from joint_seg_cls.errors import CheckpointError, StoreError
-from joint_seg_cls.run_state import CONFIG, METRICS, run_state
+from joint_seg_cls.report.per_case import PER_CASE, PROBABILITY, read_per_case
+from joint_seg_cls.run_state import CONFIG, DONE, METRICS, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
-
-_PER_CASE = "per_case.csv"
-PROBABILITY = "p_"
-_TEXT = dict.fromkeys(("case", "subject", "session", "fold", "disease"), str)
-_NEEDED = {"case", "subject", "fold", "disease", "dsc"}
 
 
 @final
@@ -33,6 +29,7 @@ class FigureRun:
         fold: the fold that it tests.
         seed: its seed.
         settings: what else was set.
+        data_hash: fingerprint of the study's data; None where any will do.
     """
 
     folder: Path
@@ -41,17 +38,38 @@ class FigureRun:
     fold: int | str
     seed: int
     settings: tuple[str, ...] = ()
+    data_hash: str | None = None
 
     @cached_property
     def is_done(self) -> bool:
-        """Whether it is finished and its test can be read."""
-        return run_state(self.folder).state == "done" and self.rows is not None
+        """Whether it is finished and its test can be used."""
+        return run_state(self.folder).state == "done" and not self.fault
+
+    @property
+    def rows(self) -> pd.DataFrame | None:
+        """One row a test scan; None where there is no such table, or none that can be used."""
+        return self._tested[0]
+
+    @property
+    def fault(self) -> str:
+        """Why its test cannot be used, and what to do; empty where it can."""
+        return self._tested[1]
 
     @cached_property
-    def rows(self) -> pd.DataFrame | None:
-        """One row a test scan; None where there is no such table, or none that can be read."""
-        found = _read(self.folder / _PER_CASE, _TEXT)
-        return found if found is not None and set(found.columns) >= _NEEDED else None
+    def own_data_hash(self) -> str | None:
+        """Fingerprint of the data that it was trained and tested on; None where that cannot be read."""
+        found = self.provenance.get("identity")
+        return str(found["data_hash"]) if isinstance(found, dict) and "data_hash" in found else None
+
+    @cached_property
+    def _tested(self) -> tuple[pd.DataFrame | None, str]:
+        if None not in (self.data_hash, self.own_data_hash) and self.data_hash != self.own_data_hash:
+            return None, f"it is of other data ({self.own_data_hash}) than most runs of the study ({self.data_hash})"
+        scans = _mapping(self.folder / DONE).get("scans")
+        try:
+            return read_per_case(self.folder / PER_CASE, scans if isinstance(scans, int) else None), ""
+        except ValueError as error:
+            return None, f"{error}; test it again: jsc evaluate run={self.folder}, or delete {DONE} and train again"
 
     @cached_property
     def metrics(self) -> pd.DataFrame | None:
@@ -170,9 +188,9 @@ def _pool_one(runs: list[FigureRun]) -> Pooled | None:
     return Pooled(done[0].label, done[0].base, chosen, planned, rows)
 
 
-def _read(path: Path, text: Mapping[Any, Any] | None = None) -> pd.DataFrame | None:
+def _read(path: Path) -> pd.DataFrame | None:
     try:
-        return pd.read_csv(path, dtype=text)
+        return pd.read_csv(path)
     except (OSError, ValueError):  # pandas derives its own from the second
         return None
 

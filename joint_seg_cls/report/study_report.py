@@ -102,9 +102,8 @@ class StudyReport:
 
     def _parts(self) -> list[Part]:
         said = [f"{table.title}: {verdicts(table)}" for table in self.tables if table.claims]
-        parts = [
-            Part("What these runs say", said or ["No two variants have finished the same scans: nothing is tested."])
-        ]
+        untested = ["No scan was tested by the joint model and another: nothing is compared."]
+        parts = [Part("What these runs say", said or untested)]
         lines = [f"The paper's cohort (its Tables 1 and 2): {' '.join(published_cohort())}"]
         if self.audit is None:
             lines.append(

@@ -139,7 +139,8 @@ class TableMaker:
             rows = [_row(one, metrics, measured, {}) for one, measured in found]
             lower = [each for each in metrics if each in LOWER_IS_BETTER]
             caption = f"{self._caption()} Lower is better: {', '.join(lower)}." if lower else self._caption()
-            tables.append(StudyTable(name, title, metrics, rows, (), caption, [f"{LESION_RULE}."]))
+            notes = [f"{LESION_RULE}.", *_means_over_fewer(rows)]
+            tables.append(StudyTable(name, title, metrics, rows, (), caption, notes))
         return tables
 
     def _reference(self, variant: Variant) -> Variant | None:
@@ -152,8 +153,8 @@ class TableMaker:
 
     def _caption(self) -> str:
         return (
-            f"{self.about} Values in percent: mean over folds ± sd over folds (95 % bootstrap interval over subjects); "
-            "best bold, second underlined, among the rows with the most finished runs."
+            f"{self.about} Values in percent (distances in mm): mean over folds ± sd over folds (95 % bootstrap "
+            "interval over subjects); best bold, second underlined, among the rows with the most finished runs."
         )
 
     def _notes(self, rows: Sequence[TableRow], metrics: Sequence[str], has_claims: bool) -> list[str]:
@@ -164,9 +165,8 @@ class TableMaker:
             empty = [told for one in self.variants if one.label in labels and (told := empty_told(one))]
             if empty:
                 notes.append(f"Scans with an empty reference, apart (false-positive volume): {'; '.join(empty)}.")
-            if fewer := [told for row in rows if (told := _fewer(row))]:
-                notes.append(f"Means over fewer scans than were tested: {'; '.join(fewer)}.")
-        if has_classes := set(metrics) & set(OF_DIAGNOSES):
+            notes += _means_over_fewer(rows)
+        if set(metrics) & set(OF_DIAGNOSES):
             classes = next((one.classes for one in self.variants if len(one.classes) > 1), ("MS", "NMOSD"))
             notes.append(
                 f"Positive class: {classes[-1]}."
@@ -175,7 +175,7 @@ class TableMaker:
             )
         notes.append("Converged: the training loss fell by less than 2 % in the last fifth of the epochs.")
         if has_claims:
-            notes.append(_about_claims([name for name in TESTED if name in metrics], bool(has_classes)))
+            notes.append(_about_claims([name for name in TESTED if name in metrics]))
             if len({run.seed for one in self.variants for run in one.runs}) == 1:
                 notes.append(_ONE_SEED)
         return notes
@@ -206,26 +206,31 @@ def _row(
     )
 
 
+def _means_over_fewer(rows: Sequence[TableRow]) -> list[str]:
+    fewer = [told for row in rows if (told := _fewer(row))]
+    return [f"Means over fewer scans than were tested: {'; '.join(fewer)}."] if fewer else []
+
+
 def _fewer(row: TableRow) -> str:
-    """Say which means are over fewer scans than were tested; empty where none is."""
+    """Say which means over scans are over fewer than were tested; empty where none is."""
     by_scans: dict[int, list[str]] = {}
-    for name in OF_SCANS:
-        if name in row.measured and row.measured[name].scans != row.scans:
-            by_scans.setdefault(row.measured[name].scans, []).append(name)
+    for name, one in row.measured.items():
+        if name not in OF_DIAGNOSES and one.scans != row.scans:
+            by_scans.setdefault(one.scans, []).append(name)
     told = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
     return f"{row.label}: {told}" if told else ""
 
 
-def _about_claims(metrics: Sequence[str], has_classes: bool) -> str:
+def _about_claims(metrics: Sequence[str]) -> str:
     tests = {
         "DSC": "Wilcoxon's signed-rank test on each subject's mean difference",
         "ACC": "McNemar's exact test, whole subjects exchanged",
         "AUC": "DeLong's test with subjects as clusters, on the pooled out-of-fold probabilities",
     }
-    several = " Scans that both variants tested; several seeds are averaged scan by scan." if has_classes else ""
     return (
         f"Claims: {'; '.join(f'{name}: {tests[name]}' for name in metrics)}; p corrected by Holm over all tests of "
-        f"this table. Holds: corrected p < {ALPHA} in the direction of the claim. Smallest difference: shown with "
-        f"{POWER:.0%} power by these scans at the level divided by the number of tests; what is not shown and lies "
-        f"below it is not decided.{several}"
+        f"this table. Smallest difference: shown with {POWER:.0%} power by these scans at the level divided by the "
+        f"number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
+        "all else is not decided. Scans that both variants tested; of several seeds those with which both tested the "
+        "most scans in common (or the lowest of each), averaged scan by scan."
     )

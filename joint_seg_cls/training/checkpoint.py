@@ -6,6 +6,7 @@ configuration), ``preprocess`` (likewise), ``preprocess_format`` (the store's), 
 seed). With it a scan can be read without the run folder.
 """
 
+import os
 import pickle
 import warnings
 import zipfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
@@ -76,6 +78,25 @@ class Checkpoint:
         return sorted(tensors - fitting.keys())
 
 
+@final
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint beside its place and move it there: a run killed meanwhile keeps the one before.
+
+    Lightning's own writes into the temporary folder, and copies from there where that is another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write ``checkpoint`` to the local file ``path``, whole or not at all."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f"{place.name}.partial")
+        with partial.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(place)
+
+
 def find_checkpoint(path: str | Path) -> Path:
     """Return the file behind a checkpoint or a run folder (its best weights, or its last where it chose none)."""
     path = Path(path).expanduser()
@@ -115,7 +136,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             path,
             expected="a checkpoint of tensors and plain values",
             found=f"a damaged file, or one with code in it ({reason})",
-            remedy="copy it again, or train it again with this program",
+            remedy="copy it again, or delete it and train again with this program",
         ) from error
     recipe = content.get(RECIPE) if isinstance(content, dict) else None
     if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:

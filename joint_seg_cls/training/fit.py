@@ -10,10 +10,12 @@ from lightning import Callback, LightningDataModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochTable, TrainingProgress
+from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.step_cost import StepCost
@@ -40,6 +42,7 @@ def fit(
         logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
 
     Raises:
+        CheckpointError: the checkpoint to go on from is damaged.
         ConfigError: the Trainer refuses its arguments, or nothing gave a score to choose weights by.
         KeyboardInterrupt: the person stopped it; what is finished is kept.
         SystemExit: a cluster stopped it, likewise.
@@ -52,9 +55,12 @@ def fit(
     arguments = _cluster() if validate else _cluster() | {"limit_val_batches": 0}
     with _arguments_checked():
         trainer = make_trainer(callbacks=callbacks, logger=logger or False, default_root_dir=run.path, **arguments)
+    if isinstance(trainer.strategy.checkpoint_io, TorchCheckpointIO):
+        trainer.strategy.checkpoint_io = WholeCheckpointIO()
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)
+        read_checkpoint(resume)  # says in a sentence what is wrong with a damaged one
     listening = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)

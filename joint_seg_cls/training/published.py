@@ -47,9 +47,10 @@ def _hand_over(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
     suffix = summary["space"].map(lambda space: "_model" if space == "model" else "")
     names = "test/" + summary["metric"].str.lower().str.replace(" ", "_") + suffix
     tracker.log_facts(dict(zip(names, summary["value"].astype(float), strict=True)))
-    rows = pd.read_csv(folder / "per_case.csv", dtype=dict.fromkeys((*_SHOWN, "subject", "session"), str))
-    numbers = rows.select_dtypes(np.number)
-    shown = rows[[name for name in _SHOWN if name in rows]].fillna("")
+    rows = pd.read_csv(folder / "per_case.csv", dtype=str, keep_default_na=False)
+    others = rows.columns.difference([*_SHOWN, "subject", "session"], sort=False)
+    numbers = rows[others].replace("", np.nan).astype(np.float64)
+    shown = rows[[name for name in _SHOWN if name in rows]].copy()
     shown["case"] = [pseudonyms[case] for case in shown["case"]]
     shown["fold"] = [pseudonyms.publishable(fold) for fold in shown["fold"]]
     tracker.log_table("test/cases", pd.concat([shown, numbers], axis=1))

@@ -62,16 +62,23 @@ class RunFolder:
         self.best = self.checkpoints / "best.ckpt"
         self._lock = FileLock(path / ".lock")
 
-    @property
-    def is_done(self) -> bool:
-        """Whether everything of this run is written."""
-        return (self.path / DONE).is_file()
+    def is_done(self, *, tested: bool) -> bool:
+        """Return whether everything of this run is written; ``tested``: the test of its fold too."""
+        return (self.path / DONE).is_file() and (self.per_case.is_file() or not tested)
 
     def identity(self) -> dict[str, Any] | None:
         """Return what decides the numbers of the run in this folder, or None where there is no run yet."""
         if not self.provenance.is_file():
             return None
-        return json.loads(self.provenance.read_text(encoding="utf-8"))["identity"]
+        try:
+            return dict(json.loads(self.provenance.read_text(encoding="utf-8"))["identity"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                self.provenance,
+                expected="what the run in this folder was made of",
+                found=f"a damaged file ({type(error).__name__})",
+                remedy="move the run folder away, or delete it to train anew",
+            ) from error
 
     def refuse_other(self, identity: dict[str, Any]) -> None:
         """Refuse a folder that holds another run.
@@ -127,9 +134,10 @@ class RunFolder:
                 self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
             ) from error
         self._take()
-        (self.path / FAILED).unlink(missing_ok=True)
-        self.config.write_text(config_text, encoding="utf-8")
-        self.provenance.write_text(json.dumps(_provenance(identity), indent=1), encoding="utf-8")
+        for ended in (FAILED, DONE):  # done, but not yet tested
+            (self.path / ended).unlink(missing_ok=True)
+        _write(self.config, config_text)
+        _write(self.provenance, json.dumps(_provenance(identity), indent=1))
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
@@ -159,18 +167,27 @@ class RunFolder:
 
     def best_score(self) -> float | None:
         """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""
+        if not self.metrics.is_file():
+            return None
         with self.metrics.open(newline="", encoding="utf-8") as file:
             scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
         return max(scores, default=None)
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        (self.path / DONE).write_text(json.dumps({"time": _now(), **facts}), encoding="utf-8")
+        _write(self.path / DONE, json.dumps({"time": _now(), **facts}))
 
     def _beat(self, stop: threading.Event) -> None:
         (self.path / HEARTBEAT).touch()
         while not stop.wait(HEARTBEAT_S):
             (self.path / HEARTBEAT).touch()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _provenance(identity: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,11 @@ from omegaconf import OmegaConf
 from joint_seg_cls.batch import Batch
 from joint_seg_cls.commands import resolvers
 from joint_seg_cls.commands.build import build
+from joint_seg_cls.commands.composer import Composer
 from joint_seg_cls.commands.main import COMMANDS, config_folder
+from joint_seg_cls.commands.naming import changes_result
+from joint_seg_cls.commands.variant import variant_of
+from joint_seg_cls.errors import ConfigError
 
 FOLDER = config_folder()
 SMALL = ["data.store=s", "network.image_size=16", "network.channels=4"]
@@ -167,6 +171,18 @@ def test_a_users_own_folder_adds_an_ablation(jsc, tmp_path):
     code, out, _ = jsc("train", "--config-dir", str(tmp_path), "ablation=mine", "data.store=x", "--cfg", "job")
     assert code == 0
     assert OmegaConf.create(out).loss.cross_task_weight == 0.3
+
+
+def test_a_users_folder_may_have_any_name_and_takes_no_name_of_ours(tmp_path):
+    folder = tmp_path / "my configs, x=(1)" / "ablation"
+    folder.mkdir(parents=True)
+    shipped = (config_folder() / "ablation" / "dot.yaml").read_text()
+    (folder / "aaa.yaml").write_text(shipped)
+    own = Composer([folder.parent])
+    assert variant_of(["ablation=aaa"], own, changes_result).base == "dot"
+    (folder / "broken.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: expected YAML"):
+        variant_of(["network/guidance=dot"], own, changes_result)
 
 
 def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch):

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import hydra
 import pytest
 import yaml
 from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import OmegaConf
 
 from joint_seg_cls.commands.launcher.local import LocalLauncher
 from joint_seg_cls.commands.main import config_folder
@@ -111,6 +114,14 @@ def test_ctrl_c_leaves_runs_that_go_on(store, tmp_path):
     asked = [sys.executable, "-m", "joint_seg_cls", "status", "study=stopped", f"runs={tmp_path / 'runs'}"]
     status = subprocess.run(asked, capture_output=True, text=True, check=True)
     assert "2 runs, 2 interrupted" in status.stdout
+
+
+@pytest.mark.parametrize(("key", "value"), [("gpus", 0), ("gpus", "0,1"), ("workers", "abc"), ("slots_per_gpu", 1.5)])
+def test_settings_of_another_kind_are_refused_before_the_sweep_is_planned(key, value):
+    launcher = LocalLauncher(None, 1, 1, 1, "logs")
+    setattr(launcher, key, value)
+    with pytest.raises(ConfigError, match=f"hydra.launcher.{key}: expected"):
+        launcher.setup(hydra_context=Mock(spec=HydraContext), task_function=Mock(), config=OmegaConf.create())
 
 
 def _folders(tmp_path, sweeping):

@@ -123,6 +123,7 @@ def test_readable_examples(words, name):
         ("++network.extra=null", "++network.extra='null'"),
         ("++network.extra=a/b", "++network.extra=a-b"),
         ("++network.extra=true", "++network.extra='true'"),
+        ("++trainer.limit_train_batches=1", "++trainer.limit_train_batches=1.0"),  # one batch, all of them
     ],
 )
 def test_values_that_read_alike_do_not_share_a_name(one, two):

@@ -120,8 +120,14 @@ def test_numbers_that_give_no_slot_are_refused(counts):
 
 
 @pytest.mark.parametrize(
-    ("named", "expected"), [("3, 5", ["3", "5"]), ("", []), ("-1", []), ("GPU-ab12", ["GPU-ab12"])]
+    ("named", "expected"),
+    [("3, 5", ["3", "5"]), ("", []), ("-1", []), ("GPU-ab12", ["GPU-ab12"]), ("0,0,1", ["0", "1"]), ("2,-1,1", ["2"])],
 )
 def test_gpus_are_those_that_the_environment_leaves_visible(monkeypatch, named, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert visible_gpus() == expected
+
+
+def test_a_gpu_named_twice_is_no_two_slots():
+    with pytest.raises(ConfigError, match="each GPU once"):
+        machine_slots(["0", "0"], gpus_per_job=1, slots_per_gpu=1, workers=1)

@@ -139,3 +139,9 @@ def test_a_study_keeps_its_runs_of_the_same_settings_and_lets_others_go(tmp_path
     assert [each.folder for each in grown.runs] == ["dot/fold-0_seed-0", "joint/fold-1_seed-0", "joint/fold-0_seed-0"]
     changed = Study(tmp_path, "mine", "", (run("joint", 0, "lr-1"),)).record()
     assert len(changed.runs) == 1
+
+
+def test_folders_of_others_in_a_collection_are_passed_over(jsc, study):
+    (study.collection / "foreign" / "fold-a_seed-b").mkdir(parents=True)
+    code, out, err = jsc("status", f"runs={study.collection.parent}")
+    assert (code, "foreign" in out) == (0, False), err

@@ -145,6 +145,18 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("network/segmentation=none", "network/classification=none", "network/guidance=none"), "at least one task"),
         (("experiment=table5,table6",), "one study in a command"),
         (("fold=0,7",), "fold"),
+        (("fold=0,0.0",), "the number of a fold or its name, found 0.0"),
+        (("fold=true",), "the number of a fold or its name"),
+        (("seed=null",), "seed: expected a value"),
+        (("variant=dot", "ablation=add"), "no ablation or network beside it, since it names one itself"),
+        (("variant=joint,unet3d", "network=joint"), "no ablation or network beside it"),
+        (("experiment=table7", "ablation=dot"), "no ablation or network beside it"),
+        (("experiment=table3", "network/guidance=dot"), "network=unet3d: expected no choice of network/guidance"),
+        (("study=../mine",), "study: expected a name"),
+        (("study=a/b",), "study: expected a name"),
+        (("collection=null",), "collection: expected a value"),
+        (("tables=8",), "write tables=[7]"),
+        (("network=null",), "Config group override must be a string"),
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
 )  # fmt: skip
@@ -156,6 +168,42 @@ def test_what_cannot_be_is_one_sentence_before_anything_begins(sweep, tmp_path, 
     assert "Traceback" not in sweep.err
     assert not folders(tmp_path)
     assert not studies(tmp_path)
+
+
+def test_options_may_be_named_by_a_pattern(sweep, trained):
+    assert sweep("variant=glob(only_*,exclude=only_s*)", "study=2024") == 0, sweep.err
+    assert trained == ["only_cls", "only_global", "only_local"]
+
+
+def test_a_damaged_list_of_a_study_is_put_aside_by_its_sweep(sweep, trained, tmp_path, jsc):
+    assert sweep("study=mine") == 0, sweep.err
+    path = tmp_path / "runs" / "store" / "studies" / "mine.json"
+    path.write_text("garbage")
+    code, _, err = jsc("status", "study=mine", f"runs={tmp_path / 'runs'}")
+    assert (code, "start its sweep again" in err) == (2, True)
+    assert sweep("study=mine") == 0, sweep.err
+    assert len(studies(tmp_path)["mine"]["runs"]) == len(trained) == 1
+    assert path.with_suffix(".damaged").read_text() == "garbage"
+
+
+def test_a_run_that_was_not_tested_is_tested_when_that_is_asked(sweep, trained, tmp_path, monkeypatch):
+    from joint_seg_cls.commands import train
+
+    tested = []
+    monkeypatch.setattr(train, "test_fold", lambda run, *_, **__: tested.append(run.per_case.write_text("case\n")))
+    assert sweep("fold=0") == 0, sweep.err
+    for _ in range(2):
+        assert sweep("fold=0", "evaluate=true") == 0, sweep.err
+    assert (len(tested), len(trained)) == (1, 2)  # the training went on from its end
+
+
+def test_other_weights_to_start_from_are_another_run(sweep, trained, tmp_path, store, make_store, jsc):
+    start = tmp_path / "start.ckpt"
+    start.write_bytes(b"one")
+    assert sweep(f"init_from={start}") == 0, sweep.err
+    start.write_bytes(b"two")
+    assert sweep(f"init_from={start}") == 2
+    assert "a run with init_hash =" in sweep.err
 
 
 def test_an_experiment_that_is_a_sweep_does_not_run_as_one_training(jsc, store, trained, tmp_path):

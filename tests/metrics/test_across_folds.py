@@ -49,6 +49,14 @@ def test_the_interval_is_of_the_mean_over_folds_and_of_whole_subjects(rows):
     np.testing.assert_allclose(found.interval, np.quantile(draws, [0.025, 0.975]), atol=0.015)
 
 
+def test_seeds_that_tested_other_folds_have_no_spread(rows):
+    uneven = rows[(rows["seed"] != 0) | (rows["fold"] != 2)].reset_index(drop=True)
+    score = uneven["score"].to_numpy()
+    found = across_folds(lambda chosen: float(score[chosen].mean()), *columns(uneven), draws_seed=0)
+    assert math.isnan(found.sd_seeds)
+    assert not math.isnan(found.mean)
+
+
 def test_a_fold_without_one_of_the_classes_is_left_out_of_the_area(rows):
     one_seed = rows[rows["seed"] == 0].reset_index(drop=True)
     one_seed.loc[one_seed["fold"] == 2, "disease"] = 1

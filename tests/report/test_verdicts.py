@@ -22,6 +22,7 @@ def found(difference, p_low_high, smallest):
     [
         (0.05, 0.03, 0.01, "holds"),
         (0.02, 0.03, 0.30, "not decided"),
+        (0.02, 0.03, 0.01, "not decided"),
         (-0.02, 0.03, 0.30, "not decided"),
         (-0.02, 0.03, 0.04, "not decided"),
         (-0.05, 0.03, 0.01, "does not hold"),

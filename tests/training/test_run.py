@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training import JointModule, RunFolder, read_checkpoint
+from joint_seg_cls.training.checkpoint import WholeCheckpointIO
 
 SMALL = (
     "network.channels=4",
@@ -123,6 +124,40 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monke
         if isinstance(value, torch.Tensor):
             torch.testing.assert_close(weights_of(killed / "checkpoints" / "last.ckpt")[name], value, rtol=0, atol=0)
     assert (killed / "per_case.csv").read_text() == (whole / "per_case.csv").read_text()
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(train, monkeypatch):
+    run = train(epochs=1)
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+
+    def dies(content, file):
+        file.write(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(OSError, match="disk is full"):
+        WholeCheckpointIO().save_checkpoint({}, run / "checkpoints" / "last.ckpt")
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(train):
+    run = train(epochs=1)
+    (run / "DONE").unlink()
+    last = run / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    train(epochs=1, code=2)
+    assert f"{last}: expected a checkpoint" in train.err
+    assert "delete it" in train.err
+    last.unlink()
+    train(epochs=1)
+    assert (run / "DONE").is_file()
+
+
+def test_damaged_records_of_a_run_are_named(train):
+    run = train(epochs=1)
+    (run / "provenance.json").write_text("")
+    train(epochs=1, code=2)
+    assert f"{run / 'provenance.json'}: expected what the run in this folder was made of" in train.err
 
 
 def test_workers_do_not_change_a_result(train):

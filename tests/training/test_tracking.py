@@ -334,6 +334,15 @@ def test_pseudonyms_are_kept_with_the_run_and_shared_with_no_other(tmp_path):
         Pseudonyms.of(runs[1], cases)
 
 
+def test_a_damaged_key_costs_the_tracking_not_the_training(train):
+    run = train("tracking=csv", "tracking.panel.cases=0", epochs=1)
+    (run / "DONE").unlink()
+    (run / "pseudonyms.json").write_text("{")
+    train("tracking=csv", "tracking.panel.cases=0", epochs=1)
+    assert "this run is not tracked" in train.err
+    assert (run / "DONE").is_file()
+
+
 def test_what_is_published_names_no_path_and_nobody(tmp_path):
     (tmp_path / "here").mkdir()
     names = Pseudonyms("salt", {"a_1": ("anna", "2020-01-02")})

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 from joint_seg_cls.commands.combinations import refuse_missing_validation
 from joint_seg_cls.commands.launcher.job import JOB, RESULT, Payload
 from joint_seg_cls.commands.launcher.slots import Job, Slot, machine_slots, run_in_slots, visible_gpus
+from joint_seg_cls.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,17 @@ class LocalLauncher(Launcher):
         self._known: tuple[DictConfig, HydraContext, TaskFunction] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra knows of the sweep."""
+        """Take what Hydra knows of the sweep.
+
+        Raises:
+            ConfigError: settings of another kind than they should be.
+        """
+        for key in ("gpus_per_job", "slots_per_gpu", "workers"):
+            value: Any = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int):
+                _refuse(key, "a whole number, 1 or more", value)
+        if self.gpus is not None and (isinstance(self.gpus, str) or not isinstance(self.gpus, Sequence)):
+            _refuse("gpus", "a list of ids such as [0,1], or null for all", self.gpus)
         self._known = config, hydra_context, task_function
 
     def slots(self) -> list[Slot]:
@@ -97,6 +108,11 @@ class LocalLauncher(Launcher):
         name = composed.hydra.job.name
         name = name if name != config.hydra.job.name else f"{name}-{number}"
         return Job(name, command, Path(composed.hydra.launcher.logs).expanduser() / f"{name}.txt"), composed
+
+
+def _refuse(key: str, expected: str, found: object) -> None:
+    key = f"hydra.launcher.{key}"
+    raise ConfigError(key, expected=expected, found=repr(found), remedy=f"correct {key}=")
 
 
 def _returned(config: DictConfig, overrides: Sequence[str], folder: Path, job: Job, code: int) -> JobReturn:

@@ -1,5 +1,6 @@
 """Places for jobs on one machine: never two jobs in a slot, a fresh process for each job."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -55,6 +56,10 @@ def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int,
     Raises:
         ConfigError: numbers that give no slot.
     """
+    if len(set(gpus)) < len(gpus):
+        raise ConfigError(
+            "hydra.launcher.gpus", expected="each GPU once", found=", ".join(gpus), remedy="use slots_per_gpu for more"
+        )
     least = min(gpus_per_job, slots_per_gpu, workers)
     if least < 1 or (gpus and gpus_per_job > len(gpus)) or (gpus_per_job > 1 and slots_per_gpu > 1):
         raise ConfigError(
@@ -78,7 +83,8 @@ def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int,
 def visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, without importing torch."""
     if (named := os.environ.get(_VISIBLE)) is not None:
-        return [each.strip() for each in named.split(",") if each.strip() not in ("", "-1")]
+        ids = itertools.takewhile(lambda each: each not in ("", "-1"), map(str.strip, named.split(",")))
+        return list(dict.fromkeys(ids))  # CUDA likewise sees nothing behind -1
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

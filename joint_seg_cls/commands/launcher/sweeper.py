@@ -12,11 +12,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from joint_seg_cls.commands.build import require
+from joint_seg_cls.commands.combinations import misfit
 from joint_seg_cls.commands.composer import composer_of
 from joint_seg_cls.commands.launcher.local import LocalLauncher
 from joint_seg_cls.commands.plan import Plan, Planner
@@ -47,6 +50,7 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra knows of the sweep, and the launcher that the configuration chose."""
+        require(config, "train", "data.store")  # the launcher's place for logs follows it
         self._context, self._config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -62,8 +66,14 @@ class StudySweeper(Sweeper):
         assert self._config is not None
         assert self._launcher is not None
         configure_log(self._config.hydra.job_logging, self._config.hydra.verbose)
-        typed = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
-        plans = self._plans(combinations(typed))
+        assert self._context is not None
+        parser = OverridesParser.create(config_loader=self._context.config_loader)
+        typed = parser.parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
+        jobs = combinations(typed)
+        _log.info("checking %d combinations before the first begins", len(jobs))
+        plans = self._plans(jobs)
+        if len(plans) < len(jobs):
+            _log.info("%d combinations are the run of another one", len(jobs) - len(plans))
         studies = _studies(plans, swept=[each.key_or_group for each in typed if each.is_sweep_override()])
         todo = [(words, plan) for words, plan in plans if not plan.is_done()]
         for study in studies:
@@ -71,9 +81,9 @@ class StudySweeper(Sweeper):
         _log.info("%d runs, %d of them done before", len(plans), len(plans) - len(todo))
         if not todo:
             return []
-        jobs = [[*words, f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
+        launched = [[*words, f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
         with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
-            returned = _launched(self._launcher, jobs)
+            returned = _launched(self._launcher, launched)
         _refuse_failures([plan for _, plan in todo], returned)
         return returned
 
@@ -84,13 +94,23 @@ class StudySweeper(Sweeper):
         planner = Planner(composer_of(self._config.hydra))
         found: dict[Path, tuple[list[str], Plan]] = {}
         for words in jobs:
-            config = self._context.config_loader.load_sweep_config(self._config, list(words))
+            config = self._composed(words)
             choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
             self._refuse_sweep_in_sweep(config, choices)
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             plan = planner.plan(task, choices, list(config.hydra.overrides.task))
             found.setdefault(plan.place.path, (words, plan))
         return list(found.values())
+
+    def _composed(self, words: Sequence[str]) -> DictConfig:
+        assert self._context is not None
+        assert self._config is not None
+        try:
+            return self._context.config_loader.load_sweep_config(self._config, list(words))
+        except HydraException as error:
+            if (known := misfit(str(error), words)) is None:
+                raise
+            raise known from error
 
     def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None]) -> None:
         """Refuse experiments that each name what to sweep: only what the whole command chose can do that."""
@@ -136,7 +156,8 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
     """Write the study down, in each collection that it has runs in."""
     by_place: dict[tuple[Path, str], list[Plan]] = {}
     for _, plan in plans:
-        name = plan.config.study or sweep_name([each.place.folder for _, each in plans], swept)
+        named = plan.config.study
+        name = sweep_name([each.place.folder for _, each in plans], swept) if named is None else str(named)
         by_place.setdefault((plan.place.collection_path, name), []).append(plan)
     return [
         Study(

@@ -1,0 +1,64 @@
+"""The table of a run's test, read back for a report: whole, and of the kind that it should be, or not at all."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PER_CASE = "per_case.csv"
+#: What the columns of class probabilities begin with.
+PROBABILITY = "p_"
+_TEXT = ("case", "subject", "session", "fold", "disease")
+_NEEDED = ("case", "subject", "fold", "disease", "dsc")
+#: Probabilities are written with six digits.
+_ROUNDING = 1e-4
+
+
+def read_per_case(path: Path, scans: int | None = None) -> pd.DataFrame:
+    """Return one row a test scan: names as they are written, all else as numbers, NaN where nothing stands.
+
+    Args:
+        path: of the table.
+        scans: how many it must hold; None where that is not known.
+
+    Raises:
+        ValueError: in words, what is wrong with the table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{PER_CASE} is missing or cannot be read") from error
+    if not text.endswith("\n"):
+        raise ValueError(f"{PER_CASE} ends in the middle of a line")
+    try:
+        rows = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{PER_CASE} is no table: {error}") from error
+    if missing := [name for name in _NEEDED if name not in rows]:
+        raise ValueError(f"{PER_CASE} lacks the column {', '.join(missing)}")
+    if scans is not None and len(rows) != scans:
+        raise ValueError(f"{PER_CASE} has {len(rows)} rows, but {scans} scans were tested")
+    for name in rows.columns.difference(_TEXT, sort=False):
+        rows[name] = _numbers(rows[name])
+    _refuse_no_probabilities(rows[[name for name in rows if name.startswith(PROBABILITY)]])
+    return rows
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    values = pd.to_numeric(column.replace("", np.nan), errors="coerce")
+    wrong = (values.isna() & (column != "")) | np.isinf(values)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{PER_CASE}, line {row + 2}: {column.name} is {column.iloc[row]!r}, no number")
+    return values.astype(np.float64)
+
+
+def _refuse_no_probabilities(probability: pd.DataFrame) -> None:
+    values = probability.to_numpy(dtype=np.float64)
+    given = values[~np.isnan(values).all(axis=1)]
+    if not given.size:
+        return
+    if not (np.abs(given.sum(axis=1) - 1) < _ROUNDING).all() or (given < 0).any():
+        names = ", ".join(probability.columns)
+        raise ValueError(f"{PER_CASE}: {names} are not the probabilities of all classes, since they do not add up to 1")

@@ -1,0 +1,51 @@
+"""A test's table is read whole and of the right kind, or refused in words that say what is wrong with it."""
+
+import numpy as np
+import pytest
+
+from joint_seg_cls.report.per_case import read_per_case
+
+HEAD = "case,subject,session,fold,disease,p_MS,p_NMOSD,dsc,ltpr\n"
+LINES = ["a,None,,0,MS,0.9,0.1,0.5,\n", "b,null,s,0,NMOSD,0.25,0.75,,1\n"]
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text):
+        (tmp_path / "per_case.csv").write_text(text)
+        return tmp_path / "per_case.csv"
+
+    return write
+
+
+def test_names_stay_as_they_are_written_and_empty_cells_are_no_number(table):
+    rows = read_per_case(table(HEAD + "".join(LINES)), scans=2)
+    assert rows["subject"].tolist() == ["None", "null"]
+    assert rows["session"].tolist() == ["", "s"]
+    np.testing.assert_array_equal(rows["dsc"], [0.5, np.nan])
+    np.testing.assert_array_equal(rows["ltpr"], [np.nan, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD + LINES[0] + LINES[1][:-4], "ends in the middle of a line"),
+        ("", "ends in the middle of a line"),
+        (HEAD + LINES[0], "has 1 rows, but 2 scans were tested"),
+        (HEAD.replace("subject", "person") + "".join(LINES), "lacks the column subject"),
+        (HEAD.replace("p_NMOSD", "q") + "".join(LINES), "do not add up to 1"),
+        (HEAD + LINES[0] + LINES[1].replace("0.25", ""), "do not add up to 1"),
+        (HEAD + LINES[0] + LINES[1].replace("0.75", "7"), "do not add up to 1"),
+        (HEAD + LINES[0] + LINES[1].replace(",,1", ",oops,1"), "line 3: dsc is 'oops', no number"),
+        (HEAD + LINES[0] + LINES[1].replace(",,1", ",inf,1"), "line 3: dsc is 'inf', no number"),
+        (HEAD + LINES[0] + 'b,"\n', "is no table"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(table, text, says):
+    with pytest.raises(ValueError, match=says):
+        read_per_case(table(text), scans=2)
+
+
+def test_a_table_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with pytest.raises(ValueError, match="missing"):
+        read_per_case(tmp_path / "per_case.csv")
