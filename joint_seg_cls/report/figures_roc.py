@@ -89,6 +89,6 @@ def _caption(variants: Sequence[Pooled]) -> str:
     several = " AUC: mean over the classes, one against the rest." if len(others) > 1 else ""
     return (
         f"Positive class: {positive}, against {' or '.join(others)}. Out-of-fold probabilities of all finished folds, "
-        f"pooled ({first.label}: {scans}). Bands and intervals: 95 %, {_RESAMPLES} bootstrap resamples of whole "
-        f"subjects; bands are pointwise.{several}"
+        f"pooled ({first.label}: {scans}); tables have the mean over folds. Bands and intervals: 95 %, {_RESAMPLES} "
+        f"bootstrap resamples of whole subjects; bands are pointwise.{several}"
     )
