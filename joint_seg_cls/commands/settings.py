@@ -69,7 +69,7 @@ def _refuse_wrong_names(config: DictConfig) -> None:
         if value is not None and not _NAME.fullmatch(str(value)):
             raise ConfigError(
                 key,
-                expected="a name of letters, digits, spaces and . - + ,",
+                expected="a name of letters, digits, spaces, commas and . - +",
                 found=repr(value),
                 remedy=f"choose another {key}=",
             )
