@@ -1,7 +1,6 @@
 """Everything that was found in a cohort, its prepared store, or its folds, in one record."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from joint_seg_cls.audit.finding import SEVERITIES, Finding, accepted, finding_f
 from joint_seg_cls.audit.labels import check_labels, check_people
 from joint_seg_cls.audit.predictors import predictors_of
 from joint_seg_cls.audit.tables import Table, acquisition_table, cohort_table, confounding_table, lesion_table
+from joint_seg_cls.whole_file import write_json
 
 #: Raised when checks change, so that what an older version found is not taken for the whole.
 FORMAT = 1
@@ -101,7 +101,7 @@ def audit_scans(source: str, scans: Sequence[ScanFacts], classes: Sequence[str],
 
 def write_audit(audit: Audit, path: Path) -> None:
     """Write an audit as JSON: ``findings``, ``tables``, ``confounding``, ``duplicates`` and hashes. Atomic."""
-    _write(path, _record(audit))
+    write_json(path, _record(audit))
 
 
 def write_audits(audits: Sequence[Audit], path: Path) -> None:
@@ -114,7 +114,7 @@ def write_audits(audits: Sequence[Audit], path: Path) -> None:
         "findings": [finding.to_json() for finding in findings],
         "audits": [_record(audit) for audit in audits],
     }
-    _write(path, record)
+    write_json(path, record)
 
 
 def _record(audit: Audit) -> dict[str, Any]:
@@ -136,12 +136,6 @@ def _record(audit: Audit) -> dict[str, Any]:
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:
     return {f"{name}s": sum(finding.severity == name for finding in findings) for name in SEVERITIES}
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    partial.replace(path)
 
 
 def read_audit(path: Path) -> Audit | None:

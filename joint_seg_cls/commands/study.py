@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal, final
 from filelock import FileLock
 
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.whole_file import write_json
 
 _log = logging.getLogger(__name__)
 FOLDER = "studies"
@@ -86,9 +86,7 @@ class Study:
                 _log.warning(
                     "study %s: %d runs of other settings leave its list; their folders stay", self.name, dropped
                 )
-            partial = self.path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(json.dumps(whole.content(), indent=1), encoding="utf-8")
-            partial.replace(self.path)
+            write_json(self.path, whole.content())
         return whole
 
     def _earlier(self) -> tuple[StudyRun, ...]:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from joint_seg_cls.whole_file import whole_file
+
 
 def write_evaluation(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> None:
     """Write ``per_case.csv`` and ``summary.csv`` to ``folder``; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("summary.csv", summary), ("per_case.csv", rows)):
-        partial = folder / f".{name}.partial"
-        table.to_csv(partial, index=False, float_format="%.6g")
-        partial.replace(folder / name)
+        with whole_file(folder / name) as partial:
+            table.to_csv(partial, index=False, float_format="%.6g")

@@ -1,6 +1,5 @@
 """What a prediction leaves on disk: masks and maps in the scan's own grid, a lesion table, a JSON record."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from joint_seg_cls.inference.predictor import Findings
 from joint_seg_cls.lesions import label_lesions, lesion_table
 from joint_seg_cls.preprocess import ModelInput, warnings_of
 from joint_seg_cls.scan import write_volume
+from joint_seg_cls.whole_file import whole_file, write_json
 
 
 def write_findings(
@@ -46,9 +46,7 @@ def write_findings(
     record |= {"brain_volume_ml": seen.brain_ml, "model": model, "preprocessing": seen.figures}
     record["warnings"] = _warnings(seen, record)
     record["use"] = "research only; not a medical device"
-    partial = out / f".{name}.json.partial"
-    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    partial.replace(out / f"{name}.json")
+    write_json(out / f"{name}.json", record)
     return record
 
 
@@ -71,9 +69,8 @@ def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    table.to_csv(partial, sep="\t", index=False, float_format="%.6g")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        table.to_csv(partial, sep="\t", index=False, float_format="%.6g")
 
 
 def _warnings(seen: ModelInput, record: dict[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
 from joint_seg_cls.scan import Grid
+from joint_seg_cls.whole_file import write_text
 
 MOST_READERS = 4
 _RECORD, _TABLE, _PAGE = "simulation.json", "cohort.tsv", "README.txt"
@@ -69,7 +70,7 @@ def write_cohort(
     for _, failure in over_processes(make, missing, workers=workers, label="subjects", share=True):
         if failure is not None:
             raise failure
-    _write_text(out / _PAGE, _page(cohort, command, settings, skull))
+    write_text(out / _PAGE, _page(cohort, command, settings, skull))
     hidden = {"brain_mask"} if not (skull.stripped if brain_masks is None else brain_masks) else set()
     rows = [
         {name: cell for name, cell in row.items() if name not in hidden}
@@ -78,9 +79,7 @@ def write_cohort(
         for row in _rows(cohort, number, readers, out)
     ]
     columns = list(rows[0])
-    _write_text(
-        out / _TABLE, "\n".join("\t".join(line) for line in [columns, *(list(r.values()) for r in rows)]) + "\n"
-    )
+    write_text(out / _TABLE, "\n".join("\t".join(line) for line in [columns, *(list(r.values()) for r in rows)]) + "\n")
     return out / _TABLE
 
 
@@ -145,7 +144,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write_text(record, json.dumps(settings, indent=1) + "\n")
+        write_text(record, json.dumps(settings, indent=1) + "\n")
     except OSError as error:
         raise CohortError(
             out, expected="a folder that can be written", found=str(error.strerror), remedy="choose another with out="
@@ -206,12 +205,6 @@ def _write_volume(path: Path, array: Shaped[np.ndarray, "x y z"], grid: Grid) ->
     image.set_sform(grid.affine, _SCANNER_ANATOMICAL)
     image.set_qform(grid.affine, _SCANNER_ANATOMICAL)
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=5, mtime=0))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _page(cohort: Cohort, command: str, settings: dict[str, Any], skull: Skull) -> str:

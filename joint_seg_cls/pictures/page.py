@@ -8,6 +8,8 @@ from typing import NamedTuple, final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from joint_seg_cls.whole_file import write_text
+
 #: Words that stand in their own colour wherever they fill a cell.
 KINDS = ("error", "warning", "note")
 
@@ -68,6 +70,4 @@ def write_page(
     text = environment.get_template("page.html.j2").render(
         title=title, subtitle=subtitle, sections=sections, counts=counts, footer=footer, kinds=KINDS
     )
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)

@@ -1,12 +1,13 @@
 """A figure of a study, or what keeps it from being drawn; and how the vector and pixel files of one are written."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+
+from joint_seg_cls.whole_file import whole_file
 
 #: Pixels an inch of what is drawn for the screen.
 DOTS_PER_INCH = 150
@@ -45,14 +46,6 @@ def save(drawn: Canvas, out: Path, name: str) -> Path:
     """Write a drawing as PNG and as PDF, the same bytes each time; return the PNG's path."""
     out.mkdir(parents=True, exist_ok=True)
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        buffer = io.BytesIO()
-        drawn.savefig(buffer, format=suffix, metadata=metadata)
-        replace(out / f"{name}.{suffix}", buffer.getvalue())
+        with whole_file(out / f"{name}.{suffix}") as partial:
+            drawn.savefig(partial, format=suffix, metadata=metadata)
     return out / f"{name}.png"
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)

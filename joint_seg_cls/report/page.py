@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure, replace
+from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
+from joint_seg_cls.whole_file import write_text
 
 #: Pixels of a screen to an inch of a drawing.
 _SCREEN_DOTS_PER_INCH = 96
@@ -113,7 +114,7 @@ def write_page(
         runs=[(run, _link(run.folder, path.parent)) for run in runs],
         footer=footer,
     )
-    replace(path, text.encode("utf-8"))
+    write_text(path, text)
 
 
 class _Embedded(NamedTuple):

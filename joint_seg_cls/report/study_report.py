@@ -12,13 +12,14 @@ from joint_seg_cls import __version__
 from joint_seg_cls.audit import Audit, Table
 from joint_seg_cls.report import checklist as claim
 from joint_seg_cls.report.circumstances import about
-from joint_seg_cls.report.figure import Figure, replace
+from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.latex import latex, plain_latex
 from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
 from joint_seg_cls.report.published import published_cohort, published_source
 from joint_seg_cls.report.study_table import StudyTable
 from joint_seg_cls.report.variants import Variant, pooled_table
 from joint_seg_cls.report.written import claims_frame, frame, grid, markdown, page_tables
+from joint_seg_cls.whole_file import whole_file, write_text
 
 _STATISTICS = (
     "means over folds with sd and 95 % bootstrap intervals over subjects; paired tests against the joint model "
@@ -67,18 +68,20 @@ class StudyReport:
         _csv(pooled_table(self.variants), out / "pooled.csv")
         _csv(claims_frame(self.tables), out / "claims.csv")
         for table in self.tables:
-            _text(markdown(table), out / "tables" / f"{table.name}.md")
-            _text(latex(table), out / "tables" / f"{table.name}.tex")
+            write_text(out / "tables" / f"{table.name}.md", markdown(table))
+            write_text(out / "tables" / f"{table.name}.tex", latex(table))
             _csv(frame(table), out / "tables" / f"{table.name}.csv")
         for number, table in enumerate(self._cohort()):
             content = pd.DataFrame(table.rows, columns=table.columns)
             path = out / "tables" / f"cohort-{number + 1}"
             _csv(content, path.with_suffix(".csv"))
-            _text(f"### {table.title}\n\n{grid(table.columns, table.rows)}\n\n{table.note}\n", path.with_suffix(".md"))
-            _text(plain_latex(table.title, table.columns, table.rows), path.with_suffix(".tex"))
-        _text("\n".join(map(markdown, self.tables)), out / "tables.md")
+            write_text(
+                path.with_suffix(".md"), f"### {table.title}\n\n{grid(table.columns, table.rows)}\n\n{table.note}\n"
+            )
+            write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, table.rows))
+        write_text(out / "tables.md", "\n".join(map(markdown, self.tables)))
         items = claim.checklist(self.variants, self.tables, self.audit, _STATISTICS)
-        _text(claim.markdown(items), out / "checklist.md")
+        write_text(out / "checklist.md", claim.markdown(items))
         _csv(pd.DataFrame(items), out / "checklist.csv")
         self._page(out / "index.html", items)
 
@@ -134,8 +137,5 @@ def verdicts(table: StudyTable) -> str:
 
 
 def _csv(table: pd.DataFrame, path: Path) -> None:
-    _text(table.to_csv(index=False, float_format="%.6g"), path)
-
-
-def _text(content: str, path: Path) -> None:
-    replace(path, content.encode("utf-8"))
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g")

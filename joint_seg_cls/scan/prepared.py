@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.scan.grid import Geometry
+from joint_seg_cls.whole_file import write_json
 
 #: Raised whenever the store's files change, or what preprocessing makes of the same scan and settings: stores of one
 #: number may be mixed and trained on, and a network sees new scans as it saw those it was trained on.
@@ -171,7 +172,7 @@ def write_store_record(
         "model_shape": list(model_shape),
     }
     store.mkdir(parents=True, exist_ok=True)
-    _write_json(store / "store.json", record if cases is None else record | {"cases": sorted(cases)})
+    write_json(store / "store.json", record if cases is None else record | {"cases": sorted(cases)})
 
 
 def write_case(
@@ -195,7 +196,7 @@ def write_case(
     if lesion_mask is not None and lesion_mask_native is not None:
         np.save(partial / "lesion_mask.npy", lesion_mask.astype(np.uint8))
         np.savez_compressed(partial / "lesion_mask_native.npz", bits=np.packbits(lesion_mask_native))
-    _write_json(partial / "case.json", _record(case))
+    write_json(partial / "case.json", _record(case))
     if case.folder.exists():
         case.folder.rename(replaced)
     partial.rename(case.folder)
@@ -204,7 +205,7 @@ def write_case(
 
 def write_labels(case: PreparedCase) -> None:
     """Write a case's record again, its arrays being what they were. Atomic."""
-    _write_json(case.folder / "case.json", _record(case))
+    write_json(case.folder / "case.json", _record(case))
 
 
 def _record(case: PreparedCase) -> dict[str, Any]:
@@ -219,9 +220,3 @@ def _record(case: PreparedCase) -> dict[str, Any]:
         "columns": case.columns,
         "provenance": case.provenance,
     }
-
-
-def _write_json(path: Path, record: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    partial.replace(path)

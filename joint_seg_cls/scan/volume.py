@@ -14,6 +14,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.scan.grid import Grid, reorient
+from joint_seg_cls.whole_file import whole_file
 
 #: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
 MASK_ROUNDING = 1e-3
@@ -192,9 +193,8 @@ def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Sca
     header.set_intent(intent)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     image = kind(array, header.get_best_affine(), header)
-    partial = path.with_name(f".{path.name}.partial.nii.gz")
-    nib.save(image, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        nib.save(image, partial)
 
 
 def _load(path: Path) -> nib.Nifti1Image:

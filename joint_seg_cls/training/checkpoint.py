@@ -19,6 +19,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.whole_file import whole_file
 
 #: The entry of a checkpoint in which the recipe lies, and the version of its layout.
 RECIPE = "joint_seg_cls"
@@ -89,12 +90,10 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint`` to the local file ``path``, whole or not at all."""
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f"{place.name}.partial")
-        with partial.open("wb") as file:
+        with whole_file(place) as partial, partial.open("wb") as file:
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(place)
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.whole_file import write_json
 
 KEY_FILE = "pseudonyms.json"
 _SALT_BYTES = 16
@@ -55,9 +56,7 @@ class Pseudonyms:
                 remedy="delete the file; cases that were tracked before then have other names",
             ) from error
         made = cls(salt, cases)
-        partial = path.with_name(f".{KEY_FILE}.partial")
-        partial.write_text(json.dumps({"salt": salt, "cases": known | made.key}, indent=1), encoding="utf-8")
-        partial.replace(path)
+        write_json(path, {"salt": salt, "cases": known | made.key})
         return made
 
     @property

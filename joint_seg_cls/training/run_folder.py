@@ -31,6 +31,7 @@ from filelock import FileLock, Timeout
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS
+from joint_seg_cls.whole_file import PARTIAL_FILES, write_json, write_text
 
 _log = logging.getLogger(__name__)
 _PACKAGES = (
@@ -136,8 +137,10 @@ class RunFolder:
         self._take()
         for ended in (FAILED, DONE):  # done, but not yet tested
             (self.path / ended).unlink(missing_ok=True)
-        _write(self.config, config_text)
-        _write(self.provenance, json.dumps(_provenance(identity), indent=1))
+        for left in self.path.rglob(PARTIAL_FILES):
+            left.unlink()
+        write_text(self.config, config_text)
+        write_json(self.provenance, _provenance(identity))
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
@@ -154,7 +157,7 @@ class RunFolder:
             raise
         except BaseException as error:
             text = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            (self.path / FAILED).write_text(f"{_now()}\n{text}\n", encoding="utf-8")
+            write_text(self.path / FAILED, f"{_now()}\n{text}\n")
             raise
         finally:
             self._lock.release()
@@ -175,19 +178,12 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        _write(self.path / DONE, json.dumps({"time": _now(), **facts}))
+        write_text(self.path / DONE, json.dumps({"time": _now(), **facts}))
 
     def _beat(self, stop: threading.Event) -> None:
         (self.path / HEARTBEAT).touch()
         while not stop.wait(HEARTBEAT_S):
             (self.path / HEARTBEAT).touch()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _provenance(identity: dict[str, Any]) -> dict[str, Any]:

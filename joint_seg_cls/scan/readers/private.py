@@ -3,14 +3,12 @@
 import os
 from pathlib import Path
 
+from joint_seg_cls.whole_file import whole_file
+
 
 def write_private(path: Path, text: str) -> None:
     """Write ``text`` whole or not at all, readable by the owner alone."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.cohort import SEPARATORS, CohortCase, cohort_cases, parse_table, rater_columns
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
+from joint_seg_cls.whole_file import write_text
 
 
 def require_out(out: Path) -> None:
@@ -49,7 +50,7 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
         with _moved(found.staged):
             cases = cohort_cases(out, parse_table(out, text), classes=classes)
             if not out.exists():
-                _write(out, text)
+                write_text(out, text)
     if found.private is not None:
         with _said(found.private[0]):
             write_private(*found.private)
@@ -128,15 +129,6 @@ def _said(place: Path) -> Iterator[None]:
         raise CohortError(
             place, expected="a place that can be written", found=str(error.strerror), remedy="name another with out="
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _another(place: Path, kind: str) -> CohortError:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.image import imsave
 
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
+from joint_seg_cls.whole_file import whole_file
 
 _FOLDER = "tracking"
 
@@ -63,7 +64,8 @@ class _Folder:
     def table(self, name: str, rows: pd.DataFrame) -> None:
         path = self._folder / f"{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_csv(path, index=False, float_format="%.6g")
+        with whole_file(path) as partial:
+            rows.to_csv(partial, index=False, float_format="%.6g")
 
     def model(self, path: Path, name: str) -> None:
         pass
