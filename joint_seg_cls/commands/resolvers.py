@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 def register() -> None:
     """Make the resolvers known to OmegaConf; calling it again changes nothing."""
     OmegaConf.register_new_resolver("store_name", _store_name, replace=True)
+    OmegaConf.register_new_resolver("expand_user", _expand_user, replace=True)
     OmegaConf.register_new_resolver("auto_precision", _auto_precision, replace=True)
     OmegaConf.register_new_resolver("gpus_of_a_job", _gpus_of_a_job, replace=True)
     OmegaConf.register_new_resolver("config_groups", _config_groups, replace=True)
@@ -18,6 +19,11 @@ def register() -> None:
 def _store_name(path: str) -> str:
     """Return the name by which a prepared store's runs are collected."""
     return Path(path).expanduser().resolve().name
+
+
+def _expand_user(path: str) -> str:
+    """Return the path with the home folder in place of a leading ``~``."""
+    return str(Path(path).expanduser())
 
 
 def _auto_precision() -> str:

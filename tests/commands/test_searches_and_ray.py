@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 
 from joint_seg_cls.commands.launcher.register import missing_extra
 
@@ -63,6 +64,9 @@ def test_optuna_searches_for_the_highest_score_on_the_validation_split(sweep, tm
     assert len(json.loads(study.read_text())["runs"]) == 2
     scores = [max(float(row) for row in _column(run / "metrics.csv", "val/score")) for run in runs]
     assert f"Best value: {max(scores)}" in sweep.said
+    best = OmegaConf.load(tmp_path / "runs" / "store" / "studies" / "optimization_results.yaml")
+    assert best.best_value == max(scores)
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "runs"}  # nothing where the command was typed
     assert sweep(*search, space) == 0  # the same draws: nothing is trained again
     assert sweep.said.count("is done") == 2
     assert done_runs(tmp_path) == runs
