@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Float, Int, Real
 from scipy.stats import norm, rankdata
 
 
@@ -27,6 +27,7 @@ def compare_areas(
     second: Real[np.ndarray, " scans"] | Real[np.ndarray, "scans _"],
     positive: Bool[np.ndarray, " scans"],
     subject: np.ndarray,
+    fold: np.ndarray | None = None,
 ) -> AreaDifference:
     r"""Compare two areas by DeLong's test [2], the scans of one subject taken together as in [3].
 
@@ -38,27 +39,59 @@ def compare_areas(
     .. math:: Var(\Delta) = \frac{K^+ \sum (s_k^+)^2}{(K^+-1) M^2} + \frac{K^- \sum (s_k^-)^2}{(K^--1) N^2}
         + \frac{2 K \sum s_k^+ s_k^-}{(K-1) M N}
 
-    With one scan a subject the last term is 0 and the rest is DeLong's variance.
+    With one scan a subject the last term is 0 and the rest is DeLong's variance. With several folds F, whose networks
+    need not agree in scale, scans are placed among those of their own fold, and areas are means over folds:
+
+    .. math:: Var(\bar\Delta) = \frac{1}{F^2} \Big( \sum_f Var(\Delta_f) + \sum_k \sum_{f \ne g} t_{kf} t_{kg} \Big),
+        \quad t_{kf} = s_{kf}^+ / M_f + s_{kf}^- / N_f
+
+    where the last sum is 0 unless a subject is in several folds.
 
     Args:
         first: scores, higher for positive scans; one column a seed, whose areas are averaged.
         second: likewise.
         positive: which scans are.
         subject: of each scan.
+        fold: of each scan; by default all are of one. See :func:`folds_to_compare` for those that count.
 
     A class with fewer than two subjects gives NaN; so does p where nothing varies and the areas differ.
     """
-    one, other = placements(first, positive), placements(second, positive)
     if not 0 < positive.sum() < len(positive):
         return AreaDifference(*[math.nan] * 5)
-    gap = one - other
-    difference = float(gap[positive].mean())
-    error = _standard_error(gap - difference, positive, subject)
-    areas = float(one[positive].mean()), float(other[positive].mean())
+    _, code = np.unique(subject, return_inverse=True)
+    parts = folds_to_compare(positive, subject, fold)
+    areas = np.zeros((len(parts), 2))
+    variance, together = 0.0, np.zeros((len(parts), code.max() + 1))
+    for number, own in enumerate(parts):
+        placed = [placements(score[own], positive[own]) for score in (first, second)]
+        areas[number] = [each[positive[own]].mean() for each in placed]
+        centred = placed[0] - placed[1] - (areas[number, 0] - areas[number, 1])
+        alone, together[number] = _spread(centred, positive[own], code[own], together.shape[1])
+        variance += alone
+    variance += float((together.sum(axis=0) ** 2).sum() - (together**2).sum())
+    error = math.sqrt(variance) / len(parts) if variance > np.finfo(float).eps ** 2 else variance * 0.0
+    one, other = (float(each) for each in areas.mean(axis=0))
+    difference = one - other
     if error == 0 or math.isnan(error):
-        p = 1.0 if error == 0 and difference == 0 else math.nan
-        return AreaDifference(*areas, difference, error, p)
-    return AreaDifference(*areas, difference, error, float(2 * norm.sf(abs(difference) / error)))
+        p = 1.0 if error == 0 and abs(difference) < np.finfo(float).eps else math.nan
+        return AreaDifference(one, other, difference, error, p)
+    return AreaDifference(one, other, difference, error, float(2 * norm.sf(abs(difference) / error)))
+
+
+def folds_to_compare(
+    positive: Bool[np.ndarray, " scans"], subject: np.ndarray, fold: np.ndarray | None
+) -> list[Int[np.ndarray, " own"]]:
+    """Return the numbers of the scans of each fold that has two subjects of either class, the least with a variance.
+
+    Where no fold has, or none is given, all scans stand together.
+    """
+    every = np.arange(len(positive))
+    folds = [] if fold is None else [every[np.asarray(fold) == one] for one in np.unique(fold)]
+
+    def has_both(own: np.ndarray) -> bool:
+        return all(len(np.unique(subject[own][positive[own] == sign])) > 1 for sign in (True, False))
+
+    return [own for own in folds if has_both(own)] or [every]
 
 
 def placements(
@@ -80,21 +113,21 @@ def placements(
     return found.mean(axis=1)
 
 
-def _standard_error(
-    centred: Float[np.ndarray, " scans"], positive: Bool[np.ndarray, " scans"], subject: np.ndarray
-) -> float:
-    _, code = np.unique(subject, return_inverse=True)
-    subjects = int(code.max()) + 1
+def _spread(
+    centred: Float[np.ndarray, " scans"], positive: Bool[np.ndarray, " scans"], code: np.ndarray, subjects: int
+) -> tuple[float, Float[np.ndarray, " subjects"]]:
+    """Return the variance of a fold's difference, and what each subject moved it by."""
     sums, groups = {}, {}
     for sign in (True, False):
         chosen = positive == sign
         sums[sign] = np.bincount(code[chosen], weights=centred[chosen], minlength=subjects)
         groups[sign] = len(np.unique(code[chosen]))
-        if groups[sign] < 2:
-            return math.nan
-    total = 2 * subjects / (subjects - 1) * (sums[True] @ sums[False]) / (positive.sum() * (~positive).sum())
-    for sign in (True, False):
-        scans = (positive == sign).sum()
-        total += groups[sign] / (groups[sign] - 1) * (sums[sign] @ sums[sign]) / scans**2
-    total = float(total)
-    return math.sqrt(total) if total > np.finfo(float).eps ** 2 else 0.0
+    scans = {sign: int((positive == sign).sum()) for sign in sums}
+    moved = sums[True] / scans[True] + sums[False] / scans[False]
+    if min(groups.values()) < 2:
+        return math.nan, moved
+    both = len(np.unique(code))
+    total = 2 * both / (both - 1) * (sums[True] @ sums[False]) / (scans[True] * scans[False])
+    for sign, own in sums.items():
+        total += groups[sign] / (groups[sign] - 1) * (own @ own) / scans[sign] ** 2
+    return float(total), moved

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Real
 from scipy.stats import norm, wilcoxon
 
 from joint_seg_cls.metrics.bootstrap import CONFIDENCE, RESAMPLES, bootstrap_interval
-from joint_seg_cls.metrics.delong import compare_areas
+from joint_seg_cls.metrics.delong import compare_areas, folds_to_compare
 from joint_seg_cls.metrics.disease import auc
 from joint_seg_cls.metrics.power import smallest_mean, smallest_normal, smallest_share
 
@@ -80,24 +80,27 @@ def compare_aucs(
     positive: Bool[np.ndarray, " scans"],
     subject: np.ndarray,
     *,
+    fold: np.ndarray | None = None,
     alpha: float = 0.05,
 ) -> Comparison:
-    """Compare two areas under the ROC curve by DeLong's test; the interval is normal.
+    """Compare two areas under the ROC curve, means over folds, by DeLong's test; the interval is normal.
 
     Args:
         first: probability of the positive class, one column a seed.
         second: likewise, same scans.
         positive: which scans are.
         subject: of each scan.
+        fold: of each scan; by default all are of one. Folds with fewer than two subjects of a class do not count.
         alpha: level for the smallest difference.
     """
-    found = compare_areas(first, second, positive, subject)
+    found = compare_areas(first, second, positive, subject, fold)
     if math.isnan(found.difference):
         return NOTHING
     reach = float(norm.isf((1 - CONFIDENCE) / 2)) * found.standard_error
     low, high = max(-1.0, found.difference - reach), min(1.0, found.difference + reach)
     smallest = smallest_normal(found.standard_error, alpha)
-    return Comparison(found.difference, low, high, found.p, smallest, len(positive), len(np.unique(subject)))
+    used = np.concatenate(folds_to_compare(positive, subject, fold))
+    return Comparison(found.difference, low, high, found.p, smallest, len(used), len(np.unique(subject[used])))
 
 
 def compare_aucs_of_many(
@@ -106,34 +109,44 @@ def compare_aucs_of_many(
     disease: Int[np.ndarray, " scans"],
     subject: np.ndarray,
     *,
+    fold: np.ndarray | None = None,
     alpha: float = 0.05,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
     """Compare the mean areas of more than two classes, each against the rest, by a paired bootstrap over subjects.
 
-    p is twice the share of resamples on the other side of 0 (of n + 1, the sample itself counted).
+    Areas are means over the folds that have every class; where none has, all scans stand together. p is twice the share
+    of resamples on the other side of 0 (of n + 1, the sample itself counted).
 
     Args:
         first: class probabilities, one layer a seed.
         second: likewise, same scans.
         disease: code of each scan's class.
         subject: of each scan.
+        fold: of each scan; by default all are of one.
         alpha: level for the smallest difference.
         seed: of the bootstrap.
         resamples: number of draws.
     """
 
-    def gap(chosen: np.ndarray) -> float:
-        truth = disease[chosen]
-        areas = [
-            float(np.mean([auc(each[chosen, :, layer], truth) for layer in range(each.shape[2])]))
-            for each in (first, second)
-        ]
-        return areas[0] - areas[1]
+    def area(probability: Real[np.ndarray, "scans classes _"], own: np.ndarray) -> float:
+        return float(np.mean([auc(probability[own, :, layer], disease[own]) for layer in range(probability.shape[2])]))
 
-    whole = np.arange(len(disease))
-    difference = gap(whole) if len(whole) else math.nan
+    def gap(chosen: np.ndarray) -> float:
+        parts = [chosen[of_fold[chosen] == one] for one in folds]
+        gaps = [area(first, own) - area(second, own) for own in parts if len(own)]
+        defined = [one for one in gaps if not math.isnan(one)]
+        return float(np.mean(defined)) if defined else math.nan
+
+    whole, of_fold = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
+    folds = np.arange(1)
+    if fold is not None:
+        names, of_fold = np.unique(fold, return_inverse=True)
+        folds = np.arange(len(names))
+        if math.isnan(gap(whole)):  # no fold has every class
+            of_fold, folds = np.zeros(len(disease), dtype=np.int64), np.arange(1)
+    difference = gap(whole)
     if math.isnan(difference):
         return NOTHING
     _, code = np.unique(subject, return_inverse=True)

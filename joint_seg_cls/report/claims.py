@@ -138,9 +138,10 @@ def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, see
     if metric == "ACC":
         right = [each.argmax(axis=1) == disease[:, None] for each in (first, second)]
         return compare_accuracies(right[0], right[1], subject, **draws)
+    fold = found.rows["fold"].to_numpy()
     if len(classes) == 2:
-        return compare_aucs(first[:, 1], second[:, 1], disease == 1, subject, alpha=alpha)
-    return compare_aucs_of_many(first, second, disease, subject, **draws)
+        return compare_aucs(first[:, 1], second[:, 1], disease == 1, subject, fold=fold, alpha=alpha)
+    return compare_aucs_of_many(first, second, disease, subject, fold=fold, **draws)
 
 
 def _by_seed(found: Pair, metric: str, classes: Sequence[str]) -> tuple[float, ...]:

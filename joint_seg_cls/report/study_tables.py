@@ -225,7 +225,7 @@ def _about_claims(metrics: Sequence[str]) -> str:
     tests = {
         "DSC": "Wilcoxon's signed-rank test on each subject's mean difference",
         "ACC": "McNemar's exact test, whole subjects exchanged",
-        "AUC": "DeLong's test with subjects as clusters, on the pooled out-of-fold probabilities",
+        "AUC": "DeLong's test with subjects as clusters, on areas within folds, averaged as in the table",
     }
     return (
         f"Claims: {'; '.join(f'{name}: {tests[name]}' for name in metrics)}; p corrected by Holm over all tests of "

@@ -98,6 +98,40 @@ def test_delong_of_subjects_with_several_scans_equals_obuchowski(seed):
     assert found.standard_error == pytest.approx(error, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_areas_of_several_folds_are_compared_fold_by_fold(seed):
+    rng = np.random.default_rng(seed)
+    fold, positive = np.repeat(["0", "1", "2"], [40, 30, 35]), rng.random(105) < 0.5
+    first, second = positive + rng.normal(0, 1, 105), 0.5 * positive + rng.normal(0, 1, 105)
+    found = compare_areas(first, second, positive, np.arange(105), fold)
+    alone = [delong_by_pairs(first[fold == one], second[fold == one], positive[fold == one]) for one in "012"]
+    assert found.difference == pytest.approx(np.mean([difference for difference, _ in alone]), abs=1e-12)
+    assert found.standard_error == pytest.approx(math.sqrt(sum(error**2 for _, error in alone)) / 3, rel=1e-9)
+    scales = np.array([0.1, 1.0, 20.0])[fold.astype(int)] * first + 7 * fold.astype(int)  # networks of other scales
+    assert compare_areas(scales, second, positive, np.arange(105), fold) == pytest.approx(found)
+
+
+def test_a_subject_in_two_folds_is_one_subject():
+    rng = np.random.default_rng(0)
+    positive = np.repeat([True, False], 100)
+    first, second = positive + rng.normal(0, 1, 200), positive + rng.normal(0, 1.5, 200)
+    alone = compare_areas(first, second, positive, np.arange(200))
+    twice = [np.tile(each, 2) for each in (first, second, positive, np.arange(200))]
+    assert compare_areas(*twice, np.repeat([0, 1], 200)).standard_error == pytest.approx(alone.standard_error, rel=0.01)
+
+
+def test_a_fold_whose_variance_cannot_be_told_does_not_count():
+    rng = np.random.default_rng(0)
+    positive = np.array([True, False] * 10 + [True] + [False] * 9)
+    first, second, subject = rng.normal(size=30), rng.normal(size=30), np.arange(30)
+    fold = np.repeat([0, 1], [20, 10])
+    found = compare_aucs(first[:, None], second[:, None], positive, subject, fold=fold)
+    assert found == compare_aucs(first[:20, None], second[:20, None], positive[:20], subject[:20])
+    assert found.scans == found.subjects == 20
+    left_out = compare_aucs(first[:, None], second[:, None], positive, subject, fold=subject)  # one subject a fold
+    assert left_out == compare_aucs(first[:, None], second[:, None], positive, subject)
+
+
 def test_scans_copied_from_the_same_subjects_tell_nothing_more():
     rng = np.random.default_rng(1)
     positive = np.repeat([True, False], 20)
@@ -196,3 +230,20 @@ def test_areas_of_three_classes_differ_where_one_method_guesses():
     assert found.low > 0.2
     same = compare_aucs_of_many(guess[..., None], guess[..., None], disease, np.arange(90), resamples=50)
     assert same.p == 1
+
+
+def test_areas_of_three_classes_are_means_over_the_folds_that_have_them_all():
+    rng = np.random.default_rng(1)
+    fold = np.repeat([0, 1, 2], 30)
+    disease = np.concatenate([np.arange(60) % 3, np.arange(30) % 2])
+    first, second = (np.eye(3)[disease] + rng.normal(0, noise, (90, 3)) for noise in (0.5, 1.0))
+    found = compare_aucs_of_many(first[..., None], second[..., None], disease, np.arange(90), fold=fold, resamples=50)
+    gaps = [
+        auc(first[fold == one], disease[fold == one]) - auc(second[fold == one], disease[fold == one]) for one in (0, 1)
+    ]
+    assert found.difference == pytest.approx(np.mean(gaps))
+    assert found.low < found.difference < found.high
+    alone = compare_aucs_of_many(
+        first[..., None], second[..., None], disease, np.arange(90), fold=np.arange(90), resamples=50
+    )
+    assert alone == compare_aucs_of_many(first[..., None], second[..., None], disease, np.arange(90), resamples=50)
