@@ -32,9 +32,10 @@ _log = logging.getLogger(__name__)
 @final
 @dataclass(frozen=True)
 class _Scans:
-    """What is to be tested on: its name, how many scans, and the scans one by one."""
+    """What is to be tested on: its name, that for others than the user, how many scans, and the scans one by one."""
 
     name: str
+    told: str
     total: int
     fold: int | str | None
     cases: Iterator[TestCase]
@@ -55,7 +56,7 @@ def evaluate(config: DictConfig) -> None:
     summary = summarise(rows, classes)
     folder = run.path / "evaluations" / (config.name or scans.name)
     write_evaluation(rows, summary, folder)
-    track_evaluation(config, run, folder, checkpoint)
+    track_evaluation(config, run, folder, checkpoint, tested_on=str(config.name or scans.told))
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
@@ -86,7 +87,8 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
     pipeline = load_pipeline(checkpoint, config.trust)
     path = Path(config.cohort).resolve()
-    return _Scans(f"{path.parent.name}-{path.stem}", len(rows), None, (from_cohort(row, pipeline) for row in rows))
+    cases = (from_cohort(row, pipeline) for row in rows)
+    return _Scans(f"{path.parent.name}-{path.stem}", path.stem, len(rows), None, cases)
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
@@ -110,4 +112,4 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
     if seen:
         _log.warning("fold %s: this run has trained on %d of its %d scans", fold, len(seen), len(names))
     cases = (from_store(case) for case in data.store.cases if case.case in names)
-    return _Scans(f"fold-{fold}", len(names), fold, cases)
+    return _Scans(f"fold-{fold}", f"fold-{fold}", len(names), fold, cases)

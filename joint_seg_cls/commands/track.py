@@ -77,13 +77,23 @@ def track_training(
             publish_weights(tracker, chosen, chosen.stem, pseudonyms)
 
 
-def track_evaluation(config: DictConfig, run: RunFolder, folder: Path, checkpoint: Checkpoint) -> None:
-    """Tell the test of a trained run, whose tables lie in ``folder``, as a run of its own in the training's group."""
+def track_evaluation(
+    config: DictConfig, run: RunFolder, folder: Path, checkpoint: Checkpoint, *, tested_on: str
+) -> None:
+    """Tell the test of a trained run, whose tables lie in ``folder``, as a run of its own in the training's group.
+
+    What it was tested on goes by ``tested_on``: the folder's name may hold that of a folder outside the project.
+    """
     if not config.tracking:
         return
     rows = pd.read_csv(folder / "per_case.csv", dtype=str, keep_default_na=False)
     people = {row["case"]: (row["subject"], row["session"] or None) for row in rows.to_dict("records")}
-    pseudonyms = Pseudonyms.of(run.path, people)
+    try:
+        pseudonyms = Pseudonyms.of(run.path, people)
+    except ConfigError as error:
+        _log.warning("this test is not tracked: %s", error)
+        return
+    tested_on = str(pseudonyms.publishable(tested_on))
     trained: Any = OmegaConf.load(run.config) if run.config.is_file() else OmegaConf.create()
     facts = checkpoint.recipe["trained_on"]
     fold, variant = pseudonyms.publishable(facts["fold"]), str(checkpoint.recipe["variant"])
@@ -92,11 +102,11 @@ def track_evaluation(config: DictConfig, run: RunFolder, folder: Path, checkpoin
         "eval",
         pseudonyms,
         group=str(trained.get("study") or facts["collection"]),
-        name=f"{variant}-f{fold}-s{facts['seed']} on {folder.name}",
-        tags=[variant.partition("+")[0], folder.name],
+        name=f"{variant}-f{fold}-s{facts['seed']} on {tested_on}",
+        tags=[variant.partition("+")[0], tested_on],
         folder=folder,
         runs=_runs(run),
-        config={"variant": variant, "tested_on": folder.name, "weights": checkpoint.path.stem, **facts},
+        config={"variant": variant, "tested_on": tested_on, "weights": checkpoint.path.stem, **facts},
         job_id=f"evaluation {folder.name}",
     ) as tracker:
         if tracker is not None:

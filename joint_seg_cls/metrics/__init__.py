@@ -8,14 +8,8 @@ from joint_seg_cls.metrics.disease import accuracy, auc, confusion, sensitivity,
 from joint_seg_cls.metrics.isbi import isbi_score
 from joint_seg_cls.metrics.lesion_wise import LesionWise, lesion_wise
 from joint_seg_cls.metrics.msseg import Msseg, msseg
-from joint_seg_cls.metrics.paired import (
-    Comparison,
-    compare_accuracies,
-    compare_aucs,
-    compare_aucs_of_many,
-    compare_means,
-    flip_test,
-)
+from joint_seg_cls.metrics.paired import Comparison, compare_accuracies, compare_means, flip_test
+from joint_seg_cls.metrics.paired_areas import compare_aucs, compare_aucs_of_many
 from joint_seg_cls.metrics.power import POWER, smallest_mean, smallest_normal, smallest_share
 from joint_seg_cls.metrics.summary import EmptyReferences, Summary, empty_references, summarise
 from joint_seg_cls.metrics.surface import SURFACE_TOLERANCE_MM, diagonal_mm, hd95_mm, surface_dice

@@ -65,29 +65,37 @@ def bootstrap_ratio(
     *,
     seed: int,
     group: Sequence[Hashable] | np.ndarray | None = None,
+    fold: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """Return the interval of sum(above) / sum(below) over scans, as :func:`bootstrap_interval` would, but faster.
 
-    Sums over a subject's scans are taken once. A resample with nothing below is left out.
+    Sums over a subject's scans are taken once. With several folds it is that of the mean of their ratios; a fold with
+    nothing below is left out of a resample, and a resample of such folds alone is dropped.
 
     Args:
         above: one value a scan.
         below: one value a scan; ones give the mean of ``above``.
         seed: of the draws.
         group: the subject of each scan.
+        fold: of each scan; by default all are of one.
         resamples: number of draws.
         confidence: share of draws inside the interval.
     """
     if len(above) == 0:
         return Interval(math.nan, math.nan)
     members = _members(above, group)
-    sums = np.array([[above[own].sum(), below[own].sum()] for own in members], dtype=np.float64)
+    names, of_fold = np.unique(np.zeros(len(above)) if fold is None else fold, return_inverse=True)
+    sums = np.zeros((len(members), 2, len(names)))
+    for number, own in enumerate(members):
+        np.add.at(sums[number, 0], of_fold[own], above[own])
+        np.add.at(sums[number, 1], of_fold[own], below[own])
 
     def measure(drawn: np.ndarray) -> float:
         over, under = sums[drawn].sum(axis=0)
-        return over / under if under else math.nan
+        defined = under != 0
+        return float(np.mean(over[defined] / under[defined])) if defined.any() else math.nan
 
     return _percentiles(measure, len(members), seed, resamples, confidence)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from joint_seg_cls import __version__
 from joint_seg_cls.audit import Audit
 from joint_seg_cls.errors import StoreError
-from joint_seg_cls.report.circumstances import UNKNOWN, protocol, store_name, told
+from joint_seg_cls.report.circumstances import UNKNOWN, disjoint, protocol, store_name, told
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
 from joint_seg_cls.report.study_table import StudyTable, number
@@ -70,7 +70,10 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
     def made(*keys: str) -> str:
         return told(runs, lambda run: _plain(_at(run.provenance, keys)))
 
-    weights = {"best": "lowest validation loss of an inner split; the test fold is not looked at", "last": "last epoch"}
+    weights = {
+        "best": "highest val/score (mean of Dice and AUC) on an inner split; the test fold is not looked at",
+        "last": "last epoch",
+    }
     labels = ", ".join(one.label for one in variants)
     return {
         "model": f"3-D networks that segment lesions and name the disease: {labels}",
@@ -79,9 +82,7 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         "preprocessing": _preprocessing(runs),
         "missing": "scans without a mask train the diagnosis alone, those without a disease the segmentation alone",
         "folds": f"{protocol(runs)}; folds hash {made('identity', 'folds_hash')}",
-        "disjoint": told(
-            runs, lambda run: "subject" if run.config["protocol"]["folds"] == "strict" else "scan, as in the paper"
-        ),
+        "disjoint": disjoint(runs),
         "network": f"{of('network', '_target_')} on {of('network', 'image_size')} voxels; see config.yaml of each run",
         "software": f"joint_seg_cls {made('joint_seg_cls')}, Python {made('python')}, {made('packages')}",
         "initial": told(
@@ -150,13 +151,14 @@ def _failures(variants: Sequence[Variant]) -> str:
     shown = next((one for one in variants if one.base == JOINT and len(one.rows)), None)
     if shown is None:
         return UNKNOWN
-    rows = shown.rows.sort_values(["dsc", "case"])
-    worst = ", ".join(f"{row.case} {row.dsc:.2f}" for row in rows.head(_NAMED).itertuples() if row.dsc == row.dsc)
-    known = shown.diagnosed()
     columns = [f"p_{name}" for name in shown.classes]
-    said = known[columns].idxmax(axis=1).str.removeprefix("p_") if len(known) else known["disease"]
-    wrong = known.loc[said != known["disease"], "case"]
-    named = f" ({', '.join(wrong.head(_NAMED))}{', …' if len(wrong) > _NAMED else ''})" if len(wrong) else ""
+    scores = shown.rows.groupby("case")["dsc"].mean().dropna().sort_values(kind="stable")  # over seeds
+    worst = ", ".join(f"{case} {dsc:.2f}" for case, dsc in scores.head(_NAMED).items())
+    by_case = shown.diagnosed().groupby("case")
+    known = by_case[columns].mean()
+    said = known.idxmax(axis=1).str.removeprefix("p_") if len(known) else known.index.to_series()
+    wrong = known.index[said != by_case["disease"].first()]
+    named = f" ({', '.join(wrong[:_NAMED])}{', …' if len(wrong) > _NAMED else ''})" if len(wrong) else ""
     return f"{shown.label}: lowest DSC {worst or UNKNOWN}; {len(wrong)} of {len(known)} diagnoses wrong{named}"
 
 

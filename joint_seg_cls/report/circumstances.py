@@ -8,13 +8,20 @@ from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.variants import Variant
 
 UNKNOWN = "not available"
-_FOLDS = {"strict": "folds stratified by disease and lesion load, grouped by subject", "paper": "random folds"}
+#: Kinds of dealt folds, what they are, and what no two of them share.
+_DEALT = {
+    "random": ("random folds", "scan"),
+    "stratified": ("folds stratified by disease and lesion load", "scan"),
+    "grouped": ("folds grouped by subject", "subject"),
+    "strict": ("folds stratified by disease and lesion load, grouped by subject", "subject"),
+}
 _WEIGHTS = {"best": "weights chosen on an inner validation split", "last": "weights of the last epoch"}
 
 
 def about(variants: Sequence[Variant]) -> str:
     """Return what stands in every caption: cohort, protocol, folds, seeds."""
-    runs = [run for one in variants for run in one.runs]
+    planned = [run for one in variants for run in one.runs]
+    runs = [run for run in planned if run.is_done] or planned
     rows = [one.rows for one in variants if len(one.rows)]
     largest = max(rows, key=lambda table: table["case"].nunique(), default=None)
     tested = ""
@@ -39,10 +46,35 @@ def protocol(runs: Iterable[FigureRun]) -> str:
 
     def of(run: FigureRun) -> str:
         chosen = run.config["protocol"]
-        name, weights = str(chosen["name"]), _WEIGHTS.get(chosen["weights"], str(chosen["weights"]))
-        return f"{name} ({_FOLDS[name]}; {weights})" if name in _FOLDS else name
+        weights = _WEIGHTS.get(chosen["weights"], str(chosen["weights"]))
+        return f"{chosen['name']} ({'; '.join(part for part in (_folds(run)[0], weights) if part)})"
 
     return told(runs, of)
+
+
+def disjoint(runs: Iterable[FigureRun]) -> str:
+    """Return what is never in two parts of a split."""
+    return told(runs, lambda run: _folds(run)[1] or UNKNOWN)
+
+
+def _folds(run: FigureRun) -> tuple[str, str]:
+    """Return what the folds are, and what no two of them share; empty where the run does not say."""
+    folds = run.config.get("data", {}).get("folds") or {}
+    kind = str(folds.get("_target_", "")).rpartition(".")[2]
+    if kind == "Folds":
+        return _DEALT.get(str(folds.get("kind")), ("", ""))
+    if kind == "LeaveOneOut":
+        return (
+            f"one {folds.get('column')} tested at a time, learned from the others",
+            f"subject and {folds.get('column')}",
+        )
+    if kind == "SplitFile":
+        leaks = "leakage" in (folds.get("allow") or ())
+        return (
+            "folds of the user's own file",
+            "scan; subjects may be in two, as the user allowed" if leaks else "subject",
+        )
+    return kind, ""
 
 
 def told(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:

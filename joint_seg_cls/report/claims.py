@@ -56,16 +56,18 @@ class Claim:
 
         ``holds``: corrected p is below :data:`ALPHA`, in the direction of the claim, by a difference that is not below
         the smallest that these scans show with the power asked for. ``does not hold``: the opposite, likewise. All else
-        is ``not decided``.
+        is ``not decided``, and so is what was tested with a caveat.
         """
         difference = self.found.difference
-        if not self.p_holm < ALPHA or abs(difference) < self.found.smallest:
+        if self.found.caveat or not self.p_holm < ALPHA or abs(difference) < self.found.smallest:
             return "not decided"
         return "holds" if difference > 0 else "does not hold"
 
     @property
     def told(self) -> str:
         """The verdict, and whether the published difference can be ruled out."""
+        if self.found.caveat:
+            return f"{self.verdict}: {self.found.caveat}"
         varies = self.found.low < self.found.high
         if self.verdict == "not decided" and self.published is not None and varies and self.found.high < self.published:
             return "not decided; a difference as large as published is ruled out"
@@ -129,8 +131,8 @@ def _pair(first: Variant, second: Variant, metric: str) -> Pair | None:
 
 
 def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, seed: int, resamples: int) -> Comparison:
-    subject = found.rows["subject"].to_numpy()
-    draws = {"alpha": alpha, "seed": seed, "resamples": resamples}
+    subject, fold = (found.rows[name].to_numpy() for name in ("subject", "fold"))
+    draws = {"fold": fold, "alpha": alpha, "seed": seed, "resamples": resamples}
     if metric == "DSC":
         return compare_means(found.first[0].mean(axis=1), found.second[0].mean(axis=1), subject, **draws)
     disease = found.rows["disease"].map({name: code for code, name in enumerate(classes)}).to_numpy(dtype=np.int64)
@@ -138,10 +140,9 @@ def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, see
     if metric == "ACC":
         right = [each.argmax(axis=1) == disease[:, None] for each in (first, second)]
         return compare_accuracies(right[0], right[1], subject, **draws)
-    fold = found.rows["fold"].to_numpy()
     if len(classes) == 2:
         return compare_aucs(first[:, 1], second[:, 1], disease == 1, subject, fold=fold, alpha=alpha)
-    return compare_aucs_of_many(first, second, disease, subject, fold=fold, **draws)
+    return compare_aucs_of_many(first, second, disease, subject, **draws)
 
 
 def _by_seed(found: Pair, metric: str, classes: Sequence[str]) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """The runs that figures are drawn from: which there are, and their out-of-fold tables put together."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,7 +70,10 @@ class FigureRun:
         try:
             return read_per_case(self.folder / PER_CASE, scans if isinstance(scans, int) else None), ""
         except ValueError as error:
-            return None, f"{error}; test it again: jsc evaluate run={self.folder}, or delete {DONE} and train again"
+            return (
+                None,
+                f"{error}; delete {self.folder / DONE} and repeat the jsc train that made it: it tests again, no more",
+            )
 
     @cached_property
     def metrics(self) -> pd.DataFrame | None:
@@ -117,7 +121,7 @@ class FigureRun:
 @final
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The out-of-fold tables of one variant, of its lowest seed.
+    """The out-of-fold tables of one variant, of the seed with the most finished folds.
 
     Args:
         label: what a reader is to call it.
@@ -125,6 +129,7 @@ class Pooled:
         runs: the finished runs, by fold.
         planned: how many folds the study asks for.
         rows: one row a test scan.
+        seed: which; None where the study has one.
     """
 
     label: str
@@ -132,6 +137,7 @@ class Pooled:
     runs: dict[str, FigureRun]
     planned: int
     rows: pd.DataFrame
+    seed: int | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -158,9 +164,11 @@ class Pooled:
         return self.diagnosed()["disease"].map(codes).to_numpy(dtype=np.int64)
 
     def told(self) -> str:
-        """Return the label, with the share of folds where some are not finished."""
+        """Return the label, with the seed of several, and with the share of folds where some are not finished."""
         done = len(self.runs)
-        return self.label if done == self.planned else f"{self.label} ({done} of {self.planned} folds)"
+        parts = [] if self.seed is None else [f"seed {self.seed}"]
+        parts += [] if done == self.planned else [f"{done} of {self.planned} folds"]
+        return f"{self.label} ({', '.join(parts)})" if parts else self.label
 
 
 def pool(runs: Iterable[FigureRun]) -> list[Pooled]:
@@ -176,16 +184,24 @@ def choose(pooled: Sequence[Pooled], bases: Sequence[str]) -> list[Pooled]:
     return [found for base in bases if (found := next((one for one in pooled if one.base == base), None)) is not None]
 
 
+def seeds_told(variants: Iterable[Pooled]) -> str:
+    """Return what a caption says where there are several seeds."""
+    several = any(one.seed is not None for one in variants)
+    return " Of several seeds the one with the most finished folds, which stands beside the name." if several else ""
+
+
 def _pool_one(runs: list[FigureRun]) -> Pooled | None:
     done = [run for run in runs if run.is_done]
     if not done:
         return None
-    seed = min(run.seed for run in done)
+    folds = Counter(run.seed for run in done)
+    seed = min(folds, key=lambda one: (-folds[one], one))
     chosen = {str(run.fold): run for run in done if run.seed == seed}
     tables = [rows.assign(fold=fold) for fold, run in chosen.items() if (rows := run.rows) is not None]
     rows = pd.concat(tables, ignore_index=True)
     planned = len({str(run.fold) for run in runs})
-    return Pooled(done[0].label, done[0].base, chosen, planned, rows)
+    several = len({run.seed for run in runs}) > 1
+    return Pooled(done[0].label, done[0].base, chosen, planned, rows, seed if several else None)
 
 
 def _read(path: Path) -> pd.DataFrame | None:

@@ -3,6 +3,7 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from joint_seg_cls.report.figures_maps import draw_maps
 from joint_seg_cls.report.figures_roc import draw_roc
 from joint_seg_cls.report.figures_training import draw_curves
 
+_log = logging.getLogger(__name__)
 _JOINT = "joint"
 #: The methods of the paper's figures.
 _FIGURE_8 = ("unet3d", "vnet", "attention_unet", _JOINT)
@@ -112,6 +114,9 @@ class _Study:
             figure = draw(name)
         except InputError as error:
             return Figure(name, title, missing=str(error))
+        except Exception as error:  # noqa: BLE001 - a network that does not fit the memory must not cost the tables
+            _log.exception("%s could not be drawn", name)
+            return Figure(name, title, missing=f"could not be drawn: {type(error).__name__}: {error}")
         rows, there = _ROWS.get(name, ()), {one.base for one in methods}
         absent = [base for base in rows if base not in there] if len(there.intersection(rows)) > 1 else []
         told = f" Not in this study, or not finished: {', '.join(absent)}." if absent and figure.png else ""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import brier_score_loss
 
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import Pooled
+from joint_seg_cls.report.figure_runs import Pooled, seeds_told
 from joint_seg_cls.report.figures_roc import scores
 
 #: Bins of equal width over [0, 1].
@@ -80,4 +80,5 @@ def _caption(variants: Sequence[Pooled]) -> str:
         f"Out-of-fold probabilities of {positive} in {BINS} bins of equal width; nothing was recalibrated. Brier: mean "
         f"squared error of the probability; whoever always says the share of {positive} "
         f"({base:.2f}) has {base * (1 - base):.3f}. ECE: mean distance from the diagonal, bins weighted by scans."
+        f"{seeds_told(variants)}"
     )

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 
 from joint_seg_cls.metrics import auc, bootstrap_interval
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import Pooled
+from joint_seg_cls.report.figure_runs import Pooled, seeds_told
 
 #: Where the curves of a bootstrap are read: shares of false positives.
 GRID = np.linspace(0, 1, 201)
@@ -90,5 +90,5 @@ def _caption(variants: Sequence[Pooled]) -> str:
     return (
         f"Positive class: {positive}, against {' or '.join(others)}. Out-of-fold probabilities of all finished folds, "
         f"pooled ({first.label}: {scans}); tables have the mean over folds. Bands and intervals: 95 %, {_RESAMPLES} "
-        f"bootstrap resamples of whole subjects; bands are pointwise.{several}"
+        f"bootstrap resamples of whole subjects; bands are pointwise.{several}{seeds_told(variants)}"
     )

@@ -77,20 +77,23 @@ class StudyTable:
             row.measured[metric].value.mean if metric in row.measured and row.cells == most else None
             for row in self.rows
         ]
-        return mark(values, lower=metric in LOWER_IS_BETTER)
+        return mark([_printed(metric, one) for one in values], lower=metric in LOWER_IS_BETTER)
 
     def published_marks(self, metric: str) -> list[Mark]:
         """Return the best and the second of the published values."""
         values = [row.published.get(metric) for row in self.rows]
-        return mark([None if one is None else one / 100 for one in values], lower=metric in LOWER_IS_BETTER)
+        return mark([None if one is None else round(one, 2) for one in values], lower=metric in LOWER_IS_BETTER)
 
 
-def mark(values: Sequence[float | None], *, lower: bool) -> list[Mark]:
-    """Return which values are best and second, equal ones alike, as printed; nothing where only one is there."""
-    printed = [None if one is None else round(100 * one, 2) for one in values]
+def _printed(metric: str, value: float | None) -> float | None:
+    return None if value is None else float(number(metric, value))
+
+
+def mark(printed: Sequence[float | None], *, lower: bool) -> list[Mark]:
+    """Return which values are best and second, equal ones alike; nothing where only one is there."""
     order = sorted({one for one in printed if one is not None}, reverse=not lower)
     if sum(one is not None for one in printed) < 2:
-        return ["" for _ in values]
+        return ["" for _ in printed]
     best, second = order[0], order[1] if len(order) > 1 else None
     return ["" if one is None else "best" if one == best else "second" if one == second else "" for one in printed]
 

@@ -6,20 +6,14 @@ from dataclasses import dataclass
 from typing import final
 
 from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE
-from joint_seg_cls.metrics import POWER
-from joint_seg_cls.report.claims import ALPHA, TESTED, claims_against, differences
+from joint_seg_cls.report.claims import TESTED, claims_against, differences
+from joint_seg_cls.report.footnotes import ONE_SEED, about_claims, means_over_fewer
 from joint_seg_cls.report.measured import LOWER_IS_BETTER, OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
 from joint_seg_cls.report.published import PublishedTable, published_heading, published_tables
 from joint_seg_cls.report.study_table import StudyTable, TableRow
 from joint_seg_cls.report.variants import JOINT, Variant
 
 _METRICS = (*OF_SCANS, *OF_DIAGNOSES)
-
-
-_ONE_SEED = (
-    "One seed: p and intervals are over patients, for these trainings. How far another seed moves a variant is not in "
-    "them; train with several (seed=0,1,2) before a small difference is believed."
-)
 
 
 def _is_of_surfaces_or_sizes(metric: str) -> bool:
@@ -139,7 +133,7 @@ class TableMaker:
             rows = [_row(one, metrics, measured, {}) for one, measured in found]
             lower = [each for each in metrics if each in LOWER_IS_BETTER]
             caption = f"{self._caption()} Lower is better: {', '.join(lower)}." if lower else self._caption()
-            notes = [f"{LESION_RULE}.", *_means_over_fewer(rows)]
+            notes = [f"{LESION_RULE}.", *means_over_fewer(rows)]
             tables.append(StudyTable(name, title, metrics, rows, (), caption, notes))
         return tables
 
@@ -165,7 +159,6 @@ class TableMaker:
             empty = [told for one in self.variants if one.label in labels and (told := empty_told(one))]
             if empty:
                 notes.append(f"Scans with an empty reference, apart (false-positive volume): {'; '.join(empty)}.")
-            notes += _means_over_fewer(rows)
         if set(metrics) & set(OF_DIAGNOSES):
             classes = next((one.classes for one in self.variants if len(one.classes) > 1), ("MS", "NMOSD"))
             notes.append(
@@ -173,11 +166,12 @@ class TableMaker:
                 if len(classes) == 2
                 else "SN, SP and AUC are means over the classes, one against the rest."
             )
+        notes += means_over_fewer(rows)
         notes.append("Converged: the training loss fell by less than 2 % in the last fifth of the epochs.")
         if has_claims:
-            notes.append(_about_claims([name for name in TESTED if name in metrics]))
-            if len({run.seed for one in self.variants for run in one.runs}) == 1:
-                notes.append(_ONE_SEED)
+            notes.append(about_claims([name for name in TESTED if name in metrics]))
+            if len({run.seed for one in self.variants for run in one.done}) == 1:
+                notes.append(ONE_SEED)
         return notes
 
 
@@ -203,34 +197,4 @@ def _row(
         scans=variant.rows["case"].nunique() if len(variant.rows) else 0,
         converged=variant.converged() if variant.done else "",
         cells=variant.cells,
-    )
-
-
-def _means_over_fewer(rows: Sequence[TableRow]) -> list[str]:
-    fewer = [told for row in rows if (told := _fewer(row))]
-    return [f"Means over fewer scans than were tested: {'; '.join(fewer)}."] if fewer else []
-
-
-def _fewer(row: TableRow) -> str:
-    """Say which means over scans are over fewer than were tested; empty where none is."""
-    by_scans: dict[int, list[str]] = {}
-    for name, one in row.measured.items():
-        if name not in OF_DIAGNOSES and one.scans != row.scans:
-            by_scans.setdefault(one.scans, []).append(name)
-    told = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
-    return f"{row.label}: {told}" if told else ""
-
-
-def _about_claims(metrics: Sequence[str]) -> str:
-    tests = {
-        "DSC": "Wilcoxon's signed-rank test on each subject's mean difference",
-        "ACC": "McNemar's exact test, whole subjects exchanged",
-        "AUC": "DeLong's test with subjects as clusters, on areas within folds, averaged as in the table",
-    }
-    return (
-        f"Claims: {'; '.join(f'{name}: {tests[name]}' for name in metrics)}; p corrected by Holm over all tests of "
-        f"this table. Smallest difference: shown with {POWER:.0%} power by these scans at the level divided by the "
-        f"number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
-        "all else is not decided. Scans that both variants tested; of several seeds those with which both tested the "
-        "most scans in common (or the lowest of each), averaged scan by scan."
     )

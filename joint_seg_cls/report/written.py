@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from joint_seg_cls.metrics import Comparison
 from joint_seg_cls.report.claims import Claim
 from joint_seg_cls.report.measured import Measured
 from joint_seg_cls.report.page import PageCell, PageTable
@@ -59,7 +60,8 @@ def frame(table: StudyTable) -> pd.DataFrame:
             low, high = value.interval
             spreads = {f"{name} sd folds": value.sd_folds, f"{name} sd seeds": value.sd_seeds}
             ends = {f"{name} low": low, f"{name} high": high}
-            record |= {name: value.mean, **spreads, **ends, f"{name} pooled": value.pooled, f"{name} scans": scans}
+            counts = {f"{name} scans": scans, f"{name} folds": value.folds}
+            record |= {name: value.mean, **spreads, **ends, f"{name} pooled": value.pooled, **counts}
         for name in table.published:
             published = row.published.get(name)
             record[f"{name} published ({table.heading or 'same cohort'})"] = (
@@ -71,6 +73,7 @@ def frame(table: StudyTable) -> pd.DataFrame:
 
 def claims_frame(tables: Sequence[StudyTable]) -> pd.DataFrame:
     """Return one row a claim of all tables; differences are shares."""
+    known = ("table", "better", "worse", "metric", "test", *Comparison._fields)
     return pd.DataFrame(
         [
             {
@@ -87,7 +90,8 @@ def claims_frame(tables: Sequence[StudyTable]) -> pd.DataFrame:
             }
             for table in tables
             for one in table.claims
-        ]
+        ],
+        columns=[*known, "p_holm", "published_difference", "by_seed", "verdict"],
     )
 
 

@@ -11,6 +11,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from joint_seg_cls.metrics import (
     auc,
+    bootstrap_interval,
+    bootstrap_ratio,
     compare_accuracies,
     compare_areas,
     compare_aucs,
@@ -126,10 +128,14 @@ def test_a_fold_whose_variance_cannot_be_told_does_not_count():
     first, second, subject = rng.normal(size=30), rng.normal(size=30), np.arange(30)
     fold = np.repeat([0, 1], [20, 10])
     found = compare_aucs(first[:, None], second[:, None], positive, subject, fold=fold)
-    assert found == compare_aucs(first[:20, None], second[:20, None], positive[:20], subject[:20])
+    caveat = "1 of 2 folds have two subjects of each class"
+    assert found == compare_aucs(first[:20, None], second[:20, None], positive[:20], subject[:20])._replace(
+        caveat=caveat
+    )
     assert found.scans == found.subjects == 20
     left_out = compare_aucs(first[:, None], second[:, None], positive, subject, fold=subject)  # one subject a fold
-    assert left_out == compare_aucs(first[:, None], second[:, None], positive, subject)
+    assert "ranked together" in left_out.caveat
+    assert left_out._replace(caveat="") == compare_aucs(first[:, None], second[:, None], positive, subject)
 
 
 def test_scans_copied_from_the_same_subjects_tell_nothing_more():
@@ -246,4 +252,40 @@ def test_areas_of_three_classes_are_means_over_the_folds_that_have_them_all():
     alone = compare_aucs_of_many(
         first[..., None], second[..., None], disease, np.arange(90), fold=np.arange(90), resamples=50
     )
-    assert alone == compare_aucs_of_many(first[..., None], second[..., None], disease, np.arange(90), resamples=50)
+    together = compare_aucs_of_many(first[..., None], second[..., None], disease, np.arange(90), resamples=50)
+    assert "ranked together" in alone.caveat
+    assert alone._replace(caveat="") == together
+
+
+def test_means_and_accuracies_are_those_of_the_folds_as_tables_have_them():
+    rng = np.random.default_rng(0)
+    fold, subject = np.repeat(["a", "b", "c"], [60, 6, 6]), np.arange(72)
+    gap = np.where(fold == "a", 0.1, -0.3) + rng.normal(0, 0.02, 72)
+    found = compare_means(gap, np.zeros(72), subject, fold=fold)
+    means = [gap[fold == one].mean() for one in "abc"]
+    assert found.difference == pytest.approx(np.mean(means))
+    error = math.sqrt(sum(gap[fold == one].var() / (fold == one).sum() for one in "abc") / 9 * 72 / 71)
+    alone = compare_means(gap, np.zeros(72), subject)
+    assert found.smallest / alone.smallest == pytest.approx(error / (gap.std(ddof=1) / math.sqrt(72)))
+    assert found.low < found.difference < found.high < 0 < alone.difference
+    assert found.p == alone.p  # the test weighs subjects alike: most of them speak for the first method
+    assert "other way" in found.caveat
+    assert alone.caveat == ""
+    right, wrong = (gap > 0)[:, None], (gap <= 0)[:, None]
+    accuracies = compare_accuracies(right, wrong, subject, fold=fold)
+    assert accuracies.difference == pytest.approx(-1 / 3)
+    assert "other way" in accuracies.caveat
+    assert compare_accuracies(right, wrong, subject).caveat == ""
+
+
+def test_a_bootstrap_over_folds_is_that_of_the_mean_of_their_means():
+    rng = np.random.default_rng(0)
+    values, fold, subject = rng.normal(size=50), rng.integers(0, 3, 50), rng.integers(0, 20, 50)
+
+    def mean_of_means(chosen):
+        parts = [values[chosen[fold[chosen] == one]] for one in range(3)]
+        return float(np.mean([part.mean() for part in parts if len(part)]))
+
+    slow = bootstrap_interval(np.arange(50), mean_of_means, seed=3, group=subject, resamples=200)
+    fast = bootstrap_ratio(values, np.ones(50), seed=3, group=subject, fold=fold, resamples=200)
+    assert fast == pytest.approx(slow)

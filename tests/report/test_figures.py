@@ -118,12 +118,14 @@ def test_a_test_of_scans_that_the_store_lacks_is_told_and_no_defect(make_run, tm
     assert "which is not" in figures["figure-08"].missing
 
 
-def test_out_of_fold_tables_are_those_of_the_lowest_seed(make_run):
+def test_out_of_fold_tables_are_those_of_the_seed_with_the_most_folds(make_run):
     runs = [make_run("joint", fold, seed=seed) for seed in (1, 2) for fold in (0, 1)]
     (pooled,) = pool([*runs, make_run("joint", 0, seed=0, state="waiting")])
     assert {run.seed for run in pooled.runs.values()} == {1}
     assert sorted(pooled.rows["case"]) == [f"s{number}" for number in range(8)]
-    assert pooled.told() == "joint"
+    assert pooled.told() == "joint (seed 1)"
+    (fuller,) = pool([make_run("add", 0), make_run("add", 0, seed=3), make_run("add", 1, seed=3)])
+    assert fuller.told() == "add (seed 3)"
     assert pool([make_run("dot", 0), make_run("dot", 1, state="running")])[0].told() == "dot (1 of 2 folds)"
 
 

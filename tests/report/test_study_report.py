@@ -13,13 +13,14 @@ import yaml
 
 from joint_seg_cls.audit import Audit, Finding, Table, write_audit
 from joint_seg_cls.metrics import accuracy, auc
-from joint_seg_cls.report.circumstances import protocol
+from joint_seg_cls.report.circumstances import disjoint, protocol
 from joint_seg_cls.report.claims import holm
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.published import published_tables
 
 SCANS = 36
 QUICK = ("figures=false", "resamples=40")
+DEALT = {"_target_": "joint_seg_cls.data.Folds", "kind": "strict"}
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def _circumstances(folder, tmp_path):
     losses = {"train/loss/total": 0.5 + np.exp(-epochs / 2.0)}
     pd.DataFrame({"epoch": epochs, "seconds": 1.0, **losses}).to_csv(folder / "metrics.csv", index=False)
     config = {
-        "data": {"store": str(tmp_path / "store"), "batch_size": 2},
+        "data": {"store": str(tmp_path / "store"), "batch_size": 2, "folds": DEALT},
         "protocol": {"name": "strict", "folds": "strict", "weights": "best"},
         "trainer": {"max_epochs": 20},
         "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.001},
@@ -210,9 +211,68 @@ def test_the_caption_says_which_weights_were_tested(tmp_path):
         runs.append(FigureRun(folder, "joint", "Joint", 0, 0))
     told = [protocol([run]) for run in runs]
     assert ["inner validation" in one for one in told] == [True, False, False, False]
-    assert ["last epoch" in one for one in told] == [False, True, True, False]
-    assert ["stratified" in one for one in told] == [True, True, False, False]
-    assert told[3] == "mine"
+    assert ["last epoch" in one for one in told] == [False, True, True, True]
+    assert told[3] == "mine (weights of the last epoch)"
+
+
+@pytest.mark.parametrize(
+    ("folds", "what", "apart"),
+    [
+        (DEALT, "folds stratified by disease and lesion load, grouped by subject", "subject"),
+        (DEALT | {"kind": "random"}, "random folds", "scan"),
+        ({"_target_": "joint_seg_cls.data.LeaveOneOut", "column": "site"}, "one site tested at", "subject and site"),
+        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": []}, "folds of the user's own file", "subject"),
+        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": ["leakage"]}, "the user's own", "scan; subjects may be"),
+        ({"_target_": "mine.Folds2"}, "strict (Folds2; ", "not available"),
+    ],
+)  # fmt: skip
+def test_folds_are_told_by_what_they_are_and_not_by_the_protocols_name(tmp_path, folds, what, apart):
+    config = {"protocol": {"name": "strict", "weights": "best", "folds": "strict"}, "data": {"folds": folds}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    run = FigureRun(tmp_path, "joint", "Joint", 0, 0)
+    assert what in protocol([run])
+    assert disjoint([run]).startswith(apart)
+
+
+def test_of_several_seeds_a_case_is_one_case_and_what_is_uneven_is_told(study, jsc, tmp_path):
+    for fold in range(3):
+        study("joint", fold, seed=1)
+        study("only_local", fold, seed=1)
+    study("joint", 0, seed=0)
+    study("joint", 1, seed=0, state="waiting")
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    failures = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"][39]
+    assert f"of {SCANS} diagnoses wrong" in failures
+    table = (report_of(tmp_path) / "tables" / "table-7.md").read_text()
+    assert "Seeds with different folds, each of the same weight: Joint Model." in table
+    assert "One seed:" not in table
+
+
+def test_a_mean_over_fewer_folds_than_were_tested_is_told(study, jsc, tmp_path):
+    for base in ("joint", "only_local"):
+        for fold in range(3):
+            path = study(base, fold) / "per_case.csv"
+            rows = pd.read_csv(path)
+            if fold == 2:  # a fold without patients of one disease
+                rows.assign(disease="MS").to_csv(path, index=False)
+            if fold == 1:  # and one with a single patient of it
+                others = rows.index[rows["disease"] == "NMOSD"][2:]
+                rows.assign(disease=rows["disease"].mask(rows.index.isin(others), "MS")).to_csv(path, index=False)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    table = (report_of(tmp_path) / "tables" / "table-7.md").read_text()
+    assert "Joint Model: SN, AUC over 2 of 3." in table
+    row = pd.read_csv(report_of(tmp_path) / "tables" / "table-7.csv").set_index("base").loc["joint"]
+    assert (row["AUC folds"], row["ACC folds"]) == (2, 3)
+    claims = pd.read_csv(report_of(tmp_path) / "claims.csv").set_index("metric")
+    assert claims["verdict"]["AUC"] == "not decided: 1 of 2 folds have two subjects of each class"
+
+
+def test_a_study_without_anything_to_compare_has_a_table_of_no_claims(study, jsc, tmp_path):
+    study("joint", 0)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    claims = pd.read_csv(report_of(tmp_path) / "claims.csv")
+    assert len(claims) == 0
+    assert {"difference", "p_holm", "verdict"} <= set(claims)
 
 
 def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, tmp_path):
@@ -227,7 +287,7 @@ def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, 
     page = (report_of(tmp_path) / "index.html").read_text()
     missing = page.split("<strong>Missing</strong>")[1].split("</ul>")[0]
     for told in ("Joint Model</b>: fold 1, seed 0: no run folder", "Only Cls Model</b>: fold 1, seed 0: out of memory",
-                 "3D UNet</b>: fold 0, seed 0: per_case.csv ends in the middle of a line; test it again",
+                 "3D UNet</b>: fold 0, seed 0: per_case.csv ends in the middle of a line; delete ",
                  "VNet is not in this study"):  # fmt: skip
         assert told in missing
     assert "1 of 2" in page

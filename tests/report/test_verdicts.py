@@ -44,12 +44,20 @@ def test_that_the_published_difference_is_ruled_out_is_told():
     assert "ruled out" not in Claim("a", "b", "DSC", "t", found(0.0, (-0.1, 0.1), 0.02), 0.9, published=0.0363).told
 
 
+def test_a_claim_whose_test_says_nothing_of_the_difference_is_not_decided():
+    clear = found(0.2, (0.1, 0.3), 0.05)
+    assert Claim("a", "b", "DSC", "test", clear, 0.001, published=0.4).verdict == "holds"
+    claim = Claim("a", "b", "DSC", "test", clear._replace(caveat="it leans the other way"), 0.001, published=0.4)
+    assert claim.verdict == "not decided"
+    assert claim.told == "not decided: it leans the other way"
+
+
 def test_holm_by_hand_leaves_out_what_is_undefined():
     assert holm([0.04, math.nan, 0.01, 0.03]) == pytest.approx([0.06, math.nan, 0.03, 0.06], nan_ok=True)
 
 
 def test_best_and_second_are_as_printed_and_ties_share():
-    assert mark([0.71241, 0.71244, 0.5, None], lower=False) == ["best", "best", "second", ""]
+    assert mark([71.24, 71.24, 50.0, None], lower=False) == ["best", "best", "second", ""]
     assert mark([0.2, 0.3], lower=True) == ["best", "second"]
     assert mark([0.2, None], lower=True) == ["", ""]
 

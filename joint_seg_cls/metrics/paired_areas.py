@@ -1,0 +1,129 @@
+"""Whether the areas of two methods under ROC curves differ on the same scans, and the smallest difference to be shown.
+
+As in tables, areas are means over those within each fold, whose networks need not agree in scale.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Int, Real
+from scipy.stats import norm
+
+from joint_seg_cls.metrics.bootstrap import CONFIDENCE, RESAMPLES
+from joint_seg_cls.metrics.delong import compare_areas, folds_to_compare
+from joint_seg_cls.metrics.disease import auc
+from joint_seg_cls.metrics.paired import NOTHING, Comparison
+from joint_seg_cls.metrics.power import smallest_normal
+
+_ALL_TOGETHER = "no fold has enough of every class, so all scans were ranked together"
+
+
+def compare_aucs(
+    first: Real[np.ndarray, "scans _"],
+    second: Real[np.ndarray, "scans _"],
+    positive: Bool[np.ndarray, " scans"],
+    subject: np.ndarray,
+    *,
+    fold: np.ndarray | None = None,
+    alpha: float = 0.05,
+) -> Comparison:
+    """Compare two areas under the ROC curve, means over folds, by DeLong's test; the interval is normal.
+
+    Args:
+        first: probability of the positive class, one column a seed.
+        second: likewise, same scans.
+        positive: which scans are.
+        subject: of each scan.
+        fold: of each scan; by default all are of one. Folds with fewer than two subjects of a class do not count.
+        alpha: level for the smallest difference.
+    """
+    found = compare_areas(first, second, positive, subject, fold)
+    if math.isnan(found.difference):
+        return NOTHING
+    reach = float(norm.isf((1 - CONFIDENCE) / 2)) * found.standard_error
+    low, high = max(-1.0, found.difference - reach), min(1.0, found.difference + reach)
+    smallest = smallest_normal(found.standard_error, alpha)
+    parts = folds_to_compare(positive, subject, fold)
+    used = np.concatenate(parts)
+    caveat = _folds_left_out(positive, fold, len(parts), is_pooled=len(used) == len(positive))
+    people = len(np.unique(subject[used]))
+    return Comparison(found.difference, low, high, found.p, smallest, len(used), people, caveat)
+
+
+def compare_aucs_of_many(
+    first: Real[np.ndarray, "scans classes _"],
+    second: Real[np.ndarray, "scans classes _"],
+    disease: Int[np.ndarray, " scans"],
+    subject: np.ndarray,
+    *,
+    fold: np.ndarray | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Compare the mean areas of more than two classes, each against the rest, by a paired bootstrap over subjects.
+
+    Areas are means over the folds that have every class; where none has, all scans stand together. p is twice the share
+    of resamples on the other side of 0 (of n + 1, the sample itself counted).
+
+    Args:
+        first: class probabilities, one layer a seed.
+        second: likewise, same scans.
+        disease: code of each scan's class.
+        subject: of each scan.
+        fold: of each scan; by default all are of one.
+        alpha: level for the smallest difference.
+        seed: of the bootstrap.
+        resamples: number of draws.
+    """
+
+    def area(probability: Real[np.ndarray, "scans classes _"], own: np.ndarray) -> float:
+        return float(np.mean([auc(probability[own, :, layer], disease[own]) for layer in range(probability.shape[2])]))
+
+    def gap(chosen: np.ndarray) -> float:
+        parts = [chosen[of_fold[chosen] == one] for one in folds]
+        gaps = [area(first, own) - area(second, own) for own in parts if len(own)]
+        defined = [one for one in gaps if not math.isnan(one)]
+        return float(np.mean(defined)) if defined else math.nan
+
+    whole, alone = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
+    of_fold = alone if fold is None else np.unique(fold, return_inverse=True)[1]
+    folds, caveat = np.unique(of_fold), ""
+    difference = gap(whole)
+    if math.isnan(difference):
+        of_fold, folds, caveat = alone, np.arange(1), _ALL_TOGETHER
+        difference = gap(whole)
+    if math.isnan(difference):
+        return NOTHING
+    _, code = np.unique(subject, return_inverse=True)
+    members = [np.flatnonzero(code == one) for one in range(code.max() + 1)]
+    generator = np.random.default_rng(seed)
+    draws = np.array(
+        [
+            gap(np.concatenate([members[one] for one in generator.integers(len(members), size=len(members))]))
+            for _ in range(resamples)
+        ]
+    )
+    draws = draws[~np.isnan(draws)]
+    if len(draws) < 2:
+        return NOTHING
+    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    beyond = min((draws <= 0).sum(), (draws >= 0).sum())
+    p = min(1.0, 2 * (beyond + 1) / (len(draws) + 1))
+    smallest = smallest_normal(float(draws.std(ddof=1)), alpha)
+    return Comparison(difference, float(low), float(high), p, smallest, len(disease), len(members), caveat)
+
+
+def _folds_left_out(
+    positive: Bool[np.ndarray, " scans"], fold: np.ndarray | None, used: int, *, is_pooled: bool
+) -> str:
+    """Say that the areas compared are not those of the table, which has every fold with scans of both classes."""
+    if fold is None:
+        return ""
+    kinds = [np.unique(positive[np.asarray(fold) == one]) for one in np.unique(fold)]
+    counted = sum(len(each) == 2 for each in kinds)
+    if used == counted and not (used == 1 and is_pooled and len(kinds) > 1):
+        return ""
+    if is_pooled and used == 1 and len(kinds) > 1:
+        return _ALL_TOGETHER
+    return f"{used} of {counted} folds have two subjects of each class"

@@ -1,0 +1,66 @@
+"""What stands below a table: which means are over less than was tested, and how claims were tested."""
+
+from collections.abc import Sequence
+
+from joint_seg_cls.metrics import POWER
+from joint_seg_cls.report.claims import ALPHA
+from joint_seg_cls.report.measured import OF_DIAGNOSES
+from joint_seg_cls.report.study_table import TableRow
+
+ONE_SEED = (
+    "One seed: p and intervals are over patients, for these trainings. How far another seed moves a variant is not in "
+    "them; train with several (seed=0,1,2) before a small difference is believed."
+)
+
+
+def means_over_fewer(rows: Sequence[TableRow]) -> list[str]:
+    """Say which means are not over all that was tested."""
+    fewer = [told for row in rows if (told := _fewer(row))]
+    undefined = [told for row in rows if (told := _undefined(row))]
+    uneven = [row.label for row in rows if _is_uneven(row)]
+    return [
+        *([f"Means over fewer scans than were tested: {'; '.join(fewer)}."] if fewer else []),
+        *([f"Undefined in some folds, and means over the others: {'; '.join(undefined)}."] if undefined else []),
+        *([f"Seeds with different folds, each of the same weight: {', '.join(uneven)}."] if uneven else []),
+    ]
+
+
+def _fewer(row: TableRow) -> str:
+    """Say which means over scans are over fewer than were tested; empty where none is."""
+    by_scans: dict[int, list[str]] = {}
+    for name, one in row.measured.items():
+        if name not in OF_DIAGNOSES and one.scans != row.scans:
+            by_scans.setdefault(one.scans, []).append(name)
+    told = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
+    return f"{row.label}: {told}" if told else ""
+
+
+def _undefined(row: TableRow) -> str:
+    """Say which means are over fewer folds than were tested; empty where none is."""
+    by_folds: dict[int, list[str]] = {}
+    for name, one in row.measured.items():
+        if one.value.folds < len(row.cells):
+            by_folds.setdefault(one.value.folds, []).append(name)
+    told = ", ".join(f"{', '.join(names)} over {folds} of {len(row.cells)}" for folds, names in by_folds.items())
+    return f"{row.label}: {told}" if told else ""
+
+
+def _is_uneven(row: TableRow) -> bool:
+    folds, seeds = ({cell[place] for cell in row.cells} for place in (0, 1))
+    return len(row.cells) < len(folds) * len(seeds)
+
+
+def about_claims(metrics: Sequence[str]) -> str:
+    """Say how the claims of a table were tested."""
+    tests = {
+        "DSC": "Wilcoxon's signed-rank test on each subject's mean difference",
+        "ACC": "McNemar's exact test, whole subjects exchanged",
+        "AUC": "DeLong's test with subjects as clusters, on areas within folds, averaged as in the table",
+    }
+    return (
+        f"Claims: {'; '.join(f'{name}: {tests[name]}' for name in metrics)}; p corrected by Holm over all tests of "
+        f"this table. Smallest difference: shown with {POWER:.0%} power by these scans at the level divided by the "
+        f"number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
+        "all else is not decided. Scans that both variants tested; of several seeds those with which both tested the "
+        "most scans in common (or the lowest of each), averaged scan by scan."
+    )
