@@ -13,8 +13,9 @@ from joint_seg_cls.errors import ConfigError
 JOINT = "joint"
 _NO_GROUP = re.compile(r"(?:In '(?P<origin>\w+)/(?P<option>\w+)': )?Could not override '(?P<group>network/\w+)'")
 _SEARCHES = "optuna"
-#: Networks, and parts of the joint one, without which the two tasks cannot be compared place by place.
-_WITHOUT_MAPS = {"SegmentationBaseline", "ClassificationBaseline", "NoSegmentation", "NoClassification"}
+#: Networks, and parts of the joint one, that lack a task.
+_WITHOUT_DISEASE = {"SegmentationBaseline", "NoClassification"}
+_WITHOUT_LESIONS = {"ClassificationBaseline", "NoSegmentation"}
 
 
 def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> None:
@@ -84,7 +85,7 @@ def _refuse_cross_task_of_one(config: DictConfig, choices: Mapping[str, str | No
     """
     chosen, is_joint = choices.get("loss/cross_task"), choices.get("network") == JOINT
     is_asked = is_joint or any(word.startswith("loss/cross_task=") for word in overrides)
-    parts = _targets(plain(config.network)) & _WITHOUT_MAPS
+    parts = _targets(plain(config.network)) & (_WITHOUT_DISEASE | _WITHOUT_LESIONS)
     if chosen in (None, "none") or not parts or not is_asked:
         return
     what = f"ablation={choices.get('ablation')}" if is_joint else f"network={choices.get('network')}"
@@ -94,6 +95,13 @@ def _refuse_cross_task_of_one(config: DictConfig, choices: Mapping[str, str | No
         found=f"{what} ({', '.join(sorted(parts))})",
         remedy=f"drop loss/cross_task={chosen} or {what}",
     )
+
+
+def tasks(network: Mapping[str, Any]) -> frozenset[str]:
+    """Return which of ``lesions`` and ``disease`` a network's configuration learns."""
+    targets = _targets(network)
+    lacking = {"lesions": _WITHOUT_LESIONS, "disease": _WITHOUT_DISEASE}
+    return frozenset(task for task, parts in lacking.items() if not targets & parts)
 
 
 def _targets(config: Any) -> set[str]:

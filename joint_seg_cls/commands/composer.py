@@ -68,6 +68,13 @@ class Composer:
         """Return whether an ablation is one of the user's."""
         return any((folder / "ablation" / f"{ablation}.yaml").is_file() for folder in self.folders)
 
+    def sweeps(self, experiment: str) -> bool:
+        """Return whether an experiment says itself what to sweep over."""
+        found = [folder / "experiment" / f"{experiment}.yaml" for folder in [*self.folders, config_folder()]]
+        content: Any = _read(next(path for path in found if path.is_file()))
+        sweeper: Any = (content.get("hydra") or {}).get("sweeper") or {}
+        return bool(sweeper.get("params"))
+
     def exchanged_by(self, ablation: str) -> dict[str, str]:
         """Return the options that an ablation overrides, by group, as its file says."""
         found = [folder / "ablation" / f"{ablation}.yaml" for folder in [*self.folders, config_folder()]]

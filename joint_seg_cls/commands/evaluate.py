@@ -45,18 +45,19 @@ def evaluate(config: DictConfig) -> None:
     """Test a run as asked and write ``evaluations/<name>/`` in its folder."""
     require(config, "evaluate", "run")
     run = RunFolder(Path(config.run).expanduser())
-    if config.name is not None and Path(str(config.name)).name != str(config.name):
+    name = None if config.name is None else str(config.name)
+    if name is not None and (Path(name).name != name or name in (".", "..")):
         raise ConfigError(
-            "name", expected="the name of a folder in evaluations/", found=str(config.name), remedy="leave out slashes"
+            "name", expected="the name of a folder in evaluations/", found=name, remedy="leave out slashes"
         )
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe["classes"]
     rows = evaluate_cases(scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold)
     summary = summarise(rows, classes)
-    folder = run.path / "evaluations" / (config.name or scans.name)
+    folder = run.path / "evaluations" / (name or scans.name)
     write_evaluation(rows, summary, folder)
-    track_evaluation(config, run, folder, checkpoint, tested_on=str(config.name or scans.told))
+    track_evaluation(config, run, folder, checkpoint, tested_on=name or scans.told)
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)

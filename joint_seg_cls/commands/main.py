@@ -62,6 +62,7 @@ _FLAGS_WITH_VALUE = frozenset(
     | {"--experimental-rerun"}
 )
 _MOST_LINES = 20
+_OF_WORDS = ("Config group override", "Only one of --run")  # what Hydra raises as a ValueError
 _HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|~^`\"'\\$")
 
 
@@ -176,9 +177,9 @@ def _run(command: str, overrides: list[str]) -> None:
         if wants_trace:
             raise
         raise _plugin_error(error) or _config_error(command, error, overrides) from error
-    except (ImportError, RuntimeError, ValueError) as error:  # of a plugin that Hydra does not find, of a group=null
-        is_of_group = "Config group override" in str(error)
-        known = _config_error(command, error, overrides) if is_of_group else _plugin_error(error)
+    except (ImportError, RuntimeError, ValueError) as error:  # of a plugin that Hydra does not find, of words
+        is_of_words = any(said in str(error) for said in _OF_WORDS)
+        known = _config_error(command, error, overrides) if is_of_words else _plugin_error(error)
         if known is None:
             raise
         raise known from error

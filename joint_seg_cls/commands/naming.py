@@ -37,6 +37,11 @@ NEUTRAL = (
     "trainer.logger",
     "trainer.default_root_dir",
 )
+#: Keys whose default is known only where the run takes place (a cluster's login node may have no GPU): a typed value is
+#: named, whatever the default would be here.
+OF_THE_MACHINE = ("trainer.precision",)
+#: Keys that follow the data; others than theirs are refused.
+OF_THE_DATA = ("network.image_size", "network.in_channels", "network.classes")
 #: Keys that stand elsewhere in a run's path.
 _IN_PATH = ("fold", "seed")
 #: Keys of the Trainer where a whole number counts batches and a fraction is a share of them: 1 is not 1.0.
@@ -152,10 +157,15 @@ def _differences(config: DictConfig, reference: DictConfig) -> list[tuple[str, s
     found = []
     for key in sorted(own.keys() | other.keys()):
         typed_alike = key in own and key in other and own[key] == other[key] and type(own[key]) is type(other[key])
-        if typed_alike or key in _IN_PATH or not changes_result(key):
+        if typed_alike or key in (*_IN_PATH, *OF_THE_DATA) or not changes_result(key):
             continue
         value = _value(config, key) if key in own else "removed"
-        if key not in other or key not in own or value != _value(_with(config, key, other[key]), key):
+        if (
+            key in OF_THE_MACHINE
+            or key not in other
+            or key not in own
+            or value != _value(_with(config, key, other[key]), key)
+        ):
             found.append((key, value))
     return found
 

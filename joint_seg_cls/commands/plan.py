@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands import naming
 from joint_seg_cls.commands.build import build, plain, require
 from joint_seg_cls.commands.combinations import refuse_misfits
 from joint_seg_cls.commands.composer import Composer
+from joint_seg_cls.commands.learnable import refuse_unlearnable
 from joint_seg_cls.commands.settings import refuse_wrong_parts, refuse_wrong_values
 from joint_seg_cls.commands.study import StudyRun
 from joint_seg_cls.data import JointDataModule, SplitFile
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training import RunFolder, find_checkpoint
-
-#: Known only where the run takes place: a cluster's login node may have no GPU.
-_OF_THE_MACHINE = "trainer.precision"
 
 
 @final
@@ -66,7 +65,8 @@ class Plan:
         if there is None:
             return False
         config = self.config.copy()
-        config.trainer.precision = there.get(_OF_THE_MACHINE)
+        for key in naming.OF_THE_MACHINE:
+            OmegaConf.update(config, key, there.get(key))
         self.run.refuse_other(naming.identity(plain(config), **self.facts))
         return self.run.is_done(tested=self.config.evaluate)
 
@@ -104,7 +104,9 @@ class Planner:
         data = self._set_up(config.data)
         labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
         place = naming.place(config, overrides, self._compose, *labels)
+        _refuse_other_sizes(config, overrides, data)
         fit_network_to(config, data)
+        refuse_unlearnable(config, data)
         facts = {} if config.init_from is None else {"init_hash": _content_hash(find_checkpoint(config.init_from))}
         facts |= {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
         return Plan(config, list(overrides), data, place, facts)
@@ -124,7 +126,26 @@ def _content_hash(path: Path) -> str:
 
 def fit_network_to(config: DictConfig, data: JointDataModule) -> None:
     """Give the network the sizes of what it will see, as far as its configuration asks for them."""
-    sizes = {"image_size": list(data.image_size), "in_channels": data.in_channels, "classes": len(data.classes)}
-    for key, value in sizes.items():
-        if key in config.network:
-            config.network[key] = value
+    for key, value in _sizes(data).items():
+        if OmegaConf.select(config, key) is not None:
+            OmegaConf.update(config, key, value)
+
+
+def _refuse_other_sizes(config: DictConfig, overrides: Sequence[str], data: JointDataModule) -> None:
+    """Refuse a size that was typed and is not that of the data: it would not be used."""
+    typed = {word.split("=", 1)[0].lstrip("+") for word in overrides if "=" in word}
+    for key, value in _sizes(data).items():
+        asked = plain(OmegaConf.select(config, key))
+        asked = [asked] * len(value) if isinstance(value, list) and isinstance(asked, int) else asked
+        if key in typed and asked != value:
+            raise ConfigError(
+                key,
+                expected=f"{value}, as the data of {data.path} are",
+                found=str(asked),
+                remedy=f"leave {key} out, or prepare another store",
+            )
+
+
+def _sizes(data: JointDataModule) -> dict[str, Any]:
+    values = (list(data.image_size), data.in_channels, len(data.classes))
+    return dict(zip(naming.OF_THE_DATA, values, strict=True))

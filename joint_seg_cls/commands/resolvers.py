@@ -1,4 +1,4 @@
-"""Values that configurations compute, such as `${store_name:path}` and `${auto_precision:}`."""
+"""Values that configurations compute, such as `${store_name:path}` and `${auto_precision:cpu}`."""
 
 import sys
 from collections import defaultdict
@@ -26,10 +26,12 @@ def _expand_user(path: str) -> str:
     return str(Path(path).expanduser())
 
 
-def _auto_precision() -> str:
+def _auto_precision(accelerator: str = "auto") -> str:
     """Return bf16 mixed precision where the GPU has it, full precision elsewhere (CPUs emulate bf16, very slowly)."""
     import torch
 
+    if accelerator == "cpu":
+        return "32-true"
     return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
 
 

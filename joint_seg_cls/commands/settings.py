@@ -4,7 +4,7 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
@@ -35,6 +35,10 @@ _BETWEEN = {
 }
 
 
+#: Keys that may be null; the others above need a number.
+_MAY_BE_NULL = ("data.workers", "trainer.max_epochs")
+#: What the schedule may watch: a loss (its terms are the loss's own), or a score of the inner validation split.
+_MONITOR = re.compile(r"(?:train|val)/loss/\w+|val/(?:dice|auc|acc|score)")
 #: Keys whose values name a file or a folder.
 _NAMES = ("study", "collection")
 _NAME = re.compile(r"\w[\w .+,-]*")
@@ -47,6 +51,8 @@ def refuse_wrong_values(config: DictConfig) -> None:
         ConfigError: there is one.
     """
     _refuse_wrong_names(config)
+    _refuse_wrong_protocol(config)
+    _refuse_null(config, [key for key in (*_WHOLE, *_BETWEEN) if key not in _MAY_BE_NULL])
     for key, (least, most) in _WHOLE.items():
         value = OmegaConf.select(config, key)
         is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -73,15 +79,38 @@ def _refuse_wrong_names(config: DictConfig) -> None:
                 found=repr(value),
                 remedy=f"choose another {key}=",
             )
-    for key in ("collection", "seed", "fold"):
-        if key in config and config[key] is None:
-            raise ConfigError(key, expected="a value", found="null", remedy=f"give {key}=, or leave it as it is")
+    _refuse_null(config, ["collection", "seed", "fold"])
     fold = config.get("fold", 0)
     if isinstance(fold, bool) or not isinstance(fold, int | str):
         raise ConfigError("fold", expected="the number of a fold or its name", found=repr(fold), remedy="correct fold=")
     if not OmegaConf.is_list(config.get("tables", OmegaConf.create([]))):
         raise ConfigError(
             "tables", expected="a list of the paper's tables", found=repr(config.tables), remedy="write tables=[7]"
+        )
+
+
+def _refuse_null(config: DictConfig, keys: Iterable[str]) -> None:
+    for key in keys:
+        parent, _, name = key.rpartition(".")
+        within = OmegaConf.select(config, parent) if parent else config
+        if OmegaConf.is_dict(within) and name in within and within[name] is None:
+            raise ConfigError(key, expected="a value", found="null", remedy=f"give {key}=, or leave it as it is")
+
+
+def _refuse_wrong_protocol(config: DictConfig) -> None:
+    if "protocol" not in config:
+        return
+    weights, monitor = config.protocol.get("weights"), config.protocol.get("monitor")
+    if weights not in ("best", "last"):
+        raise ConfigError(
+            "protocol.weights", expected="best or last", found=repr(weights), remedy="correct protocol.weights="
+        )
+    if not _MONITOR.fullmatch(str(monitor)):
+        raise ConfigError(
+            "protocol.monitor",
+            expected="train/loss/total, val/loss/total or another loss, val/dice, val/auc, val/acc or val/score",
+            found=repr(monitor),
+            remedy="correct protocol.monitor=",
         )
 
 

@@ -95,6 +95,7 @@ def _fit(plan: Plan, tracker: Tracker | None) -> None:
         make_trainer=build(plain(config.trainer) | {"_partial_": True}),
         weights=config.protocol.weights,
         validate=bool(plan.data.split.validation),
+        seed=config.seed,
         logger=tracker,
     )
 

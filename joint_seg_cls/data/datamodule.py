@@ -139,6 +139,13 @@ class JointDataModule(LightningDataModule):
         """Return the loader of a part: shuffled and augmented if ``train``, else plain and in the names' order."""
         dataset = self._dataset(part, train)
         trainer = self.trainer
+        if trainer is not None and not train and len(dataset) < trainer.world_size:
+            raise ConfigError(
+                f"the {part} part of fold {self.fold}",
+                expected=f"a scan for each of {trainer.world_size} processes",
+                found=str(len(dataset)),
+                remedy="use fewer processes (trainer.devices, trainer.num_nodes), or a larger data.validation_fraction",
+            )
         sampler = CaseSampler(
             len(dataset),
             seed=self.seed,

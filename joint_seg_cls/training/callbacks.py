@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any, final
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
+from joint_seg_cls.data.draws import random_state
 from joint_seg_cls.whole_file import whole_file
 
 _log = logging.getLogger(__name__)
@@ -19,8 +21,25 @@ _LOG_EVERY_S = 60.0
 
 
 @final
+class EpochSeed(Callback):
+    """Make what a network draws (dropout) a function of (seed, epoch, process): a resumed run draws the same."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the epoch's draws."""
+        seed_network(self._seed, trainer.current_epoch, trainer.global_rank)
+
+
+def seed_network(seed: int, epoch: int, rank: int) -> None:
+    """Begin the draws of an epoch in one of several processes, on the CPU and on all GPUs."""
+    torch.manual_seed(int(random_state("network", seed, epoch, rank).randint(2**31)))
+
+
+@final
 class EpochTable(Callback):
-    """Write ``metrics.csv``: one row an epoch with everything that was logged, whole after every epoch.
+    """Write ``metrics.csv``: one row an epoch with everything that it logged, whole after every epoch.
 
     A resumed run keeps the rows of the epochs before the one it restarts at.
     """
@@ -29,6 +48,7 @@ class EpochTable(Callback):
         self._path = path
         self._rows: list[dict[str, str]] = []
         self._start_s = 0.0
+        self._is_validated = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the rows of finished epochs (only now does the trainer know the one it restarts at)."""
@@ -38,14 +58,22 @@ class EpochTable(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""
-        self._start_s = time.monotonic()
+        self._start_s, self._is_validated = time.monotonic(), False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch validates: otherwise the trainer still holds the numbers of an earlier one."""
+        self._is_validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row."""
         optimizer = trainer.optimizers[0]
         row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)}
         row |= {"seconds": f"{time.monotonic() - self._start_s:.2f}", "lr": f"{optimizer.param_groups[0]['lr']:.6g}"}
-        row |= {name: f"{float(value):.8g}" for name, value in sorted(trainer.callback_metrics.items()) if name != "lr"}
+        row |= {
+            name: f"{float(value):.8g}"
+            for name, value in sorted(trainer.callback_metrics.items())
+            if name != "lr" and (self._is_validated or not name.startswith("val/"))
+        }
         self._rows.append(row)
         if trainer.is_global_zero:
             self._write()

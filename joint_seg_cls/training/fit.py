@@ -4,17 +4,21 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, final
 
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.training.callbacks import EpochTable, TrainingProgress
+from joint_seg_cls.training.callbacks import EpochSeed, EpochTable, TrainingProgress
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.run_folder import RunFolder
@@ -32,6 +36,7 @@ def fit(
     make_trainer: Callable[..., Trainer],
     weights: Literal["best", "last"],
     validate: bool,
+    seed: int,
     logger: Tracker | None,
 ) -> Trainer:
     """Train until the last epoch, from the last finished one where the run was interrupted.
@@ -39,6 +44,7 @@ def fit(
     Args:
         weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
         validate: whether the data hold an inner validation split.
+        seed: of what the network itself draws, such as dropout.
         logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
 
     Raises:
@@ -47,7 +53,7 @@ def fit(
         KeyboardInterrupt: the person stopped it; what is finished is kept.
         SystemExit: a cluster stopped it, likewise.
     """
-    callbacks: list[Callback] = [StepCost(), EpochTable(run.metrics), TrainingProgress()]
+    callbacks: list[Callback] = [EpochSeed(seed), StepCost(), EpochTable(run.metrics), TrainingProgress()]
     callbacks += [] if logger is None else logger.callbacks
     if weights == "best":
         callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
@@ -55,6 +61,8 @@ def fit(
     arguments = _cluster() if validate else _cluster() | {"limit_val_batches": 0}
     with _arguments_checked():
         trainer = make_trainer(callbacks=callbacks, logger=logger or False, default_root_dir=run.path, **arguments)
+    on_gpus = isinstance(trainer.accelerator, CUDAAccelerator)
+    module.network = normalised_together(module.network, trainer.world_size, on_gpus=on_gpus)
     if isinstance(trainer.strategy.checkpoint_io, TorchCheckpointIO):
         trainer.strategy.checkpoint_io = WholeCheckpointIO()
     resume = run.last if run.last.is_file() else None
@@ -64,6 +72,10 @@ def fit(
     listening = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except MisconfigurationException as error:
+        if "val/score" not in str(error):
+            raise
+        raise _no_score(run) from error
     except SIGTERMException:  # after the batch in which the signal came; its exit code would be 0
         raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
@@ -73,13 +85,35 @@ def fit(
             raise KeyboardInterrupt from None
         raise
     if weights == "best" and trainer.is_global_zero and not run.best.is_file():
-        raise ConfigError(
-            run.path,
-            expected="a validation split with a label that gives val/score",
-            found="none",
-            remedy="use protocol=paper, or a larger data.validation_fraction",
-        )
+        raise _no_score(run)
     return trainer
+
+
+def _no_score(run: RunFolder) -> ConfigError:
+    return ConfigError(
+        run.path,
+        expected="a validation split with a label that gives val/score",
+        found="none",
+        remedy="use protocol=paper, or a larger data.validation_fraction",
+    )
+
+
+def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) -> nn.Module:
+    """Return the network with batch normalisation over the batches of all processes: their number changes no result.
+
+    Raises:
+        ConfigError: they have no GPUs, on which alone torch can do that.
+    """
+    if processes < 2 or not any(isinstance(part, _BatchNorm) for part in network.modules()):
+        return network
+    if not on_gpus:
+        raise ConfigError(
+            "trainer.devices",
+            expected="one process, or GPUs, for a network with batch normalisation",
+            found=f"{processes} processes without",
+            remedy="train it with trainer.devices=1",
+        )
+    return nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
 
 @contextmanager
@@ -105,8 +139,25 @@ def _cluster() -> dict[str, Any]:
     return {"plugins": [SLURMEnvironment(auto_requeue=False)]} if SLURMEnvironment.detect() else {}
 
 
+@final
+class _Keep(ModelCheckpoint):
+    """Lightning's callback, which forgets what it kept when the run folder was moved; this one looks where it is."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what was kept, wherever the folder lay then."""
+        here = Path(str(self.dirpath))
+
+        def moved(path: str) -> str:
+            return str(here / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        kept = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        changed = {"dirpath": self.dirpath, "best_k_models": kept} | {name: moved(state_dict[name]) for name in paths}
+        super().load_state_dict(state_dict | changed)
+
+
 def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:
-    return ModelCheckpoint(
+    return _Keep(
         dirpath=run.checkpoints,
         filename=name,
         monitor=monitor,

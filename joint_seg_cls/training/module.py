@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from joint_seg_cls.batch import Batch, Prediction
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.checkpoint import RECIPE
 from joint_seg_cls.training.validation import ValidationScans
 
@@ -56,6 +57,7 @@ class JointModule(LightningModule):
         self._schedule: Scheduler | None = None
         self._schedule_state: dict[str, Any] | None = None
         self._validated = ValidationScans()
+        self._validated_epoch: int | None = None
 
     def forward(self, image: Tensor) -> Prediction:
         """Return what the network says of ``image`` (b, c, x, y, z)."""
@@ -84,6 +86,7 @@ class JointModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log losses and metrics of both tasks over all validation scans of all processes."""
         scans, self._validated = self._validated.of_all_processes(), ValidationScans()
+        self._validated_epoch = self.current_epoch
         for name, value in scans.numbers().items():
             self.log(f"val/{name}", value, prog_bar=name in ("dice", "auc"), sync_dist=True)
 
@@ -97,8 +100,17 @@ class JointModule(LightningModule):
         assert isinstance(optimizer, Optimizer)
         self.log("lr", optimizer.param_groups[0]["lr"], sync_dist=True)
         if isinstance(self._schedule, ReduceLROnPlateau):
+            if self._monitor.startswith("val/") and self._validated_epoch != self.current_epoch:
+                return  # what is logged is of an earlier epoch
             watched = self.trainer.callback_metrics.get(self._monitor)
-            if watched is not None and bool(torch.isfinite(watched)):
+            if watched is None:
+                raise ConfigError(
+                    f"protocol.monitor={self._monitor}",
+                    expected="a value that each epoch logs",
+                    found=", ".join(sorted(self.trainer.callback_metrics)),
+                    remedy="watch one of these",
+                )
+            if bool(torch.isfinite(watched)):
                 self._schedule.step(float(watched))
         elif self._schedule is not None:
             self._schedule.step()

@@ -127,20 +127,7 @@ class RunFolder:
         Raises:
             ConfigError: another process is at work in the folder, or it cannot be made.
         """
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            found = error.strerror or str(error)
-            raise ConfigError(
-                self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
-            ) from error
-        self._take()
-        for ended in (FAILED, DONE):  # done, but not yet tested
-            (self.path / ended).unlink(missing_ok=True)
-        for left in self.path.rglob(PARTIAL_FILES):
-            left.unlink()
-        write_text(self.config, config_text)
-        write_json(self.provenance, _provenance(identity))
+        self._begin(identity, config_text)
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
@@ -167,6 +154,28 @@ class RunFolder:
                 (self.path / HEARTBEAT).unlink(missing_ok=True)
             logger.removeHandler(handler)
             handler.close()
+
+    def _begin(self, identity: dict[str, Any], config_text: str) -> None:
+        """Take the folder and say what will be in it."""
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise ConfigError(
+                self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
+            ) from error
+        self._take()
+        try:  # again: another may have taken the folder since it was looked at
+            self.refuse_other(identity)
+        except ConfigError:
+            self._lock.release()
+            raise
+        for ended in (FAILED, DONE):  # done, but not yet tested
+            (self.path / ended).unlink(missing_ok=True)
+        for left in self.path.rglob(PARTIAL_FILES):
+            left.unlink()
+        write_text(self.config, config_text)
+        write_json(self.provenance, _provenance(identity))
 
     def best_score(self) -> float | None:
         """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""

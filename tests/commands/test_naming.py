@@ -4,6 +4,7 @@ import functools
 import json
 
 import pytest
+import torch
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -128,6 +129,22 @@ def test_readable_examples(words, name):
 )
 def test_values_that_read_alike_do_not_share_a_name(one, two):
     assert placed(one).variant != placed(two).variant
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_a_precision_that_was_typed_is_named_whatever_the_machine(monkeypatch, has_gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_gpu)
+    assert placed().variant == placed("++trainer.accelerator=cpu").variant == "joint"
+    assert placed("++trainer.precision=32-true").variant.startswith("joint+trainer.precision-32-true")
+    assert placed("++trainer.precision=bf16-mixed").variant.startswith("joint+trainer.precision-bf16-mixed")
+
+
+def test_on_the_cpu_of_a_machine_with_a_gpu_precision_is_whole(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    found = {device: composed([f"++trainer.accelerator={device}"]).trainer.precision for device in ("auto", "cpu")}
+    assert found == {"auto": "bf16-mixed", "cpu": "32-true"}
 
 
 def test_fold_and_seed_stand_in_the_path_only():

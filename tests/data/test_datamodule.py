@@ -3,6 +3,7 @@
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -183,6 +184,14 @@ def test_processes_share_the_cases_and_none_is_evaluated_twice(train, shares):
 def test_a_training_with_more_processes_than_cases_gives_each_one():
     samplers = [CaseSampler(2, seed=0, train=True, rank=rank, world=5) for rank in range(5)]
     assert [len(list(sampler)) for sampler in samplers] == [1] * 5
+
+
+def test_fewer_scans_to_validate_than_processes_are_one_sentence(store):
+    data = module(store, validation_fraction=0.25)
+    data.setup()
+    data.trainer = SimpleNamespace(world_size=99, global_rank=0)
+    with pytest.raises(ConfigError, match="the validation part of fold 1: expected a scan for each of 99 processes"):
+        data.val_dataloader()
 
 
 class Recorder(LightningModule):

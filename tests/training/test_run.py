@@ -15,9 +15,11 @@ import torch
 import yaml
 from filelock import FileLock
 
-from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.training import JointModule, RunFolder, read_checkpoint
+from joint_seg_cls.training.callbacks import seed_network
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
+from joint_seg_cls.training.fit import _keep, normalised_together
 
 SMALL = (
     "network.channels=4",
@@ -318,12 +320,64 @@ def test_a_checkpoint_may_not_name_foreign_code(train, jsc, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+def test_a_folder_that_another_run_took_meanwhile_is_refused_and_left_as_it_is(tmp_path):
+    with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
+        pass
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(ConfigError, match="data_hash"), RunFolder(tmp_path).recording({"data_hash": "b"}, "b: 1"):
+        pass
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
+        pass
+
+
+def test_a_run_that_was_moved_remembers_its_best_weights(tmp_path):
+    there, here = (_keep(RunFolder(tmp_path / name), "best", monitor="val/score", mode="max") for name in "ab")
+    kept, score = str(tmp_path / "a" / "checkpoints" / "best.ckpt"), torch.tensor(0.7)
+    there.best_model_path = there.kth_best_model_path = kept
+    there.best_model_score = there.kth_value = score
+    there.best_k_models = {kept: score}
+    here.load_state_dict(there.state_dict())
+    assert here.best_k_models == {str(tmp_path / "b" / "checkpoints" / "best.ckpt"): score}
+    assert here.best_model_score == score
+    assert here.best_model_path == here.kth_best_model_path == str(tmp_path / "b" / "checkpoints" / "best.ckpt")
+
+
+def test_what_a_network_draws_is_a_function_of_seed_epoch_and_process():
+    def drawn(seed, epoch, rank):
+        seed_network(seed, epoch, rank)
+        return torch.nn.functional.dropout(torch.ones(64), 0.5).sum().item(), torch.rand(4).tolist()
+
+    places = [(0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1)]
+    once = [drawn(*place) for place in places]
+    assert [drawn(*place) for place in reversed(places)] == once[::-1]
+    assert len({tuple(rest) for _, rest in once}) == 4
+
+
+def test_an_epoch_that_does_not_validate_has_no_validation_numbers_and_steps_no_schedule(train):
+    words = ("data.validation_fraction=0.25", "trainer.check_val_every_n_epoch=2", "protocol.weights=last")
+    rows = epochs_of(train(*words, "scheduler.patience=0", epochs=4))
+    assert [bool(row["val/loss/total"]) for row in rows] == [False, True, False, True]
+    assert all(row["train/loss/total"] for row in rows)
+    assert len({row["lr"] for row in rows}) == 1  # first looked at after epoch 1, again after 3
+
+
+def test_batch_normalisation_over_processes_needs_gpus():
+    network, other = torch.nn.Sequential(torch.nn.BatchNorm3d(2)), torch.nn.InstanceNorm3d(2)
+    with pytest.raises(ConfigError, match="batch normalisation"):
+        normalised_together(network, 2, on_gpus=False)
+    assert normalised_together(other, 2, on_gpus=False) is other
+    assert normalised_together(network, 1, on_gpus=False) is network
+    changed = normalised_together(network, 2, on_gpus=True)
+    assert isinstance(changed.get_submodule("0"), torch.nn.SyncBatchNorm)
+
+
 def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(train, jsc):
     run = train("data.validation_fraction=0.25", epochs=1)
     own = (run / "per_case.csv").read_text()
-    code, out, err = jsc("evaluate", f"run={run}", "device=cpu")
+    code, out, err = jsc("evaluate", f"run={run}", "device=cpu", "name=2024")
     assert code == 0, err
-    assert (run / "evaluations" / "fold-0" / "per_case.csv").read_text() == own
+    assert (run / "evaluations" / "2024" / "per_case.csv").read_text() == own
     code, out, err = jsc("evaluate", f"run={run}", "fold=1", f"checkpoint={run}/checkpoints/last.ckpt", "device=cpu")
     assert code == 0, err
     assert "trained on 4 of its 4 scans" in err
@@ -368,6 +422,14 @@ def test_best_score_is_what_a_search_would_maximise(train):
         (["optimizer.lr=-1"], "optimizer: expected arguments that it takes"),
         (["+optimizer.speed=3"], "speed"),
         (["+scheduler.speed=3"], "speed"),
+        (["data.validation_fraction=null"], "data.validation_fraction: expected a value, found null"),
+        (["lesion_threshold=null"], "lesion_threshold: expected a value, found null"),
+        (["protocol.weights=bset"], "protocol.weights: expected best or last, found 'bset'"),
+        (["protocol.monitor=val/lss/total"], "protocol.monitor: expected train/loss/total"),
+        (["network.image_size=96"], "network.image_size: expected [16, 16, 16]"),
+        (["loss.classification.class_weights=[1]"], "class_weights: expected 2 weights, for MS, NMOSD, found 1"),
+        (["trainer.limit_val_batches=0"], "protocol.weights=best: expected an inner validation split"),
+        (["trainer.check_val_every_n_epoch=4"], "protocol.weights=best: expected an inner validation split"),
         (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
         (
             ["trainer.max_epoch=3"],
@@ -389,6 +451,7 @@ def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
     run = train(epochs=1)
     for words, says in (
         (("evaluate", f"run={run}", "name=../elsewhere"), "name: expected the name of a folder"),
+        (("evaluate", f"run={run}", "name=.."), "name: expected the name of a folder"),
         (("evaluate", f"run={run}", "device=gpu7"), "device: expected auto, cpu or a GPU of this machine, found gpu7"),
         (("predict", "input=[]", f"checkpoint={run}", f"out={tmp_path / 'out'}"), "input: expected at least one scan"),
         (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file' / 'out'}"), "a file in its place"),

@@ -395,6 +395,11 @@ def test_an_evaluation_is_a_run_of_its_own_in_the_trainings_group(train, jsc):
     run = train("tracking=none", "study=mystudy", epochs=1)
     code, _, err = jsc("evaluate", f"run={run}", "device=cpu", "fold=1", "tracking=wandb")
     assert (code, "failed" in err) == (0, False), err
+    (run / "pseudonyms.json").rename(run / "kept.json")
+    (run / "pseudonyms.json").write_text("{")  # a damaged key costs the tracking alone
+    code, out, err = jsc("evaluate", f"run={run}", "device=cpu", "fold=1", "name=again", "tracking=wandb")
+    assert (code, "this test is not tracked" in err, "AUC" in out) == (0, True, True), err
+    (run / "kept.json").replace(run / "pseudonyms.json")
     (found,) = records(run / "evaluations" / "fold-1")
     (card,) = of_kind(found, "run")
     assert (card["job_type"], card["run_group"]) == ("eval", "mystudy")

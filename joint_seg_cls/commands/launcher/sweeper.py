@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.combinations import misfit
-from joint_seg_cls.commands.composer import composer_of
+from joint_seg_cls.commands.composer import Composer, composer_of, options_chosen
 from joint_seg_cls.commands.launcher.local import LocalLauncher
+from joint_seg_cls.commands.naming import PATHS
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.progress import shown
 from joint_seg_cls.commands.source_keys import quoted
@@ -81,7 +82,7 @@ class StudySweeper(Sweeper):
         _log.info("%d runs, %d of them done before", len(plans), len(plans) - len(todo))
         if not todo:
             return []
-        launched = [[*words, f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
+        launched = [[*words, *_wherever(plan), f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
         with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
             returned = _launched(self._launcher, launched)
         _refuse_failures([plan for _, plan in todo], returned)
@@ -91,12 +92,13 @@ class StudySweeper(Sweeper):
         """Return every job that is a run of its own, with its plan."""
         assert self._context is not None
         assert self._config is not None
-        planner = Planner(composer_of(self._config.hydra))
+        composer = composer_of(self._config.hydra)
+        planner = Planner(composer)
         found: dict[Path, tuple[list[str], Plan]] = {}
         for words in jobs:
             config = self._composed(words)
             choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
-            self._refuse_sweep_in_sweep(config, choices)
+            self._refuse_sweep_in_sweep(config, choices, composer)
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             plan = planner.plan(task, choices, list(config.hydra.overrides.task))
             found.setdefault(plan.place.path, (words, plan))
@@ -112,9 +114,11 @@ class StudySweeper(Sweeper):
                 raise
             raise known from error
 
-    def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None]) -> None:
+    def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None], composer: Composer) -> None:
         """Refuse experiments that each name what to sweep: only what the whole command chose can do that."""
-        if dict(config.hydra.sweeper.get("params") or {}) == self.params:
+        chosen = options_chosen(config.hydra.overrides.task, ["experiment"]).get("experiment", [])
+        studies = [name for name in chosen if name != "null" and composer.sweeps(name)]
+        if len(studies) < 2 and dict(config.hydra.sweeper.get("params") or {}) == self.params:
             return
         raise ConfigError(
             f"experiment={choices.get('experiment')}",
@@ -150,6 +154,13 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
 def job_name(plan: Plan) -> str:
     """Return what a run's job is called: on a cluster, and in the name of what its process says."""
     return plan.place.folder.replace("/", "_")
+
+
+def _wherever(plan: Plan) -> list[str]:
+    """Return a plan's paths as overrides that mean the same in any folder: a cluster's jobs may start in another."""
+    words = [f"runs={quoted(str(plan.place.collection_path.parent.resolve()))}"]
+    paths = {key: OmegaConf.select(plan.config, key) for key in PATHS}
+    return words + [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
 
 
 def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:

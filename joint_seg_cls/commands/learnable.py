@@ -1,0 +1,81 @@
+"""Whether a training can learn from its data, and choose its weights by them: known once they are cut."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from joint_seg_cls.commands.build import build, plain
+from joint_seg_cls.commands.combinations import tasks
+from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.scan import PreparedCase
+
+
+def refuse_unlearnable(config: DictConfig, data: JointDataModule) -> None:
+    """Refuse what would be found out after hours: a network, a loss or a choice of weights that the data cannot serve.
+
+    Args:
+        config: of the training, the network with the sizes of the data.
+        data: set up.
+
+    Raises:
+        ConfigError: or another input error, as the parts say it.
+    """
+    import torch
+
+    with torch.device("meta"):
+        build(plain(config.network))
+    weights = OmegaConf.select(config, "loss.classification.class_weights")
+    if weights is not None and len(weights) != len(data.classes):
+        raise ConfigError(
+            "loss.classification.class_weights",
+            expected=f"{len(data.classes)} weights, for {', '.join(data.classes)}",
+            found=str(len(weights)),
+            remedy="give one weight a class",
+        )
+    learned = tasks(plain(config.network))
+    cases = {case.case: case for case in data.store.cases}
+    if not _labels(learned, (cases[name] for name in data.split.train)):
+        raise ConfigError(
+            f"fold {data.fold} of {data.path}",
+            expected=f"scans to train on with a label for {' or '.join(sorted(learned))}",
+            found="none",
+            remedy="choose another variant, or label scans",
+        )
+    if config.protocol.weights == "best":
+        _refuse_no_score(config, data, learned, [cases[name] for name in data.split.validation])
+
+
+def _refuse_no_score(
+    config: DictConfig, data: JointDataModule, learned: Iterable[str], validated: list[PreparedCase]
+) -> None:
+    """Refuse to choose weights by a score that no epoch will have."""
+    trainer: Any = config.trainer
+    never = trainer.get("limit_val_batches") == 0 or _exceeds(trainer, "check_val_every_n_epoch", "max_epochs")
+    found = _labels(learned, validated)
+    if found and not never:
+        return
+    raise ConfigError(
+        "protocol.weights=best",
+        expected="an inner validation split that gives val/score: lesion masks, or patients of two diseases",
+        found="none is looked at (trainer.limit_val_batches or check_val_every_n_epoch)"
+        if never
+        else f"{len(validated)} scans without in fold {data.fold}",
+        remedy="use protocol=paper, a larger data.validation_fraction, or a split file with a validation part",
+    )
+
+
+def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:
+    """Return whether the cases have what one of the tasks is judged by."""
+    cases = list(cases)
+    has = {
+        "lesions": any(case.has_lesion_mask for case in cases),
+        "disease": len({case.disease for case in cases} - {None}) > 1,
+    }
+    return any(has[task] for task in learned)
+
+
+def _exceeds(trainer: Any, key: str, other: str) -> bool:
+    values = trainer.get(key), trainer.get(other)
+    return all(isinstance(value, int) and value > 0 for value in values) and values[0] > values[1]
