@@ -32,7 +32,7 @@ demo: setup ## simulate a cohort, learn both tasks on it, apply the network (SIZ
 	$(BIN)/python experiments/demo.py --size $(SIZE)
 
 test: setup ## the tests, within ten minutes on two cores
-	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## the tests that take longer or install packages
 	$(PYTEST) -m slow --durations=10

@@ -19,6 +19,23 @@ for name in ("HYDRA_FULL_ERROR", "FORCE_COLOR"):
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+#: Files that take longest: they begin first, so that at the end no worker waits for another.
+LONG = (
+    "training/test_run.py",
+    "training/test_tracking.py",
+    "frame/test_wheel.py",
+    "frame/test_demo.py",
+    "commands/test_sweeps.py",
+    "report/",
+    "commands/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first, whole files together."""
+    ranks = {item: [f"tests/{name}" in item.nodeid for name in (*LONG, "")] for item in items}
+    items.sort(key=lambda item: ranks[item].index(True))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_network() -> Iterator[None]:

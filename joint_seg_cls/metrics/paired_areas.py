@@ -76,34 +76,20 @@ def compare_aucs_of_many(
         seed: of the bootstrap.
         resamples: number of draws.
     """
-
-    def area(probability: Real[np.ndarray, "scans classes _"], own: np.ndarray) -> float:
-        return float(np.mean([auc(probability[own, :, layer], disease[own]) for layer in range(probability.shape[2])]))
-
-    def gap(chosen: np.ndarray) -> float:
-        parts = [chosen[of_fold[chosen] == one] for one in folds]
-        gaps = [area(first, own) - area(second, own) for own in parts if len(own)]
-        defined = [one for one in gaps if not math.isnan(one)]
-        return float(np.mean(defined)) if defined else math.nan
-
     whole, alone = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
-    of_fold = alone if fold is None else np.unique(fold, return_inverse=True)[1]
-    folds, caveat = np.unique(of_fold), ""
-    difference = gap(whole)
+    of_fold, caveat = alone if fold is None else np.unique(fold, return_inverse=True)[1], ""
+    difference = _gap(first, second, disease, of_fold, whole)
     if math.isnan(difference):
-        of_fold, folds, caveat = alone, np.arange(1), _ALL_TOGETHER
-        difference = gap(whole)
+        of_fold, caveat = alone, _ALL_TOGETHER
+        difference = _gap(first, second, disease, of_fold, whole)
     if math.isnan(difference):
         return NOTHING
     _, code = np.unique(subject, return_inverse=True)
     members = [np.flatnonzero(code == one) for one in range(code.max() + 1)]
     generator = np.random.default_rng(seed)
-    draws = np.array(
-        [
-            gap(np.concatenate([members[one] for one in generator.integers(len(members), size=len(members))]))
-            for _ in range(resamples)
-        ]
-    )
+    chosen = (generator.integers(len(members), size=len(members)) for _ in range(resamples))
+    resampled = (np.concatenate([members[one] for one in own]) for own in chosen)
+    draws = np.array([_gap(first, second, disease, of_fold, own) for own in resampled])
     draws = draws[~np.isnan(draws)]
     if len(draws) < 2:
         return NOTHING
@@ -112,6 +98,24 @@ def compare_aucs_of_many(
     p = min(1.0, 2 * (beyond + 1) / (len(draws) + 1))
     smallest = smallest_normal(float(draws.std(ddof=1)), alpha)
     return Comparison(difference, float(low), float(high), p, smallest, len(disease), len(members), caveat)
+
+
+def _gap(
+    first: Real[np.ndarray, "scans classes _"],
+    second: Real[np.ndarray, "scans classes _"],
+    disease: Int[np.ndarray, " scans"],
+    of_fold: Int[np.ndarray, " scans"],
+    chosen: Int[np.ndarray, " chosen"],
+) -> float:
+    """Return the difference of areas among the chosen scans, mean over the folds in which they are defined."""
+
+    def area(probability: np.ndarray, own: np.ndarray) -> float:
+        return float(np.mean([auc(probability[own, :, layer], disease[own]) for layer in range(probability.shape[2])]))
+
+    parts = [chosen[of_fold[chosen] == one] for one in np.unique(of_fold[chosen])]
+    gaps = [area(first, own) - area(second, own) for own in parts]
+    defined = [one for one in gaps if not math.isnan(one)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def _folds_left_out(

@@ -169,6 +169,7 @@ def test_what_cannot_be_is_one_sentence_before_anything_begins(sweep, tmp_path, 
     assert not studies(tmp_path)
 
 
+@pytest.mark.slow
 def test_options_may_be_named_by_a_pattern(sweep, trained):
     assert sweep("variant=glob(only_*,exclude=only_s*)", "study=2024") == 0, sweep.err
     assert trained == ["only_cls", "only_global", "only_local"]
