@@ -175,6 +175,7 @@ def test_options_may_be_named_by_a_pattern(sweep, trained):
     assert trained == ["only_cls", "only_global", "only_local"]
 
 
+@pytest.mark.slow
 def test_a_damaged_list_of_a_study_is_put_aside_by_its_sweep(sweep, trained, tmp_path, jsc):
     assert sweep("study=mine") == 0, sweep.err
     path = tmp_path / "runs" / "store" / "studies" / "mine.json"
@@ -186,6 +187,7 @@ def test_a_damaged_list_of_a_study_is_put_aside_by_its_sweep(sweep, trained, tmp
     assert path.with_suffix(".damaged").read_text() == "garbage"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_not_tested_is_tested_when_that_is_asked(sweep, trained, tmp_path, monkeypatch):
     from joint_seg_cls.commands import train
 

@@ -76,6 +76,7 @@ def test_a_run_leaves_everything_that_others_rely_on(train, store):
     np.testing.assert_allclose(cases["p_MS"] + cases["p_NMOSD"], 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_total_is_the_weighted_sum_of_the_terms(train):
     for row in epochs_of(train(epochs=1)):
         terms = {name: float(row[f"train/loss/{name}"]) for name in ("segmentation", "classification", "cross_task")}
@@ -155,6 +156,7 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(train):
     assert (run / "DONE").is_file()
 
 
+@pytest.mark.slow
 def test_damaged_records_of_a_run_are_named(train):
     run = train(epochs=1)
     (run / "provenance.json").write_text("")
@@ -162,6 +164,7 @@ def test_damaged_records_of_a_run_are_named(train):
     assert f"{run / 'provenance.json'}: expected what the run in this folder was made of" in train.err
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_a_result(train):
     one = train(epochs=2, runs="one")
     two = train("data.workers=2", epochs=2, runs="two")
@@ -309,6 +312,7 @@ def test_checkpoints_that_cannot_be_used_are_refused(tmp_path, spoil):
         read_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_may_not_name_foreign_code(train, jsc, tmp_path):
     run = train(epochs=1)
     content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
@@ -396,6 +400,7 @@ def test_wandb_offline_writes_beside_the_metrics(train, monkeypatch):
     assert (run / "metrics.csv").is_file()
 
 
+@pytest.mark.slow
 def test_best_score_is_what_a_search_would_maximise(train):
     run = train("data.validation_fraction=0.25", epochs=2)
     assert RunFolder(run).best_score() == max(float(row["val/score"]) for row in epochs_of(run))

@@ -268,6 +268,7 @@ def test_watching_changes_no_number(train):
     assert not (plain / "pseudonyms.json").exists()
 
 
+@pytest.mark.slow
 def test_plain_files_hold_numbers_panels_and_the_table(train):
     run = train("tracking=csv", epochs=3)
     rows = pd.read_csv(run / "tracking" / "numbers.csv")
@@ -334,6 +335,7 @@ def test_pseudonyms_are_kept_with_the_run_and_shared_with_no_other(tmp_path):
         Pseudonyms.of(runs[1], cases)
 
 
+@pytest.mark.slow
 def test_a_damaged_key_costs_the_tracking_not_the_training(train):
     run = train("tracking=csv", "tracking.panel.cases=0", epochs=1)
     (run / "DONE").unlink()
