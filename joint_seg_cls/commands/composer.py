@@ -71,7 +71,7 @@ class Composer:
     def sweeps(self, experiment: str) -> bool:
         """Return whether an experiment says itself what to sweep over."""
         found = [folder / "experiment" / f"{experiment}.yaml" for folder in [*self.folders, config_folder()]]
-        content: Any = _read(next(path for path in found if path.is_file()))
+        content: Any = next((_read(path) for path in found if path.is_file()), {})
         sweeper: Any = (content.get("hydra") or {}).get("sweeper") or {}
         return bool(sweeper.get("params"))
 

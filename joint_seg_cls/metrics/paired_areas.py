@@ -126,8 +126,6 @@ def _folds_left_out(
         return ""
     kinds = [np.unique(positive[np.asarray(fold) == one]) for one in np.unique(fold)]
     counted = sum(len(each) == 2 for each in kinds)
-    if used == counted and not (used == 1 and is_pooled and len(kinds) > 1):
-        return ""
     if is_pooled and used == 1 and len(kinds) > 1:
         return _ALL_TOGETHER
-    return f"{used} of {counted} folds have two subjects of each class"
+    return "" if used == counted else f"{used} of {counted} folds have two subjects of each class"
