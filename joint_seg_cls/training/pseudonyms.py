@@ -15,6 +15,8 @@ KEY_FILE = "pseudonyms.json"
 _SALT_BYTES = 16
 #: An absolute path, one from here or from home, a Windows drive or share, or an address, anywhere in a text.
 _PATH = re.compile(r"(?:^|[^\w.])(?:/|~/?|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
+#: A shorter name, or one without a digit, is not looked for within a text: "1" and "joint" stand in many.
+_SHORTEST_WITHIN = 4
 
 
 @final
@@ -34,6 +36,9 @@ class Pseudonyms:
         self._of_case = {case: f"case-{self._digest(case)}" for case in cases}
         private = {name for subject, session in cases.values() for name in (subject, session) if name}
         self._private = {name: f"person-{self._digest(name)}" for name in private} | self._of_case
+        within = [name for name in self._private if len(name) >= _SHORTEST_WITHIN and re.search(r"\d", name)]
+        longest_first = "|".join(map(re.escape, sorted(within, key=len, reverse=True)))
+        self._within = re.compile(rf"(?<![^\W_])(?:{longest_first})(?![^\W_])") if within else None
 
     @classmethod
     def of(cls, folder: Path, cases: Mapping[str, tuple[str, str | None]]) -> "Pseudonyms":
@@ -75,7 +80,8 @@ class Pseudonyms:
     def publishable(self, value: Any) -> Any:
         """Return plain values without paths and addresses, with pseudonyms in the place of cases and people.
 
-        A key of a mapping, or an element of a list, that holds a path is left out.
+        A key of a mapping, or an element of a list, that holds a path is left out. Within a longer text a name counts
+        where it has four characters, one of them a digit, and stands apart from other letters and digits.
         """
         if isinstance(value, Mapping):
             kept = {self._shown(str(key)): child for key, child in value.items() if not _is_path(child)}
@@ -87,7 +93,9 @@ class Pseudonyms:
         return value if isinstance(value, int | float | bool) or value is None else type(value).__name__
 
     def _shown(self, text: str) -> str:
-        return self._private.get(text, text)
+        if text in self._private or self._within is None:
+            return self._private.get(text, text)
+        return self._within.sub(lambda found: self._private[found.group()], text)
 
     def _digest(self, name: str, length: int = 8) -> str:
         return hashlib.sha256(f"{self._salt}:{name}".encode()).hexdigest()[:length]

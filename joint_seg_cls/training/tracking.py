@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 _log = logging.getLogger(__name__)
 
-Job = Literal["train", "eval", "report"]
+Job = Literal["train", "eval"]
 Upload = Literal["best", "last"] | None
 
 

@@ -364,6 +364,23 @@ def test_what_is_published_names_no_path_and_nobody(tmp_path):
     assert person != visit
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("without sub-07", "without {sub-07}"),
+        ("sub-07_ses-1, sub-07", "{sub-07_ses-1}, {sub-07}"),
+        ("a_sub-07+b", "a_{sub-07}+b"),
+        ("sub-071 and xsub-07", "sub-071 and xsub-07"),
+        ("anna is in joint_1e-3", "anna is in joint_1e-3"),
+    ],
+)
+def test_a_name_within_a_longer_text_is_replaced_where_it_can_be_nothing_else(text, expected):
+    names = Pseudonyms("salt", {"sub-07_ses-1": ("sub-07", "1"), "anna": ("anna", None)})
+    shown = {name: names.publishable(name) for name in ("sub-07_ses-1", "sub-07")}
+    assert len(set(shown.values()) | set(shown)) == 4
+    assert names.publishable(text) == re.sub(r"\{(.+?)\}", lambda found: shown[found[1]], expected)
+
+
 @pytest.mark.slow
 def test_published_weights_can_be_used_and_name_no_path(train, tmp_path):
     run = train("tracking=none", epochs=1)
