@@ -31,18 +31,20 @@ def predict(config: DictConfig) -> None:
     scans = _scans(config, checkpoint)
     model = _model_card(checkpoint)
     records, failures = [], []
-    for scan in watched(iter(scans), total=len(scans), label="predict"):
-        try:
-            seen = pipeline.model_input(scan.images, scan.brain_mask)
-            found = predictor.in_native_space(predictor(seen.image), seen.geometry)
-            classes = checkpoint.recipe["classes"]
-            records.append(write_findings(scan.case, seen, found, out, classes=classes, model=model))
-            _log.info("%s", _sentence(records[-1]))
-        except InputError as error:
-            failures.append(error)
-    if records:
-        write_predictions(records, out)
-        _log.info("%d scans written to %s", len(records), out)
+    try:
+        for scan in watched(iter(scans), total=len(scans), label="predict"):
+            try:
+                seen = pipeline.model_input(scan.images, scan.brain_mask)
+                found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+                classes = checkpoint.recipe["classes"]
+                records.append(write_findings(scan.case, seen, found, out, classes=classes, model=model))
+                _log.info("%s", _sentence(records[-1]))
+            except InputError as error:
+                failures.append(error)
+    finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the table
+        if records:
+            write_predictions(records, out)
+            _log.info("%d scans written to %s", len(records), out)
     if failures:
         for failure in failures[1:]:
             _log.error("%s", failure)

@@ -14,6 +14,7 @@ from joint_seg_cls.commands.check import warning_lines
 from joint_seg_cls.commands.load import load_predictor
 from joint_seg_cls.commands.progress import headline, runs_of
 from joint_seg_cls.commands.study import FOLDER, Study, StudyRun, find_study
+from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.report import (
     Figure,
@@ -30,6 +31,8 @@ from joint_seg_cls.report import (
 from joint_seg_cls.run_state import run_state
 
 _log = logging.getLogger(__name__)
+#: Stands among the settings of runs that were tested on the cases held out of all folds.
+_HELD_OUT = "held-out test"
 
 
 def report(config: DictConfig) -> None:
@@ -68,28 +71,20 @@ def figure_runs(study: Study) -> list[FigureRun]:
     """Return the runs of a study, each with a label that tells its variant from the others.
 
     Where settings are known by the folders' names alone, which cut them short, they enter labels only if they must.
+    The test of the cases that were held out of all folds is a row of its own: it is none of a cross-validation.
     """
-    settings = {run.variant: _settings(run) for run in study.runs}
     shared = _shared(study)
     bases = Counter(base for base, _ in {(run.base, run.variant) for run in study.runs})
-    labels: dict[str, str] = {}
+    labels: dict[tuple[str, bool], str] = {}
+    runs = []
     for run in study.runs:
-        besides = [each for each in settings[run.variant] if each not in shared]
-        besides = besides if run.settings or bases[run.base] > 1 else []
-        label = published_label(run.base) + (f" ({', '.join(besides)})" if besides else "")
-        taken = {name for variant, name in labels.items() if variant != run.variant}
-        labels.setdefault(run.variant, f"{label} [{run.variant}]" if label in taken else label)
-    runs = [
-        FigureRun(
-            study.collection / run.folder,
-            run.base,
-            labels[run.variant],
-            run.fold,
-            run.seed,
-            tuple(each for each in settings[run.variant] if each not in shared),
-        )
-        for run in study.runs
-    ]
+        besides = tuple(each for each in _settings(run) if each not in shared)
+        told = [each for each in besides if run.settings or bases[run.base] > 1 or each == _HELD_OUT]
+        label = published_label(run.base) + (f" ({', '.join(told)})" if told else "")
+        row = run.variant, _is_held_out(run)
+        taken = {name for other, name in labels.items() if other != row}
+        label = labels.setdefault(row, f"{label} [{run.variant}]" if label in taken else label)
+        runs.append(FigureRun(study.collection / run.folder, run.base, label, run.fold, run.seed, besides))
     tested_on = Counter(run.own_data_hash for run in runs if run.is_done and run.own_data_hash)
     most = max(tested_on, key=lambda each: tested_on[each], default=None)
     return [replace(run, data_hash=most) for run in runs]
@@ -101,7 +96,11 @@ def _shared(study: Study) -> set[str]:
 
 
 def _settings(run: StudyRun) -> list[str]:
-    return list(run.settings) or run.variant.split("+")[1:]
+    return [*(run.settings or run.variant.split("+")[1:]), *([_HELD_OUT] if _is_held_out(run) else [])]
+
+
+def _is_held_out(run: StudyRun) -> bool:
+    return str(run.fold) == HELD_OUT
 
 
 def _study(config: DictConfig) -> Study:

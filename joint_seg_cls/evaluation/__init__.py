@@ -1,7 +1,7 @@
 """From a checkpoint and a fold to one row a scan, and to the numbers of a paper."""
 
 from joint_seg_cls.evaluation.cases import TestCase, from_cohort, from_store
-from joint_seg_cls.evaluation.lesion_summary import LESION_METRICS, LESION_RULE, LesionMetric, mean_of
+from joint_seg_cls.evaluation.lesion_summary import LESION_METRICS, LESION_RULE, RECALLS, LesionMetric, mean_of
 from joint_seg_cls.evaluation.per_case import EMPTY_RULE, evaluate_cases
 from joint_seg_cls.evaluation.summary import print_summary, summarise
 from joint_seg_cls.evaluation.write import write_evaluation
@@ -10,6 +10,7 @@ __all__ = [
     "EMPTY_RULE",
     "LESION_METRICS",
     "LESION_RULE",
+    "RECALLS",
     "LesionMetric",
     "TestCase",
     "evaluate_cases",

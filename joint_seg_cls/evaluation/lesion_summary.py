@@ -32,11 +32,12 @@ LESION_MEANS = {
 }
 #: How the lesion-wise numbers are counted; printed under every table.
 LESION_RULE = (
-    "LTPR, LFPR, lesion F1 and recall (its n is lesions): lesions 26-connected, found by one shared voxel; ISBI-2015: "
-    "the same, 18-connected; its score holds the correlation of volumes across scans and is not rescaled, and a scan "
-    "with nothing predicted earns no precision; MSSEG (Anima): 6-connected, above 3 mm3, alpha 0.10, beta 0.70, gamma "
-    "0.65; reference empty: all undefined and left out; prediction empty, reference not: LTPR = F1 = surface Dice = 0, "
-    f"LFPR, PPVL undefined, HD95 the diagonal of the grid; surface Dice: within {SURFACE_TOLERANCE_MM:g} mm"
+    "LTPR, LFPR, lesion F1 and recall: lesions 26-connected, found by one shared voxel; ISBI-2015: the same, "
+    "18-connected; its score holds the correlation of volumes across the scans (of a fold) and is not rescaled, and a "
+    "scan with nothing predicted earns no precision; MSSEG (Anima): 6-connected, above 3 mm3, alpha 0.10, beta 0.70, "
+    "gamma 0.65; reference empty (for MSSEG: without a lesion above 3 mm3): all undefined and left out; prediction "
+    "empty, reference not: LTPR = F1 = surface Dice = 0, LFPR, PPVL undefined, HD95 the diagonal of the grid; surface "
+    f"Dice: within {SURFACE_TOLERANCE_MM:g} mm"
 )
 _SCORE = ("dsc", "ppv", "isbi_ltpr", "isbi_lfpr", "volume_reference_ml", "volume_predicted_ml")
 
@@ -66,7 +67,8 @@ def _recall(values: Float[np.ndarray, "scans 2"]) -> float:
     return float(detected / reference) if reference else np.nan
 
 
-_RECALLS = {
+#: Recall by size, over the lesions of all scans.
+RECALLS = {
     f"recall {size.replace('_', ' ')}": LesionMetric((f"lesions_reference_{size}", f"lesions_detected_{size}"), _recall)
     for size in SIZES
 }
@@ -74,7 +76,7 @@ _RECALLS = {
 LESION_METRICS = (
     {name: mean_of(column) for name, column in LESION_MEANS.items()}
     | {"ISBI score": LesionMetric(_SCORE, _score)}
-    | _RECALLS
+    | RECALLS
 )
 
 
@@ -89,7 +91,7 @@ def isbi_row(rows: pd.DataFrame, seed: int) -> dict[str, object]:
 def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
     """Return the share of the reference's lesions that were detected, pooled over scans, one row a class of size."""
     measured = []
-    for name, (columns, over) in _RECALLS.items():
+    for name, (columns, over) in RECALLS.items():
         scans = rows[[*columns, "subject"]].dropna()
         counts = scans[list(columns)].to_numpy(dtype=np.float64)
         reference, detected = counts.T

@@ -52,7 +52,7 @@ def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None
     console.print(table)
     console.print(f"[dim]{EMPTY_RULE}; intervals: bootstrap over {rows['subject'].nunique()} subjects[/dim]")
     if (summary["metric"].isin(list(LESION_MEANS)) & (summary["n"] > 0)).any():
-        console.print(f"[dim]{LESION_RULE}[/dim]")
+        console.print(f"[dim]{LESION_RULE}; n of recall is lesions[/dim]")
     drawn = rows[rows["lesions_reference"].notna() & rows["volume_predicted_ml"].notna()]
     empty = empty_references(drawn["lesions_reference"].to_numpy() == 0, drawn["volume_predicted_ml"].to_numpy())
     if empty.n:

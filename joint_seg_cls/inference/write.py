@@ -1,5 +1,6 @@
 """What a prediction leaves on disk: masks and maps in the scan's own grid, a lesion table, a JSON record."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,12 @@ def write_findings(
 
 
 def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
-    """Write ``predictions.tsv``: one row for every scan in ``out``."""
+    """Write ``predictions.tsv``: one row for every scan in ``out``, those of ``records`` first.
+
+    Scans that were predicted into the folder before are read from their JSON records.
+    """
+    known = {record["id"] for record in records}
+    earlier = [record for path in sorted(out.glob("*.json")) if (record := _read(path)) and record["id"] not in known]
     rows = [
         {
             "id": record["id"],
@@ -63,9 +69,19 @@ def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
             "brain_volume_ml": record["brain_volume_ml"],
             "warnings": "; ".join(record["warnings"]),
         }
-        for record in records
+        for record in [*records, *earlier]
     ]
     _write_table(out / "predictions.tsv", pd.DataFrame(rows))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return the record in a file; None where it holds something else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    is_ours = isinstance(record, dict) and {"id", "scan", "brain_volume_ml", "warnings"} <= record.keys()
+    return record if is_ours else None
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -14,6 +14,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.audit import Audit
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.report.circumstances import UNKNOWN, disjoint, protocol, store_name, told
+from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
 from joint_seg_cls.report.study_table import StudyTable, number
@@ -22,6 +23,7 @@ from joint_seg_cls.scan import PreparedStore
 
 #: Scans that are named as failures.
 _NAMED = 5
+_MAPS = "figure-12"
 
 
 class Item(NamedTuple):
@@ -34,18 +36,25 @@ class Item(NamedTuple):
 
 
 def checklist(
-    variants: Sequence[Variant], tables: Sequence[StudyTable], audit: Audit | None, claimed: str
+    variants: Sequence[Variant],
+    tables: Sequence[StudyTable],
+    figures: Sequence[Figure],
+    audit: Audit | None,
+    claimed: str,
 ) -> list[Item]:
     """Fill the checklist.
 
     Args:
         variants: of the study.
         tables: those of the study.
+        figures: drawn or missing.
         audit: of the data, where a run has one.
         claimed: the sentence on statistics.
     """
     runs = [run for one in variants for run in one.runs]
     answers = _of_runs(runs, variants) | _of_results(variants, tables) | _of_data(audit) | {"uncertainty": claimed}
+    if any(figure.name == _MAPS and figure.png is not None for figure in figures):
+        answers["explainability"] = "location maps (Eq. 10) and Grad-CAM: Figure 12"
     asked = json.loads(files("joint_seg_cls.report").joinpath("checklist.json").read_text(encoding="utf-8"))
     return [Item(one, part, asks, answers.get(key, UNKNOWN) if key else UNKNOWN) for one, part, asks, key in asked]
 
@@ -76,7 +85,7 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
     }
     labels = ", ".join(one.label for one in variants)
     return {
-        "model": f"3-D networks that segment lesions and name the disease: {labels}",
+        "model": f"3-D networks that {_tasks(variants)}: {labels}",
         "goal": f"comparison of {len(variants)} variants: {labels}",
         "store": f"prepared store {store_name(runs)}, data hash {made('identity', 'data_hash')}",
         "preprocessing": _preprocessing(runs),
@@ -94,8 +103,7 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         "weights": told(runs, lambda run: weights[run.config["protocol"]["weights"]]),
         "ensembles": "none",
         "robustness": f"seeds {', '.join(map(str, sorted({run.seed for run in runs})))}; folds and seeds stand apart",
-        "explainability": "location maps (Eq. 10) and Grad-CAM: Figure 12",
-        "internal": "cross-validation: each scan is tested by the networks that have not seen it",
+        "internal": "each scan is tested by networks that have not seen it",
         "external": _external(runs),
         "protocol": "config.yaml and provenance.json in every run folder",
         "availability": f"software: joint_seg_cls {__version__}, Apache-2.0; models: checkpoints in the run folders; "
@@ -104,18 +112,21 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
 
 
 def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> dict[str, str]:
-    measured = [(table, row) for table in tables for row in table.rows if row.base == JOINT and row.measured]
+    joint = _joint(variants)
     by_metric = {
         name: f"{name} {number(name, found.value.mean)} ({_ends(name, found)})"
-        for _, row in measured
+        for table in tables
+        for row in table.rows
+        if joint is not None and row.label == joint.label
         for name, found in row.measured.items()
     }
+    label = joint.label if joint is not None else ""
     segments = [by_metric[name] for name in OF_SCANS if name in by_metric]
     diagnoses = [by_metric[name] for name in OF_DIAGNOSES if name in by_metric]
     answers = {
         "metrics": "DSC, PPV, TPR, VD a scan in its own grid; ACC, SN, SP, AUC over scans; rules under every table",
-        "performance": f"joint model: {', '.join(segments)}; see the tables" if segments else UNKNOWN,
-        "diagnosis": f"joint model: {', '.join(diagnoses)}; see the tables" if diagnoses else UNKNOWN,
+        "performance": f"{label}: {', '.join(segments)}; see the tables" if segments else UNKNOWN,
+        "diagnosis": f"{label}: {', '.join(diagnoses)}; see the tables" if diagnoses else UNKNOWN,
         "failures": _failures(variants),
     }
     claims = [claim for table in tables for claim in table.claims]
@@ -126,6 +137,15 @@ def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> di
             "difference that they could show stands beside each claim"
         )
     return answers
+
+
+def _tasks(variants: Sequence[Variant]) -> str:
+    """Return what the tested networks do."""
+    tasks = {
+        "segment lesions": any(one.rows["dsc"].notna().any() for one in variants if "dsc" in one.rows),
+        "name the disease": any(len(one.diagnosed()) for one in variants),
+    }
+    return " and ".join(task for task, is_done in tasks.items() if is_done) or "were not tested yet"
 
 
 def _of_data(audit: Audit | None) -> dict[str, str]:
@@ -143,12 +163,18 @@ def _of_data(audit: Audit | None) -> dict[str, str]:
     return answers
 
 
+def _joint(variants: Sequence[Variant]) -> Variant | None:
+    """Return the joint model with the fewest settings besides; None where none is finished."""
+    found = [one for one in variants if one.base == JOINT and len(one.rows)]
+    return min(found, key=lambda one: len(one.settings), default=None)
+
+
 def _ends(metric: str, found: Measured) -> str:
     return " to ".join(number(metric, end, 1) for end in found.value.interval)
 
 
 def _failures(variants: Sequence[Variant]) -> str:
-    shown = next((one for one in variants if one.base == JOINT and len(one.rows)), None)
+    shown = _joint(variants)
     if shown is None:
         return UNKNOWN
     columns = [f"p_{name}" for name in shown.classes]

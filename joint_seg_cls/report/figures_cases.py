@@ -26,7 +26,10 @@ _HEIGHT, _MARGIN, _BESIDE = 360, 3, 28
 @final
 @dataclass(frozen=True)
 class Shown:
-    """A case that is shown: which fold tests it, and its DSC by the variant that it was chosen by."""
+    """A case that is shown: which fold tests it, and its DSC by the variant that it was chosen by.
+
+    Its ``disease`` is empty where none is known.
+    """
 
     case: str
     fold: str
@@ -34,18 +37,23 @@ class Shown:
     dsc: float
 
 
-def choose_cases(pooled: Pooled, shares: Sequence[float], folds: set[str]) -> list[Shown]:
+def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> list[Shown]:
     """Return for each class the cases at given shares of the order by DSC (0.5 is the median, the lower of two).
+
+    Where no case has a known disease, all are one class without a name.
 
     Args:
         pooled: the variant whose DSC orders the cases, and ties their names.
         shares: in [0, 1].
-        folds: only cases that one of these tests.
+        tested: only these cases.
     """
-    rows = pooled.rows[pooled.rows["dsc"].notna() & pooled.rows["fold"].isin(folds)]
+    rows = pooled.rows[pooled.rows["dsc"].notna() & pooled.rows["case"].isin(tested)]
+    by_class = {disease: rows[rows["disease"] == disease] for disease in pooled.classes}
+    if not any(map(len, by_class.values())):
+        by_class = {"": rows}
     chosen = []
-    for disease in pooled.classes:
-        own = rows[rows["disease"] == disease].sort_values(["dsc", "case"], ignore_index=True)
+    for disease, cases in by_class.items():
+        own = cases.sort_values(["dsc", "case"], ignore_index=True)
         places = dict.fromkeys(int(share * (len(own) - 1)) for share in shares) if len(own) else {}
         chosen += [Shown(row.case, row.fold, disease, float(row.dsc)) for row in (own.loc[place] for place in places)]
     return chosen

@@ -52,18 +52,18 @@ def _draw(
 ) -> Figure:
     name, title = named
     methods = methods[:MOST_METHODS]
-    folds = set.intersection(*(set(one.runs) for one in (*methods, chosen_by)))
-    shown = choose_cases(chosen_by, [0.5], folds)
+    tested = [dict(zip(one.rows["case"], one.rows["fold"], strict=True)) for one in methods]
+    shown = choose_cases(chosen_by, [0.5], set.intersection(*map(set, tested)))
     if not shown:
-        return Figure(name, title, missing="no fold with a drawn reference is finished by all methods")
+        return Figure(name, title, missing="no scan with a drawn reference is tested by all methods")
     panels, notes = [], []
     for one in shown:
         case = gallery.case(chosen_by.runs[one.fold], one.case)
         view, reference = View.of(case), np.asarray(case.lesion_mask(), dtype=bool)
         plain = view.grey()
         row, told = [plain, with_fill(plain, view.mask(reference), RED, _OPACITY)], ["", ""]
-        for method in methods:
-            found = gallery.lesions(method.runs[one.fold], case)
+        for method, fold in zip(methods, tested, strict=True):
+            found = gallery.lesions(method.runs[fold[one.case]], case)
             row.append(paint(plain, view.mask(found), view.mask(reference)))
             told.append(f"DSC {dice(found, reference):.2f}")
         panels.append(row)
@@ -99,7 +99,7 @@ def hits_and_misses(
 
 def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
     each = "each by the network of its own fold" if methods > 1 else "by the network of its fold"
-    told = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})" for one in shown)
+    told = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (
         f"Shown: {told} of {chosen_by.label}, never trained on, {each}; the axial slice with most of the reference, on "
         "the network's grid, where the DSC beside each picture is measured too. The median is over the scans that "

@@ -28,7 +28,7 @@ _OPACITY = 0.75
 
 def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str) -> Figure:
     """Draw image, reference, location map and Grad-CAM of two cases of each class."""
-    panels, notes, shown = [], [], choose_cases(pooled, _SHARES, set(pooled.runs))
+    panels, notes, shown = [], [], choose_cases(pooled, _SHARES, set(pooled.rows["case"]))
     for one in shown:
         run = pooled.runs[one.fold]
         case = gallery.case(run, one.case)

@@ -71,7 +71,9 @@ def band(
 
 
 def _area(one: Pooled, seed: int) -> str:
-    probability, disease = one.probability(), one.disease()
+    """Return the area under the curve that is drawn: the last class against the rest."""
+    score, positive = scores(one)
+    probability, disease = np.stack([1 - score, score], axis=1), positive.astype(np.int64)
 
     def over(chosen: np.ndarray) -> float:
         return auc(probability[chosen], disease[chosen])
@@ -86,9 +88,9 @@ def _caption(variants: Sequence[Pooled]) -> str:
     *others, positive = first.classes
     counts = first.diagnosed()["disease"].value_counts()
     scans = ", ".join(f"{counts.get(name, 0)} {name}" for name in first.classes)
-    several = " AUC: mean over the classes, one against the rest." if len(others) > 1 else ""
+    several = " (there over the classes too, each against the rest)" if len(others) > 1 else ""
     return (
         f"Positive class: {positive}, against {' or '.join(others)}. Out-of-fold probabilities of all finished folds, "
-        f"pooled ({first.label}: {scans}); tables have the mean over folds. Bands and intervals: 95 %, {_RESAMPLES} "
-        f"bootstrap resamples of whole subjects; bands are pointwise.{several}{seeds_told(variants)}"
+        f"pooled ({first.label}: {scans}); tables have the mean over folds{several}. Bands and intervals: 95 %, "
+        f"{_RESAMPLES} bootstrap resamples of whole subjects; bands are pointwise.{seeds_told(variants)}"
     )

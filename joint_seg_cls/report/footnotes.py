@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from joint_seg_cls.metrics import POWER
-from joint_seg_cls.report.claims import ALPHA
+from joint_seg_cls.report.claims import ALPHA, Claim
 from joint_seg_cls.report.measured import OF_DIAGNOSES
 from joint_seg_cls.report.study_table import TableRow
 
@@ -50,17 +50,21 @@ def _is_uneven(row: TableRow) -> bool:
     return len(row.cells) < len(folds) * len(seeds)
 
 
-def about_claims(metrics: Sequence[str]) -> str:
-    """Say how the claims of a table were tested."""
+def about_claims(claims: Sequence[Claim], *, is_repeated: bool) -> str:
+    """Say how the claims of a table were tested; ``is_repeated``: where several folds test one scan."""
+    of_folds = "on areas within folds, averaged as in the table"
     tests = {
-        "DSC": "Wilcoxon's signed-rank test on each subject's mean difference",
-        "ACC": "McNemar's exact test, whole subjects exchanged",
-        "AUC": "DeLong's test with subjects as clusters, on areas within folds, averaged as in the table",
+        "Wilcoxon signed-rank": "Wilcoxon's signed-rank test on each subject's mean difference",
+        "McNemar, exact": "McNemar's exact test, whole subjects exchanged",
+        "DeLong": f"DeLong's test with subjects as clusters, {of_folds}",
+        "paired bootstrap": f"paired bootstrap of whole subjects, {of_folds}",
     }
+    told = dict.fromkeys(f"{claim.metric}: {tests[claim.test]}" for claim in claims)
+    once = " A scan that several folds test counts once, as the first of them has it." if is_repeated else ""
     return (
-        f"Claims: {'; '.join(f'{name}: {tests[name]}' for name in metrics)}; p corrected by Holm over all tests of "
+        f"Claims: {'; '.join(told)}; p corrected by Holm over all tests of "
         f"this table. Smallest difference: shown with {POWER:.0%} power by these scans at the level divided by the "
         f"number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
         "all else is not decided. Scans that both variants tested; of several seeds those with which both tested the "
-        "most scans in common (or the lowest of each), averaged scan by scan."
+        f"most scans in common (or the lowest of each), averaged scan by scan.{once}"
     )

@@ -28,6 +28,7 @@ _TEX |= {
     "∞": r"$\infty$",
 }
 _TEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "³": r"$^3$", "−": "--"}
+_TEX |= {"≤": r"$\leq$", "≥": r"$\geq$", "µ": r"$\mu$", "°": r"$^\circ$"}
 #: LaTeX numbers tables itself.
 _NUMBERED = re.compile(r"Table (\d+)\. (.+)")
 #: A table is as wide as the text at most.
@@ -71,8 +72,12 @@ def latex(table: StudyTable) -> str:
 
 
 def plain_latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a ``table`` environment of words, which needs booktabs and graphicx."""
-    text = pd.DataFrame(rows, columns=columns).to_latex(index=False, escape=True, caption=title)
+    """Return a ``table`` environment of words, which needs booktabs and graphicx.
+
+    Letters beyond those of European languages need a TeX that reads all of Unicode, such as LuaLaTeX.
+    """
+    cells = pd.DataFrame([[_tex(cell) for cell in row] for row in rows], columns=[_tex(name) for name in columns])
+    text = cells.to_latex(index=False, escape=False, caption=_tex(title))
     return text.replace(r"\begin{tabular}", f"{_FIT}\n\\begin{{tabular}}").replace(r"\end{tabular}", r"\end{tabular}}")
 
 

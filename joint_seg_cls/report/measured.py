@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from joint_seg_cls.evaluation import LESION_METRICS, LesionMetric, mean_of
+from joint_seg_cls.evaluation import LESION_METRICS, RECALLS, LesionMetric, mean_of
 from joint_seg_cls.metrics import (
     AcrossFolds,
     accuracy,
@@ -70,6 +70,30 @@ def empty_told(variant: Variant) -> str:
     return (
         f"{variant.label}: {scans} scans, {found.predicted_empty:.0%} predicted empty, {found.false_positive_ml:.2f} mL"
     )
+
+
+def lesions_told(variants: Sequence[Variant]) -> list[str]:
+    """Say how many lesions of each size the references hold, and what MSSEG's rule makes of references without any."""
+    largest = max(variants, key=lambda one: one.rows["case"].nunique())
+    cases = largest.rows.drop_duplicates("case")
+    sizes = {name: int(cases[columns[0]].sum()) for name, (columns, _) in RECALLS.items() if columns[0] in cases}
+    counted = ", ".join(f"{count} {name.removeprefix('recall ')}" for name, count in sizes.items())
+    empty = [said for one in variants if (said := _msseg_empty(one))]
+    return [
+        *([f"Lesions of the reference: {counted}."] if sizes else []),
+        *([f"MSSEG where the reference has no lesion above 3 mm3, on average: {'; '.join(empty)}."] if empty else []),
+    ]
+
+
+def _msseg_empty(variant: Variant) -> str:
+    columns = ["msseg_f1", "msseg_false_lesions", "msseg_false_volume_mm3"]
+    if not set(columns) <= set(variant.rows.columns):
+        return ""
+    rows = variant.rows[variant.rows[columns[0]].isna() & variant.rows[columns[1]].notna()]
+    if rows.empty:
+        return ""
+    lesions, volume = (rows[name].mean() for name in columns[1:])
+    return f"{variant.label}: {rows['case'].nunique()} scans, {lesions:.1f} false lesions, {volume:.0f} mm3"
 
 
 def _of_scans(variant: Variant, metric: LesionMetric, seed: int, resamples: int) -> Measured | None:

@@ -21,11 +21,6 @@ from joint_seg_cls.report.variants import Variant, pooled_table
 from joint_seg_cls.report.written import claims_frame, frame, grid, markdown, page_tables
 from joint_seg_cls.whole_file import whole_file, write_text
 
-_STATISTICS = (
-    "means over folds with sd and 95 % bootstrap intervals over subjects; paired tests against the joint model "
-    "(Wilcoxon, McNemar, DeLong) with subjects as units, Holm within a table; smallest difference at 80 % power"
-)
-
 #: The files of tables that any report may have written.
 _WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")
 #: What the tables of the audit are to the paper's.
@@ -80,7 +75,7 @@ class StudyReport:
             )
             write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, table.rows))
         write_text(out / "tables.md", "\n".join(map(markdown, self.tables)))
-        items = claim.checklist(self.variants, self.tables, self.audit, _STATISTICS)
+        items = claim.checklist(self.variants, self.tables, self.figures, self.audit, self._statistics())
         write_text(out / "checklist.md", claim.markdown(items))
         _csv(pd.DataFrame(items), out / "checklist.csv")
         self._page(out / "index.html", items)
@@ -116,6 +111,14 @@ class StudyReport:
         if self.warnings:
             parts.append(Part("Warnings of the audit", list(self.warnings)))
         return parts
+
+    def _statistics(self) -> str:
+        tests = dict.fromkeys(one.test for table in self.tables for one in table.claims)
+        compared = (
+            f"; paired tests against the joint model ({', '.join(tests)}) with subjects as units, Holm within a table; "
+            "smallest difference at 80 % power"
+        )
+        return f"means over folds with sd and 95 % bootstrap intervals over subjects{compared if tests else ''}"
 
     def _cohort(self) -> list[Table]:
         return [table for table in (self.audit.tables if self.audit is not None else ()) if table.rows]

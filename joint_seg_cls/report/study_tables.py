@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from typing import final
 
 from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE
-from joint_seg_cls.report.claims import TESTED, claims_against, differences
+from joint_seg_cls.report.claims import Claim, claims_against, differences
 from joint_seg_cls.report.footnotes import ONE_SEED, about_claims, means_over_fewer
-from joint_seg_cls.report.measured import LOWER_IS_BETTER, OF_DIAGNOSES, OF_SCANS, Measured, empty_told, measure
+from joint_seg_cls.report.measured import (
+    LOWER_IS_BETTER,
+    OF_DIAGNOSES,
+    OF_SCANS,
+    Measured,
+    empty_told,
+    lesions_told,
+    measure,
+)
 from joint_seg_cls.report.published import PublishedTable, published_heading, published_tables
 from joint_seg_cls.report.study_table import StudyTable, TableRow
 from joint_seg_cls.report.variants import JOINT, Variant
@@ -92,7 +100,7 @@ class TableMaker:
             rows=rows,
             claims=claims,
             caption=self._caption(),
-            notes=[*self._notes(rows, table.metrics, bool(claims)), *table.notes()],
+            notes=[*self._notes(rows, table.metrics, claims), *table.notes()],
             heading="Published, same cohort" if self.same_cohort else published_heading(),
             missing="; ".join(missing),
         )
@@ -116,7 +124,7 @@ class TableMaker:
             rows=rows,
             claims=claims,
             caption=self._caption(),
-            notes=self._notes(rows, metrics, bool(claims)),
+            notes=self._notes(rows, metrics, claims),
             missing="; ".join(waiting),
         )
 
@@ -133,7 +141,7 @@ class TableMaker:
             rows = [_row(one, metrics, measured, {}) for one, measured in found]
             lower = [each for each in metrics if each in LOWER_IS_BETTER]
             caption = f"{self._caption()} Lower is better: {', '.join(lower)}." if lower else self._caption()
-            notes = [f"{LESION_RULE}.", *means_over_fewer(rows)]
+            notes = [f"{LESION_RULE}.", *lesions_told([one for one, _ in found]), *means_over_fewer(rows)]
             tables.append(StudyTable(name, title, metrics, rows, (), caption, notes))
         return tables
 
@@ -151,7 +159,7 @@ class TableMaker:
             "interval over subjects); best bold, second underlined, among the rows with the most finished runs."
         )
 
-    def _notes(self, rows: Sequence[TableRow], metrics: Sequence[str], has_claims: bool) -> list[str]:
+    def _notes(self, rows: Sequence[TableRow], metrics: Sequence[str], claims: Sequence[Claim]) -> list[str]:
         notes = []
         if set(metrics) & set(OF_SCANS):
             notes.append(f"Empty masks: {EMPTY_RULE}. Measured in the scan's own grid.")
@@ -168,8 +176,9 @@ class TableMaker:
             )
         notes += means_over_fewer(rows)
         notes.append("Converged: the training loss fell by less than 2 % in the last fifth of the epochs.")
-        if has_claims:
-            notes.append(about_claims([name for name in TESTED if name in metrics]))
+        if claims:
+            repeated = any(one.is_repeated for one in self.variants)
+            notes.append(about_claims(claims, is_repeated=repeated))
             if len({run.seed for one in self.variants for run in one.done}) == 1:
                 notes.append(ONE_SEED)
         return notes

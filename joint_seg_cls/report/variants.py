@@ -23,7 +23,8 @@ class Variant:
         base: the ablation or network.
         settings: what else was set.
         runs: all that the study asks for, finished or not.
-        rows: one row a scan and seed: that of ``per_case.csv``, with ``fold`` and ``seed``; empty before a run is done.
+        rows: one row a scan, fold and seed: that of ``per_case.csv``, with ``fold`` and ``seed``; empty before a run is
+            done. A repeated cross-validation tests a scan in several folds.
     """
 
     label: str
@@ -46,6 +47,11 @@ class Variant:
     def cells(self) -> frozenset[tuple[str, int]]:
         """Folds and seeds that are finished."""
         return frozenset((str(run.fold), run.seed) for run in self.done)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether several folds test one scan."""
+        return bool(len(self.rows)) and bool(self.rows.duplicated(["seed", "case"]).any())
 
     def diagnosed(self) -> pd.DataFrame:
         """Return the rows with a known disease and a probability."""
@@ -106,7 +112,8 @@ def pair(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) -> P
     """Put two variants side by side on the scans that both tested, with the seeds that both have.
 
     Of several seeds only those enter with which both tested the most scans in common, and of the scans those that all
-    of these seeds tested. Without a seed in common the lowest of each is taken.
+    of these seeds tested. Without a seed in common the lowest of each is taken. A scan that several folds test counts
+    once, as the first of them has it.
 
     Returns:
         for each of ``columns`` an array (scans, seeds) of either variant; None where no scan is common.
@@ -141,6 +148,4 @@ def _one(runs: list[FigureRun]) -> Variant:
         rows.assign(fold=str(run.fold), seed=run.seed) for run in runs if run.is_done and (rows := run.rows) is not None
     ]
     rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if tables:  # a scan that two folds test counts once, as in the paired tests
-        rows = rows.drop_duplicates(["seed", "case"], ignore_index=True)
     return Variant(runs[0].label, runs[0].base, runs[0].settings, tuple(runs), rows)

@@ -116,6 +116,9 @@ def test_written_volumes_have_the_scans_grid_and_the_record_its_numbers(scan, pi
     write_predictions([record], out)
     row = pd.read_csv(out / "predictions.tsv", sep="\t").iloc[0]
     assert (row["id"], row["disease"], row["lesion_count"]) == ("my scan", "NMOSD", 1)
+    (out / "other.json").write_text("[]")
+    write_predictions([{**record, "id": "next"}], out)
+    assert pd.read_csv(out / "predictions.tsv", sep="\t")["id"].tolist() == ["next", "my scan"]
     assert not list(out.glob("*partial*"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -134,10 +135,36 @@ def test_the_case_of_median_dsc_is_shown_the_lower_of_two_and_the_first_of_equal
     pooled.rows["dsc"] = 0.9
     pooled.rows.loc[pooled.rows["disease"] == "MS", "dsc"] = [0.4, 0.1, np.nan, 0.2]
     assert pooled.rows.loc[pooled.rows["disease"] == "MS", "case"].tolist() == ["s0", "s4", "s2", "s6"]
-    ms, nmosd = choose_cases(pooled, [0.5], {"0", "1"})
+    ms, nmosd = choose_cases(pooled, [0.5], set(pooled.rows["case"]))
     assert (ms.case, ms.disease, ms.dsc, ms.fold) == ("s6", "MS", 0.2, "1")
     assert nmosd.case == "s3"
-    assert choose_cases(pooled, [0.5], {"9"}) == []
+    assert choose_cases(pooled, [0.5], {"s99"}) == []
+    (alone,) = choose_cases(pooled, [0.5], {"s4", "s99"})
+    assert alone.case == "s4"
+    pooled.rows["disease"] = ""  # a cohort without diseases
+    (nameless,) = choose_cases(pooled, [0.5], set(pooled.rows["case"]))
+    assert (nameless.disease, nameless.dsc) == ("", 0.9)
+
+
+def test_a_case_is_drawn_by_the_network_of_each_method_that_did_not_learn_from_it(make_run, tmp_path):
+    """Two methods whose folds were dealt the other way round."""
+    joint = [make_run("joint", 0), make_run("joint", 1)]
+    other = [make_run("unet3d", 0), make_run("unet3d", 1)]
+    swapped = [replace(other[0], fold=1), replace(other[1], fold=0)]
+    opened = []
+
+    def watched(folder):
+        opened.append((folder.parent.name, folder.name))
+        return open_network(folder)
+
+    methods = pool([*joint, *swapped])
+    figure = draw_errors(methods, methods[0], Gallery(watched), tmp_path, "f", "t")
+    assert figure.png is not None
+    tests = {run.folder.parent.name: {} for run in (*joint, *other)}
+    for run in (*joint, *other):
+        tests[run.folder.parent.name] |= dict.fromkeys(run.rows["case"], run.folder.name)
+    shown = choose_cases(methods[0], [0.5], set(methods[0].rows["case"]))
+    assert set(opened) == {(base, own[one.case]) for one in shown for base, own in tests.items()}
 
 
 def test_hits_are_red_inventions_green_and_misses_yellow():

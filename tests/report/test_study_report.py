@@ -16,6 +16,7 @@ from joint_seg_cls.metrics import accuracy, auc
 from joint_seg_cls.report.circumstances import disjoint, protocol
 from joint_seg_cls.report.claims import holm
 from joint_seg_cls.report.figure_runs import FigureRun
+from joint_seg_cls.report.latex import plain_latex
 from joint_seg_cls.report.published import published_tables
 
 SCANS = 36
@@ -187,6 +188,13 @@ def test_columns_of_a_latex_table_match_its_heads_and_signs_are_escaped(study, j
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_words_of_a_users_columns_are_escaped_in_latex():
+    made = plain_latex("Sites < 3 T", ["site_1", "field"], [["<1.5T>", "≥ 3 & µT"]])
+    assert r"\textless{}1.5T\textgreater{} & $\geq$ 3 \& $\mu$T" in made
+    assert r"site\_1" in made
+    assert r"\caption{Sites \textless{} 3 T}" in made
+
+
 def test_every_latex_table_is_set_and_none_is_wider_than_the_page(study, jsc, tmp_path):
     for base in ("joint", "only_seg", "only_cls", "dot"):
         study(base, 0)
@@ -309,15 +317,62 @@ def test_a_run_of_other_data_is_left_out_and_named(study, jsc, tmp_path):
     assert set(pd.read_csv(report_of(tmp_path) / "pooled.csv")["base"]) == {"joint"}
 
 
-def test_a_scan_that_two_folds_tested_counts_once(study, jsc, tmp_path):
-    study("joint", 0)
-    again = study("joint", 1)
-    first = pd.read_csv(again.parent / "fold-0_seed-0" / "per_case.csv")
-    first.assign(fold=1, dsc=0.0).to_csv(again / "per_case.csv", index=False)
+def test_a_repeated_cross_validation_enters_means_whole_and_tests_once(study, jsc, tmp_path):
+    for base in ("joint", "only_seg"):
+        first = pd.read_csv(study(base, 0) / "per_case.csv")
+        first.assign(fold=1, dsc=first["dsc"] - 0.2).to_csv(study(base, 1) / "per_case.csv", index=False)
     assert jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)[0] == 0
-    pooled = pd.read_csv(report_of(tmp_path) / "pooled.csv")
-    assert pooled["case"].tolist() == first["case"].tolist()
-    assert pooled["dsc"].tolist() == pytest.approx(first["dsc"].tolist(), nan_ok=True, rel=1e-4)
+    assert len(pd.read_csv(report_of(tmp_path) / "pooled.csv")) == 4 * len(first)
+    row = pd.read_csv(report_of(tmp_path) / "tables" / "table-5.csv").set_index("base").loc["only_seg"]
+    assert row["DSC"] == pytest.approx(first["dsc"].mean() - 0.1, rel=1e-4)
+    assert row["DSC sd folds"] == pytest.approx(0.2 / 2**0.5, rel=1e-4)
+    assert pd.read_csv(report_of(tmp_path) / "claims.csv")["scans"].tolist() == [first["dsc"].notna().sum()]
+    assert "A scan that several folds test counts once" in (report_of(tmp_path) / "tables" / "table-5.md").read_text()
+
+
+def test_the_held_out_test_is_no_fold_of_the_cross_validation(study, jsc, tmp_path):
+    for base in ("joint", "only_seg"):
+        rows = pd.read_csv(study(base, 0) / "per_case.csv")
+        study(base, 1)
+        held_out = study(base, 2)
+        rows = pd.read_csv(held_out / "per_case.csv").assign(fold="held_out", dsc=0.1)
+        rows.to_csv(held_out / "per_case.csv", index=False)
+        held_out.rename(held_out.with_name("fold-held_out_seed-0"))
+    path = tmp_path / "runs" / "store" / "studies" / "mine.json"
+    path.write_text(
+        path.read_text().replace("fold-2_seed-0", "fold-held_out_seed-0").replace('"fold": 2', '"fold": "held_out"')
+    )
+    code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    table = pd.read_csv(report_of(tmp_path) / "tables" / "table-5.csv").set_index("method")
+    assert table["DSC"]["Joint Model (held-out test)"] == pytest.approx(0.1)
+    assert table["DSC"]["Joint Model"] > 0.4
+    assert table["DSC folds"].to_dict() == {
+        "Only Seg Model": 2, "Only Seg Model (held-out test)": 1, "Joint Model": 2, "Joint Model (held-out test)": 1
+    }  # fmt: skip
+    claims = pd.read_csv(report_of(tmp_path) / "claims.csv")
+    assert set(zip(claims["better"], claims["worse"], strict=True)) == {
+        ("Joint Model", "Only Seg Model"), ("Joint Model (held-out test)", "Only Seg Model (held-out test)")
+    }  # fmt: skip
+
+
+def test_of_several_joint_models_the_checklist_speaks_of_the_plainest(study, jsc, tmp_path):
+    study("joint", 0, better=0.3)
+    study("joint", 0, settings=["optimizer.lr-0.01"])
+    study("only_seg", 0)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
+    plain = pd.read_csv(report_of(tmp_path) / "pooled.csv").query("variant == 'Joint Model'")["dsc"].mean()
+    assert items[37].startswith(f"Joint Model: DSC {100 * plain:.2f}")
+    assert "segment lesions and name the disease" in items[1]
+
+
+def test_networks_that_only_name_the_disease_are_not_said_to_segment(study, jsc, tmp_path):
+    study("only_cls", 0)
+    jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
+    assert items[1] == "3-D networks that name the disease: Only Cls Model"
+    assert items[29].endswith("over subjects")  # nothing was compared
 
 
 def test_nothing_finished_is_a_page_that_says_so(study, jsc, tmp_path):
@@ -399,7 +454,9 @@ def test_the_checklist_has_every_item_and_leaves_to_a_person_what_is_a_persons(s
     assert items[20] == "subject"
     assert "hash f1" in items[19]
     assert "lr 0.001" in items[25]
-    assert "joint model: DSC" in items[37]
-    assert items[38].startswith("joint model: ACC")
+    assert items[37].startswith("Joint Model: DSC")
+    assert items[38].startswith("Joint Model: ACC")
+    assert items[31] == "not available"  # without figures
+    assert "Wilcoxon signed-rank, McNemar, exact, DeLong" in items[29]
     assert "HD95" not in items[38]
     assert "not available" in (report_of(tmp_path) / "checklist.md").read_text()
