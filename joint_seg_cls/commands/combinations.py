@@ -54,7 +54,15 @@ def misfit(message: str, overrides: Sequence[str]) -> ConfigError | None:
 
 def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
     """Refuse a variant beside the ablation or network that it stands for: one of them would be dropped in silence."""
-    chosen = options_chosen(overrides, choices)
+    chosen = options_chosen(overrides, [*choices, "ablation", "network"])  # several of a group are not among choices
+    for group in (VARIANT, "ablation", "network"):
+        if len(options := chosen.get(group, [])) > 1:
+            raise ConfigError(
+                f"{group}=[{','.join(options)}]",
+                expected="one for a training",
+                found=str(len(options)),
+                remedy=f"sweep over them: jsc train -m {group}={','.join(options)}",
+            )
     variants = [option for option in chosen.get(VARIANT, []) if option != "null"]
     for group in ("ablation", "network"):
         if variants and group in chosen:

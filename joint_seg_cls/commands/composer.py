@@ -43,6 +43,7 @@ class Composer:
     def __init__(self, folders: Sequence[str | Path] = ()) -> None:
         resolvers.register()
         self.folders = [Path(folder) for folder in folders]
+        self._refuse_shipped_names()
         register_variants(self.folders)
         self._known: dict[tuple[str, ...], Composed] = {}
 
@@ -58,6 +59,22 @@ class Composer:
                 del config["hydra"]
             self._known[key] = Composed(config, choices)
         return self._known[key]
+
+    def _refuse_shipped_names(self) -> None:
+        """Refuse a user's file that Hydra would not read, since it finds the shipped one of that name first."""
+        shipped = config_folder()
+        for folder in self.folders:
+            if folder.resolve() == shipped.resolve():
+                continue
+            for path in shipped.rglob("*.yaml"):
+                own = folder / path.relative_to(shipped)
+                if own.is_file():
+                    raise ConfigError(
+                        own,
+                        expected="a name that no shipped configuration has",
+                        found=f"that of {path.relative_to(shipped)}, which would be read in its place",
+                        remedy="rename your file, and choose it by the new name",
+                    )
 
     def options(self, group: str) -> list[str]:
         """Return the names of a group's options."""

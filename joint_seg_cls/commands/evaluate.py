@@ -1,6 +1,8 @@
 """``jsc evaluate``: a trained run on its own fold, another fold, or another cohort."""
 
+import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +27,21 @@ from joint_seg_cls.evaluation import (
 )
 from joint_seg_cls.scan import read_cohort
 from joint_seg_cls.training import Checkpoint, RunFolder
+from joint_seg_cls.whole_file import write_json
 
 _log = logging.getLogger(__name__)
+#: What a test in ``evaluations/`` was of.
+_TESTED = "tested.json"
 
 
 @final
 @dataclass(frozen=True)
 class _Scans:
-    """What is to be tested on: its name, that for others than the user, how many scans, and the scans one by one."""
+    """What is to be tested on: its name, that for others than the user, which it is, and the scans one by one."""
 
     name: str
     told: str
+    where: str
     total: int
     fold: int | str | None
     cases: Iterator[TestCase]
@@ -50,22 +56,54 @@ def evaluate(config: DictConfig) -> None:
         raise ConfigError(
             "name", expected="the name of a folder in evaluations/", found=name, remedy="leave out slashes"
         )
+    if not run.path.is_dir():
+        raise ConfigError(
+            "run", expected="a run folder", found=str(run.path), remedy="name one: runs/store/joint/fold-0_..."
+        )
+    if config.cohort is not None and config.fold is not None:
+        raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe["classes"]
+    folder = run.path / "evaluations" / (name or scans.name)
+    tested = {"on": scans.where, "weights": checkpoint.path.name}
+    _refuse_other(folder, tested)
     rows = evaluate_cases(scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold)
     summary = summarise(rows, classes)
-    folder = run.path / "evaluations" / (name or scans.name)
     write_evaluation(rows, summary, folder)
+    write_json(folder / _TESTED, tested)
     track_evaluation(config, run, folder, checkpoint, tested_on=name or scans.told)
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
 
 
-def test_fold(run: RunFolder, data: JointDataModule, *, trust: Sequence[str]) -> None:
+def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
+    """Refuse a folder that cannot be written to, or that holds the test of other scans or weights."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(
+            "run",
+            expected="a run folder that can be written to",
+            found=f"no right to in {there}",
+            remedy="copy the run",
+        )
+    try:
+        known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if known != tested:
+        raise ConfigError(
+            folder,
+            expected=f"no test yet, or one of {tested['weights']} on {tested['on']}",
+            found=f"one of {known.get('weights')} on {known.get('on')}",
+            remedy="add name=..., for a folder of its own",
+        )
+
+
+def test_fold(run: RunFolder, data: JointDataModule, *, device: str, trust: Sequence[str]) -> None:
     """Test a finished training on its own fold, once, with the weights that its protocol chose."""
-    predictor, checkpoint = load_predictor(run.path, device="auto", trust=trust)
+    predictor, checkpoint = load_predictor(run.path, device=device, trust=trust)
     classes = checkpoint.recipe["classes"]
     names = set(data.split.test)
     cases = (from_store(case) for case in data.store.cases if case.case in names)
@@ -89,7 +127,7 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     pipeline = load_pipeline(checkpoint, config.trust)
     path = Path(config.cohort).resolve()
     cases = (from_cohort(row, pipeline) for row in rows)
-    return _Scans(f"{path.parent.name}-{path.stem}", path.stem, len(rows), None, cases)
+    return _Scans(f"{path.parent.name}-{path.stem}", path.stem, str(path), len(rows), None, cases)
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
@@ -113,4 +151,4 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
     if seen:
         _log.warning("fold %s: this run has trained on %d of its %d scans", fold, len(seen), len(names))
     cases = (from_store(case) for case in data.store.cases if case.case in names)
-    return _Scans(f"fold-{fold}", f"fold-{fold}", len(names), fold, cases)
+    return _Scans(f"fold-{fold}", f"fold-{fold}", f"fold {fold}", len(names), fold, cases)

@@ -48,6 +48,18 @@ def whole_number(config: DictConfig, key: str) -> int:
     return value
 
 
+def flag(config: DictConfig, key: str) -> bool:
+    """Return whether ``key`` is true.
+
+    Raises:
+        ConfigError: it is neither true nor false: Hydra reads ``no`` as a word, which is true to Python.
+    """
+    value = OmegaConf.select(config, key)
+    if not isinstance(value, bool):
+        raise ConfigError(key, expected="true or false", found=repr(value), remedy=f"correct {key}=")
+    return value
+
+
 def require_mapping(config: DictConfig, key: str) -> None:
     """Refuse a value that is there and says of no name what it stands for.
 

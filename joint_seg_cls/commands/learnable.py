@@ -25,7 +25,8 @@ def refuse_unlearnable(config: DictConfig, data: JointDataModule) -> None:
     import torch
 
     with torch.device("meta"):
-        build(plain(config.network))
+        network = build(plain(config.network))
+    _refuse_lone_scan(config, data, network)
     weights = OmegaConf.select(config, "loss.classification.class_weights")
     if weights is not None and len(weights) != len(data.classes):
         raise ConfigError(
@@ -45,14 +46,14 @@ def refuse_unlearnable(config: DictConfig, data: JointDataModule) -> None:
         )
     if config.protocol.weights == "best":
         _refuse_no_score(config, data, learned, [cases[name] for name in data.split.validation])
+    _refuse_unwatched(config, data)
 
 
 def _refuse_no_score(
     config: DictConfig, data: JointDataModule, learned: Iterable[str], validated: list[PreparedCase]
 ) -> None:
     """Refuse to choose weights by a score that no epoch will have."""
-    trainer: Any = config.trainer
-    never = trainer.get("limit_val_batches") == 0 or _exceeds(trainer, "check_val_every_n_epoch", "max_epochs")
+    never = _never_validates(config.trainer)
     found = _labels(learned, validated)
     if found and not never:
         return
@@ -64,6 +65,47 @@ def _refuse_no_score(
         else f"{len(validated)} scans without in fold {data.fold}",
         remedy="use protocol=paper, a larger data.validation_fraction, or a split file with a validation part",
     )
+
+
+def _refuse_unwatched(config: DictConfig, data: JointDataModule) -> None:
+    """Refuse a plateau schedule that would wait for ever for what it watches."""
+    monitor = str(config.protocol.monitor)
+    is_plateau = str(OmegaConf.select(config, "scheduler._target_")).endswith("ReduceLROnPlateau")
+    if is_plateau and monitor.startswith("val/") and (_never_validates(config.trainer) or not data.split.validation):
+        raise ConfigError(
+            f"protocol.monitor={monitor}",
+            expected="an inner validation split that is looked at",
+            found="none (trainer.limit_val_batches, check_val_every_n_epoch or data.validation_fraction)",
+            remedy="watch train/loss/total, or choose another scheduler=",
+        )
+
+
+def _never_validates(trainer: Any) -> bool:
+    return trainer.get("limit_val_batches") == 0 or _exceeds(trainer, "check_val_every_n_epoch", "max_epochs")
+
+
+def _refuse_lone_scan(config: DictConfig, data: JointDataModule, network: Any) -> None:
+    """Refuse a batch of one scan where batch normalisation would have one value a channel to go by."""
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    if not any(isinstance(part, _BatchNorm) for part in network.modules()):
+        return
+    size, scans = data.batch_size, len(data.split.train)
+    limit = config.trainer.get("limit_train_batches")
+    is_reached = not (isinstance(limit, int) and limit <= scans // size)
+    if size != 1 and not (scans % size == 1 and is_reached):
+        return
+    image = torch.zeros(1, len(data.store.modalities), *data.image_size, device="meta")
+    try:
+        network.train()(image)
+    except ValueError as error:
+        raise ConfigError(
+            "data.batch_size",
+            expected="batches of two scans or more for this network at this image size",
+            found=f"one of a single scan ({scans} scans to train on, batches of {size})",
+            remedy="choose another data.batch_size, or prepare the scans at a larger image_size",
+        ) from error
 
 
 def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.source_keys import for_source, quoted
+from joint_seg_cls.commands.words import flags_first, is_multirun, readable
 from joint_seg_cls.errors import ConfigError, InputError
 
 #: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
@@ -39,31 +40,8 @@ usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
   --config-dir FOLDER   add your own experiments, ablations and networks
 """
 
-#: Keys whose values are paths: they may hold spaces, `=`, `,` and brackets without further quoting.
-_PATH_KEYS = frozenset(
-    {
-        "out",
-        "path",
-        "cohort",
-        "store",
-        "data.store",
-        "data.folds.path",
-        "input",
-        "brain_mask",
-        "checkpoint",
-        "run",
-        "runs",
-        "init_from",
-    }
-)
-#: Hydra's flags that take the next word as their value.
-_FLAGS_WITH_VALUE = frozenset(
-    {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
-    | {"--experimental-rerun"}
-)
 _MOST_LINES = 20
 _OF_WORDS = ("Config group override", "Only one of --run")  # what Hydra raises as a ValueError
-_HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|~^`\"'\\$")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,43 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
         overrides = flags_first(overrides)
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
-        _run(command, [readable(override, multirun=_is_multirun(overrides)) for override in overrides])
+        _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])
     except InputError as error:
         sys.exit(_report(error))
     except KeyboardInterrupt:
         print("\njsc: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(130)
-
-
-def readable(override: str, *, multirun: bool) -> str:
-    """Return an override as Hydra's grammar wants it: path values quoted, Trainer arguments free to be new."""
-    key, equals, value = override.partition("=")
-    if not equals or key.startswith("-"):
-        return override
-    if key.startswith("trainer."):
-        return f"++{override}"
-    if key.lstrip("+") not in _PATH_KEYS or not _HYDRA_SYNTAX & set(value) or value[:1] in ("'", '"') or "${" in value:
-        return override
-    whole = Path(value).expanduser().exists()
-    if not whole and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
-        return override
-    return f"{key}={quoted(value)}"
-
-
-def flags_first(words: Sequence[str]) -> list[str]:
-    """Return ``words`` with flags and their values before the others: Hydra takes no word that follows a later flag."""
-    flags: list[str] = []
-    others: list[str] = []
-    takes_value = False
-    for word in words:
-        is_flag = word.startswith("-") and not takes_value
-        (flags if is_flag or takes_value else others).append(word)
-        takes_value = is_flag and word in _FLAGS_WITH_VALUE
-    return flags + others
-
-
-def _is_multirun(overrides: Sequence[str]) -> bool:
-    return any(override in ("-m", "--multirun") for override in overrides)
 
 
 def config_folder() -> Path:

@@ -14,7 +14,7 @@ from joint_seg_cls.commands.build import build, plain, require
 from joint_seg_cls.commands.combinations import refuse_misfits
 from joint_seg_cls.commands.composer import Composer
 from joint_seg_cls.commands.learnable import refuse_unlearnable
-from joint_seg_cls.commands.settings import refuse_wrong_parts, refuse_wrong_values
+from joint_seg_cls.commands.settings import refuse_unknown_keys, refuse_wrong_parts, refuse_wrong_values
 from joint_seg_cls.commands.study import StudyRun
 from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.errors import ConfigError
@@ -95,6 +95,7 @@ class Planner:
             InputError: parts that do not go together (before any data is read), or data that cannot be used.
         """
         require(config, "train", "data.store")
+        refuse_unknown_keys(config, self._compose().config, choices)
         refuse_wrong_values(config)
         refuse_misfits(config, choices, overrides)
         refuse_wrong_parts(config)

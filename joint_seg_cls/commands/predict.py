@@ -10,8 +10,9 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from joint_seg_cls.commands.build import require
+from joint_seg_cls.commands.keys import folder_to_write
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
-from joint_seg_cls.errors import CohortError, ConfigError, InputError, ScanError
+from joint_seg_cls.errors import CohortError, InputError, ScanError
 from joint_seg_cls.inference import write_findings, write_predictions
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.scan import CohortCase, read_cohort
@@ -25,7 +26,7 @@ _TABLES = (".tsv", ".csv")
 def predict(config: DictConfig) -> None:
     """Predict every scan; one that cannot be used does not stop the others and is named at the end."""
     require(config, "predict", "input", "checkpoint", "out")
-    out = _folder(Path(config.out).expanduser())
+    out = folder_to_write(config, "out")
     predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust)
     pipeline = load_pipeline(checkpoint, config.trust)
     scans = _scans(config, checkpoint)
@@ -49,13 +50,6 @@ def predict(config: DictConfig) -> None:
         for failure in failures[1:]:
             _log.error("%s", failure)
         raise failures[0]
-
-
-def _folder(out: Path) -> Path:
-    """Refuse a folder that cannot be one before the scans are read; it is made with the first that is written."""
-    if not out.is_dir() and any(path.exists() and not path.is_dir() for path in (out, *out.parents)):
-        raise ConfigError("out", expected="a folder", found=f"a file in its place, {out}", remedy="choose another out=")
-    return out
 
 
 def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:

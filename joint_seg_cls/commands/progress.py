@@ -4,9 +4,10 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -25,6 +26,8 @@ _COLOURS: dict[State, str] = {
     "waiting": "dim",
 }
 _REFRESH_S = 2.0
+#: How long a watched study may rest between two of its jobs.
+_PATIENCE_S = 300.0
 _RUN = re.compile(r"fold-(?P<fold>.+)_seed-(?P<seed>\d+)")
 
 
@@ -52,20 +55,24 @@ def headline(study: Study, states: Sequence[RunState]) -> str:
 def time_left_s(states: Sequence[RunState]) -> float | None:
     """Return the seconds until all runs are trained, if as many run side by side as now; None where nothing tells it.
 
-    A run that has not begun is taken to last as long as those that are done or running, on average.
+    A run that has not begun, or was interrupted, is taken to last as long as the others do on average.
     """
     running = [state for state in states if state.state == "running" and state.left_s is not None]
     lasting = [state.trained_s for state in states if state.state == "done" and state.trained_s > 0]
     lasting += [state.trained_s + (state.left_s or 0.0) for state in running]
     if not running or not lasting:
         return None
-    to_come = sum(state.state == "waiting" for state in states) * sum(lasting) / len(lasting)
+    one = sum(lasting) / len(lasting)
+    to_come = sum(max(0.0, one - state.trained_s) for state in states if state.state in ("waiting", "interrupted"))
     return (sum(state.left_s or 0.0 for state in running) + to_come) / len(running)
 
 
-def is_over(study: Study) -> bool:
-    """Return whether no run of the study waits or runs."""
-    return all(run_state(folder).state not in ("waiting", "running") for folder in study.folders())
+def watching(states: Iterable[RunState]) -> Literal["goes on", "rests", "is over"]:
+    """Return whether a study runs or waits, is over, or rests with runs that were interrupted and may be resumed."""
+    found = {state.state for state in states}
+    if found & {"waiting", "running"}:
+        return "goes on"
+    return "rests" if "interrupted" in found else "is over"
 
 
 @contextmanager
@@ -93,9 +100,13 @@ def shown(studies: Sequence[Study], *, is_live: bool) -> Iterator[None]:
 
 
 def watch(study: Study, *, every_s: float) -> None:
-    """Show the study until no run waits or runs any more."""
+    """Show the study until no run waits or runs any more; interrupted ones have some minutes to be resumed in."""
+    seen_s = time.monotonic()
     with Live(view(study), console=Console(), auto_refresh=False) as live:
-        while not is_over(study):
+        while (now := watching(map(run_state, study.folders()))) != "is over":
+            seen_s = time.monotonic() if now == "goes on" else seen_s
+            if time.monotonic() - seen_s > _PATIENCE_S:
+                break
             time.sleep(every_s)
             live.update(view(study), refresh=True)
 

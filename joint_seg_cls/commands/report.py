@@ -1,6 +1,8 @@
 """``jsc report``: the tables, statistics, figures and page of a study, from what its runs left on disk."""
 
+import errno
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +13,7 @@ from omegaconf import DictConfig
 
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
 from joint_seg_cls.commands.check import warning_lines
+from joint_seg_cls.commands.keys import flag, folder_to_write
 from joint_seg_cls.commands.load import load_predictor
 from joint_seg_cls.commands.progress import headline, runs_of
 from joint_seg_cls.commands.study import FOLDER, Study, StudyRun, find_study
@@ -38,16 +41,17 @@ _HELD_OUT = "held-out test"
 def report(config: DictConfig) -> None:
     """Write the report of a study, finished or not, and print what it says."""
     study = _study(config)
-    out = _folder(Path(config.out).expanduser() if config.out else study.collection / FOLDER / study.name)
+    same_cohort, draws_figures = flag(config, "same_cohort"), flag(config, "figures")
+    out = _folder(config, study)
     runs = figure_runs(study)
     variants = gather(runs)
     shared = ", ".join(sorted(_shared(study)))
     told = f"{about(variants)} {f'Set in all runs: {shared}.' if shared else ''}".strip()
-    maker = TableMaker(variants, told, config.same_cohort, config.seed, config.resamples)
+    maker = TableMaker(variants, told, same_cohort, config.seed, config.resamples)
     tables = maker.tables([str(table) for table in study.tables])
     audits = _audits(runs)
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
-    figures = _figures(config, runs, out / "figures")
+    figures = _figures(config, runs, out / "figures") if draws_figures else []
     rows = [_page_run(run) for run in runs]
     made = StudyReport(study.name, variants, tables, figures, rows, audits[0] if audits else None, warnings)
     made.write(out)
@@ -128,9 +132,15 @@ def _study(config: DictConfig) -> Study:
     return study
 
 
-def _folder(path: Path) -> Path:
+def _folder(config: DictConfig, study: Study) -> Path:
+    """Make the folder of the report; that of all runs of a collection is not that of a study of the same name."""
+    is_all = config.study is None and study.path.is_file()
+    own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
+    path = folder_to_write(config, "out") if config.out else own
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no right to write in it")
     except OSError as error:
         raise ConfigError(
             path,
@@ -151,8 +161,6 @@ def _audits(runs: Sequence[FigureRun]) -> list[Audit]:
 
 
 def _figures(config: DictConfig, runs: Sequence[FigureRun], out: Path) -> list[Figure]:
-    if not config.figures:
-        return []
     opened = partial(load_predictor, device=config.device, trust=list(config.trust))
     return draw_figures(runs, out, open_network=opened, seed=config.seed)
 

@@ -32,7 +32,8 @@ def _auto_precision(accelerator: str = "auto") -> str:
 
     if accelerator == "cpu":
         return "32-true"
-    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    has_it = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if has_it else "32-true"
 
 
 def _gpus_of_a_job() -> int:

@@ -4,7 +4,7 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -13,6 +13,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build
+from joint_seg_cls.commands.keys import flag
 from joint_seg_cls.errors import ConfigError
 
 #: Keys whose values are whole numbers, with the least and the most that they may be.
@@ -39,6 +40,25 @@ _BETWEEN = {
 _MAY_BE_NULL = ("data.workers", "trainer.max_epochs")
 #: What the schedule may watch: a loss (its terms are the loss's own), or a score of the inner validation split.
 _MONITOR = re.compile(r"(?:train|val)/loss/\w+|val/(?:dice|auc|acc|score)")
+_SCORES = ("val/dice", "val/auc", "val/acc", "val/score")
+#: Arguments of the Trainer that are refused: values that leave them off, why, and what to use instead.
+_NOT_HERE = {
+    "max_steps": (
+        (None, -1),
+        "an interrupted run could not go on with the numbers of an uninterrupted one",
+        "use trainer.max_epochs, with trainer.limit_train_batches for the steps of an epoch",
+    ),
+    "fast_dev_run": (
+        (None, False, 0),
+        "it writes no checkpoint to test",
+        "use trainer.max_epochs=1 trainer.limit_train_batches=1",
+    ),
+    "logger": ((None, False), "the run is told to what tracking= names", "use tracking="),
+}
+#: Parts of the configuration whose keys are all known; the others are arguments of what they build.
+_CLOSED = ("", "protocol", "width")
+#: The tables of the paper that a study may fill.
+_TABLES = range(3, 10)
 #: Keys whose values name a file or a folder.
 _NAMES = ("study", "collection")
 _NAME = re.compile(r"\w[\w .+,-]*")
@@ -68,6 +88,40 @@ def refuse_wrong_values(config: DictConfig) -> None:
             raise ConfigError(key, expected=expected, found=repr(value), remedy=f"correct {key}=")
 
 
+def refuse_unknown_keys(config: DictConfig, known: DictConfig, choices: Mapping[str, str | None]) -> None:
+    """Refuse keys of a user's own files that nothing reads: Hydra refuses them on the command line alone.
+
+    Keys that begin with an underscore are the user's, for interpolation.
+
+    Args:
+        config: as composed.
+        known: the default configuration.
+        choices: the option of each group.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for part in _CLOSED:
+        there, own = (OmegaConf.select(each, part) if part else each for each in (known, config))
+        unknown = [str(key) for key in own if key not in there and not str(key).startswith("_")]
+        for key in unknown:
+            if not part and choices.get(key) is not None:
+                raise ConfigError(
+                    f"{key}/{choices[key]}.yaml",
+                    expected="# @package _global_ as its first line, for what it sets to count",
+                    found="another, or none",
+                    remedy="add that line",
+                )
+            whole = f"{part}.{key}".lstrip(".")
+            close = difflib.get_close_matches(key, [str(each) for each in there], n=1)
+            raise ConfigError(
+                whole,
+                expected="a key that a training reads",
+                found="none of this name",
+                remedy=f"did you mean {f'{part}.{close[0]}'.lstrip('.')}" if close else "correct or remove it",
+            )
+
+
 def _refuse_wrong_names(config: DictConfig) -> None:
     """Refuse what cannot name a run's folder or its study."""
     for key in _NAMES:
@@ -83,10 +137,17 @@ def _refuse_wrong_names(config: DictConfig) -> None:
     fold = config.get("fold", 0)
     if isinstance(fold, bool) or not isinstance(fold, int | str):
         raise ConfigError("fold", expected="the number of a fold or its name", found=repr(fold), remedy="correct fold=")
-    if not OmegaConf.is_list(config.get("tables", OmegaConf.create([]))):
+    tables = config.get("tables", OmegaConf.create([]))
+    if not OmegaConf.is_list(tables) or any(_number_of(table) not in _TABLES for table in tables):
         raise ConfigError(
-            "tables", expected="a list of the paper's tables", found=repr(config.tables), remedy="write tables=[7]"
+            "tables", expected="a list of the paper's tables, 3 to 9", found=str(tables), remedy="write tables=[7]"
         )
+    flag(config, "evaluate")
+
+
+def _number_of(table: object) -> int | None:
+    found = re.fullmatch(r"(?:table)?\s*(\d+)", str(table))
+    return int(found[1]) if found else None
 
 
 def _refuse_null(config: DictConfig, keys: Iterable[str]) -> None:
@@ -125,7 +186,13 @@ def refuse_wrong_parts(config: DictConfig) -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = _tried("optimizer", lambda: build(config.optimizer)([weight]))
     if config.scheduler is not None:
-        _tried("scheduler", lambda: build(config.scheduler)(optimizer))
+        schedule = _tried("scheduler", lambda: build(config.scheduler)(optimizer))
+        is_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        optimizer.step()  # or torch warns that the schedule came first
+        _tried("scheduler", lambda: schedule.step(0.0) if is_plateau else schedule.step())
+        if is_plateau:
+            _refuse_wrong_way(schedule.mode, str(config.protocol.monitor))
+    _refuse_dead_arguments(config)
     target = get_method(config.trainer["_target_"]) if "_target_" in config.trainer else None
     known = set(inspect.signature(target).parameters) if target is not None else set()
     for key in config.trainer:
@@ -137,6 +204,26 @@ def refuse_wrong_parts(config: DictConfig) -> None:
                 found="none of this name",
                 remedy=f"did you mean trainer.{close[0]}" if close else "correct or remove it",
             )
+
+
+def _refuse_wrong_way(mode: str, monitor: str) -> None:
+    """Refuse a plateau schedule that would lower the rate while what it watches gets better."""
+    better = "max" if monitor in _SCORES else "min"
+    if mode != better:
+        raise ConfigError(
+            "scheduler.mode",
+            expected=f"{better}, as protocol.monitor={monitor} asks for",
+            found=mode,
+            remedy=f"set scheduler.mode={better}",
+        )
+
+
+def _refuse_dead_arguments(config: DictConfig) -> None:
+    """Refuse arguments of the Trainer that could not do here what they say."""
+    for key, (unset, why, remedy) in _NOT_HERE.items():
+        value = config.trainer.get(key)
+        if value not in unset:
+            raise ConfigError(f"trainer.{key}", expected=f"none: {why}", found=str(value), remedy=remedy)
 
 
 def _tried(key: str, make: Callable[[], Any]) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from joint_seg_cls.commands.keys import flag
 from joint_seg_cls.commands.progress import runs_of, view, watch
 from joint_seg_cls.commands.study import FOLDER, Study, find_study
 from joint_seg_cls.errors import ConfigError
@@ -19,7 +20,7 @@ def status(config: DictConfig) -> None:
     is_named = config.study is not None
     found = [find_study(str(config.study), config.runs, config.collection)] if is_named else _collections(config)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE, no_color=True, highlight=False)
-    if config.watch and console.is_terminal:
+    if flag(config, "watch") and console.is_terminal:
         for study in found:
             watch(study, every_s=float(config.every_s))
         return

@@ -1,8 +1,10 @@
 """A study: a list of runs, written down before the first of them begins."""
 
+import errno
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -65,22 +67,28 @@ class Study:
         """Write the study; return what is written.
 
         Args:
-            keep: which runs of earlier calls stay listed: those with the same settings, or all.
+            keep: which runs of earlier calls stay listed: those with the same settings, or all, with their tables.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path.parent, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "no right to write in it")
         except OSError as error:
             found = error.strerror or str(error)
             raise ConfigError(
-                self.path.parent, expected="a folder that can be made", found=found, remedy="choose another runs="
+                self.path.parent, expected="a folder that can be written", found=found, remedy="choose another runs="
             ) from error
         with FileLock(self.path.with_suffix(".lock")):
-            earlier = self._earlier()
+            there = self._earlier()
+            earlier = () if there is None else there.runs
+            tables = (
+                self.tables if there is None or keep == "alike" else tuple(dict.fromkeys(there.tables + self.tables))
+            )
             alike = {tuple(run.settings) for run in self.runs}
             own = {run.folder for run in self.runs}
             stays = [run for run in earlier if keep == "all" or tuple(run.settings) in alike]
             kept = [run for run in stays if run.folder not in own]
-            whole = replace(self, runs=(*kept, *self.runs))
+            whole = replace(self, runs=(*kept, *self.runs), tables=tables)
             if len(stays) < len(earlier):
                 dropped = len(earlier) - len(stays)
                 _log.warning(
@@ -89,17 +97,17 @@ class Study:
             write_json(self.path, whole.content())
         return whole
 
-    def _earlier(self) -> tuple[StudyRun, ...]:
-        """Return the runs that are listed; a damaged list is put aside."""
+    def _earlier(self) -> "Study | None":
+        """Return the study as it was written before; a damaged list is put aside."""
         if not self.path.is_file():
-            return ()
+            return None
         try:
-            return read_study(self.path).runs
+            return read_study(self.path)
         except ConfigError as error:
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
             _log.warning("%s The list is written anew; what was there is now %s", error, aside.name)
-            return ()
+            return None
 
     def content(self) -> dict[str, Any]:
         """Return what the file holds."""

@@ -48,8 +48,9 @@ def train(config: DictConfig) -> float | None:
         _fit(plan, None)
         return None
     with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
-        if hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study":
-            record_trial(plan)
+        is_alone = hydra.mode is RunMode.RUN and config.study is not None
+        if is_alone or (hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study"):
+            record_run(plan)
         write_audit(audit, run.path / AUDIT_FILE)
         _log.info(
             "%s: %d scans to train on, %d to validate, %d to test; folds %s",
@@ -61,7 +62,8 @@ def train(config: DictConfig) -> float | None:
             with children_repeat_this_job():
                 _fit(plan, tracker)
             if config.evaluate:
-                test_fold(run, data, trust=[*config.trust, *packages(config.network)])
+                device = "cpu" if config.trainer.get("accelerator") == "cpu" else "auto"
+                test_fold(run, data, device=device, trust=[*config.trust, *packages(config.network)])
         run.finish(weights=config.protocol.weights, scans=len(data.split.test))
     return run.best_score()
 
@@ -69,7 +71,8 @@ def train(config: DictConfig) -> float | None:
 def _refuse_one_of_a_sweep(hydra: Any) -> None:
     """Refuse to train one run where the experiment means many and the command does not say which."""
     swept = OmegaConf.select(hydra, "sweeper.params") or {}
-    open_keys = [str(key) for key in swept if not any(word.startswith(f"{key}=") for word in hydra.overrides.task)]
+    typed = {word.lstrip("+").partition("=")[0] for word in hydra.overrides.task}
+    open_keys = [str(key) for key in swept if str(key) not in typed]
     if hydra.mode is RunMode.RUN and open_keys:
         raise ConfigError(
             f"experiment={hydra.runtime.choices['experiment']}",
@@ -79,11 +82,12 @@ def _refuse_one_of_a_sweep(hydra: Any) -> None:
         )
 
 
-def record_trial(plan: Plan) -> None:
-    """Add this run of a search to its study: what a search tries is not known before."""
+def record_run(plan: Plan) -> None:
+    """Add this run to its study: it was started alone, or by a search, of which is not known before what it tries."""
     name = "search" if plan.config.study is None else str(plan.config.study)
     words = shlex.join(["jsc", "train", *plan.overrides])
-    Study(plan.place.collection_path, name, words, (plan.study_run(),)).record(keep="all")
+    tables = tuple(map(str, plan.config.tables))
+    Study(plan.place.collection_path, name, words, (plan.study_run(),), tables).record(keep="all")
 
 
 def _fit(plan: Plan, tracker: Tracker | None) -> None:

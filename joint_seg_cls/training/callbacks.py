@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import sys
 import time
 from pathlib import Path
@@ -107,7 +108,11 @@ class TrainingProgress(Callback):
             self._bar.start()
             self._bar.add_task("train", total=_total_steps(trainer), completed=trainer.global_step)
         else:
-            _log.info("training: epoch %d of %s", trainer.current_epoch + 1, trainer.max_epochs)
+            _log.info(
+                "training: epoch %d of %s",
+                trainer.current_epoch + 1,
+                _epochs(trainer) or "as many as there is time for",
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -117,9 +122,7 @@ class TrainingProgress(Callback):
             self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, description=_state(trainer))
         elif trainer.is_global_zero and time.monotonic() - self._logged_s >= _LOG_EVERY_S:
             self._logged_s = time.monotonic()
-            done = max(1, trainer.global_step - self._first_step)
-            left_s = (self._logged_s - self._start_s) / done * (_total_steps(trainer) - trainer.global_step)
-            _log.info("%s, %.0f min left", _state(trainer), left_s / 60)
+            _log.info("%s%s", _state(trainer), self._left(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what was reached."""
@@ -131,18 +134,34 @@ class TrainingProgress(Callback):
         """Leave the terminal in order."""
         self._close()
 
+    def _left(self, trainer: Trainer) -> str:
+        total = _total_steps(trainer)
+        if total is None:
+            return ""
+        done = max(1, trainer.global_step - self._first_step)
+        left_s = (self._logged_s - self._start_s) / done * (total - trainer.global_step)
+        return f", {left_s / 60:.0f} min left"
+
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
-def _total_steps(trainer: Trainer) -> int:
-    return int(trainer.estimated_stepping_batches)
+def _total_steps(trainer: Trainer) -> int | None:
+    """Return how many steps there will be; None where only the time limits them."""
+    steps = trainer.estimated_stepping_batches
+    return None if math.isinf(steps) else int(steps)
+
+
+def _epochs(trainer: Trainer) -> int | None:
+    """Return how many epochs there will be; None where only the time limits them."""
+    return trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
 
 
 def _state(trainer: Trainer) -> str:
     shown = {"seg": "train/loss/segmentation", "cls": "train/loss/classification", "DSC": "val/dice", "AUC": "val/auc"}
     found = {label: trainer.callback_metrics.get(name) for label, name in shown.items()}
     values = " ".join(f"{label} {float(value):.3f}" for label, value in found.items() if isinstance(value, Tensor))
-    return f"epoch {min(trainer.current_epoch + 1, trainer.max_epochs or 0)}/{trainer.max_epochs} {values}".strip()
+    epochs, epoch = _epochs(trainer), trainer.current_epoch + 1
+    return f"epoch {epoch if epochs is None else f'{min(epoch, epochs)}/{epochs}'} {values}".strip()

@@ -87,13 +87,28 @@ class WholeCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write ``checkpoint`` to the local file ``path``, whole or not at all."""
+        """Write ``checkpoint`` to the local file ``path``, whole or not at all.
+
+        Raises:
+            CheckpointError: the disk is full, or takes no file.
+        """
         place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(place) as partial, partial.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(place) as partial, partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # torch raises its own while it leaves a file that is cut short
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            raise CheckpointError(
+                place,
+                expected="room to write to",
+                found=cause.strerror or str(cause),
+                remedy="make room, and repeat the command: it goes on after the last epoch that was kept",
+            ) from error
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -55,12 +55,15 @@ def fit(
     """
     callbacks: list[Callback] = [EpochSeed(seed), StepCost(), EpochTable(run.metrics), TrainingProgress()]
     callbacks += [] if logger is None else logger.callbacks
+    asked = getattr(make_trainer, "keywords", {})
+    callbacks += _several(asked.get("callbacks"))
     if weights == "best":
         callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
     callbacks.append(_keep(run, "last"))
-    arguments = _cluster() if validate else _cluster() | {"limit_val_batches": 0}
+    arguments: dict[str, Any] = {"callbacks": callbacks, "plugins": [*_several(asked.get("plugins")), *_cluster()]}
+    arguments |= {} if validate else {"limit_val_batches": 0}
     with _arguments_checked():
-        trainer = make_trainer(callbacks=callbacks, logger=logger or False, default_root_dir=run.path, **arguments)
+        trainer = make_trainer(logger=logger or False, default_root_dir=run.path, **arguments)
     on_gpus = isinstance(trainer.accelerator, CUDAAccelerator)
     module.network = normalised_together(module.network, trainer.world_size, on_gpus=on_gpus)
     if isinstance(trainer.strategy.checkpoint_io, TorchCheckpointIO):
@@ -131,12 +134,17 @@ def _arguments_checked() -> Iterator[None]:
         ) from error
 
 
-def _cluster() -> dict[str, Any]:
+def _several(asked: Any) -> list[Any]:
+    """Return what the Trainer takes as one, several or none."""
+    return [] if asked is None else list(asked) if isinstance(asked, list | tuple) else [asked]
+
+
+def _cluster() -> list[SLURMEnvironment]:
     """Keep Lightning from answering Slurm's signals with a checkpoint in the middle of an epoch.
 
     A run goes on after its last finished epoch, so that its numbers are those of an uninterrupted one.
     """
-    return {"plugins": [SLURMEnvironment(auto_requeue=False)]} if SLURMEnvironment.detect() else {}
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
 @final
@@ -162,6 +170,6 @@ def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "mi
         filename=name,
         monitor=monitor,
         mode=mode,
-        save_on_train_epoch_end=True,
+        save_on_train_epoch_end=monitor is None,  # a score is of the weights that were validated
         enable_version_counter=False,
     )

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -64,13 +64,20 @@ class JointModule(LightningModule):
         return self.network(image)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the joint loss of one batch; what is logged is the mean over the processes' batches."""
+        """Return the joint loss of one batch; what is logged of a term is its mean over the epoch's labelled scans.
+
+        ``total`` is the mean over all scans of what the batches' totals were; a term whose label no scan of the epoch
+        has is not logged.
+        """
         terms = self.loss(self.network(batch.image), batch)
+        scans = _labelled_scans(batch)
         for name, value in terms.items():
+            if scans.get(name, 1) == 0:
+                continue
             self.log(
                 f"train/loss/{name}",
                 value.detach(),
-                batch_size=len(batch.case),
+                batch_size=scans.get(name, len(batch.case)),
                 on_step=False,
                 on_epoch=True,
                 prog_bar=name in ("segmentation", "classification"),
@@ -86,7 +93,8 @@ class JointModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log losses and metrics of both tasks over all validation scans of all processes."""
         scans, self._validated = self._validated.of_all_processes(), ValidationScans()
-        self._validated_epoch = self.current_epoch
+        if not self.trainer.sanity_checking:
+            self._validated_epoch = self.current_epoch
         for name, value in scans.numbers().items():
             self.log(f"val/{name}", value, prog_bar=name in ("dice", "auc"), sync_dist=True)
 
@@ -131,3 +139,12 @@ class JointModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the schedule's state up again."""
         self._schedule_state = checkpoint.get("schedule")
+
+
+def _labelled_scans(batch: Batch) -> dict[str, int]:
+    """Return how many scans of the batch each term of the loss is a mean over, of all processes that train together."""
+    labels = {"segmentation": batch.has_lesion_mask, "classification": batch.has_disease}
+    counts = torch.stack([label.sum() for label in labels.values()])
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(counts)
+    return dict(zip(labels, counts.tolist(), strict=True))

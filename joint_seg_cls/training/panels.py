@@ -58,7 +58,7 @@ class Panel(Callback):
         pseudonyms: the names they go by.
         classes: names of the diseases in the order of their codes.
         lesion_threshold: probability from which a voxel counts as lesion.
-        every_epochs: how often.
+        every_epochs: how often; 0 for after the last alone.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Panel(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw at every so many epochs."""
-        if (trainer.current_epoch + 1) % self._every == 0:
+        if self._every > 0 and (trainer.current_epoch + 1) % self._every == 0:
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -52,5 +52,5 @@ def _hand_over(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
     numbers = rows[others].replace("", np.nan).astype(np.float64)
     shown = rows[[name for name in _SHOWN if name in rows]].copy()
     shown["case"] = [pseudonyms[case] for case in shown["case"]]
-    shown["fold"] = [pseudonyms.publishable(fold) for fold in shown["fold"]]
+    shown["fold"] = [fold if fold.isdigit() else pseudonyms.publishable(fold) for fold in shown["fold"]]
     tracker.log_table("test/cases", pd.concat([shown, numbers], axis=1))

@@ -14,7 +14,7 @@ class StepCost(Callback):
     """Log ``seconds_per_step`` and, on a GPU, ``gpu_memory_gib`` once an epoch.
 
     The seconds are those from an epoch's first step to its last, waiting for data included, by step; the memory is the
-    most that torch had allocated on a GPU during the epoch, validation of the epoch before included. Of several
+    most that torch had allocated on a GPU during the epoch, validation included. Of several
     processes that train together the seconds are the mean, the memory the largest.
     """
 

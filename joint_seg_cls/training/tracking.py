@@ -113,7 +113,7 @@ class PanelPlan:
 
     Args:
         cases: how many; 0 for none.
-        every_epochs: at every so many epochs, and after the last.
+        every_epochs: at every so many epochs, and after the last; 0 for after the last alone.
     """
 
     cases: int

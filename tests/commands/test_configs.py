@@ -212,6 +212,36 @@ def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        (
+            "ablation/mine.yaml",
+            "data: {batch_size: 4}",
+            "ablation/mine.yaml: expected # @package _global_",
+        ),
+        ("experiment/mine.yaml", "trainer: {max_epochs: 7}", "experiment/mine.yaml: expected # @package _global_"),
+        ("ablation/mine.yaml", "# @package _global_\noptimiser: {lr: 1}", "did you mean optimizer"),
+        ("ablation/mine.yaml", "# @package _global_\nprotocol: {weight: last}", "did you mean protocol.weights"),
+        ("experiment/mine.yaml", "# @package _global_\nwidth: {chanels: 4}", "did you mean width.channels"),
+        (
+            "ablation/dot.yaml",
+            "# @package _global_\nseed: 7",
+            "dot.yaml: expected a name that no shipped",
+        ),
+    ],
+)
+def test_a_users_own_file_that_would_not_be_followed_is_refused(jsc, store, tmp_path, file, text, says):
+    own = tmp_path / "own" / file
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{text}\n")
+    chosen = f"{own.parent.name}={own.stem}"
+    words = ("--config-dir", str(tmp_path / "own"), f"data.store={store}", f"runs={tmp_path / 'runs'}", chosen)
+    code, _, err = jsc("train", *words)
+    assert (code, says in err, err.count("error:")) == (2, True, 1), err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (("prepar",), "did you mean prepare"),

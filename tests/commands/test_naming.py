@@ -134,7 +134,7 @@ def test_values_that_read_alike_do_not_share_a_name(one, two):
 @pytest.mark.parametrize("has_gpu", [False, True])
 def test_a_precision_that_was_typed_is_named_whatever_the_machine(monkeypatch, has_gpu):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_gpu)
     assert placed().variant == placed("++trainer.accelerator=cpu").variant == "joint"
     assert placed("++trainer.precision=32-true").variant.startswith("joint+trainer.precision-32-true")
     assert placed("++trainer.precision=bf16-mixed").variant.startswith("joint+trainer.precision-bf16-mixed")
@@ -142,7 +142,7 @@ def test_a_precision_that_was_typed_is_named_whatever_the_machine(monkeypatch, h
 
 def test_on_the_cpu_of_a_machine_with_a_gpu_precision_is_whole(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     found = {device: composed([f"++trainer.accelerator={device}"]).trainer.precision for device in ("auto", "cpu")}
     assert found == {"auto": "bf16-mixed", "cpu": "32-true"}
 

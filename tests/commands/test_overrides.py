@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from joint_seg_cls.commands.main import flags_first, readable
+from joint_seg_cls.commands.words import flags_first, readable
 
 
 def value_of(override):
@@ -71,7 +71,8 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(jsc, store, monkeyp
     [
         ("data.store=s -m fold=0,1", "-m data.store=s fold=0,1"),
         ("fold=0 --config-dir a=b seed=1 --cfg job", "--config-dir a=b --cfg job fold=0 seed=1"),
-        ("--info fold=0", "--info fold=0"),
+        ("--info fold=0", "--info=all fold=0"),
+        ("fold=0 --info config", "--info=config fold=0"),
         ("fold=0 --cfg=job seed=1", "--cfg=job fold=0 seed=1"),
     ],
 )

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from joint_seg_cls.commands.launcher.local import LocalLauncher
 from joint_seg_cls.commands.launcher.slots import CORES, Job, Slot, machine_slots, run_in_slots, visible_gpus
 from joint_seg_cls.errors import ConfigError
 
@@ -121,11 +122,28 @@ def test_numbers_that_give_no_slot_are_refused(counts):
 
 @pytest.mark.parametrize(
     ("named", "expected"),
-    [("3, 5", ["3", "5"]), ("", []), ("-1", []), ("GPU-ab12", ["GPU-ab12"]), ("0,0,1", ["0", "1"]), ("2,-1,1", ["2"])],
+    [
+        ("3, 5", ["3", "5"]),
+        ("", []),
+        ("-1", []),
+        ("GPU-ab12", ["GPU-ab12"]),
+        ("0,0,1", ["0", "1"]),
+        ("2,-1,1", ["2"]),
+        ("NoDevFiles", []),
+    ],
 )
 def test_gpus_are_those_that_the_environment_leaves_visible(monkeypatch, named, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert visible_gpus() == expected
+
+
+def test_gpus_that_this_process_may_not_use_are_refused(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert LocalLauncher(["5"], 1, 1, 1, "logs")._chosen() == ["5"]
+    with pytest.raises(ConfigError, match="some of the GPUs 4, 5"):
+        LocalLauncher([0, 5], 1, 1, 1, "logs")._chosen()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert LocalLauncher([0, 9], 1, 1, 1, "logs")._chosen() == ["0", "9"]
 
 
 def test_a_gpu_named_twice_is_no_two_slots():

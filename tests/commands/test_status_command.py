@@ -7,7 +7,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from joint_seg_cls.commands.progress import is_over, time_left_s, view, watch
+from joint_seg_cls.commands.progress import time_left_s, view, watch, watching
 from joint_seg_cls.commands.study import Study, StudyRun, find_study
 from joint_seg_cls.run_state import RunState, run_state
 
@@ -53,8 +53,8 @@ def test_every_run_stands_in_its_cell(jsc, study):
     assert code == 0, err
     lines = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in out.splitlines()]
     assert lines[0] == [
-        "study mine: 6 runs, 1 done, 2 running, 1 failed, 1 interrupted, 1 waiting, about 3 min left"
-    ]  # 90 s of one run, 0 of the other, and one to come that lasts (240 + 180 + 240) / 3 s: (90 + 220) / 2
+        "study mine: 6 runs, 1 done, 2 running, 1 failed, 1 interrupted, 1 waiting, about 4 min left"
+    ]  # 90 s of one run, 0 of the other, and two to come that last (240 + 180 + 240) / 3 s: (90 + 220 + 220 - 60) / 2
     assert lines[1] == ["variant", "fold 0", "fold 1", "fold 2"]
     assert lines[2] == ["joint", "done", "running: epoch 3/4, 2 min left", "waiting"]
     assert lines[3] == ["dot", "failed after epoch 1/4", "interrupted after epoch 1/4", "running: testing"]
@@ -93,6 +93,11 @@ def test_the_time_of_a_sweep_is_unknown_until_something_runs():
     assert time_left_s([RunState("waiting"), RunState("done", 3, 3, 30.0)]) is None
     states = [RunState("waiting"), RunState("running", 1, 3, 10.0, 20.0), RunState("running", 2, 3, 20.0, 10.0)]
     assert time_left_s(states) == pytest.approx((20 + 10 + 30) / 2)
+    stopped = [
+        RunState("interrupted", 1, 3, 10.0),
+        RunState("failed", 1, 3, 10.0),
+    ]  # one is resumed
+    assert time_left_s([*states, *stopped]) == pytest.approx((20 + 10 + 30 + 30 - 10) / 2)
 
 
 def test_watching_ends_with_the_last_run(study, tmp_path, monkeypatch):
@@ -104,11 +109,23 @@ def test_watching_ends_with_the_last_run(study, tmp_path, monkeypatch):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "DONE").write_text("{}")
 
-    assert not is_over(study)
     monkeypatch.setattr(time, "sleep", sleep)
     watch(study, every_s=0.5)
     assert looks == [0.5]
-    assert is_over(study)
+
+
+def test_a_study_that_rests_between_two_jobs_is_watched_for_some_minutes(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "cohort", "joint/fold-0_seed-0", epochs=4, seconds=[9])  # interrupted
+    study = Study(tmp_path / "cohort", "s", "", (StudyRun("joint/fold-0_seed-0", "joint", "joint", [], 0, 0, []),))
+    assert [watching([RunState(state)]) for state in ("waiting", "running", "interrupted", "failed", "done")] == [
+        "goes on", "goes on", "rests", "is over", "is over"
+    ]  # fmt: skip
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    watch(study, every_s=60.0)
+    assert 300 < clock[0] <= 420
+    assert not (run / "DONE").exists()
 
 
 @pytest.mark.parametrize(

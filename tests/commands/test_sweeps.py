@@ -155,6 +155,11 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("study=../mine",), "study: expected a name"),
         (("collection=null",), "collection: expected a value"),
         (("tables=8",), "write tables=[7]"),
+        (("tables=[99]",), "tables: expected a list of the paper's tables, 3 to 9, found [99]"),
+        (("evaluate=no",), "evaluate: expected true or false, found 'no'"),
+        (("ablation=[dot,add]",), "ablation=[dot,add]: expected one for a training, found 2; sweep over them"),
+        (("variant=[joint,dot]",), "jsc train -m variant=joint,dot"),
+        (("data.store=one,two",), "data.store: expected one store a command, found one,two"),
         (("network=null",), "Config group override must be a string"),
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
@@ -167,6 +172,15 @@ def test_what_cannot_be_is_one_sentence_before_anything_begins(sweep, tmp_path, 
     assert "Traceback" not in sweep.err
     assert not folders(tmp_path)
     assert not studies(tmp_path)
+
+
+def test_an_experiment_may_list_what_it_sweeps_and_a_range_of_folds_is_all_there_are(sweep, trained, tmp_path):
+    own = tmp_path / "own" / "experiment" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    params = "hydra:\n  sweeper:\n    params:\n      variant: [dot, joint]\n      fold: range(5)\n"
+    own.write_text(f"# @package _global_\nstudy: mine\n{params}")
+    assert sweep("--config-dir", str(own.parents[1]), "experiment=mine", "data.folds.held_out=0.25") == 0, sweep.err
+    assert trained == ["dot", "dot", "joint", "joint"]  # two folds, as the data are cut
 
 
 @pytest.mark.slow

@@ -84,6 +84,15 @@ def test_total_is_the_weighted_sum_of_the_terms(train):
         assert float(row["train/loss/total"]) == pytest.approx(total, rel=1e-4)
 
 
+def test_runs_started_one_by_one_are_a_study(train, jsc, tmp_path):
+    for fold in (0, 1):
+        train("study=mine", "evaluate=false", f"fold={fold}", "tables=[7]" if fold == 0 else "tables=[]", epochs=1)
+    code, out, err = jsc("status", "study=mine", f"runs={tmp_path / 'runs'}")
+    assert (code, out.splitlines()[0]) == (0, "study mine: 2 runs, 2 done"), err
+    (path,) = (tmp_path / "runs").glob("*/studies/mine.json")
+    assert json.loads(path.read_text())["tables"] == ["7"]
+
+
 def test_a_finished_run_is_not_trained_again(train):
     run = train(epochs=1)
     before = (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns
@@ -129,18 +138,21 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monke
     assert (killed / "per_case.csv").read_text() == (whole / "per_case.csv").read_text()
 
 
-def test_a_checkpoint_is_written_whole_or_not_at_all(train, monkeypatch):
-    run = train(epochs=1)
-    before = (run / "checkpoints" / "last.ckpt").read_bytes()
-
-    def dies(content, file):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 270912")])
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch, error):
+    def save(content, file):
         file.write(b"half")
-        raise OSError("the disk is full")
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise error  # noqa: B904 - as torch does
 
-    monkeypatch.setattr(torch, "save", dies)
-    with pytest.raises(OSError, match="disk is full"):
-        WholeCheckpointIO().save_checkpoint({}, run / "checkpoints" / "last.ckpt")
-    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+    path = tmp_path / "last.ckpt"
+    path.write_text("before")
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(CheckpointError, match="expected room to write to, found No space left on device; make room"):
+        WholeCheckpointIO().save_checkpoint({}, path)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("last.ckpt", "before")]
 
 
 def test_a_damaged_checkpoint_is_named_with_what_to_do(train):
@@ -237,7 +249,7 @@ def test_a_cluster_that_wants_its_machine_back_leaves_a_run_that_goes_on(train, 
     assert (run / "DONE").is_file()
 
 
-def test_validation_losses_are_means_over_the_scans_that_have_the_label(make_store, jsc, tmp_path):
+def test_losses_are_means_over_the_scans_that_have_the_label(make_store, jsc, tmp_path):
     store = make_store(tmp_path / "store", subjects=12, no_mask=(0, 1, 6), no_disease=(3, 8))
     found = []
     for size in (1, 3):
@@ -247,8 +259,9 @@ def test_validation_losses_are_means_over_the_scans_that_have_the_label(make_sto
         )
         assert code == 0, err
         ((row,),) = map(epochs_of, tmp_path.glob(f"{size}/*/*/fold-*"))
-        found.append({name: float(value) for name, value in row.items() if name.startswith("val/")})
-    assert found[0].keys() >= {"val/loss/segmentation", "val/loss/classification", "val/dice"}
+        of_scans = ("val/", "train/loss/segmentation", "train/loss/classification")
+        found.append({name: float(value) for name, value in row.items() if name.startswith(of_scans)})
+    assert found[0].keys() >= {"val/loss/segmentation", "val/loss/classification", "val/dice", *of_scans[1:]}
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
@@ -366,6 +379,21 @@ def test_an_epoch_that_does_not_validate_has_no_validation_numbers_and_steps_no_
     assert len({row["lr"] for row in rows}) == 1  # first looked at after epoch 1, again after 3
 
 
+def test_the_weights_that_are_kept_are_those_that_were_validated(train):
+    words = ("data.validation_fraction=0.25", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=2")
+    run = train(*words, "evaluate=false", "data.batch_size=1", epochs=2)
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert last["global_step"] % 2 == 0  # the split of this store: three scans an epoch, so 2, 4 and 6 are validated
+    assert best["global_step"] in (2, 4, 6)
+
+
+def test_callbacks_of_a_users_own_act(train):
+    stop = "{_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: train/loss/total, min_delta: 9, patience: 1}"
+    run = train(f"trainer.callbacks=[{stop}]", "evaluate=false", epochs=4)
+    assert len(epochs_of(run)) == 2
+
+
 def test_batch_normalisation_over_processes_needs_gpus():
     network, other = torch.nn.Sequential(torch.nn.BatchNorm3d(2)), torch.nn.InstanceNorm3d(2)
     with pytest.raises(ConfigError, match="batch normalisation"):
@@ -390,6 +418,17 @@ def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(tra
     assert not set(other["case"]) & set(pd.read_csv(run / "per_case.csv")["case"])
     assert "AUC" in out
     assert (run / "per_case.csv").read_text() == own
+    for words, says in (
+        (
+            ("fold=1",),
+            "one of best.ckpt on fold 1, found one of last.ckpt on fold 1; add name=",
+        ),
+        (("fold=1", "cohort=c.tsv"), "fold: expected none beside cohort="),
+    ):
+        code, _, err = jsc("evaluate", f"run={run}", "device=cpu", *words)
+        assert (code, says in err) == (2, True), err
+    code, _, err = jsc("evaluate", f"run={run}/checkpoints/last.ckpt", "cohort=c.tsv")
+    assert (code, "run: expected a run folder" in err) == (2, True), err
 
 
 @pytest.mark.slow
@@ -435,6 +474,18 @@ def test_best_score_is_what_a_search_would_maximise(train):
         (["loss.classification.class_weights=[1]"], "class_weights: expected 2 weights, for MS, NMOSD, found 1"),
         (["trainer.limit_val_batches=0"], "protocol.weights=best: expected an inner validation split"),
         (["trainer.check_val_every_n_epoch=4"], "protocol.weights=best: expected an inner validation split"),
+        (
+            ["protocol.weights=last", "trainer.limit_val_batches=0"],
+            "protocol.monitor=val/loss/total: expected an inner",
+        ),
+        (
+            ["protocol.monitor=val/dice"],
+            "scheduler.mode: expected max, as protocol.monitor=val/dice asks for, found min",
+        ),
+        (["scheduler=cosine", "trainer.max_epochs=null", "trainer.max_time=1:0:0:0"], "scheduler: expected arguments"),
+        (["trainer.max_steps=5"], "trainer.max_steps: expected none"),
+        (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: expected none"),
+        (["trainer.logger=true"], "trainer.logger: expected none: the run is told to what tracking= names, found True"),
         (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
         (
             ["trainer.max_epoch=3"],
@@ -447,6 +498,14 @@ def test_wrong_words_are_refused_before_training(train, words, says):
     assert says in train.err
     assert "Traceback" not in train.err
     assert train.err.count("error:") == 1
+
+
+def test_a_lone_scan_is_refused_where_batch_normalisation_has_nothing_to_go_by(make_store, jsc, tmp_path):
+    store = make_store(tmp_path / "store", side=32)
+    words = (*(word for word in SMALL if not word.startswith("network.")), "network=densenet121")
+    code, _, err = jsc("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *words, "data.batch_size=1")
+    assert (code, err.count("error:")) == (2, 1), err
+    assert "data.batch_size: expected batches of two scans or more for this network at this image size" in err
 
 
 def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):

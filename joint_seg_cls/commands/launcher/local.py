@@ -62,9 +62,16 @@ class LocalLauncher(Launcher):
         """Return the slots that the jobs will share."""
         assert self._known is not None
         on_cpu = self._known[0].get("trainer", {}).get("accelerator") == "cpu"
-        found = [] if on_cpu else visible_gpus() if self.gpus is None else [str(gpu) for gpu in self.gpus]
+        found = [] if on_cpu else visible_gpus() if self.gpus is None else self._chosen()
         counts = {"slots_per_gpu": self.slots_per_gpu, "workers": self.workers}
         return machine_slots(found, gpus_per_job=self.gpus_per_job, **counts)
+
+    def _chosen(self) -> list[str]:
+        """Return the ids that were typed, where this process may use them (of none it is not known)."""
+        asked, seen = [str(gpu) for gpu in self.gpus or ()], visible_gpus()
+        if seen and any(gpu.isdecimal() and gpu not in seen for gpu in asked):
+            _refuse("gpus", f"some of the GPUs {', '.join(seen)}, which this process may use", self.gpus)
+        return asked
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run every job; give what each returned, or how it failed."""

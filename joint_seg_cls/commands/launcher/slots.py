@@ -83,7 +83,7 @@ def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int,
 def visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, without importing torch."""
     if (named := os.environ.get(_VISIBLE)) is not None:
-        ids = itertools.takewhile(lambda each: each not in ("", "-1"), map(str.strip, named.split(",")))
+        ids = itertools.takewhile(lambda each: each not in ("", "-1", "NoDevFiles"), map(str.strip, named.split(",")))
         return list(dict.fromkeys(ids))  # CUDA likewise sees nothing behind -1
     program = shutil.which("nvidia-smi")
     if program is None:

@@ -6,12 +6,12 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.core.utils import JobReturn, configure_log
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -22,17 +22,16 @@ from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.combinations import misfit
 from joint_seg_cls.commands.composer import Composer, composer_of, options_chosen
 from joint_seg_cls.commands.launcher.local import LocalLauncher
+from joint_seg_cls.commands.launcher.outcome import job_name, refuse_failures
 from joint_seg_cls.commands.naming import PATHS
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.progress import shown
 from joint_seg_cls.commands.source_keys import quoted
 from joint_seg_cls.commands.study import Study, sweep_name
+from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError, InputError
-from joint_seg_cls.run_state import LOG, run_state
 
 _log = logging.getLogger(__name__)
-#: Where the local launcher keeps what each job says, in the collection.
-LOGS = "studies/logs"
 
 
 @final
@@ -40,10 +39,10 @@ class StudySweeper(Sweeper):
     """Sweep over all combinations of the values given, a run once however often it was asked for.
 
     Args:
-        params: what is swept unless the command line says otherwise, as ``key: value,value``.
+        params: what is swept unless the command line says otherwise, as ``key: value,value`` or a list.
     """
 
-    def __init__(self, params: Mapping[str, str] | None = None) -> None:
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = dict(params or {})
         self._context: HydraContext | None = None
         self._config: DictConfig | None = None
@@ -51,6 +50,7 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra knows of the sweep, and the launcher that the configuration chose."""
+        _refuse_swept_store()
         require(config, "train", "data.store")  # the launcher's place for logs follows it
         self._context, self._config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(
@@ -69,7 +69,7 @@ class StudySweeper(Sweeper):
         configure_log(self._config.hydra.job_logging, self._config.hydra.verbose)
         assert self._context is not None
         parser = OverridesParser.create(config_loader=self._context.config_loader)
-        typed = parser.parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
+        typed = parser.parse_overrides(self._words(parser, arguments))
         jobs = combinations(typed)
         _log.info("checking %d combinations before the first begins", len(jobs))
         plans = self._plans(jobs)
@@ -84,9 +84,19 @@ class StudySweeper(Sweeper):
             return []
         launched = [[*words, *_wherever(plan), f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
         with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
-            returned = _launched(self._launcher, launched)
-        _refuse_failures([plan for _, plan in todo], returned)
+            returned, reason = _launched(self._launcher, launched)
+        refuse_failures([plan for _, plan in todo], returned, reason)
         return returned
+
+    def _words(self, parser: OverridesParser, arguments: list[str]) -> list[str]:
+        """Return what is swept as overrides; a range of folds stands for all that there are."""
+        asked = {key: _listed(value) for key, value in self.params.items()}
+        if asked.get("fold", "").startswith("range(") and not any(word.startswith("fold=") for word in arguments):
+            others = [f"{key}={value}" for key, value in asked.items() if key != "fold"]
+            first, *_ = combinations(parser.parse_overrides(others + arguments))
+            ((_, plan),) = self._plans([first])
+            asked["fold"] = ",".join(str(fold) for fold in plan.data.frozen.splits if fold != HELD_OUT)
+        return [f"{key}={value}" for key, value in asked.items()] + arguments
 
     def _plans(self, jobs: Sequence[list[str]]) -> list[tuple[list[str], Plan]]:
         """Return every job that is a run of its own, with its plan."""
@@ -151,9 +161,19 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     return [list(words) for words in itertools.product(*values.values())]
 
 
-def job_name(plan: Plan) -> str:
-    """Return what a run's job is called: on a cluster, and in the name of what its process says."""
-    return plan.place.folder.replace("/", "_")
+def _refuse_swept_store() -> None:
+    """Refuse several stores in a command: runs, study and logs lie in the collection of one."""
+    for word in sys.argv:
+        key, _, stores = word.partition("=")
+        if key == "data.store" and "," in stores and stores[:1] not in ("'", '"'):  # one with a comma was quoted
+            raise ConfigError(
+                "data.store", expected="one store a command", found=stores, remedy="start a sweep for each"
+            )
+
+
+def _listed(values: Any) -> str:
+    """Return what an experiment sweeps over as a command line has it."""
+    return ",".join(map(str, values)) if OmegaConf.is_list(values) or isinstance(values, list) else str(values)
 
 
 def _wherever(plan: Plan) -> list[str]:
@@ -182,38 +202,12 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
     ]
 
 
-def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
+def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> tuple[Sequence[JobReturn], str]:
+    """Return what the jobs returned, and why the launcher stopped before its time."""
     try:
-        return launcher.launch(jobs, initial_job_idx=0)
+        return launcher.launch(jobs, initial_job_idx=0), ""
     except InputError:
         raise
-    except Exception:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
+    except Exception as error:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
         _log.exception("the launcher stopped")
-        return []
-
-
-def _refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn]) -> None:
-    """List the runs that are not done, each with what it said and where it said it."""
-    said = dict.fromkeys(range(len(plans)), "")
-    said |= {number: _error(each) for number, each in enumerate(returned)}
-    states = [(number, plan, run_state(plan.place.path)) for number, plan in enumerate(plans)]
-    missing = [(number, plan, state) for number, plan, state in states if state.state != "done"]
-    if not missing:
-        return
-    lines = [f"{len(missing)} of {len(plans)} runs are not done; the same command goes on with them:"]
-    for number, plan, state in missing:
-        logs = [plan.place.collection_path / LOGS / f"{job_name(plan)}.txt", plan.place.path / LOG]
-        log = next((f"; see {path}" for path in logs if path.is_file()), "")
-        lines.append(f"  {plan.place.folder}: {state.state}: {said[number] or state.reason or 'it was stopped'}{log}")
-    print("\n".join(lines), file=sys.stderr)
-    sys.exit(1)
-
-
-def _error(returned: JobReturn) -> str:
-    if returned.status is not JobStatus.FAILED:
-        return ""
-    try:
-        _ = returned.return_value
-    except Exception as error:  # noqa: BLE001 - whatever the job raised
-        return (str(error).strip() or type(error).__name__).splitlines()[-1]
-    return ""
+        return [], (str(error).strip() or type(error).__name__).splitlines()[-1]

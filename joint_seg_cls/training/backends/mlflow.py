@@ -50,7 +50,11 @@ class MlflowTracking:
         except ModuleNotFoundError as error:
             raise missing_extra("mlflow") from error
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or str(card.runs / "mlruns")
-        client = MlflowClient(tracking_uri=uri if "://" in uri else Path(uri).expanduser().resolve().as_uri())
+        client = MlflowClient(
+            tracking_uri=uri
+            if "://" in uri or uri.startswith("databricks")
+            else Path(uri).expanduser().resolve().as_uri()
+        )
         experiment = _experiment(client, self.experiment)
         known = client.search_runs([experiment], filter_string=f"tags.`{_RUN_TAG}` = '{card.run_id}'", max_results=1)
         if known:
