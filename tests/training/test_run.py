@@ -518,8 +518,8 @@ def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
         (("evaluate", f"run={run}", "name=.."), "name: expected the name of a folder"),
         (("evaluate", f"run={run}", "device=gpu7"), "device: expected auto, cpu or a GPU of this machine, found gpu7"),
         (("predict", "input=[]", f"checkpoint={run}", f"out={tmp_path / 'out'}"), "input: expected at least one scan"),
-        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file' / 'out'}"), "a file in its place"),
-        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file'}"), "a file in its place"),
+        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file' / 'out'}"), "found a file,"),
+        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file'}"), "found a file,"),
     ):
         code, _, err = jsc(*words)
         assert (code, says in err, err.count("error:")) == (2, True, 1), err
