@@ -53,13 +53,8 @@ def fit(
         KeyboardInterrupt: the person stopped it; what is finished is kept.
         SystemExit: a cluster stopped it, likewise.
     """
-    callbacks: list[Callback] = [EpochSeed(seed), StepCost(), EpochTable(run.metrics), TrainingProgress()]
-    callbacks += [] if logger is None else logger.callbacks
     asked = getattr(make_trainer, "keywords", {})
-    callbacks += _several(asked.get("callbacks"))
-    if weights == "best":
-        callbacks.append(_keep(run, "best", monitor="val/score", mode="max"))
-    callbacks.append(_keep(run, "last"))
+    callbacks = [EpochSeed(seed), *_watching(run, logger), *_several(asked.get("callbacks")), *_keeping(run, weights)]
     arguments: dict[str, Any] = {"callbacks": callbacks, "plugins": [*_several(asked.get("plugins")), *_cluster()]}
     arguments |= {} if validate else {"limit_val_batches": 0}
     with _arguments_checked():
@@ -90,6 +85,16 @@ def fit(
     if weights == "best" and trainer.is_global_zero and not run.best.is_file():
         raise _no_score(run)
     return trainer
+
+
+def _watching(run: RunFolder, logger: Tracker | None) -> list[Callback]:
+    tracked = [] if logger is None else logger.callbacks
+    return [StepCost(), EpochTable(run.metrics), TrainingProgress(), *tracked]
+
+
+def _keeping(run: RunFolder, weights: Literal["best", "last"]) -> list[Callback]:
+    best: list[Callback] = [_keep(run, "best", monitor="val/score", mode="max")] if weights == "best" else []
+    return [*best, _keep(run, "last")]
 
 
 def _no_score(run: RunFolder) -> ConfigError:
