@@ -84,6 +84,7 @@ def test_total_is_the_weighted_sum_of_the_terms(train):
         assert float(row["train/loss/total"]) == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_runs_started_one_by_one_are_a_study(train, jsc, tmp_path):
     for fold in (0, 1):
         train("study=mine", "evaluate=false", f"fold={fold}", "tables=[7]" if fold == 0 else "tables=[]", epochs=1)
@@ -388,6 +389,7 @@ def test_the_weights_that_are_kept_are_those_that_were_validated(train):
     assert best["global_step"] in (2, 4, 6)
 
 
+@pytest.mark.slow
 def test_callbacks_of_a_users_own_act(train):
     stop = "{_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: train/loss/total, min_delta: 9, patience: 1}"
     run = train(f"trainer.callbacks=[{stop}]", "evaluate=false", epochs=4)
