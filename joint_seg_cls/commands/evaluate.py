@@ -58,7 +58,10 @@ def evaluate(config: DictConfig) -> None:
         )
     if not run.path.is_dir():
         raise ConfigError(
-            "run", expected="a run folder", found=str(run.path), remedy="name one: runs/store/joint/fold-0_..."
+            "run",
+            expected="a run folder",
+            found=str(run.path),
+            remedy="name one, such as runs/store/joint/fold-0_seed-0",
         )
     if config.cohort is not None and config.fold is not None:
         raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
