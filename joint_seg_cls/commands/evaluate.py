@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, require
 from joint_seg_cls.commands.check import repeat_warnings
+from joint_seg_cls.commands.keys import writable
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
@@ -68,7 +68,7 @@ def evaluate(config: DictConfig) -> None:
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe["classes"]
-    folder = run.path / "evaluations" / (name or scans.name)
+    folder = writable(run.path / "evaluations" / (name or scans.name), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
     _refuse_other(folder, tested)
     rows = evaluate_cases(scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold)
@@ -82,15 +82,7 @@ def evaluate(config: DictConfig) -> None:
 
 
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
-    """Refuse a folder that cannot be written to, or that holds the test of other scans or weights."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(
-            "run",
-            expected="a run folder that can be written to",
-            found=f"no right to in {there}",
-            remedy="copy the run",
-        )
+    """Refuse a folder that holds the test of other scans or weights."""
     try:
         known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -79,7 +79,15 @@ def folder_to_write(config: DictConfig, key: str) -> Path:
     Raises:
         ConfigError: it is a file, lies below one, or cannot be written to.
     """
-    path = Path(str(OmegaConf.select(config, key))).expanduser()
+    return writable(Path(str(OmegaConf.select(config, key))).expanduser(), key)
+
+
+def writable(path: Path, key: str) -> Path:
+    """Return a folder that follows from ``key`` and is there or can be made; nothing is made yet.
+
+    Raises:
+        ConfigError: it is a file, lies below one, or cannot be written to.
+    """
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     found = None if there.is_dir() else f"a file, {there}"
     if found is None and not os.access(there, os.W_OK | os.X_OK):

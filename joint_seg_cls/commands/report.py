@@ -1,8 +1,6 @@
 """``jsc report``: the tables, statistics, figures and page of a study, from what its runs left on disk."""
 
-import errno
 import logging
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +11,7 @@ from omegaconf import DictConfig
 
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
 from joint_seg_cls.commands.check import warning_lines
-from joint_seg_cls.commands.keys import flag, folder_to_write
+from joint_seg_cls.commands.keys import flag, folder_to_write, writable
 from joint_seg_cls.commands.load import load_predictor
 from joint_seg_cls.commands.progress import headline, runs_of
 from joint_seg_cls.commands.study import FOLDER, Study, StudyRun, find_study
@@ -136,18 +134,8 @@ def _folder(config: DictConfig, study: Study) -> Path:
     """Make the folder of the report; that of all runs of a collection is not that of a study of the same name."""
     is_all = config.study is None and study.path.is_file()
     own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
-    path = folder_to_write(config, "out") if config.out else own
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "no right to write in it")
-    except OSError as error:
-        raise ConfigError(
-            path,
-            expected="a folder that can be written to",
-            found=error.strerror or "none",
-            remedy="choose another out=",
-        ) from None
+    path = folder_to_write(config, "out") if config.out else writable(own, "out")
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 

@@ -4,6 +4,7 @@ import difflib
 import inspect
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
@@ -188,8 +189,8 @@ def refuse_wrong_parts(config: DictConfig) -> None:
     if config.scheduler is not None:
         schedule = _tried("scheduler", lambda: build(config.scheduler)(optimizer))
         is_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        optimizer.step()  # or torch warns that the schedule came first
-        _tried("scheduler", lambda: schedule.step(0.0) if is_plateau else schedule.step())
+        with warnings.catch_warnings(action="ignore"):  # that no optimiser stepped before
+            _tried("scheduler", lambda: schedule.step(0.0) if is_plateau else schedule.step())
         if is_plateau:
             _refuse_wrong_way(schedule.mode, str(config.protocol.monitor))
     _refuse_dead_arguments(config)

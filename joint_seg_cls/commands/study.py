@@ -1,10 +1,8 @@
 """A study: a list of runs, written down before the first of them begins."""
 
-import errno
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, Literal, final
 
 from filelock import FileLock
 
+from joint_seg_cls.commands.keys import writable
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.whole_file import write_json
 
@@ -69,15 +68,7 @@ class Study:
         Args:
             keep: which runs of earlier calls stay listed: those with the same settings, or all, with their tables.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.path.parent, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, "no right to write in it")
-        except OSError as error:
-            found = error.strerror or str(error)
-            raise ConfigError(
-                self.path.parent, expected="a folder that can be written", found=found, remedy="choose another runs="
-            ) from error
+        writable(self.path.parent, "runs").mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_suffix(".lock")):
             there = self._earlier()
             earlier = () if there is None else there.runs

@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Return the record in a file; None where it holds something else."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError):
         return None
     is_ours = isinstance(record, dict) and {"id", "scan", "brain_volume_ml", "warnings"} <= record.keys()
     return record if is_ours else None

@@ -21,29 +21,6 @@ from joint_seg_cls.training.callbacks import seed_network
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
 from joint_seg_cls.training.fit import _keep, normalised_together
 
-SMALL = (
-    "network.channels=4",
-    "tracking=none",
-    "data.workers=0",
-    "data.folds.count=2",
-    "optimizer.lr=0.01",
-    "trainer.accelerator=cpu",
-)
-
-
-@pytest.fixture
-def train(jsc, store, tmp_path):
-    def run(*words, epochs=3, runs="runs", code=0):
-        found, out, err = jsc(
-            "train", f"data.store={store}", f"runs={tmp_path / runs}", f"trainer.max_epochs={epochs}", *SMALL, *words
-        )
-        assert found == code, err
-        run.out, run.err = out, err
-        paths = sorted((tmp_path / runs).glob("*/*/fold-*"))
-        return paths[-1] if paths else None
-
-    return run
-
 
 def epochs_of(run):
     """The run's numbers by epoch, without the clock."""
@@ -250,11 +227,11 @@ def test_a_cluster_that_wants_its_machine_back_leaves_a_run_that_goes_on(train, 
     assert (run / "DONE").is_file()
 
 
-def test_losses_are_means_over_the_scans_that_have_the_label(make_store, jsc, tmp_path):
+def test_losses_are_means_over_the_scans_that_have_the_label(train, make_store, jsc, tmp_path):
     store = make_store(tmp_path / "store", subjects=12, no_mask=(0, 1, 6), no_disease=(3, 8))
     found = []
     for size in (1, 3):
-        words = (f"runs={tmp_path / str(size)}", *SMALL, "optimizer.lr=0", "data.validation_fraction=0.5")
+        words = (f"runs={tmp_path / str(size)}", *train.small, "optimizer.lr=0", "data.validation_fraction=0.5")
         code, _, err = jsc(
             "train", f"data.store={store}", "trainer.max_epochs=1", *words, f"data.batch_size={size}", "evaluate=false"
         )
@@ -282,7 +259,7 @@ def test_fine_tuning_starts_from_the_weights_and_names_what_does_not_fit(train, 
     other = make_store(tmp_path / "three", subjects=9, disease=("MS", "NMOSD", "MOGAD"))
     code, _, err = jsc(
         "train", f"data.store={other}", f"runs={tmp_path / 'tuned'}", "trainer.max_epochs=1", f"init_from={first}",
-        *SMALL, "optimizer.lr=0", "protocol=paper",
+        *train.small, "optimizer.lr=0", "protocol=paper",
     )  # fmt: skip
     assert code == 0, err
     assert "new, since they do not fit: classification" in err
@@ -445,102 +422,3 @@ def test_wandb_offline_writes_beside_the_metrics(train, monkeypatch):
 def test_best_score_is_what_a_search_would_maximise(train):
     run = train("data.validation_fraction=0.25", epochs=2)
     assert RunFolder(run).best_score() == max(float(row["val/score"]) for row in epochs_of(run))
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["data.folds.count=9"], "fold"),
-        (["fold=7"], "fold"),
-        (["ablation=nothing"], "ablation/nothing"),
-        (["network=unknown"], "network/unknown"),
-        (["nonsense=1"], "nonsense"),
-        (["data.batch_size=0"], "data.batch_size"),
-        (["init_from=nowhere.ckpt"], "nowhere.ckpt"),
-        (["data.folds.count=two"], "data.folds.count: expected a whole number, 0 or more, found 'two'"),
-        (["data.folds.count=2.5"], "found 2.5"),
-        (["seed=-1"], "seed: expected a whole number from 0 to 4294967295, found -1"),
-        (["data.validation_fraction=some"], "data.validation_fraction: expected a number"),
-        (["data.workers=x"], "data.workers"),
-        (["network.channels=0"], "network.channels"),
-        (["lesion_threshold=1"], "lesion_threshold: expected a number above 0 and below 1, found 1"),
-        (["loss.cross_task_weight=-1"], "loss.cross_task_weight: expected a number, 0 or more, found -1"),
-        (["optimizer.lr=-1"], "optimizer: expected arguments that it takes"),
-        (["+optimizer.speed=3"], "speed"),
-        (["+scheduler.speed=3"], "speed"),
-        (["data.validation_fraction=null"], "data.validation_fraction: expected a value, found null"),
-        (["lesion_threshold=null"], "lesion_threshold: expected a value, found null"),
-        (["protocol.weights=bset"], "protocol.weights: expected best or last, found 'bset'"),
-        (["protocol.monitor=val/lss/total"], "protocol.monitor: expected train/loss/total"),
-        (["network.image_size=96"], "network.image_size: expected [16, 16, 16]"),
-        (["loss.classification.class_weights=[1]"], "class_weights: expected 2 weights, for MS, NMOSD, found 1"),
-        (["trainer.limit_val_batches=0"], "protocol.weights=best: expected an inner validation split"),
-        (["trainer.check_val_every_n_epoch=4"], "protocol.weights=best: expected an inner validation split"),
-        (
-            ["protocol.weights=last", "trainer.limit_val_batches=0"],
-            "protocol.monitor=val/loss/total: expected an inner",
-        ),
-        (
-            ["protocol.monitor=val/dice"],
-            "scheduler.mode: expected max, as protocol.monitor=val/dice asks for, found min",
-        ),
-        (["scheduler=cosine", "trainer.max_epochs=null", "trainer.max_time=1:0:0:0"], "scheduler: expected arguments"),
-        (["trainer.max_steps=5"], "trainer.max_steps: expected none"),
-        (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: expected none"),
-        (["trainer.logger=true"], "trainer.logger: expected none: the run is told to what tracking= names, found True"),
-        (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
-        (
-            ["trainer.max_epoch=3"],
-            "trainer.max_epoch: expected an argument of lightning.Trainer, found none of this name",
-        ),
-    ],
-)
-def test_wrong_words_are_refused_before_training(train, words, says):
-    assert train(*words, code=2) is None  # no run folder was made
-    assert says in train.err
-    assert "Traceback" not in train.err
-    assert train.err.count("error:") == 1
-
-
-def test_a_lone_scan_is_refused_where_batch_normalisation_has_nothing_to_go_by(make_store, jsc, tmp_path):
-    store = make_store(tmp_path / "store", side=32)
-    words = (*(word for word in SMALL if not word.startswith("network.")), "network=densenet121")
-    code, _, err = jsc("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *words, "data.batch_size=1")
-    assert (code, err.count("error:")) == (2, 1), err
-    assert "data.batch_size: expected batches of two scans or more for this network at this image size" in err
-
-
-def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
-    (tmp_path / "file").write_text("")
-    train(runs="file", code=2)
-    assert "a folder that can be made" in train.err
-    run = train(epochs=1)
-    for words, says in (
-        (("evaluate", f"run={run}", "name=../elsewhere"), "name: expected the name of a folder"),
-        (("evaluate", f"run={run}", "name=.."), "name: expected the name of a folder"),
-        (("evaluate", f"run={run}", "device=gpu7"), "device: expected auto, cpu or a GPU of this machine, found gpu7"),
-        (("predict", "input=[]", f"checkpoint={run}", f"out={tmp_path / 'out'}"), "input: expected at least one scan"),
-        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file' / 'out'}"), "found a file,"),
-        (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file'}"), "found a file,"),
-    ):
-        code, _, err = jsc(*words)
-        assert (code, says in err, err.count("error:")) == (2, True, 1), err
-    assert not (run / "evaluations").exists()
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_trainer_that_cannot_be_made_is_one_sentence(train):
-    train("trainer.precision=7", code=2)
-    assert "trainer: expected arguments that go with each other" in train.err
-    assert "Precision 7 is invalid" in train.err
-    assert "Traceback" not in train.err
-
-
-def test_an_unfinished_or_missing_store_is_refused(jsc, store, tmp_path):
-    code, _, err = jsc("train", f"data.store={tmp_path / 'absent'}", *SMALL)
-    assert (code, "absent" in err, "jsc prepare" in err) == (2, True, True)
-    record = json.loads((store / "store.json").read_text())
-    del record["cases"]
-    (store / "store.json").write_text(json.dumps(record))
-    code, _, err = jsc("train", f"data.store={store}", *SMALL)
-    assert (code, "unfinished" in err) == (2, True)

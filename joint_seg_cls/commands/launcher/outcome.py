@@ -45,11 +45,16 @@ def refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn], reason
     sys.exit(1)
 
 
+def last_line(error: Exception) -> str:
+    """Return what an error says at its end, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+
+
 def _error(returned: JobReturn) -> str:
     if returned.status is not JobStatus.FAILED:
         return ""
     try:
         _ = returned.return_value
     except Exception as error:  # noqa: BLE001 - whatever the job raised
-        return (str(error).strip() or type(error).__name__).splitlines()[-1]
+        return last_line(error)
     return ""

@@ -22,7 +22,7 @@ from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.combinations import misfit
 from joint_seg_cls.commands.composer import Composer, composer_of, options_chosen
 from joint_seg_cls.commands.launcher.local import LocalLauncher
-from joint_seg_cls.commands.launcher.outcome import job_name, refuse_failures
+from joint_seg_cls.commands.launcher.outcome import job_name, last_line, refuse_failures
 from joint_seg_cls.commands.naming import PATHS
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.progress import shown
@@ -210,4 +210,4 @@ def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> tuple[Sequen
         raise
     except Exception as error:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
         _log.exception("the launcher stopped")
-        return [], (str(error).strip() or type(error).__name__).splitlines()[-1]
+        return [], last_line(error)
