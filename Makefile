@@ -1,43 +1,59 @@
 # Needs GNU make, git and Python 3.11 or newer. Everything is installed into $(VENV) and nothing outside it.
 PYTHON ?= python3
 VENV ?= .venv
+TORCH ?= torch
 SIZE ?= small
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint .ci/constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 PYTEST := $(BIN)/python -m pytest
 READY := $(VENV)/.ready
+READY_TEST := $(VENV)/.ready-test
 TOP_LEVEL := CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md conf experiments joint_seg_cls pyproject.toml tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check bench clean
+.PHONY: help setup setup-test lock demo test test-slow check bench clean
 
 help: ## say what can be made
 	@echo "make TARGET, where TARGET is one of:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
-setup: $(READY) ## install everything into .venv (CPU or GPU torch, as pip's index provides)
+setup: $(READY) ## install what the program runs with into .venv (CPU or GPU torch, as pip's index provides)
 
-$(READY): pyproject.toml .ci/constraints.txt
+setup-test: $(READY_TEST) ## install what the tests and checks need besides
+
+# torch goes first and is resolved: a GPU build requires packages that the lock does not list. The rest is locked.
+$(READY): pyproject.toml .ci/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is missing or older than 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --quiet setuptools hatchling
-	@echo "installing the packages, which takes a few minutes"
-	$(PIP) --quiet --no-build-isolation --editable '.[dev]'
+	@echo "installing the packages, which takes about a minute"
+	$(PIP) --constraint .ci/requirements.txt torch
+	$(PIP) --no-deps --no-build-isolation --requirement .ci/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+$(READY_TEST): $(READY) .ci/requirements-test.txt
+	$(PIP) --no-deps --no-build-isolation --requirement .ci/requirements-test.txt
+	@touch $@
+
+lock: ## resolve the newest packages that pyproject.toml allows into .ci/requirements*.txt (TORCH='torch==2.13.0' for one version)
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet $(TORCH) --editable '.[dev]' hatchling setuptools
+	$(VENV)-lock/bin/python .ci/lock.py
+	rm -rf $(VENV)-lock
 
 demo: setup ## simulate a cohort, learn both tasks on it, apply the network (SIZE=small: a quarter of an hour, SIZE=toy: a minute)
 	$(BIN)/python experiments/demo.py --size $(SIZE)
 
-test: setup ## the tests, within ten minutes on two cores
+test: setup-test ## the tests, within ten minutes on two cores
 	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-slow: setup ## the tests that take longer or install packages
+test-slow: setup-test ## the tests that take longer or install packages
 	$(PYTEST) -m slow --durations=10
 
-check: setup ## formatting, lint, types, layers, and what stands at the top level
+check: setup-test ## formatting, lint, types, layers, and what stands at the top level
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python

@@ -4,11 +4,14 @@ import ast
 import re
 import subprocess
 import tomllib
+from importlib.metadata import distribution
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = {"pyproject.toml", "conf", "joint_seg_cls", "experiments", "tests", "Makefile", "README.md"}
@@ -67,13 +70,30 @@ def test_nothing_names_a_place_that_exists_on_one_machine_only():
     assert not [str(path) for path, text in texts.items() if place.search(text)]
 
 
-def test_the_constraints_pin_every_dependency():
+def locked():
+    """Return the pinned version of each package in the lock files."""
+    lines = chain(*(path.read_text(encoding="utf-8").splitlines() for path in (ROOT / ".ci").glob("requirements*.txt")))
+    pins = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def test_the_lock_files_pin_every_dependency_within_its_range():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    asked = [Requirement(line) for line in [*project["dependencies"], *chain(*extras.values())]]
-    lines = (ROOT / ".ci" / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {r.name.lower(): r for r in map(Requirement, (line for line in lines if not line.startswith("#")))}
-    for requirement in asked:
+    required = map(Requirement, [*project["dependencies"], *chain(*project["optional-dependencies"].values())])
+    pins = locked()
+    for requirement in required:
         if requirement.name != project["name"]:
-            (version,) = [s.version for s in pinned[requirement.name.lower()].specifier]
+            version = pins[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"
+
+
+def test_each_locked_package_is_installed_at_its_version_with_all_that_it_requires():
+    """The lock is installed without resolving, so nothing else would notice a package that is missing from it."""
+    pins = locked()
+    for line in (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8").splitlines()[1:]:
+        name, version = line.split("==")
+        assert Version(distribution(name).version).public == version
+        for requirement in map(Requirement, distribution(name).requires or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                pinned = pins[canonicalize_name(requirement.name)]
+                assert requirement.specifier.contains(pinned, prereleases=True), f"{name} requires {requirement}"

@@ -15,7 +15,7 @@ import pytest
 from joint_seg_cls.commands.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+LOCK = ROOT / ".ci" / "requirements.txt"
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def installed_alone(wheel, tmp_path_factory):
     venv = tmp_path_factory.mktemp("alone")
     call(sys.executable, "-m", "venv", venv)
     python = venv / "bin" / "python"
-    call(python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS, wheel)
+    call(python, "-m", "pip", "install", "--quiet", "--constraint", LOCK, wheel)
     return Installed(python, tmp_path_factory.mktemp("elsewhere"))
 
 
@@ -140,7 +140,7 @@ def installed_with_the_oldest(wheel, tmp_path_factory):
     venv = tmp_path_factory.mktemp("oldest")
     call(sys.executable, "-m", "venv", venv)
     python = venv / "bin" / "python"
-    torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
+    torch = next(line for line in LOCK.read_text().splitlines() if line.startswith("torch=="))
     call(python, "-m", "pip", "install", "--quiet", torch, *oldest_dependencies(), wheel)
     return Installed(python, tmp_path_factory.mktemp("with the oldest"))
 
