@@ -4,6 +4,7 @@ import difflib
 import importlib
 import itertools
 import os
+import signal
 import string
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,15 @@ _OF_WORDS = ("Config group override", "Only one of --run")  # what Hydra raises 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``jsc`` and exit: 0 done, 1 a defect of the program (with traceback), 2 the user's input, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has closed it, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _main(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_HELP.format(version=__version__, commands="\n".join(f"  {n:9} {line}" for n, line in COMMANDS.items())))
         return

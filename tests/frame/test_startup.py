@@ -43,3 +43,13 @@ def test_importing_the_package_imports_nothing_heavy():
     code = f"import joint_seg_cls, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_pipe_that_its_reader_closed_ends_the_program_without_a_traceback():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "joint_seg_cls", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 141  # 128 + SIGPIPE, as a shell reports it
