@@ -10,6 +10,7 @@ from typing import final
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BROKEN = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
+_NO_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 #: What torch, its CUDA allocator and SimpleITK call it; none of them raises MemoryError.
 _NO_MEMORY = re.compile(r"not enough memory|allocate memory|out of memory|bad_alloc", re.IGNORECASE)
 
@@ -88,8 +89,8 @@ def disk_error(error: OSError) -> DiskError | None:
         expected, remedy = "room to write to", f"raise the limit on the size of files (ulimit -f), {again}"
     elif error.errno in _CLOSED:
         expected, remedy = "the right to read and write here", f"get that right, or choose another folder, {again}"
-    elif error.errno == errno.ENAMETOOLONG:
-        expected, remedy = "a name that the disk takes", "choose a shorter one"
+    elif error.errno in _NO_PATH:
+        expected, remedy = "a path that can be used", f"correct it, or choose another, {again}"
     elif error.errno not in _BROKEN:
         return None
     where = "the disk" if error.filename is None else str(error.filename)

@@ -125,7 +125,7 @@ def nan_as_null(record: Any) -> Any:
 def _machine() -> str:
     """Return a hash of what process numbers belong to: the machine, or the container on it."""
     try:
-        space = os.readlink("/proc/self/ns/pid")
+        space = Path("/proc/self/ns/pid").readlink()
     except OSError:  # not Linux
         space = ""
     return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]

@@ -15,7 +15,7 @@ from joint_seg_cls.errors import StoreError
 from joint_seg_cls.preprocess.quality import write_quality
 from joint_seg_cls.scan import PreparedCase, read_case, read_record, require_format, write_store_record
 from joint_seg_cls.scan.checksums import remember, stamps_of
-from joint_seg_cls.whole_file import PARTIAL_FILES, clear_partial
+from joint_seg_cls.whole_file import PARTIAL_FILES
 
 _LOCKS = ".locks"
 

@@ -60,10 +60,7 @@ def verify_arrays(folder: Path, checksums: Mapping[str, str], *, has_lesion_mask
     for name in ARRAYS if has_lesion_mask else ARRAYS[:2]:
         path = folder / name
         try:
-            if checksums:
-                is_whole = _of_file(path) == checksums.get(name)
-            else:
-                is_whole = _can_be_read(path)
+            is_whole = _of_file(path) == checksums.get(name) if checksums else _can_be_read(path)
         except OSError as error:
             raise _damaged(path, error.strerror or type(error).__name__) from error
         if not is_whole:

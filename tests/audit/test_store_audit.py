@@ -67,10 +67,11 @@ def test_a_prepared_scan_under_two_ids_its_place_and_its_notices_are_told(make_s
     assert warnings["preparation"] == (("s4",), "the resize erases 3 of 9 lesions")
 
 
-def test_a_mirrored_mask_is_told_of_a_prepared_case_too(make_store, tmp_path):
+def test_a_mirrored_mask_is_told_of_a_prepared_case_too(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=10)
     mask = np.load(folder / "s3" / "lesion_mask.npy")
     np.save(folder / "s3" / "lesion_mask.npy", mask[::-1])
+    edit_case(folder / "s3")
     told = [finding for finding in audit_store(PreparedStore(folder)).findings if finding.check.startswith("left")]
     assert [finding.cases for finding in told] == [("s3",)]
 
