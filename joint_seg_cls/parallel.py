@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -79,7 +80,11 @@ def _finished(
 
 
 def _end_with_parent() -> None:
-    """Let this process end when the one that started it is killed; else it would wait for work, and keep its memory."""
+    """Let this process end when the one that started it is killed; else it would wait for work, and keep its memory.
+
+    Ctrl-C on a terminal reaches both; the one that started it answers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -136,6 +136,16 @@ def write_store(
 
 
 @pytest.fixture
+def edit_case():
+    """Return a function that changes the record of a prepared case, and takes its arrays as they are now."""
+    from dataclasses import replace
+
+    from joint_seg_cls.scan import read_case, write_labels
+
+    return lambda folder, **changes: write_labels(replace(read_case(folder), checksums={}, **changes))
+
+
+@pytest.fixture
 def make_store():
     return write_store
 

@@ -60,13 +60,9 @@ def check(config: DictConfig) -> None:
     require_checks(keys.names(config, "accept", least=0))
     parts = [_of_cohort(config)] if config.cohort is not None else []
     parts += [_of_store(config)] if config.store is not None else []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_audits([audit for audit, _, _ in parts], out / _RECORD)
-        write_audit_page(parts, out / _PAGE)
-    except OSError as error:
-        found = error.strerror or str(error)
-        raise ConfigError("out", expected="a folder that can be written", found=found, remedy="change out=") from error
+    keys.make_folder(out, "out")
+    write_audits([audit for audit, _, _ in parts], out / _RECORD)
+    write_audit_page(parts, out / _PAGE)
     for audit, tables, _ in parts:
         print_audit(audit, tables)
     _log.info("written to %s and %s", out / _PAGE, out / _RECORD)

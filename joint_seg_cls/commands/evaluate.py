@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -11,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, require
 from joint_seg_cls.commands.check import repeat_warnings
-from joint_seg_cls.commands.keys import writable
+from joint_seg_cls.commands.keys import make_folder, writable
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
-from joint_seg_cls.errors import CheckpointError, ConfigError
+from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 from joint_seg_cls.evaluation import (
     TestCase,
     evaluate_cases,
@@ -71,14 +72,25 @@ def evaluate(config: DictConfig) -> None:
     folder = writable(run.path / "evaluations" / (name or scans.name), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
     _refuse_other(folder, tested)
-    rows = evaluate_cases(scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold)
+    make_folder(folder, "run")
+    failures: list[InputError] = []
+    rows = evaluate_cases(
+        scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold, failures=failures
+    )
+    if rows.empty and failures:
+        raise failures[0]
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, folder)
-    write_json(folder / _TESTED, tested)
+    write_json(folder / _TESTED, tested | ({"left_out": [fault.where for fault in failures]} if failures else {}))
     track_evaluation(config, run, folder, checkpoint, tested_on=name or scans.told)
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
+    if failures:
+        _log.error("%d of %d scans could not be tested and are not in these tables", len(failures), scans.total)
+        for failure in failures[1:]:
+            _log.error("%s", failure)
+        raise failures[0]
 
 
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
@@ -87,7 +99,8 @@ def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
         known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    if known != tested:
+    if not isinstance(known, dict) or any(known.get(key) != value for key, value in tested.items()):
+        known = known if isinstance(known, dict) else {}
         raise ConfigError(
             folder,
             expected=f"no test yet, or one of {tested['weights']} on {tested['on']}",
@@ -121,7 +134,7 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
     pipeline = load_pipeline(checkpoint, config.trust)
     path = Path(config.cohort).resolve()
-    cases = (from_cohort(row, pipeline) for row in rows)
+    cases = map(partial(from_cohort, pipeline=pipeline), rows)
     return _Scans(f"{path.parent.name}-{path.stem}", path.stem, str(path), len(rows), None, cases)
 
 
@@ -145,5 +158,5 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
     seen = names & {*own.split.train, *own.split.validation}
     if seen:
         _log.warning("fold %s: this run has trained on %d of its %d scans", fold, len(seen), len(names))
-    cases = (from_store(case) for case in data.store.cases if case.case in names)
+    cases = map(from_store, [case for case in data.store.cases if case.case in names])
     return _Scans(f"fold-{fold}", f"fold-{fold}", f"fold {fold}", len(names), fold, cases)

@@ -1,11 +1,13 @@
 """Values of keys that several commands share, checked before any work begins."""
 
+import errno
 import os
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.whole_file import clear_partial
 
 
 def names(config: DictConfig, key: str, *, least: int) -> list[str]:
@@ -95,3 +97,27 @@ def writable(path: Path, key: str) -> Path:
     if found is not None:
         raise ConfigError(key, expected="a folder that can be written", found=found, remedy=f"choose another {key}=")
     return path
+
+
+def make_folder(path: Path, key: str, *, below: bool = False) -> None:
+    """Make a folder that follows from ``key``, and clear from it what killed processes left half-written.
+
+    Args:
+        path: the folder.
+        key: what the user can change.
+        below: whether the folders in it are cleared too.
+
+    Raises:
+        ConfigError: it cannot be made there.
+        OSError: the disk is full.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        found = error.strerror or type(error).__name__
+        raise ConfigError(
+            key, expected="a folder that can be written", found=found, remedy=f"choose another {key}="
+        ) from error
+    clear_partial(path, below=below)

@@ -7,13 +7,14 @@ import os
 import signal
 import string
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.source_keys import for_source, quoted
 from joint_seg_cls.commands.words import flags_first, is_multirun, readable
-from joint_seg_cls.errors import ConfigError, InputError
+from joint_seg_cls.errors import ConfigError, InputError, disk_error
 
 #: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
 COMMANDS = {
@@ -71,7 +72,8 @@ def _main(arguments: list[str]) -> None:
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
         overrides = flags_first(overrides)
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
-        _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])
+        with _disk_errors_told():
+            _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])
     except InputError as error:
         sys.exit(_report(error))
     except KeyboardInterrupt:
@@ -103,12 +105,25 @@ def run_command(config: object) -> object:
     name = str(HydraConfig.get().job.config_name)
     command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
     try:
-        return command(config)
+        with _disk_errors_told():
+            return command(config)
     except InputError as error:
         if HydraConfig.get().mode is not RunMode.RUN:
             raise
         # past Hydra, which would add a line of its own
         sys.exit(_report(error))
+
+
+@contextmanager
+def _disk_errors_told() -> Iterator[None]:
+    """Say in one sentence that a disk is full, read-only or broken, wherever a command meets it."""
+    try:
+        yield
+    except OSError as error:
+        known = disk_error(error)
+        if known is None:
+            raise
+        raise known from error
 
 
 def _run(command: str, overrides: list[str]) -> None:

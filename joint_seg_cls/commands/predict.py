@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import require
-from joint_seg_cls.commands.keys import folder_to_write
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
-from joint_seg_cls.errors import CohortError, InputError, ScanError
+from joint_seg_cls.errors import CohortError, InputError, ScanError, enough_memory
 from joint_seg_cls.inference import write_findings, write_predictions
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.scan import CohortCase, read_cohort
@@ -21,26 +22,33 @@ from joint_seg_cls.training import Checkpoint
 _log = logging.getLogger(__name__)
 _NIFTI = (".nii", ".nii.gz")
 _TABLES = (".tsv", ".csv")
+_MORE_MEMORY = "close other programs or take a machine with more memory, and predict this scan again"
 
 
 def predict(config: DictConfig) -> None:
     """Predict every scan; one that cannot be used does not stop the others and is named at the end."""
     require(config, "predict", "input", "checkpoint", "out")
-    out = folder_to_write(config, "out")
+    out = keys.folder_to_write(config, "out")
     predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust)
     pipeline = load_pipeline(checkpoint, config.trust)
     scans = _scans(config, checkpoint)
-    model = _model_card(checkpoint)
+    keys.make_folder(out, "out")
+    model, classes = _model_card(checkpoint), checkpoint.recipe["classes"]
+
+    def found_in(scan: CohortCase) -> dict[str, Any]:
+        with enough_memory(scan.images[0], remedy=_MORE_MEMORY):
+            seen = pipeline.model_input(scan.images, scan.brain_mask)
+            found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+            return write_findings(scan.case, seen, found, out, classes=classes, model=model)
+
     records, failures = [], []
     try:
         for scan in watched(iter(scans), total=len(scans), label="predict"):
             try:
-                seen = pipeline.model_input(scan.images, scan.brain_mask)
-                found = predictor.in_native_space(predictor(seen.image), seen.geometry)
-                classes = checkpoint.recipe["classes"]
-                records.append(write_findings(scan.case, seen, found, out, classes=classes, model=model))
+                records.append(found_in(scan))
                 _log.info("%s", _sentence(records[-1]))
             except InputError as error:
+                error.drop_frames()  # the next scan needs the memory
                 failures.append(error)
     finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the table
         if records:

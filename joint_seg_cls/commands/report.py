@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
 from joint_seg_cls.commands.check import warning_lines
-from joint_seg_cls.commands.keys import flag, folder_to_write, writable
+from joint_seg_cls.commands.keys import flag, folder_to_write, make_folder, writable
 from joint_seg_cls.commands.load import load_predictor
 from joint_seg_cls.commands.progress import headline, runs_of
 from joint_seg_cls.commands.study import FOLDER, Study, StudyRun, find_study
@@ -135,7 +135,7 @@ def _folder(config: DictConfig, study: Study) -> Path:
     is_all = config.study is None and study.path.is_file()
     own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
     path = folder_to_write(config, "out") if config.out else writable(own, "out")
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path, "out", below=True)
     return path
 
 

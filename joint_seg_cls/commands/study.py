@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 
 from filelock import FileLock
 
-from joint_seg_cls.commands.keys import writable
+from joint_seg_cls.commands.keys import make_folder, writable
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.whole_file import write_json
 
@@ -68,7 +68,7 @@ class Study:
         Args:
             keep: which runs of earlier calls stay listed: those with the same settings, or all, with their tables.
         """
-        writable(self.path.parent, "runs").mkdir(parents=True, exist_ok=True)
+        make_folder(writable(self.path.parent, "runs"), "runs")
         with FileLock(self.path.with_suffix(".lock")):
             there = self._earlier()
             earlier = () if there is None else there.runs

@@ -16,7 +16,6 @@ A store whose cases, subjects or diseases are no longer those of the file is ref
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.data.split import FoldMaker, FoldName, Split, folds_hash
 from joint_seg_cls.errors import SplitError
 from joint_seg_cls.scan import PreparedCase, PreparedStore
+from joint_seg_cls.whole_file import clear_partial, write_json
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
@@ -98,16 +98,8 @@ def _who(cases: Sequence[PreparedCase]) -> dict[str, list[str | None]]:
 def _write_once(path: Path, record: dict[str, Any]) -> None:
     """Write the file whole, or leave the one that another process has written meanwhile."""
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        partial.replace(path)
-        return
-    partial.unlink()
+    clear_partial(path.parent)
+    write_json(path, record, keep=True)
 
 
 def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> FrozenFolds:

@@ -6,8 +6,12 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from joint_seg_cls.errors import enough_memory
 from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase
+
+#: What helps where the memory of the machine ends.
+MORE_MEMORY = "close other programs or take a machine with more memory, and repeat the command"
 
 
 @final
@@ -28,31 +32,41 @@ class TestCase:
 
 
 def from_store(case: PreparedCase) -> TestCase:
-    """Open a prepared case."""
-    mask = case.lesion_mask()
-    return TestCase(
-        case=case.case,
-        subject=case.subject,
-        session=case.session,
-        disease=case.disease,
-        image=np.asarray(case.image()),
-        geometry=case.geometry,
-        reference_model=None if mask is None else np.asarray(mask, dtype=bool),
-        reference_native=case.lesion_mask_native(),
-    )
+    """Open a prepared case.
+
+    Raises:
+        InputError: it cannot be opened, or memory does not hold it.
+    """
+    with enough_memory(case.case, remedy=MORE_MEMORY):
+        mask = case.lesion_mask()
+        return TestCase(
+            case=case.case,
+            subject=case.subject,
+            session=case.session,
+            disease=case.disease,
+            image=np.asarray(case.image()),
+            geometry=case.geometry,
+            reference_model=None if mask is None else np.asarray(mask, dtype=bool),
+            reference_native=case.lesion_mask_native(),
+        )
 
 
 def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
-    """Read and preprocess one row of a cohort table."""
-    seen = pipeline.model_input(row.images, row.brain_mask)
-    native = pipeline.reference(row.lesion_masks, seen.geometry.native)
-    return TestCase(
-        case=row.case,
-        subject=row.subject,
-        session=row.session,
-        disease=row.disease,
-        image=seen.image,
-        geometry=seen.geometry,
-        reference_model=None if native is None else seen.geometry.to_model(native, linear=False),
-        reference_native=native,
-    )
+    """Read and preprocess one row of a cohort table.
+
+    Raises:
+        InputError: its files cannot be used, or memory does not hold them.
+    """
+    with enough_memory(row.images[0], remedy=MORE_MEMORY):
+        seen = pipeline.model_input(row.images, row.brain_mask)
+        native = pipeline.reference(row.lesion_masks, seen.geometry.native)
+        return TestCase(
+            case=row.case,
+            subject=row.subject,
+            session=row.session,
+            disease=row.disease,
+            image=seen.image,
+            geometry=seen.geometry,
+            reference_model=None if native is None else seen.geometry.to_model(native, linear=False),
+            reference_native=native,
+        )

@@ -1,14 +1,15 @@
 """One row of numbers a test scan: what the network said beside what is known."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from joint_seg_cls.evaluation.cases import TestCase
+from joint_seg_cls.errors import InputError, enough_memory
+from joint_seg_cls.evaluation.cases import MORE_MEMORY, TestCase
 from joint_seg_cls.evaluation.lesion_columns import lesion_columns
 from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.lesions import label_lesions
@@ -26,9 +27,24 @@ EMPTY_RULE = (
 
 
 def evaluate_cases(
-    cases: Iterable[TestCase], predictor: Predictor, *, total: int, classes: Sequence[str], fold: int | str | None
+    cases: Iterable[TestCase],
+    predictor: Predictor,
+    *,
+    total: int,
+    classes: Sequence[str],
+    fold: int | str | None,
+    failures: list[InputError] | None = None,
 ) -> pd.DataFrame:
     """Return one row a scan.
+
+    Args:
+        cases: the scans, opened one by one. If scans that fail are to be left out, it must go on behind one that
+            cannot be opened, as ``map`` does and a generator does not.
+        predictor: what is tested.
+        total: how many scans there are.
+        classes: names of the diseases in the order of their codes.
+        fold: for the column of this name.
+        failures: takes the errors of scans that cannot be tested, which are left out; without it the first is raised.
 
     Columns. What is not known or undefined is NaN; counts are whole numbers.
 
@@ -50,8 +66,33 @@ def evaluate_cases(
       of them that were detected, ``<size>`` one of ``below_10_mm3``, ``10_to_100_mm3``, ``100_to_1000_mm3``,
       ``above_1000_mm3`` (``metrics.SIZES``). Recall by size is the quotient of their sums over scans.
     """
-    rows = [_row(case, predictor, classes, fold) for case in watched(cases, total=total, label="test")]
-    return pd.DataFrame(rows).sort_values("case", ignore_index=True)
+    rows = []
+    for result in watched(_results(cases, predictor, classes, fold), total=total, label="test"):
+        if not isinstance(result, InputError):
+            rows.append(result)
+        elif failures is None:
+            raise result
+        else:
+            failures.append(result)
+    return pd.DataFrame(rows).sort_values("case", ignore_index=True) if rows else pd.DataFrame()
+
+
+def _results(
+    cases: Iterable[TestCase], predictor: Predictor, classes: Sequence[str], fold: int | str | None
+) -> Iterator[dict[str, Any] | InputError]:
+    opened = iter(cases)
+    while True:
+        try:
+            case = next(opened, None)
+            if case is None:
+                return
+            with enough_memory(case.case, remedy=MORE_MEMORY):
+                result = _row(case, predictor, classes, fold)
+        except InputError as error:
+            error.drop_frames()  # the next scan needs the memory
+            result = error
+        case = None
+        yield result
 
 
 def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int | str | None) -> dict[str, Any]:

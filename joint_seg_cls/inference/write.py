@@ -54,10 +54,18 @@ def write_findings(
 def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
     """Write ``predictions.tsv``: one row for every scan in ``out``, those of ``records`` first.
 
-    Scans that were predicted into the folder before are read from their JSON records.
+    Scans that were predicted into the folder before, or are at the same time by another process, are read from their
+    JSON records.
     """
+    seen: list[Path] = []
+    while seen != (there := sorted(out.glob("*.json"))):  # another process may have added one, and written the table
+        seen = there
+        _write_predictions(records, seen, out)
+
+
+def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: Path) -> None:
     known = {record["id"] for record in records}
-    earlier = [record for path in sorted(out.glob("*.json")) if (record := _read(path)) and record["id"] not in known]
+    earlier = [record for path in others if (record := _read(path)) and record["id"] not in known]
     rows = [
         {
             "id": record["id"],

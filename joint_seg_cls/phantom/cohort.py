@@ -3,9 +3,8 @@
 import gzip
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
 from joint_seg_cls.scan import Grid
-from joint_seg_cls.whole_file import write_text
+from joint_seg_cls.whole_file import PARTIAL_FILES, clear_partial, whole_folder, write_text
 
 MOST_READERS = 4
 _RECORD, _TABLE, _PAGE = "simulation.json", "cohort.tsv", "README.txt"
@@ -58,6 +57,7 @@ def write_cohort(
     Raises:
         ConfigError: a spacing other than 1 or 2, readers or workers out of range.
         CohortError: ``out`` holds something else.
+        OSError: the disk is full or read-only.
     """
     spacing = _checked(spacing_mm, readers, workers)
     out, skull = Path(out), skull or NoSkull()
@@ -121,36 +121,32 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     """Take an empty folder, or one that holds a cohort of the same settings; refuse any other."""
     if out.exists() and not out.is_dir():
         raise CohortError(out, expected="a folder", found="a file", remedy="name another folder with out=")
+    clear_partial(out)
     record = out / _RECORD
-    if record.is_file():
-        try:
-            found = json.loads(record.read_text(encoding="utf-8"))
-        except ValueError:
-            found = {}
-        if found != settings:
-            changed = sorted(key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key])
-            raise CohortError(
-                out,
-                expected="an empty folder or a cohort of the same settings",
-                found=f"a cohort that differs in {', '.join(changed) or 'its record'}",
-                remedy="name another folder with out=, or delete this one",
-            )
-    elif out.is_dir() and (content := sorted(path.name for path in out.iterdir())):
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    content = [name for name in names if not fnmatch(name, PARTIAL_FILES)]  # another process makes the same cohort
+    if content and _RECORD not in content:
         raise CohortError(
             out,
             expected="an empty folder or a simulated cohort",
             found=f"{', '.join(content[:3])}{' ...' if len(content) > 3 else ''}",
             remedy="name another folder with out=",
         )
-    try:
+    if not content:
         out.mkdir(parents=True, exist_ok=True)
-        write_text(record, json.dumps(settings, indent=1) + "\n")
-    except OSError as error:
+        write_text(record, json.dumps(settings, indent=1) + "\n", keep=True)
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError:
+        found = {}
+    if found != settings:
+        changed = sorted(key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key])
         raise CohortError(
-            out, expected="a folder that can be written", found=str(error.strerror), remedy="choose another with out="
-        ) from error
-    for leftover in out.glob(".sub-*.partial"):
-        shutil.rmtree(leftover)
+            out,
+            expected="an empty folder or a cohort of the same settings",
+            found=f"a cohort that differs in {', '.join(changed) or 'its record'}",
+            remedy="name another folder with out=, or delete this one",
+        )
 
 
 def write_subject(
@@ -158,18 +154,16 @@ def write_subject(
 ) -> None:
     """Write one subject's scans in a folder beside its own and move it into place once it is complete."""
     name = subject_name(subject)
-    partial = out / f".{name}.{os.getpid()}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
     scans = simulate_scans(cohort, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
-    for visit, scan in enumerate(scans, start=1):
-        folder = partial / f"ses-{visit:02d}"
-        folder.mkdir(parents=True)
-        stem = f"{name}_ses-{visit:02d}"
-        _write_volume(folder / f"{stem}_flair.nii.gz", scan.flair, scan.grid)
-        _write_volume(folder / f"{stem}_brain-mask.nii.gz", scan.brain_mask.astype(np.uint8), scan.grid)
-        for reader, mask in enumerate(scan.lesion_masks, start=1):
-            _write_volume(folder / f"{stem}_{_mask_name(reader)}.nii.gz", mask.astype(np.uint8), scan.grid)
-    partial.replace(out / name)
+    with whole_folder(out / name, keep=True) as partial:
+        for visit, scan in enumerate(scans, start=1):
+            folder = partial / f"ses-{visit:02d}"
+            folder.mkdir()
+            stem = f"{name}_ses-{visit:02d}"
+            _write_volume(folder / f"{stem}_flair.nii.gz", scan.flair, scan.grid)
+            _write_volume(folder / f"{stem}_brain-mask.nii.gz", scan.brain_mask.astype(np.uint8), scan.grid)
+            for reader, mask in enumerate(scan.lesion_masks, start=1):
+                _write_volume(folder / f"{stem}_{_mask_name(reader)}.nii.gz", mask.astype(np.uint8), scan.grid)
 
 
 def _mask_name(reader: int) -> str:

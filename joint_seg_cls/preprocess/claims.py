@@ -1,27 +1,21 @@
 """One store, several processes: whose it is, which case is being written by whom, and what is listed in it.
 
 Locks (``<store>/.locks/``) are the operating system's, so that those of a killed process are free at once. One guards
-``store.json``; one for each case guards its folder, and whoever holds it may clear away what a killed process left.
+``store.json``; one for each case guards its folder.
 """
 
 import json
-import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from joint_seg_cls.errors import StoreError
-from joint_seg_cls.preprocess.disk import as_disk_error
 from joint_seg_cls.preprocess.quality import write_quality
-from joint_seg_cls.scan import (
-    PARTIAL_SUFFIXES,
-    PreparedCase,
-    read_case,
-    read_record,
-    require_format,
-    write_store_record,
-)
+from joint_seg_cls.scan import PreparedCase, read_case, read_record, require_format, write_store_record
+from joint_seg_cls.scan.checksums import remember, stamps_of
+from joint_seg_cls.whole_file import PARTIAL_FILES
 
 _LOCKS = ".locks"
 
@@ -40,13 +34,13 @@ def claim(store: Path, record: dict[str, Any]) -> None:
     """Make the store ours: new, or made with the same settings.
 
     Raises:
-        StoreError: it holds other files, was made with other settings or by a version that preprocesses otherwise, or
-            cannot be written to.
+        StoreError: it holds other files, or was made with other settings or by a version that preprocesses otherwise.
+        OSError: it cannot be written to.
     """
     if not store.is_dir() and any(path.is_file() for path in (store, *store.parents)):
         raise StoreError(store, expected="a folder", found="a file in its place", remedy="choose another store=")
     names = {path.name for path in store.iterdir()} if store.is_dir() else set()
-    if "store.json" not in names and any(not name.startswith((_LOCKS, ".store.json")) for name in names):
+    if "store.json" not in names and any(name != _LOCKS and not fnmatch(name, PARTIAL_FILES) for name in names):
         raise StoreError(
             store, expected="an empty folder or a prepared store", found="other files", remedy="choose another store="
         )
@@ -56,8 +50,6 @@ def claim(store: Path, record: dict[str, Any]) -> None:
                 _refuse_other_settings(store, record)
             else:
                 write_store_record(store, **record)
-    except OSError as error:
-        raise as_disk_error(store, error) from error
     except NotImplementedError as error:  # of the lock
         raise StoreError(
             store,
@@ -112,26 +104,13 @@ def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> Non
                 remedy="prepare different tables into different stores",
             )
         write_quality([case for case in cases if case is not None], store / "quality.tsv")
+        remember(store, {name: stamps_of(store / name) for name in keys})  # preparing has just verified them
         write_store_record(store, **record, cases=sorted(keys))
-
-
-def clear_leftovers(store: Path) -> None:
-    """Delete what killed processes left half-written; what a living process is writing is locked and stays."""
-    for suffix in PARTIAL_SUFFIXES:
-        for left in store.glob(f".*{suffix}"):
-            if left.is_dir():
-                try:
-                    with case_lock(store, left.name[1:].removesuffix(suffix), wait=False):
-                        shutil.rmtree(left, ignore_errors=True)
-                except Timeout:
-                    continue
 
 
 def case_at(folder: Path) -> PreparedCase | None:
     """Return the case that lies in ``folder``, or None where there is none that can be read."""
-    if not (folder / "case.json").is_file():
-        return None
     try:
         return read_case(folder)
-    except (StoreError, TypeError, KeyError):
-        return None  # damaged or foreign: prepared anew
+    except StoreError:
+        return None  # absent, damaged or foreign: prepared anew

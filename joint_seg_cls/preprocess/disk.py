@@ -1,15 +1,11 @@
-"""What a prepared store takes on disk, and disks that are full."""
+"""What a prepared store takes on disk, and whether there is room for it."""
 
-import errno
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from joint_seg_cls.errors import InputError, StoreError
+from joint_seg_cls.errors import StoreError
 from joint_seg_cls.scan import PreparedCase
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_CLOSED = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 
 def bytes_a_case(channels: int, shape: tuple[int, int, int]) -> int:
@@ -37,16 +33,3 @@ def refuse_too_little_space(store: Path, cases: int, *, channels: int, shape: tu
             found=f"{free / 1e9:.1f} GB",
             remedy="free space, choose another store=, or a smaller image_size=",
         )
-
-
-def as_disk_error(store: Path, error: OSError) -> InputError:
-    """Return the sentence for a disk that does not take what is written; raise what is a defect of the program."""
-    if error.errno not in (*_FULL, *_CLOSED):
-        raise error
-    return StoreError(
-        store,
-        expected="a disk that can be written to",
-        found=error.strerror or str(error),
-        remedy=f"{'free space' if error.errno in _FULL else 'get the right to write'}, or choose another store=; "
-        "what is prepared is kept",
-    )

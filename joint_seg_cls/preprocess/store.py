@@ -12,14 +12,17 @@ from typing import Any, final
 
 from filelock import Timeout
 
-from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError
+from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError, enough_memory
 from joint_seg_cls.parallel import over_processes
-from joint_seg_cls.preprocess.claims import case_at, case_lock, claim, clear_leftovers, list_cases, unlist_cases
-from joint_seg_cls.preprocess.disk import as_disk_error, refuse_too_little_space
+from joint_seg_cls.preprocess.claims import case_at, case_lock, claim, list_cases, unlist_cases
+from joint_seg_cls.preprocess.disk import refuse_too_little_space
 from joint_seg_cls.preprocess.pipeline import Pipeline
 from joint_seg_cls.scan import FORMAT, CohortCase, PreparedCase, PreparedStore, write_labels
+from joint_seg_cls.scan.checksums import verify_arrays
+from joint_seg_cls.whole_file import clear_partial
 
 _log = logging.getLogger(__name__)
+_MOST_NAMED = 5
 
 
 @final
@@ -51,7 +54,7 @@ def prepare_cohort(
     modalities: Sequence[str],
     workers: int,
 ) -> Prepared:
-    """Prepare every row, skipping those already there with the same files and settings; then list them in the store.
+    """Prepare every row, skipping those already there, whole and of the same files and settings; then list them.
 
     A case that cannot be used does not stop the others. The store can be trained on only when every row is prepared.
     Several processes may prepare the same cohort into one store at the same time: they share the work.
@@ -59,7 +62,8 @@ def prepare_cohort(
     Raises:
         StoreError: the store was made with other settings, or by a version that preprocesses otherwise; the disk is too
             small; another process wrote other scans under the same names.
-        InputError: a row's files cannot be used (the one failure, or all of them in one sentence).
+        InputError: a row's files cannot be used (the one failure, or their names; each is logged).
+        OSError: the disk is full or read-only.
     """
     shape = pipeline.layout.model_shape
     record = {
@@ -69,7 +73,7 @@ def prepare_cohort(
         "model_shape": list(shape),
     }
     claim(store, record)
-    clear_leftovers(store)
+    clear_partial(store, below=True)
     missing = sum(not (store / row.case).is_dir() for row in rows)
     refuse_too_little_space(store, missing, channels=len(modalities), shape=shape)
     work = partial(_prepare_one, pipeline=pipeline, store=store, settings=settings)
@@ -112,6 +116,7 @@ def _over_rows(
         try:
             for row, result in over_processes(partial(work, wait=wait), todo, workers=workers, label="prepare"):
                 if isinstance(result, InputError):
+                    result.drop_frames()
                     failures.append(result)
                 elif isinstance(result, Exception):
                     raise result
@@ -136,44 +141,40 @@ def _prepare_one(
     folder, key = store / row.case, case_key(row, settings)
     if _is_up_to_date(folder, row, key):
         return _Done(key, is_new=False)
+    remedy = "run the same command with fewer workers=; what is prepared is kept"
     try:
-        with case_lock(store, row.case, wait=wait):
+        with enough_memory(row.images[0], remedy=remedy), case_lock(store, row.case, wait=wait):
             return _prepare_locked(row, folder, key, pipeline, store)
     except Timeout:
         return None
-    except OSError as error:
-        raise as_disk_error(store, error) from error
-    except MemoryError as error:
-        raise ScanError(
-            row.images[0],
-            expected="memory for this scan's preprocessing",
-            found="too little",
-            remedy="run the same command with fewer workers=; what is prepared is kept",
-        ) from error
 
 
 def _prepare_locked(row: CohortCase, folder: Path, key: str, pipeline: Pipeline, store: Path) -> _Done:
-    if _is_up_to_date(folder, row, key):  # another process was faster
-        return _Done(key, is_new=False)
-    unlist_cases(store)
     there = case_at(folder)
     if there is not None and there.key == key and _is_whole(there):
-        write_labels(_with_labels(there, row))
+        if not _is_current(there, row):  # otherwise another process was faster
+            unlist_cases(store)
+            write_labels(_with_labels(there, row))
         return _Done(key, is_new=False)
+    unlist_cases(store)
     pipeline.prepare(row, folder, key)
     return _Done(key, is_new=True)
 
 
 def _is_up_to_date(folder: Path, row: CohortCase, key: str) -> bool:
     there = case_at(folder)
-    return there is not None and there.key == key and there == _with_labels(there, row) and _is_whole(there)
+    return there is not None and there.key == key and _is_current(there, row) and _is_whole(there)
+
+
+def _is_current(case: PreparedCase, row: CohortCase) -> bool:
+    """Return whether a case's record needs no change: its labels are the table's, and it has checksums."""
+    return case == _with_labels(case, row) and bool(case.checksums)
 
 
 def _is_whole(case: PreparedCase) -> bool:
-    """Return whether all arrays of a case can be opened (nothing is read)."""
+    """Return whether all arrays of a case are as they were written; all of them are read."""
     try:
-        for array in (case.image, case.brain_mask, case.lesion_mask):
-            array()
+        verify_arrays(case.folder, case.checksums, has_lesion_mask=case.has_lesion_mask)
     except StoreError:
         return False
     return True
@@ -191,6 +192,7 @@ def _together(failures: Sequence[InputError], total: int, store: Path) -> InputE
     return CohortError(
         store,
         expected=f"{total} scans that can be used",
-        found=f"{len(failures)} that cannot: {' | '.join(str(failure) for failure in failures)}",
+        found=f"{len(failures)} that cannot ({', '.join(failure.where for failure in failures[:_MOST_NAMED])}"
+        f"{', ...' if len(failures) > _MOST_NAMED else ''})",
         remedy="repair or remove them and run the same command again; the others are kept",
     )

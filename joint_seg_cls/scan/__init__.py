@@ -4,15 +4,11 @@ from joint_seg_cls.scan.cohort import DISEASES, CohortCase, read_cohort
 from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample, resample_oblique
 from joint_seg_cls.scan.prepared import (
     FORMAT,
-    PARTIAL_SUFFIXES,
     PreparedCase,
     PreparedStore,
     read_case,
     read_record,
     require_format,
-    write_case,
-    write_labels,
-    write_store_record,
 )
 from joint_seg_cls.scan.volume import (
     LesionValue,
@@ -26,11 +22,11 @@ from joint_seg_cls.scan.volume import (
     require_lesion_value,
     write_volume,
 )
+from joint_seg_cls.scan.write_prepared import write_case, write_labels, write_store_record
 
 __all__ = [
     "DISEASES",
     "FORMAT",
-    "PARTIAL_SUFFIXES",
     "CohortCase",
     "Geometry",
     "Grid",

@@ -4,7 +4,8 @@
 
     <store>/store.json            format, settings, classes, modalities, model shape; the cases, once all are prepared
     <store>/quality.tsv           the quality figures of all cases, one row a case
-    <store>/<case>/case.json      who, which disease, geometry, provenance and quality figures
+    <store>/.verified.json        which files were compared with their checksums, and as what
+    <store>/<case>/case.json      who, which disease, geometry, provenance and quality figures, checksums
     <store>/<case>/image.npy      float32 (channels, x, y, z), model space, zero outside the brain
     <store>/<case>/brain_mask.npy           uint8 (x, y, z), model space
     <store>/<case>/lesion_mask.npy          uint8 (x, y, z), model space; absent where the scan has no reference
@@ -13,8 +14,7 @@
 
 import hashlib
 import json
-import shutil
-from collections.abc import Sequence
+import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,23 +24,25 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from joint_seg_cls.errors import StoreError
+from joint_seg_cls.scan.checksums import RECORD, REMEDY, verify_once, verify_record
 from joint_seg_cls.scan.grid import Geometry
-from joint_seg_cls.whole_file import write_json
 
 #: Raised whenever the store's files change, or what preprocessing makes of the same scan and settings: stores of one
 #: number may be mixed and trained on, and a network sees new scans as it saw those it was trained on.
 FORMAT = 2
-#: Hidden folders beside a case's own: while it is being written, and where the one that it replaces waits meanwhile.
-PARTIAL_SUFFIXES = (".partial", ".replaced")
 #: What lies beside the cases; no case may have one of these names.
 STORE_FILES = frozenset({"store.json", "quality.tsv", "audit.json", "splits"})
 _REMEDY = "run `jsc prepare` again on this store"
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
 @final
 @dataclass(frozen=True)
 class PreparedCase:
-    """One prepared scan. Arrays are opened on demand, read-only, without loading them into memory."""
+    """One prepared scan. Arrays are opened on demand, read-only, without loading them into memory.
+
+    ``checksums`` has one SHA-256 a file; it is empty where an earlier version prepared the case.
+    """
 
     folder: Path
     case: str
@@ -52,6 +54,7 @@ class PreparedCase:
     geometry: Geometry
     columns: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
 
     def image(self) -> Float32[np.ndarray, "c x y z"]:
         """Return the network's input: z-scored modalities in model space."""
@@ -70,16 +73,18 @@ class PreparedCase:
         if not self.has_lesion_mask:
             return None
         shape = self.geometry.native.shape
-        with np.load(self.folder / "lesion_mask_native.npz") as packed:
-            return np.unpackbits(packed["bits"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+        path = self.folder / "lesion_mask_native.npz"
+        try:
+            with np.load(path) as packed:
+                return np.unpackbits(packed["bits"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+        except _DAMAGED as error:
+            raise _not_an_array(path, error) from error
 
     def _open(self, name: str) -> np.ndarray:
         try:
             return np.load(self.folder / name, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
-            raise StoreError(
-                self.folder / name, expected="a prepared array", found=type(error).__name__, remedy=_REMEDY
-            ) from error
+        except _DAMAGED as error:
+            raise _not_an_array(self.folder / name, error) from error
 
 
 @final
@@ -88,27 +93,37 @@ class PreparedStore:
 
     Raises:
         StoreError: the folder is no prepared store, or is empty, or was made by another version whose preprocessing
-            gives other results; or a case's record cannot be read.
+            gives other results; or a case's files are not as they were prepared.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().resolve()
         record = read_record(self.path / "store.json")
         require_format(record, self.path)
-        self.settings: dict[str, Any] = record["settings"]
-        self.classes: tuple[str, ...] = tuple(record["classes"])
-        self.modalities: tuple[str, ...] = tuple(record["modalities"])
-        x, y, z = record["model_shape"]
-        self.model_shape: tuple[int, int, int] = (x, y, z)
-        self._names: list[str] | None = record.get("cases")
+        try:
+            self.settings: dict[str, Any] = dict(record["settings"])
+            self.classes: tuple[str, ...] = tuple(map(str, record["classes"]))
+            self.modalities: tuple[str, ...] = tuple(map(str, record["modalities"]))
+            x, y, z = map(int, record["model_shape"])
+            self.model_shape: tuple[int, int, int] = (x, y, z)
+            self._names: list[str] | None = None if record.get("cases") is None else list(map(str, record["cases"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                self.path / "store.json",
+                expected="the record that was prepared",
+                found="one that was damaged or edited",
+                remedy="restore it, or prepare the cohort again into another store=",
+            ) from error
 
     @cached_property
     def cases(self) -> tuple[PreparedCase, ...]:
-        """Every case of the table that the store was made from."""
+        """Every case of the table that the store was made from, its files as they were prepared."""
         if not self._names:
             found = "an unfinished preparation" if self._names is None else "none"
             raise StoreError(self.path, expected="prepared cases", found=found, remedy=_REMEDY)
-        return tuple(read_case(self.path / name) for name in self._names)
+        cases = tuple(read_case(self.path / name) for name in self._names)
+        verify_once(self.path, {case.case: (case.checksums, case.has_lesion_mask) for case in cases})
+        return cases
 
     @cached_property
     def content_hash(self) -> str:
@@ -137,86 +152,59 @@ def require_format(record: dict[str, Any], store: Path) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read one of the store's JSON files."""
+    """Read one of the store's JSON files.
+
+    Raises:
+        StoreError: there is none, or it holds no record.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else f"an unreadable one ({error})"
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
         raise StoreError(
-            path, expected="a prepared store's record", found=found, remedy="make the store with `jsc prepare`"
+            path,
+            expected="a prepared store's record",
+            found="no such file",
+            remedy="make the store with `jsc prepare`",
         ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        found = f"a file that cannot be read ({type(error).__name__})"
+        raise StoreError(path, expected="a prepared store's record", found=found, remedy=_REMEDY) from error
+    if not isinstance(record, dict):
+        raise StoreError(path, expected="a prepared store's record", found="other JSON", remedy=_REMEDY)
+    return record
 
 
 def read_case(folder: Path) -> PreparedCase:
-    """Read the record of one case; its arrays are opened later."""
-    record = read_record(folder / "case.json")
-    geometry = Geometry.from_json(record.pop("geometry"))
-    return PreparedCase(folder=folder, geometry=geometry, **record)
+    """Read the record of one case; its arrays are opened later.
 
-
-def write_store_record(
-    store: Path,
-    *,
-    settings: dict[str, Any],
-    classes: Sequence[str],
-    modalities: Sequence[str],
-    model_shape: Sequence[int],
-    cases: Sequence[str] | None = None,
-) -> None:
-    """Write ``store.json``; without ``cases`` the store is unfinished and nobody trains on it. Atomic."""
-    record: dict[str, Any] = {
-        "format": FORMAT,
-        "settings": settings,
-        "classes": list(classes),
-        "modalities": list(modalities),
-        "model_shape": list(model_shape),
-    }
-    store.mkdir(parents=True, exist_ok=True)
-    write_json(store / "store.json", record if cases is None else record | {"cases": sorted(cases)})
-
-
-def write_case(
-    case: PreparedCase,
-    *,
-    image: Float32[np.ndarray, "c x y z"],
-    brain_mask: Bool[np.ndarray, "x y z"],
-    lesion_mask: Bool[np.ndarray, "x y z"] | None,
-    lesion_mask_native: Bool[np.ndarray, "X Y Z"] | None,
-) -> None:
-    """Write one case in a folder beside its own and move it into place, so that a half-written case is never seen.
-
-    One process at a time may write a case; what a killed one left is cleared away.
+    Raises:
+        StoreError: the record is missing, damaged or was edited.
     """
-    partial, replaced = (case.folder.with_name(f".{case.folder.name}{suffix}") for suffix in PARTIAL_SUFFIXES)
-    for left in (partial, replaced):
-        shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir(parents=True)
-    np.save(partial / "image.npy", image)
-    np.save(partial / "brain_mask.npy", brain_mask.astype(np.uint8))
-    if lesion_mask is not None and lesion_mask_native is not None:
-        np.save(partial / "lesion_mask.npy", lesion_mask.astype(np.uint8))
-        np.savez_compressed(partial / "lesion_mask_native.npz", bits=np.packbits(lesion_mask_native))
-    write_json(partial / "case.json", _record(case))
-    if case.folder.exists():
-        case.folder.rename(replaced)
-    partial.rename(case.folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    record = read_record(folder / RECORD)
+    verify_record(folder, record)
+    try:
+        geometry = Geometry.from_json(record.pop("geometry"))
+        case = PreparedCase(folder=folder, geometry=geometry, **record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_a_case(folder) from error
+    if not _is_typed(case):
+        raise _not_a_case(folder)
+    return case
 
 
-def write_labels(case: PreparedCase) -> None:
-    """Write a case's record again, its arrays being what they were. Atomic."""
-    write_json(case.folder / "case.json", _record(case))
+def _is_typed(case: PreparedCase) -> bool:
+    """Return whether a record that was read from disk holds what it should."""
+    columns = case.columns if isinstance(case.columns, dict) else {"": None}
+    texts = (case.case, case.subject, case.key, case.session or "", case.disease or "", *columns, *columns.values())
+    is_record = isinstance(case.provenance, dict) and isinstance(case.has_lesion_mask, bool)
+    return is_record and all(isinstance(text, str) for text in texts)
 
 
-def _record(case: PreparedCase) -> dict[str, Any]:
-    return {
-        "case": case.case,
-        "subject": case.subject,
-        "session": case.session,
-        "disease": case.disease,
-        "has_lesion_mask": case.has_lesion_mask,
-        "key": case.key,
-        "geometry": case.geometry.to_json(),
-        "columns": case.columns,
-        "provenance": case.provenance,
-    }
+def _not_a_case(folder: Path) -> StoreError:
+    return StoreError(
+        folder / RECORD, expected="the record of a prepared case", found="another or a damaged one", remedy=REMEDY
+    )
+
+
+def _not_an_array(path: Path, error: Exception) -> StoreError:
+    return StoreError(path, expected="a prepared array", found=type(error).__name__, remedy=REMEDY)

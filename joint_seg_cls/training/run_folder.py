@@ -20,7 +20,7 @@ import platform
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS
-from joint_seg_cls.whole_file import PARTIAL_FILES, write_json, write_text
+from joint_seg_cls.whole_file import clear_partial, nan_as_null, write_json, write_text
 
 _log = logging.getLogger(__name__)
 _PACKAGES = (
@@ -93,7 +93,7 @@ class RunFolder:
         there = self.identity()
         if there is None:
             return
-        own = json.loads(json.dumps(identity))
+        own = nan_as_null(identity)
         differing = sorted(key for key in own.keys() | there.keys() if own.get(key) != there.get(key))
         if differing:
             key = differing[0]
@@ -128,7 +128,7 @@ class RunFolder:
             ConfigError: another process is at work in the folder, or it cannot be made.
         """
         self._begin(identity, config_text)
-        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        handler = _Log(self.path / LOG, encoding="utf-8", delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
         logger.addHandler(handler)
@@ -144,7 +144,8 @@ class RunFolder:
             raise
         except BaseException as error:
             text = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            write_text(self.path / FAILED, f"{_now()}\n{text}\n")
+            with suppress(OSError):  # the disk may be what failed
+                write_text(self.path / FAILED, f"{_now()}\n{text}\n")
             raise
         finally:
             self._lock.release()
@@ -172,8 +173,7 @@ class RunFolder:
             raise
         for ended in (FAILED, DONE):  # done, but not yet tested
             (self.path / ended).unlink(missing_ok=True)
-        for left in self.path.rglob(PARTIAL_FILES):
-            left.unlink()
+        clear_partial(self.path, below=True)
         write_text(self.config, config_text)
         write_json(self.provenance, _provenance(identity))
 
@@ -187,12 +187,22 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        write_text(self.path / DONE, json.dumps({"time": _now(), **facts}))
+        write_json(self.path / DONE, {"time": _now(), **facts})
 
     def _beat(self, stop: threading.Event) -> None:
-        (self.path / HEARTBEAT).touch()
-        while not stop.wait(HEARTBEAT_S):
-            (self.path / HEARTBEAT).touch()
+        is_first = True
+        while is_first or not stop.wait(HEARTBEAT_S):
+            is_first = False
+            with suppress(OSError):  # a disk that is full or away for a while: the next beat may succeed
+                (self.path / HEARTBEAT).touch()
+
+
+@final
+class _Log(logging.FileHandler):
+    """A log that a full disk leaves incomplete; Python's own would print a traceback for every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Do nothing."""
 
 
 def _provenance(identity: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +216,7 @@ def _provenance(identity: dict[str, Any]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "identity": identity,
+        "identity": nan_as_null(identity),
     }
 
 

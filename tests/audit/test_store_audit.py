@@ -13,26 +13,20 @@ from joint_seg_cls.data import Folds, Split, SplitFile, freeze
 from joint_seg_cls.scan import PreparedStore
 
 
-def put(folder, **changes):
-    """Change the record of a prepared case."""
-    record = json.loads((folder / "case.json").read_text())
-    (folder / "case.json").write_text(json.dumps(record | changes))
-
-
 def sentences(audit, severity):
     return [finding.sentence for finding in audit.of(severity)]
 
 
 @pytest.fixture
-def visits(make_store, tmp_path):
+def visits(make_store, edit_case, tmp_path):
     """Twelve prepared cases: ten subjects, of whom s0 and s1 come twice."""
     folder = make_store(tmp_path / "store", subjects=12)
     for number in (10, 11):
-        put(folder / f"s{number}", subject=f"s{number - 10}", session="second")
+        edit_case(folder / f"s{number}", subject=f"s{number - 10}", session="second")
     return PreparedStore(folder)
 
 
-def test_the_audit_is_kept_until_the_store_changes(make_store, tmp_path, monkeypatch):
+def test_the_audit_is_kept_until_the_store_changes(make_store, edit_case, tmp_path, monkeypatch):
     folder = make_store(tmp_path / "store", subjects=10)
     first = audit_store(PreparedStore(folder))
     kept = read_audit(folder / "audit.json")
@@ -41,7 +35,7 @@ def test_the_audit_is_kept_until_the_store_changes(make_store, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("joint_seg_cls.audit.store.measure_case", None)  # asking would fail
         assert audit_store(PreparedStore(folder)) == first
-    put(folder / "s3", columns={"site": "north"})
+    edit_case(folder / "s3", columns={"site": "north"})
     assert audit_store(PreparedStore(folder)).data_hash != first.data_hash
 
 
@@ -55,14 +49,16 @@ def test_the_audit_of_another_version_is_made_again(make_store, tmp_path):
     assert audit_store(PreparedStore(folder)).findings
 
 
-def test_a_prepared_scan_under_two_ids_its_place_and_its_notices_are_told(make_store, tmp_path):
+def test_a_prepared_scan_under_two_ids_its_place_and_its_notices_are_told(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=10)
     for name in ("image.npy", "lesion_mask.npy"):
         shutil.copy(folder / "s2" / name, folder / "s5" / name)
     brain = np.load(folder / "s1" / "brain_mask.npy")
     brain[:, :6] = 0  # the lesion lies at 5 to 8 along y: a quarter of it is cut off
     np.save(folder / "s1" / "brain_mask.npy", brain)
-    put(folder / "s4", provenance={"warnings": ["the resize erases 3 of 9 lesions"]})
+    for name in ("s1", "s5"):
+        edit_case(folder / name)
+    edit_case(folder / "s4", provenance={"warnings": ["the resize erases 3 of 9 lesions"]})
     found = audit_store(PreparedStore(folder))
     assert [finding.check for finding in found.of("error")] == ["duplicates"]
     assert found.duplicates == (("s2", "s5"),)
@@ -71,10 +67,11 @@ def test_a_prepared_scan_under_two_ids_its_place_and_its_notices_are_told(make_s
     assert warnings["preparation"] == (("s4",), "the resize erases 3 of 9 lesions")
 
 
-def test_a_mirrored_mask_is_told_of_a_prepared_case_too(make_store, tmp_path):
+def test_a_mirrored_mask_is_told_of_a_prepared_case_too(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=10)
     mask = np.load(folder / "s3" / "lesion_mask.npy")
     np.save(folder / "s3" / "lesion_mask.npy", mask[::-1])
+    edit_case(folder / "s3")
     told = [finding for finding in audit_store(PreparedStore(folder)).findings if finding.check.startswith("left")]
     assert [finding.cases for finding in told] == [("s3",)]
 
@@ -124,11 +121,11 @@ def test_a_users_own_leaking_split_is_an_error_unless_allowed(visits, tmp_path):
     assert (told.severity, "accepted by the user" in told.remedy) == ("warning", True)
 
 
-def test_other_frozen_folds_that_no_longer_fit_are_told(visits):
+def test_other_frozen_folds_that_no_longer_fit_are_told(visits, edit_case):
     folds = Folds("strict", 5)
     freeze(visits, folds, 0.0)
     assert audit_frozen(visits, but="other") == []
-    put(visits.path / "s3", disease="MS")
+    edit_case(visits.path / "s3", disease="MS")
     changed = PreparedStore(visits.path)
     (told,) = audit_frozen(changed, but="other")
     assert (told.severity, told.check) == ("warning", "folds")

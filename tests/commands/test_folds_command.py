@@ -10,12 +10,10 @@ SMALL = ("network.channels=4", "tracking=none", "data.workers=0", "trainer.max_e
 
 
 @pytest.fixture
-def sites(store):
+def sites(store, edit_case):
     """The store of eight subjects at two sites: s0 to s3 in the north."""
     for number in range(8):
-        path = store / f"s{number}" / "case.json"
-        record = json.loads(path.read_text()) | {"columns": {"site": "south" if number > 3 else "north"}}
-        path.write_text(json.dumps(record))
+        edit_case(store / f"s{number}", columns={"site": "south" if number > 3 else "north"})
     return store
 
 

@@ -264,14 +264,16 @@ def test_bad_settings_and_stores_are_refused_with_a_sentence(store, tmp_path):
     assert "no such file" in sentence(StoreError, JointDataModule(tmp_path / "nothing").setup)
 
 
-def test_a_case_that_cannot_be_used_stops_the_run_before_it_starts(store):
+def test_a_case_that_cannot_be_used_stops_the_run_before_it_starts(store, edit_case):
     file = store.cases[1].folder / "image.npy"
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])
     assert sentence(StoreError, module(store).setup).startswith(f"{file}: expected a prepared array")
     np.save(file, np.zeros((1, 8, 8, 8), np.float32))
+    edit_case(file.parent)
     assert "expected the store's shape (1, 16, 16, 16), found (1, 8, 8, 8)" in sentence(StoreError, module(store).setup)
     file.write_bytes(whole)
+    edit_case(file.parent)
     module(store).setup()
     record = store.path / "store.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"classes": ["NMOSD", "ADEM"]}))

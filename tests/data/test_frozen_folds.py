@@ -176,13 +176,16 @@ def test_frozen_folds_are_used_even_if_they_would_be_dealt_otherwise_now(store, 
     assert (data.folds_hash, data.split_hash) == (before.hash, before.splits[1].split_hash)
 
 
-def change(store, name, **changes):
-    path = store.path / name / "case.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return PreparedStore(store.path)
+@pytest.fixture
+def change(edit_case):
+    def changed(store, name, **changes):
+        edit_case(store.path / name, **changes)
+        return PreparedStore(store.path)
+
+    return changed
 
 
-def test_a_store_with_other_cases_is_noticed_and_never_dealt_anew(store):
+def test_a_store_with_other_cases_is_noticed_and_never_dealt_anew(store, change):
     frozen = freeze(store, Folds("strict", 3), 0.2)
     with pytest.raises(SplitError, match=r"1 with another subject or disease \(m4\)") as error:
         freeze(change(store, "m4", disease="NMOSD"), Folds("strict", 3), 0.2)
@@ -199,7 +202,7 @@ def read_text_hash(path):
     return json.loads(path.read_text())["hash"]
 
 
-def test_other_content_of_the_same_cases_keeps_the_folds(store, caplog):
+def test_other_content_of_the_same_cases_keeps_the_folds(store, change, caplog):
     frozen = freeze(store, Folds("strict", 3), 0.2)
     with caplog.at_level("INFO"):
         again = freeze(change(store, "m4", key="another mask"), Folds("strict", 3), 0.2)

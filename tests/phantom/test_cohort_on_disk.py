@@ -1,6 +1,9 @@
 """A simulated cohort on disk is what a hospital's would be, and the same bytes each time."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +13,7 @@ from scipy import ndimage
 
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan import read_cohort, read_mask, read_scan
+from joint_seg_cls.whole_file import partial_path
 
 CONNECTED = np.ones((3, 3, 3))
 
@@ -36,7 +40,10 @@ def test_going_on_keeps_finished_subjects_and_gives_what_one_run_gives(preset, w
     begun = tmp_path / "begun"
     shutil.copytree(whole, begun)
     shutil.rmtree(begun / "sub-002")
-    (begun / ".sub-002.1.partial").mkdir()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = partial_path(begun / "sub-002").name.replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+    (begun / left).mkdir()
     kept = begun / "sub-001" / "ses-01" / "sub-001_ses-01_flair.nii.gz"
     before = kept.stat().st_mtime_ns
     write(preset("clear", "subjects=3", "visits=2", "seed=4"), begun, readers=2)

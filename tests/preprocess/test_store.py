@@ -18,7 +18,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from joint_seg_cls.errors import ScanError, StoreError
+from joint_seg_cls.errors import ScanError, StoreError, disk_error
 from joint_seg_cls.preprocess import (
     ByHeader,
     CropResize,
@@ -30,8 +30,8 @@ from joint_seg_cls.preprocess import (
     prepare_cohort,
     summary,
 )
-from joint_seg_cls.preprocess.claims import clear_leftovers
-from joint_seg_cls.scan import PreparedStore, read_cohort
+from joint_seg_cls.scan import PreparedStore, checksums, read_cohort
+from joint_seg_cls.whole_file import PARTIAL_FILES, partial_path
 
 SHAPE = (24, 26, 22)
 #: A part of a user's own package that takes its time, so that a process can be met at its work.
@@ -155,15 +155,16 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(table, prog
     assert 2 <= len(before) < 8
     with pytest.raises(StoreError, match="unfinished preparation"):
         _ = PreparedStore(store).cases
-    (store / ".s07.partial").mkdir(exist_ok=True)  # what the kill may leave
-    (store / ".s07.partial" / "image.npy").write_bytes(b"half")
+    left = store / partial_path(store / "s07").name.replace(f"-{os.getpid()}-", f"-{process.pid}-")  # as the kill may
+    left.mkdir()
+    (left / "image.npy").write_bytes(b"half")
     process = program(path, store, seconds=0)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 0, out
     assert prepared_now(out) == 8 - len(before)
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert {case.case for case in PreparedStore(store).cases} == {f"s{n:02}" for n in range(8)}
-    assert not [left.name for left in store.iterdir() if left.name.endswith((".partial", ".replaced"))]
+    assert not list(store.rglob(PARTIAL_FILES))
 
 
 @pytest.mark.slow
@@ -193,7 +194,7 @@ def test_two_processes_share_one_store(table, program, tmp_path):
     assert shared.keys() == own.keys()
     for name, image in shared.items():
         np.testing.assert_array_equal(image, own[name])
-    assert not [left.name for left in store.iterdir() if left.name.endswith((".partial", ".replaced"))]
+    assert not list(store.rglob(PARTIAL_FILES))
 
 
 def test_two_processes_with_other_settings_do_not_meet_in_one_store(table, program, tmp_path):
@@ -228,18 +229,6 @@ def test_a_case_that_another_process_holds_is_left_for_last(table, tmp_path, cap
     assert (done.new, len(done.store.cases)) == (3, 3)
 
 
-def test_only_what_no_living_process_writes_is_cleared_away(table, tmp_path):
-    store = tmp_path / "store"
-    prepare(table(2), store)
-    for name in (".s00.partial", ".s01.partial", ".gone.replaced"):
-        (store / name).mkdir()
-    with FileLock(store / ".locks" / "s01.lock"):
-        clear_leftovers(store)
-        assert {path.name for path in store.glob(".*.*") if path.is_dir()} == {".s01.partial"}
-    clear_leftovers(store)
-    assert not list(store.glob(".s*"))
-
-
 def test_a_store_of_another_version_is_neither_mixed_nor_trained_on(table, tmp_path):
     path, store = table(2), tmp_path / "store"
     prepare(path, store)
@@ -266,15 +255,91 @@ def test_other_labels_do_not_preprocess_again(table, tmp_path):
     assert done.store.content_hash != before
 
 
-@pytest.mark.parametrize("name", ["image.npy", "lesion_mask.npy"])
-def test_a_damaged_array_is_made_again(table, tmp_path, name):
+def damage(file, how):
+    whole = file.read_bytes()
+    middle = len(whole) * 2 // 3
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    file.write_bytes({"cut": whole[:-5], "flipped": flipped, "empty": b""}[how])
+    return whole
+
+
+FILES = "image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.npz", "case.json"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named_and_made_again(table, tmp_path, name):
+    path, store = table(3), tmp_path / "store"
+    prepare(path, store)
+    assert len(PreparedStore(store).cases) == 3
+    others = {file: file.stat().st_mtime_ns for file in store.glob("s0[02]/*")}
+    for how in ("cut", "flipped", "empty"):
+        whole = damage(store / "s01" / name, how)
+        with pytest.raises(StoreError, match=rf"s01/{name}: expected.*`jsc prepare`"):
+            _ = PreparedStore(store).cases
+        assert prepare(path, store).new == 1
+        assert (store / "s01" / name).read_bytes() == whole
+    assert {file: file.stat().st_mtime_ns for file in store.glob("s0[02]/*")} == others
+    assert len(PreparedStore(store).cases) == 3
+
+
+def test_files_are_compared_with_their_checksums_once_and_again_when_they_change(table, tmp_path, monkeypatch):
+    store, read = tmp_path / "store", []
+    prepare(table(3), store)
+    of_file = checksums._of_file
+    monkeypatch.setattr(checksums, "_of_file", lambda path: (read.append(path.parent.name), of_file(path))[1])
+    _ = PreparedStore(store).cases
+    assert not read  # preparing has compared them
+    (store / ".verified.json").write_text("[damaged")
+    for expected in (["s00", "s01", "s02"], []):
+        read.clear()
+        _ = PreparedStore(store).cases
+        assert sorted(set(read)) == expected
+    file = store / "s02" / "image.npy"
+    before = file.stat()
+    damage(file, "flipped")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(StoreError, match=r"s02/image\.npy"):
+        _ = PreparedStore(store).cases
+    assert set(read) == {"s02"}
+    (store / "s00" / "image.npy").unlink()
+    with pytest.raises(StoreError, match=r"s00/image\.npy.*and 1 cases more; .*prepares these cases anew"):
+        _ = PreparedStore(store).cases
+
+
+def test_a_store_without_checksums_is_read_and_gets_them_when_it_is_prepared_again(table, tmp_path, caplog):
     path, store = table(2), tmp_path / "store"
     prepare(path, store)
-    file = store / "s01" / name
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-5])
-    assert prepare(path, store).new == 1
-    assert file.read_bytes() == whole
+    before = PreparedStore(store).content_hash
+    for file in store.glob("*/case.json"):
+        record = json.loads(file.read_text())
+        del record["checksums"]
+        file.write_text(json.dumps(record))
+    caplog.set_level("INFO")
+    assert PreparedStore(store).content_hash == before
+    assert "2 cases are of an earlier version and have no checksums" in caplog.text
+    damage(store / "s01" / "lesion_mask_native.npz", "cut")
+    with pytest.raises(StoreError, match=r"s01/lesion_mask_native\.npz"):
+        _ = PreparedStore(store).cases
+    stamp = (store / "s00" / "image.npy").stat().st_mtime_ns
+    done = prepare(path, store)
+    assert (done.new, done.kept) == (1, 1)
+    assert (store / "s00" / "image.npy").stat().st_mtime_ns == stamp
+    assert all(case.checksums.keys() == set(FILES) for case in done.store.cases)
+    assert done.store.content_hash == before
+
+
+@pytest.mark.parametrize(
+    "record", ["[]", "{}", '{"format": 2}', "", "\x00", '{"format": 2, "settings": 1, "classes": 2, "cases": 3}']
+)
+def test_damaged_records_are_one_sentence(table, tmp_path, record):
+    path, store = table(1), tmp_path / "store"
+    prepare(path, store)
+    (store / "s00" / "case.json").write_text(record)
+    with pytest.raises(StoreError, match=r"s00/case\.json: expected"):
+        _ = PreparedStore(store).cases
+    (store / "store.json").write_text(record)
+    with pytest.raises(StoreError, match="store"):
+        PreparedStore(store)
 
 
 def test_a_changed_scan_unlists_the_store_until_it_is_whole_again(table, tmp_path):
@@ -310,10 +375,11 @@ def test_a_disk_that_runs_full_is_one_sentence_and_what_was_made_stays(table, tm
         save(file, array)
 
     monkeypatch.setattr(np, "save", fills)
-    with pytest.raises(StoreError, match=r"No space left.*what is prepared is kept"):
+    with pytest.raises(OSError, match="No space left") as met:
         prepare(path, store)
+    assert "s01: expected room to write to" in str(disk_error(met.value))
     monkeypatch.undo()
-    assert (prepare(path, store).new, bool(saved)) == (1, True)
+    assert (prepare(path, store).new, bool(saved)) == (2, True)
 
 
 def test_a_scan_that_needs_more_memory_than_there_is_is_named(table, tmp_path, monkeypatch):
@@ -331,8 +397,7 @@ def test_reading_the_list_of_two_thousand_cases_takes_seconds(table, tmp_path):
     prepare(table(1), store)
     names = [f"c{number:04}" for number in range(2000)]
     for name in names:
-        (store / name).mkdir()
-        shutil.copy(store / "s00" / "case.json", store / name)
+        shutil.copytree(store / "s00", store / name)
     record = json.loads((store / "store.json").read_text())
     (store / "store.json").write_text(json.dumps(record | {"cases": names}))
     began = time.process_time()

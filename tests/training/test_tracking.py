@@ -37,16 +37,14 @@ NO_PANEL = PanelPlan(0, 1)
 
 
 @pytest.fixture
-def people(make_store, tmp_path):
+def people(make_store, edit_case, tmp_path):
     """A prepared store whose cases, subjects and sessions can be told from any other word."""
     folder = make_store(tmp_path / "store")
     record = json.loads((folder / "store.json").read_text())
     names = {}
     for case in record["cases"]:
         names[case] = f"zebrapatient{case}"
-        own = json.loads((folder / case / "case.json").read_text())
-        own |= {"case": names[case], "subject": f"quaggaperson{case}", "session": f"okapivisit{case}"}
-        (folder / case / "case.json").write_text(json.dumps(own))
+        edit_case(folder / case, case=names[case], subject=f"quaggaperson{case}", session=f"okapivisit{case}")
         (folder / case).rename(folder / names[case])
     record["cases"] = sorted(names.values())
     (folder / "store.json").write_text(json.dumps(record))

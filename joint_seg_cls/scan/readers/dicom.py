@@ -6,7 +6,6 @@ files, tables or messages: names, identifiers, dates, descriptions, file names a
 be seen in a scan remains in it.
 """
 
-import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
 
-from joint_seg_cls.errors import CohortError
+from joint_seg_cls.errors import CohortError, disk_error
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.scan.readers.dicom_choice import SeriesChoice, is_derived
 from joint_seg_cls.scan.readers.dicom_convert import convert
@@ -24,6 +23,7 @@ from joint_seg_cls.scan.readers.files import walk
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.pseudonyms import Pseudonyms, key_text, read_key
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.whole_file import clear_partial, partial_path
 
 
 @final
@@ -81,7 +81,7 @@ class DicomReader(Reader):
             self._write_key(visits, earlier)
             raise _nothing(path, series, remarks)
         folder = out.resolve().parent / f"{out.stem}_scans"
-        staged = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        staged = partial_path(folder)
         scans = self._convert(path, visits, staged, folder, remarks)
         private = None if self._key is None else (self._key, _key_text(visits, earlier))
         return Found(tuple(scans), tuple(remarks), (staged, folder), private)
@@ -140,8 +140,7 @@ class DicomReader(Reader):
         wanted = [visit for visit in visits if "flair" in visit.taken]
         scans = []
         try:
-            for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
-                shutil.rmtree(leftover)
+            clear_partial(folder.parent)
             staged.mkdir(parents=True)
             for visit in watched(iter(wanted), total=len(wanted), label="conversions"):
                 files = {}
@@ -164,9 +163,8 @@ class DicomReader(Reader):
         except BaseException as error:
             shutil.rmtree(staged, ignore_errors=True)
             if isinstance(error, OSError):
-                raise CohortError(
-                    folder, expected="a place that can be written", found=str(error.strerror), remedy="change out="
-                ) from None
+                full = disk_error(OSError(error.errno, error.strerror, str(folder)))
+                raise full or error from None  # its cause may name a patient's files
             raise
         return scans
 

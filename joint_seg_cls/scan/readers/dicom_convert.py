@@ -28,9 +28,10 @@ def convert(series: Series, target: Path) -> str | None:
     each for a scan; it is given copies with one.
 
     dcm2niix fills the header with times, comments and the patient's position, and prints more; all of it stays in a
-    temporary folder and a pipe that nobody reads. What is kept: values with their scale, sform, qform, millimetres.
+    folder beside the target, which is deleted, and a pipe that nobody reads. What is kept: values with their scale,
+    sform, qform, millimetres.
     """
-    with tempfile.TemporaryDirectory(prefix="jsc-dicom-") as name:
+    with tempfile.TemporaryDirectory(prefix=".dicom-", dir=target.parent) as name:
         folder = Path(name)
         source, made = folder / "in", folder / "out"
         source.mkdir()

@@ -14,7 +14,7 @@ from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.cohort import SEPARATORS, CohortCase, cohort_cases, parse_table, rater_columns
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
-from joint_seg_cls.whole_file import write_text
+from joint_seg_cls.whole_file import clear_partial, write_text
 
 
 def require_out(out: Path) -> None:
@@ -38,11 +38,13 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
     Paths are relative to the table. Where the same table is there already, nothing is changed.
 
     Raises:
-        CohortError: a row would be refused by :func:`read_cohort`; ``out`` holds another table; it cannot be written.
+        CohortError: a row would be refused by :func:`read_cohort`; ``out`` holds another table.
+        OSError: the disk is full or read-only.
     """
     _require_classes(found.scans, classes)
     folder = out.resolve().parent
-    with _discarding(found.staged), _said(out):
+    clear_partial(folder)
+    with _discarding(found.staged):
         folder.mkdir(parents=True, exist_ok=True)
         text = _text(found.scans, out, folder)
         if out.exists() and out.read_bytes() != text.encode():
@@ -52,8 +54,7 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
             if not out.exists():
                 write_text(out, text)
     if found.private is not None:
-        with _said(found.private[0]):
-            write_private(*found.private)
+        write_private(*found.private)
     return cases
 
 
@@ -119,16 +120,6 @@ def _moved(staged: tuple[Path, Path] | None) -> Iterator[None]:
 def _same_folder(partial: Path, final: Path) -> bool:
     names = [sorted((p.relative_to(f) for p in f.rglob("*") if p.is_file()), key=str) for f in (partial, final)]
     return final.is_dir() and names[0] == names[1] and all(cmp(partial / n, final / n, shallow=False) for n in names[0])
-
-
-@contextmanager
-def _said(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CohortError(
-            place, expected="a place that can be written", found=str(error.strerror), remedy="name another with out="
-        ) from error
 
 
 def _another(place: Path, kind: str) -> CohortError:

@@ -1,0 +1,153 @@
+"""Checksums of prepared cases: what is damaged on disk is found before it is read, and each state of a file read once.
+
+``case.json`` holds under ``checksums`` one SHA-256 of each array's file and one of its own other entries. A store notes
+in ``.verified.json`` the size and the times of the files that were compared with them; only what has changed since is
+compared again.
+"""
+
+import hashlib
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from joint_seg_cls.errors import StoreError
+from joint_seg_cls.parallel import watched
+from joint_seg_cls.whole_file import write_json
+
+_log = logging.getLogger(__name__)
+RECORD = "case.json"
+ARRAYS = ("image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.npz")
+#: The entry of ``case.json``, and the file beside the cases.
+CHECKSUMS, VERIFIED = "checksums", ".verified.json"
+REMEDY = "run the `jsc prepare` of this store again, which prepares this case anew"
+#: Of one case: size and times of each file.
+Stamps = dict[str, list[int]]
+
+
+def array_checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each array's file in a case's folder."""
+    return {name: _of_file(folder / name) for name in ARRAYS if (folder / name).exists()}
+
+
+def record_checksum(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a case's record without its checksums."""
+    rest = {key: value for key, value in record.items() if key != CHECKSUMS}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def verify_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Compare a case's record with its checksum, where it has one.
+
+    Raises:
+        StoreError: it was damaged, or changed by hand.
+    """
+    known = record.get(CHECKSUMS)
+    if known is not None and (not isinstance(known, dict) or known.get(RECORD) != record_checksum(record)):
+        raise _damaged(folder / RECORD, "one that was damaged or edited")
+
+
+def verify_arrays(folder: Path, checksums: Mapping[str, str], *, has_lesion_mask: bool) -> None:
+    """Compare a case's arrays with their checksums; a case of an earlier version, which has none, is read as it is.
+
+    Raises:
+        StoreError: a file is missing, cut short or changed.
+    """
+    for name in ARRAYS if has_lesion_mask else ARRAYS[:2]:
+        path = folder / name
+        try:
+            is_whole = _of_file(path) == checksums.get(name) if checksums else _can_be_read(path)
+        except OSError as error:
+            raise _damaged(path, error.strerror or type(error).__name__) from error
+        if not is_whole:
+            raise _damaged(path, "one that was damaged or changed")
+
+
+def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]) -> None:
+    """Verify the arrays of the cases whose files have changed since this was last done.
+
+    Args:
+        store: the folder of the store.
+        cases: by name, the checksums of each case, and whether it has a lesion mask.
+
+    Raises:
+        StoreError: files are damaged; the first one is named, and how many more.
+    """
+    known = _verified(store)
+    stamps = {name: stamps_of(store / name) for name in cases}  # before reading: a later change is seen the next time
+    changed = [name for name in cases if known.get(name) != stamps[name]]
+    faults: list[StoreError] = []
+    for name in watched(changed, total=len(changed), label="checksums"):
+        checksums, has_lesion_mask = cases[name]
+        try:
+            verify_arrays(store / name, checksums, has_lesion_mask=has_lesion_mask)
+        except StoreError as fault:
+            faults.append(fault)
+            del stamps[name]
+    if changed:
+        remember(store, known | stamps)
+    if without := [name for name in changed if not cases[name][0]]:
+        _log.info(
+            "%s: %d cases are of an earlier version and have no checksums; `jsc prepare` adds them", store, len(without)
+        )
+    if faults:
+        first, more = faults[0], f", and {len(faults) - 1} cases more" if len(faults) > 1 else ""
+        raise StoreError(
+            first.where,
+            expected=first.expected,
+            found=f"{first.found}{more}",
+            remedy=REMEDY.replace("this case", "these cases") if more else REMEDY,
+        )
+
+
+def remember(store: Path, stamps: Mapping[str, Stamps]) -> None:
+    """Note that the files of these cases, as they are, were compared with their checksums."""
+    try:
+        write_json(store / VERIFIED, dict(stamps))
+    except OSError as error:
+        _log.info("%s cannot be written to (%s): its checksums are compared in each run", store, error.strerror)
+
+
+def stamps_of(folder: Path) -> Stamps:
+    """Return size and times of the files of a case; the second time changes with any change of a file."""
+    stamps: Stamps = {}
+    for name in (RECORD, *ARRAYS):
+        try:
+            found = (folder / name).stat()
+        except OSError:
+            continue
+        stamps[name] = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return stamps
+
+
+def _verified(store: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((store / VERIFIED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        np.load(path, mmap_mode="r")
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        return False
+    return True
+
+
+def _damaged(path: Path, found: str) -> StoreError:
+    what = "record" if path.name == RECORD else "array"
+    return StoreError(path, expected=f"a prepared {what}", found=found, remedy=REMEDY)
