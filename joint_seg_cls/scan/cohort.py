@@ -166,6 +166,7 @@ def disease_of(where: str, text: str, classes: Sequence[str], column: Sequence[s
         unknown = [name for name in dict.fromkeys((text, *column)) if name and class_named(name, classes) is None]
         again = f"jsc cohort source=table path={shlex.quote(str(table))}"
         out = shlex.quote(str(table.with_name(f"{table.stem}_named{table.suffix}")))
+        out += "" if tuple(classes) == DISEASES else " " + shlex.quote(f"classes=[{','.join(classes)}]")
         raise CohortError(
             where,
             expected=f"a disease among {', '.join(classes)} (or empty)",

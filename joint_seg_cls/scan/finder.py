@@ -166,7 +166,9 @@ class _Outputs:
         path = self._folder / name
         if not path.name.endswith(tuple(f"{end}.nii.gz" for end in OUTPUTS)):
             return False
-        scan = stem(path.name).removesuffix("_lesions").removesuffix("_lesion-probability").removesuffix("_location-map")
+        scan = (
+            stem(path.name).removesuffix("_lesions").removesuffix("_lesion-probability").removesuffix("_location-map")
+        )
         record = path.with_name(f"{scan}.json")
         if record not in self._records:
             found = prediction_record(record)

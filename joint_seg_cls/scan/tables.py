@@ -1,8 +1,8 @@
 """Tables that people write: text made cells. The one reader of every table that a user gives.
 
 The text is UTF-8, with or without a byte-order mark. Tabs, commas or semicolons separate the columns, whatever the
-file's suffix: the header decides. A cell is text: ``007``, ``1e5`` and ``None`` stay as they are written. The marks of a
-missing value (``n/a``, ``NA``, ``NaN``) make a cell empty, except in the column that names the people.
+file's suffix: the header decides. A cell is text: ``007``, ``1e5`` and ``None`` stay as they are written. The marks of
+a missing value (``n/a``, ``NA``, ``NaN``) make a cell empty, except in the column that names the people.
 """
 
 import csv
@@ -21,8 +21,10 @@ from joint_seg_cls.errors import CohortError
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 #: Columns in which the person may stand; the first that a table has is used.
 SUBJECT_COLUMNS = ("participant_id", "participant", "subject", "subject_id", "patient_id", "patient", "sub", "id")
+#: Columns whose cells are names, whatever they look like.
+_NAMING = frozenset(SUBJECT_COLUMNS) | {"case"}
 #: Names of columns by which a header is recognised.
-_KNOWN = frozenset(SUBJECT_COLUMNS) | {"flair", "disease", "session", "session_id", "case", "fold", "split"}
+_KNOWN = _NAMING | {"flair", "disease", "session", "session_id", "fold", "split"}
 _MARKS = "\t,;"
 _MISSING = ("n/a", "N/A", "NA", "nan", "NaN")
 #: The first words of files that stand for others which were not fetched.
@@ -102,7 +104,7 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
     table.columns = table.columns.str.strip()
     cells = table.fillna("").apply(lambda column: column.str.strip())
     _refuse_swallowed_rows(path, cells, separator)
-    people = {subject} if subject is not None else {name for name in cells if name.casefold() in SUBJECT_COLUMNS}
+    people = {subject} if subject is not None else {name for name in cells if name.casefold() in _NAMING}
     others = [name for name in cells if name not in people]
     cells[others] = cells[others].replace(dict.fromkeys(_MISSING, ""))
     for name in people:
@@ -157,7 +159,9 @@ def user_path(text: str | Path) -> Path:
 def shortened(text: object) -> str:
     """Return a path for a message, its middle left out where it is long."""
     whole = str(text).replace("\x00", "\\0")
-    return whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
+    return (
+        whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
+    )
 
 
 def _unreadable(path: Path, error: Exception, remedy: str) -> tuple[str, str]:

@@ -12,9 +12,12 @@ from joint_seg_cls.scan.readers.people import plain_name
 _ENTITY = re.compile(r"([a-z0-9]+)-(.+)", re.IGNORECASE)
 #: The keys that BIDS knows. Another word with a dash (``lesion-manual``, ``lesion-mask-2``) is a word, no entity.
 _KEYS = frozenset(
-    "sub ses sample task tracksys acq ce trc stain rec dir run mod echo flip inv mt part proc hemi space split recording "
-    "chunk seg res den label desc from to mode atlas scale cohort tpl voi nuc".split()
-)
+    {
+        "sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo",
+        "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg", "res", "den",
+        "label", "desc", "from", "to", "mode", "atlas", "scale", "cohort", "tpl", "voi", "nuc",
+    }
+)  # fmt: skip
 #: Parts of a name that tell one acquisition of a session from another; a mask that has one must agree with its scan.
 _ACQUISITION = ("acq", "run", "rec", "dir", "echo", "ce", "part", "task", "chunk")
 
@@ -51,9 +54,7 @@ class BidsFile:
         own, other = self.entities.get("space", ""), scan.entities.get("space", "")
         same_space = own.casefold() == other.casefold() or {own.casefold(), other.casefold()} <= spaces | {""}
         return same_space and all(
-            _same(self.entities[key], scan.entities.get(key, ""))
-            for key in _ACQUISITION
-            if key in self.entities
+            _same(self.entities[key], scan.entities.get(key, "")) for key in _ACQUISITION if key in self.entities
         )
 
     @property

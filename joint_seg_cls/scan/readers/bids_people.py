@@ -54,7 +54,9 @@ class BidsPeople:
     def remarks(self, scans: Sequence[FoundScan]) -> list[Remark]:
         """Return what the tables lack, and whom they name without a scan."""
         if self._people is None:
-            what = "no participants.tsv" if self._missing is None else "a link to a file that is not there (get it first)"
+            what = (
+                "no participants.tsv" if self._missing is None else "a link to a file that is not there (get it first)"
+            )
             about = self._root.name if self._missing is None else self._missing.name
             return [Remark(f"{what}: no disease, age or sex is known", about)]
         side_car = self._people.path.with_suffix(".json")

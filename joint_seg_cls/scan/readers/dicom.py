@@ -16,11 +16,11 @@ from typing import Literal, final
 
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.parallel import watched
+from joint_seg_cls.scan.finder import Remark, walk
 from joint_seg_cls.scan.readers.dicom_choice import SeriesChoice, is_derived
 from joint_seg_cls.scan.readers.dicom_convert import convert
 from joint_seg_cls.scan.readers.dicom_facts import PERSONAL, acquisition
 from joint_seg_cls.scan.readers.dicom_headers import Series, read_series, require_pydicom
-from joint_seg_cls.scan.finder import Remark, walk
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.pseudonyms import Pseudonyms, key_text, read_key
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader

@@ -97,7 +97,8 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
     return CohortError(
         "the column of diseases",
         expected=f"{', '.join(classes)} or nothing",
-        found=", ".join(said[:_MOST_NAMED]) + (f" and {len(said) - _MOST_NAMED} more" if len(said) > _MOST_NAMED else ""),
+        found=", ".join(said[:_MOST_NAMED])
+        + (f" and {len(said) - _MOST_NAMED} more" if len(said) > _MOST_NAMED else ""),
         remedy=f"for no disease add {word}, {filled}, or name all classes with classes=[...]",
     )
 
