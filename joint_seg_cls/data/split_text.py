@@ -102,18 +102,23 @@ def _from_json(path: Path, content: Any) -> dict[FoldName, Wanted]:
         if not isinstance(parts, Mapping) or not parts or not set(parts) <= set(_PARTS):
             found = ", ".join(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
             raise _refusal(path, f"train, val and test in fold {fold}", found or "nothing", "name the parts so")
-        named = {}
-        for part, names in parts.items():
-            if not isinstance(names, list) or not all(isinstance(one, str | int) for one in names):
-                raise _refusal(
-                    path, f"a list of names in {part} of fold {fold}", type(names).__name__, "list the names"
-                )
-            if _PARTS[part] in named:
-                raise _refusal(path, f"one {_PARTS[part]} part in fold {fold}", ", ".join(parts), "leave one of them")
-            named[_PARTS[part]] = [str(one) for one in names]
+        named = _lists(path, fold, parts)
         parts_of_fold = Wanted(named.get("train", []), named.get("val"), named.get("test"))
         wanted[fold] = _unrepeated(path, fold, parts_of_fold)
     return wanted
+
+
+def _lists(path: Path, fold: FoldName, parts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the names in each part of a fold."""
+    named: dict[str, list[str]] = {}
+    for part, names in parts.items():
+        if not isinstance(names, list) or not all(isinstance(one, str | int) for one in names):
+            expected = f"a list of names in {part} of fold {fold}"
+            raise _refusal(path, expected, type(names).__name__, "list the names")
+        if _PARTS[part] in named:
+            raise _refusal(path, f"one {_PARTS[part]} part in fold {fold}", ", ".join(parts), "leave one of them")
+        named[_PARTS[part]] = [str(one) for one in names]
+    return named
 
 
 def _unrepeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def is_control(text: str) -> bool:
 
 def labels_word(names: Iterable[str]) -> str:
     """Return the word of a command line that says of each name that it stands for no class, to be edited."""
-    asked = list(dict.fromkeys(names))[:_MOST_ASKED]
-    return shlex.quote(f"labels={{{', '.join(f'{_key(name)}: null' for name in asked)}}}")
+    asked = list(dict.fromkeys(map(_key, names)))[:_MOST_ASKED]
+    return shlex.quote(f"labels={{{', '.join(f'{key}: null' for key in asked)}}}")
 
 
 def is_plain(name: str) -> bool:
@@ -81,6 +81,7 @@ def is_plain(name: str) -> bool:
 
 
 def _key(name: str) -> str:
+    name = plain_code(name) if _WHOLE.fullmatch(name) else name
     return name if is_plain(name) else json.dumps(name, ensure_ascii=False)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.cohort import CohortCase, cohort_cases, rater_columns
 from joint_seg_cls.scan.diseases import class_named, described_class, is_control, labels_word
+from joint_seg_cls.scan.finder import examples
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
 from joint_seg_cls.scan.tables import SEPARATORS, parse_table, shortened
@@ -87,19 +88,21 @@ def with_classes(found: Found, classes: Sequence[str]) -> list[FoundScan]:
 
 def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequence[str]) -> CohortError:
     counts = Counter(diseases)
-    names = [named.get(name, name) for name in counts]
-    said = [f"{key} ({'' if key == name else f'{shortened(name)}; '}{counts[name]} scans)" for key, name in
-            zip(names, counts, strict=True)]  # fmt: skip
-    word, either = labels_word(names), " or ".join(classes)
-    filled = f"write {either} in place of null for a name that stands for one"
-    if len(names) == 1:
-        filled = f"for {classes[0]} add {labels_word(names).replace(': null', f': {classes[0]}')}"
+    asked = [named.get(name, name) for name in counts]
+    meant = ["" if key == name else f"{shortened(name)}; " for key, name in zip(asked, counts, strict=True)]
+    said = [
+        f"{shortened(key)} ({what}{count} scan{'' if count == 1 else 's'})"
+        for key, what, count in zip(asked, meant, counts.values(), strict=True)
+    ]
+    word = labels_word(asked)
+    filled = f"with {' or '.join(classes)} in place of null for each name that stands for a class"
+    if len(asked) == 1:
+        filled = f"or {word.replace(': null', f': {classes[0]}')} if it stands for {classes[0]}"
     return CohortError(
         "the column of diseases",
         expected=f"{', '.join(classes)} or nothing",
-        found=", ".join(said[:_MOST_NAMED])
-        + (f" and {len(said) - _MOST_NAMED} more" if len(said) > _MOST_NAMED else ""),
-        remedy=f"for no disease add {word}, {filled}, or name all classes with classes=[...]",
+        found=examples(said, _MOST_NAMED),
+        remedy=f"add {word} (null is no class), {filled}, or name all classes with classes=[...]",
     )
 
 
