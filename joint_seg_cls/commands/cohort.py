@@ -58,6 +58,8 @@ def _require_class(config: DictConfig, classes: Sequence[str]) -> None:
         ConfigError: it is none.
     """
     disease = OmegaConf.select(config, "source.disease")
+    if disease is not None:
+        OmegaConf.update(config, "source.disease", str(disease))  # classes may be called by numbers
     if disease is not None and "labels" not in config.source and class_named(str(disease), classes) is None:
         raise ConfigError(
             "disease",

@@ -45,11 +45,8 @@ def _as_json(value: str) -> str | None:
         return None
     if not isinstance(found, dict) or not all(isinstance(word, str) for item in found.items() for word in item):
         return None
-    if (
-        ("\\" in value and '"' not in value)
-        or "" in found.values()
-        or all(_PLAIN.fullmatch(word) for item in found.items() for word in item)
-    ):
+    is_escaped = "\\" in value and '"' not in value
+    if is_escaped or "" in found.values() or all(_PLAIN.fullmatch(word) for item in found.items() for word in item):
         return None  # Hydra's own way to write such words, or one that it reads as well
     meant = {name: None if label in ("null", "~") else label for name, label in found.items()}
     return json.dumps(meant, ensure_ascii=False)

@@ -18,7 +18,7 @@ from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
 from joint_seg_cls.scan.readers.bids_masks import MaskNames
 from joint_seg_cls.scan.readers.bids_names import BidsFile, parse
 from joint_seg_cls.scan.readers.bids_people import BidsPeople
-from joint_seg_cls.scan.readers.people import Labels, Names, exact_name
+from joint_seg_cls.scan.readers.people import Labels, Meanings, Names, exact_name
 from joint_seg_cls.scan.readers.raters import reference_masks
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.readers.sidecar import acquisition, same_shape
@@ -53,7 +53,7 @@ class BidsReader(Reader):
         spaces: Sequence[str],
         pipelines: Sequence[str] | None = None,
         disease_column: str | None = None,
-        labels: Mapping[str, str | None] | None = None,
+        labels: Meanings | None = None,
     ) -> None:
         self._modalities = {suffix.casefold(): column for suffix, column in modalities.items()}
         self._masks = MaskNames(lesion_words, brain_words)

@@ -8,7 +8,7 @@ from typing import final
 
 from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
-from joint_seg_cls.scan.readers.people import Labels, People
+from joint_seg_cls.scan.readers.people import Labels, Meanings, People
 from joint_seg_cls.scan.readers.raters import reference_masks
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.readers.templates import Template
@@ -55,8 +55,8 @@ class PatternReader(Reader):
         pd: str | None = None,
         others: Mapping[str, str] | None = None,
         disease: str | None = None,
-        labels: str | Mapping[str, str | None] | None = None,
-        names: Mapping[str, str | None] | None = None,
+        labels: str | Meanings | None = None,
+        names: Meanings | None = None,
         disease_column: str | None = None,
         columns: Mapping[str, object] | None = None,
     ) -> None:

@@ -18,6 +18,8 @@ from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, line_of, one_spelling
 SESSION_COLUMNS = ("session_id", "session", "ses", "visit", "timepoint")
 #: Columns in which the disease may stand, where the user does not name one.
 DISEASE_COLUMNS = ("disease", "diagnosis", "dx")
+#: What names of diseases stand for; Hydra makes numbers of words such as ``0``.
+Meanings = Mapping[str | int | float | bool, str | int | float | bool | None]
 _PREFIX = re.compile(r"^(sub|ses)-", re.IGNORECASE)
 _PATHS = re.compile(r"(brain|lesion)_mask(_\d+)?$")
 
@@ -38,7 +40,7 @@ class Labels:
 
     def __init__(
         self,
-        names: Mapping[str, str | None] | None = None,
+        names: Meanings | None = None,
         levels: Mapping[str, str] | None = None,
         given: dict[str, str] | None = None,
     ) -> None:

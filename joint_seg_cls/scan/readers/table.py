@@ -11,7 +11,7 @@ import pandas as pd
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.cohort import case_name, file_of, rater_columns
 from joint_seg_cls.scan.finder import Remark, is_nifti
-from joint_seg_cls.scan.readers.people import Labels
+from joint_seg_cls.scan.readers.people import Labels, Meanings
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.tables import line_of, one_spelling, read_table, require_columns
 
@@ -28,9 +28,7 @@ class TableReader(Reader):
         labels: the class of each name of a disease (``{RRMS: MS}``); None for a name that is no class.
     """
 
-    def __init__(
-        self, columns: Mapping[str, str] | None = None, labels: Mapping[str, str | None] | None = None
-    ) -> None:
+    def __init__(self, columns: Mapping[str, str] | None = None, labels: Meanings | None = None) -> None:
         self._columns = dict(columns or {})
         self._labels = Labels(labels)
 
