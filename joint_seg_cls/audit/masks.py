@@ -57,7 +57,7 @@ def _read(
     except ScanError as error:
         findings.append(from_refusal(error, "mask values", case))
         return None
-    findings += _rounded(case, path, data)
+    findings += _rounded(case, path, data) + _uncounted(case, path, data, lesion_value)
     return reorient(mask, own, grid) if usable and grid is not None else None
 
 
@@ -137,6 +137,17 @@ def _rounded(case: str, path: Path, data: Num[np.ndarray, "x y z"]) -> list[Find
             str(path),
         )
     ]
+
+
+def _uncounted(case: str, path: Path, data: Num[np.ndarray, "x y z"], lesion_value: LesionValue) -> list[Finding]:
+    """Name the values of a mask that ``lesion_value`` does not list."""
+    values = np.unique(np.round(data))
+    others = [] if lesion_value is None else values[~np.isin(values, (0, *np.atleast_1d(lesion_value)))].tolist()
+    if not others:
+        return []
+    found = f"the values {', '.join(f'{value:.0f}' for value in others[:6])}{' ...' if len(others) > 6 else ''} too"
+    remedy = "nothing needs to be done if they mark no lesions: they count as background"
+    return [Finding("note", "mask values", "the values of lesion_value= alone", found, remedy, (case,), str(path))]
 
 
 def _mirrored_grid(case: str, path: Path, own: Grid, grid: Grid) -> Finding | None:

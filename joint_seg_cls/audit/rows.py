@@ -10,16 +10,9 @@ import pandas as pd
 
 from joint_seg_cls.audit.finding import Check, Finding, from_refusal
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.cohort import (
-    NIFTI,
-    checked_case_name,
-    disease_of,
-    file_of,
-    line_of,
-    rater_columns,
-    read_table,
-    require_columns,
-)
+from joint_seg_cls.scan.cohort import checked_case_name, disease_of, file_of, rater_columns, read_table
+from joint_seg_cls.scan.finder import is_nifti
+from joint_seg_cls.scan.tables import line_of, one_spelling, require_columns
 
 Value = TypeVar("Value")
 
@@ -63,7 +56,7 @@ def read_rows(path: Path, *, modalities: Sequence[str], classes: Sequence[str]) 
 def _row(
     path: Path, where: str, cells: pd.Series, modalities: Sequence[str], classes: Sequence[str], raters: list[str]
 ) -> Row:
-    subject, session = str(cells["subject"]), str(cells.get("session", "")) or None
+    subject, session = one_spelling(str(cells["subject"])), one_spelling(str(cells.get("session", ""))) or None
     case = f"line-{where.rpartition(' ')[2]}"
     findings: list[Finding] = []
 
@@ -91,7 +84,7 @@ def _row(
     columns = {
         str(name): str(value)
         for name, value in cells.items()
-        if name not in known and value and not str(value).endswith(NIFTI)
+        if name not in known and value and not is_nifti(str(value))
     }
     lesion_masks = {name: file for name, file in masks.items() if file is not None}
     return Row(case, subject, session, disease, images, brain_mask, lesion_masks, columns, tuple(findings))

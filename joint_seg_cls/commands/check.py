@@ -162,7 +162,7 @@ def _of_cohort(config: DictConfig) -> _Part:
     shared = {"lesion_value": lesion_value, "workers": keys.workers(config)}
     most = keys.whole_number(config, "pictures")
     audit, rows, scans = audit_cohort(
-        Path(config.cohort).expanduser(),
+        keys.path(config, "cohort"),
         modalities=keys.names(config, "modalities", least=1),
         classes=keys.names(config, "classes", least=2),
         accept=list(config.accept),

@@ -1,18 +1,21 @@
 """``jsc cohort``: any hospital's folder made a cohort table, and what of it was not used."""
 
+import contextlib
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, require
 from joint_seg_cls.commands.main import config_folder
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import CohortCase
+from joint_seg_cls.scan.diseases import class_named
+from joint_seg_cls.scan.finder import lines
 from joint_seg_cls.scan.readers import Found, FoundScan, Reader, Remark, require_out, write_cohort_table
 
-_MOST_NAMED = 10
 #: Keys of sources whose values are mappings.
 _MAPPINGS = ("labels", "names", "columns", "modalities", "others")
 
@@ -25,16 +28,45 @@ def cohort(config: DictConfig) -> None:
             "jsc cohort", expected=f"source= one of {kinds}", found="none", remedy="add it to the command"
         )
     require(config, "cohort", "path", "out")
-    out = Path(str(config.out)).expanduser()
+    out = keys.path(config, "out")
     require_out(out)
     for key in _MAPPINGS:
+        _unpack(config, key)
         if not (key == "labels" and "names" in config.source):  # there labels= may be a file
             keys.require_mapping(config, f"source.{key}")
+    classes = keys.names(config, "classes", least=2)
+    _require_class(config, classes)
     reader: Reader = build(config.source)
     there = out.exists()
-    found = reader.read(Path(str(config.path)).expanduser(), out)
-    cases = write_cohort_table(found, out, classes=keys.names(config, "classes", least=2))
-    print("\n".join([*_summary(out, cases, found, there=there), *_left(found)]))
+    found = reader.read(keys.path(config, "path"), out)
+    cases = write_cohort_table(found, out, classes=classes)
+    print("\n".join([*_summary(out, cases, found, there=there), *_left(found, cases)]))
+
+
+def _unpack(config: DictConfig, key: str) -> None:
+    """Replace a mapping that came as JSON text by itself: Hydra's grammar takes no other keys than plain words."""
+    value = OmegaConf.select(config, f"source.{key}")
+    if isinstance(value, str) and value.startswith("{"):
+        with contextlib.suppress(ValueError):
+            OmegaConf.update(config, f"source.{key}", json.loads(value), force_add=True)
+
+
+def _require_class(config: DictConfig, classes: Sequence[str]) -> None:
+    """Refuse a disease of all scans that is no class, where no ``labels=`` can say what it stands for.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    disease = OmegaConf.select(config, "source.disease")
+    if disease is not None:
+        OmegaConf.update(config, "source.disease", str(disease))  # classes may be called by numbers
+    if disease is not None and "labels" not in config.source and class_named(str(disease), classes) is None:
+        raise ConfigError(
+            "disease",
+            expected=f"one of {', '.join(classes)}, or null",
+            found=str(disease),
+            remedy=f"write disease={classes[0]} or another of them, or name all classes with classes=[...]",
+        )
 
 
 def _summary(out: Path, cases: Sequence[CohortCase], found: Found, *, there: bool) -> Iterable[str]:
@@ -57,21 +89,17 @@ def _summary(out: Path, cases: Sequence[CohortCase], found: Found, *, there: boo
     yield f"  disease      {known}" + (f": {', '.join(by_class)}" if known else "")
 
 
-def _left(found: Found) -> Iterable[str]:
-    remarks = [*_gaps(found.scans), *found.remarks]
+def _left(found: Found, cases: Sequence[CohortCase]) -> Iterable[str]:
+    remarks = [*_gaps(found.scans, cases), *found.remarks]
     if remarks:
         yield "to look at:"
-    for what in dict.fromkeys(remark.what for remark in remarks):
-        about = [remark.about for remark in remarks if remark.what == what]
-        more = f" and {len(about) - _MOST_NAMED} more" if len(about) > _MOST_NAMED else ""
-        named = "all" if about == [scan.name for scan in found.scans] else ", ".join(about[:_MOST_NAMED]) + more
-        yield f"  {what} ({len(about)}): {named}"
+    yield from (f"  {line}" for line in lines(remarks, everyone=[scan.name for scan in found.scans]))
 
 
-def _gaps(scans: Sequence[FoundScan]) -> Iterable[Remark]:
+def _gaps(scans: Sequence[FoundScan], cases: Sequence[CohortCase]) -> Iterable[Remark]:
     for what, lacking in (
         ("FLAIRs without a lesion mask", [scan for scan in scans if "lesion_mask" not in scan.files]),
-        ("scans without a disease", [scan for scan in scans if scan.disease is None]),
+        ("scans without a disease", [s for s, case in zip(scans, cases, strict=True) if case.disease is None]),
     ):
         yield from (Remark(what, scan.name) for scan in lacking)
 

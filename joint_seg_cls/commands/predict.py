@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,12 +18,23 @@ from joint_seg_cls.errors import CohortError, InputError, ScanError, enough_memo
 from joint_seg_cls.inference import write_findings, write_predictions
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.scan import CohortCase, read_cohort
+from joint_seg_cls.scan.finder import (
+    OUTPUTS,
+    Remark,
+    lines,
+    natural,
+    prediction_record,
+    scan_files,
+    stem,
+    stored_twice,
+)
+from joint_seg_cls.scan.tables import SEPARATORS
 from joint_seg_cls.training import Checkpoint
 
 _log = logging.getLogger(__name__)
-_NIFTI = (".nii", ".nii.gz")
-_TABLES = (".tsv", ".csv")
 _MORE_MEMORY = "close other programs or take a machine with more memory, and predict this scan again"
+#: Names of masks: what stands before them is the scan's name.
+_MASK = re.compile(r"(.+)_(?:lesion|brain)[-_]?mask(?:[-_]?[0-9]+)?", re.IGNORECASE)
 
 
 def predict(config: DictConfig) -> None:
@@ -32,6 +44,7 @@ def predict(config: DictConfig) -> None:
     predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust)
     pipeline = load_pipeline(checkpoint, config.trust)
     scans = _scans(config, checkpoint)
+    _refuse_foreign_files(scans, out)
     keys.make_folder(out, "out")
     model, classes = _model_card(checkpoint), checkpoint.recipe["classes"]
 
@@ -85,26 +98,80 @@ def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
             found=f"{len(scans)} scans",
             remedy="name each scan's mask in the column brain_mask of a cohort table and give it as input=",
         )
-    return [replace(scan, brain_mask=Path(config.brain_mask).expanduser()) for scan in scans]
+    return [replace(scan, brain_mask=keys.path_of(config.brain_mask, "brain_mask")) for scan in scans]
 
 
 def _is_many(item: object) -> bool:
     """Whether an input names more than one file: several modalities, a table or a folder."""
-    return isinstance(item, ListConfig) or Path(str(item)).suffix in _TABLES or Path(str(item)).expanduser().is_dir()
+    return isinstance(item, ListConfig) or _is_table(item) or keys.path_of(item, "input").is_dir()
+
+
+def _is_table(item: object) -> bool:
+    return Path(str(item)).suffix.lower() in SEPARATORS
 
 
 def _scans_of(item: object, checkpoint: Checkpoint) -> Sequence[CohortCase]:
     """Return the scans that one input names: a file, one scan's files, a folder of files, or a table."""
     recipe = checkpoint.recipe
     if isinstance(item, list | ListConfig):
-        return [_scan([Path(str(file)).expanduser() for file in item], recipe["modalities"])]
-    path = Path(str(item)).expanduser()
-    if path.suffix in _TABLES:
+        return [_scan([keys.path_of(file, "input") for file in item], recipe["modalities"])]
+    path = keys.path_of(item, "input")
+    if _is_table(item):
         return read_cohort(path, modalities=recipe["modalities"], classes=recipe["classes"])
-    files = sorted(file for file in path.iterdir() if file.name.endswith(_NIFTI)) if path.is_dir() else [path]
-    if not files:
-        raise ScanError(path, expected="NIfTI files in the folder", found="none", remedy="correct input=")
+    files = _files_in(path) if path.is_dir() else [path]
     return [_scan([file], recipe["modalities"]) for file in files]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the scans that lie in a folder, not below it, and say what was left out."""
+    here = scan_files(folder, below=False, remedy="correct input=")
+    again = stored_twice(folder, here.names)
+    masks = [name for name in here.names if _is_mask_beside_its_scan(name, here.names)]
+    left = [remark for remark in here.remarks if remark.about not in here.missing]  # those fail one by one
+    left += [Remark("files stored twice, as .nii and .nii.gz, left out", name) for name in again]
+    left += [Remark("masks beside their scans, left out", name) for name in masks]
+    names = [name for name in here.names if name not in again and name not in masks]
+    left += [Remark("files named as jsc predict names its own, without its record: taken for scans", name)
+             for name in names if stem(name).endswith(OUTPUTS)]  # fmt: skip
+    for line in lines(left):
+        _log.warning("%s: %s", folder, line)
+    files = [folder / name for name in sorted((*names, *here.missing), key=natural)]
+    if not files:
+        found = f"none but {len(left)} that were left out" if left else "none"
+        raise ScanError(folder, expected="NIfTI files in the folder", found=found, remedy="correct input=")
+    return files
+
+
+def _is_mask_beside_its_scan(name: str, names: Sequence[str]) -> bool:
+    """Whether a file is named as the mask of another one: ``p1_lesion_mask`` beside ``p1`` or ``p1_flair``."""
+    found = _MASK.fullmatch(stem(name))
+    return found is not None and any(
+        stem(other) in (found[1], f"{found[1]}_flair", f"{found[1]}_FLAIR") for other in names if other != name
+    )
+
+
+def _refuse_foreign_files(scans: Sequence[CohortCase], out: Path) -> None:
+    """Refuse to write over files of these names that the program did not write: a scan's side-car, a manual mask.
+
+    Raises:
+        CohortError: there is one.
+    """
+    if not out.is_dir():
+        return
+    ours = {remark.about for remark in scan_files(out, below=False).remarks}
+    for scan in scans:
+        record = out / f"{scan.case}.json"
+        foreign = [record] if record.exists() and prediction_record(record) is None else []
+        foreign += [
+            file for end in OUTPUTS if (file := out / f"{scan.case}{end}.nii.gz").exists() and file.name not in ours
+        ]
+        if foreign:
+            raise CohortError(
+                foreign[0],
+                expected="no file, or what an earlier prediction wrote",
+                found="a file of other origin that the prediction would replace",
+                remedy="name another folder with out=",
+            )
 
 
 def _scan(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
@@ -117,15 +184,11 @@ def _scan(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
             remedy=f"use input=[{','.join(f'{name}.nii.gz' for name in modalities)}], a list of such lists, "
             "or a cohort table with these columns",
         )
-    name = _stem(files[0])
+    name = stem(files[0].name)
     return CohortCase(
         case=name, subject=name, session=None, images=tuple(files), brain_mask=None, lesion_masks=(), disease=None,
         columns={},
     )  # fmt: skip
-
-
-def _stem(file: Path) -> str:
-    return file.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def _model_card(checkpoint: Checkpoint) -> dict[str, object]:

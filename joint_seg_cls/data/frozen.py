@@ -108,15 +108,21 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
         record = json.loads(path.read_text(encoding="utf-8"))
         splits = {
             int(fold) if fold.lstrip("-").isdigit() else fold: Split(
-                *(tuple(parts[part]) for part in ("train", "validation", "test"))
+                *(_names(parts[part]) for part in ("train", "validation", "test"))
             )
             for fold, parts in record["folds"].items()
         }
-        there, who, written = record["settings"], record["cases"], record["hash"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SplitError(
-            path, expected="frozen folds", found=f"an unreadable file ({error!r})", remedy=remedy
-        ) from error
+        there, who, written, data_hash = (
+            dict(record["settings"]),
+            dict(record["cases"]),
+            record["hash"],
+            record["data_hash"],
+        )
+    except OSError as error:
+        raise SplitError(path, expected="frozen folds", found=str(error.strerror), remedy=remedy) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        found = f"a damaged file ({' '.join(str(error).split())})"
+        raise SplitError(path, expected="frozen folds", found=found, remedy=remedy) from error
     if written != folds_hash(splits):
         raise SplitError(
             path,
@@ -127,9 +133,20 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
     if settings is not None and there != settings:
         raise SplitError(path, expected=f"folds made with {settings}", found=f"with {there}", remedy=remedy)
     _refuse_other_cases(path, who, _who(store.cases), remedy)
-    if record["data_hash"] != store.content_hash:
+    if data_hash != store.content_hash:
         _log.info("%s: the store has changed since, its cases have not; the folds stay as they are", path.name)
     return FrozenFolds(path, written, splits)
+
+
+def _names(items: Any) -> tuple[str, ...]:
+    """Return a list of names.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise TypeError(f"no list of names: {items!r:.80}")
+    return tuple(items)
 
 
 def _refuse_other_cases(path: Path, then: dict[str, Any], now: dict[str, Any], remedy: str) -> None:

@@ -1,6 +1,7 @@
 """The text of a user's split file as names in parts, before anybody looks whether those names exist."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from joint_seg_cls.data.split import HELD_OUT, FoldName
-from joint_seg_cls.errors import SplitError
+from joint_seg_cls.errors import CohortError, SplitError
+from joint_seg_cls.scan.tables import line_of, read_table, shortened
 
 _PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 _PARTS |= {"testing": "test"}
@@ -35,14 +37,15 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
         raise _refusal(path, "a .tsv, .csv or .json file", path.suffix or "no suffix", "rename or convert it")
     try:
         if path.suffix == ".json":
-            wanted = _from_json(path, json.loads(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8-sig")
+            wanted = _from_json(path, json.loads(text, object_pairs_hook=_unrepeated_keys))
         else:
-            separator = "\t" if path.suffix == ".tsv" else ","
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            wanted = _from_table(path, table)
+            wanted = _from_table(path, read_table(path))
     except FileNotFoundError as error:
         raise _refusal(path, "a split file", "no such file", "correct data.folds.path=") from error
-    except (OSError, ValueError) as error:  # JSON, text and table errors are ValueErrors
+    except CohortError as error:
+        raise SplitError(error.where, expected=error.expected, found=error.found, remedy=error.remedy) from error
+    except (OSError, ValueError, RecursionError) as error:  # errors of JSON and of text are ValueErrors
         reason = str(error).splitlines()[0]
         raise _refusal(path, "a readable split file", f"an unreadable one ({reason})", "save it again") from error
     if not wanted:
@@ -56,22 +59,23 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
 
 
 def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, Wanted]:
-    table.columns = table.columns.str.strip().str.lower()
-    table = table.apply(lambda column: column.str.strip())
+    table.columns = table.columns.str.lower()
     by: Literal["case", "subject"] = "case" if "case" in table.columns else "subject"
     if by not in table.columns or not {"fold", "split"} & set(table.columns):
         columns = ", ".join(map(str, table.columns))
         raise _refusal(path, "columns case or subject, and fold or split", columns or "none", "name the columns so")
     rows = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
+    places = [line_of(path, number) for number in table.index]
+    for where, row in zip(places, rows, strict=True):
+        if not row[by]:
+            raise _refusal(where, f"a name in the column {by}", "an empty cell", "name the scan or delete the row")
     if "split" not in table.columns:
         return _tested(path, ((row[by], row["fold"]) for row in rows), by)
     named: dict[FoldName, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for number, row in enumerate(rows, start=2):
+    for where, row in zip(places, rows, strict=True):
         part = _PARTS.get(row["split"].lower())
         if part is None:
-            raise _refusal(
-                f"{path}, line {number}", "train, val or test in the column split", row["split"], "correct it"
-            )
+            raise _refusal(where, "train, val or test in the column split", row["split"], "correct it")
         named[_fold(path, row.get("fold", "0"))][part].append(row[by])
     return {
         fold: _unrepeated(path, fold, Wanted(parts["train"], parts.get("val"), parts.get("test"), by))
@@ -93,13 +97,35 @@ def _from_json(path: Path, content: Any) -> dict[FoldName, Wanted]:
     wanted = {}
     for name, parts in content.items():
         fold = _fold(path, str(name))
+        if fold in wanted:
+            raise _refusal(path, "each fold once", f"fold {fold} twice", "leave one of them")
         if not isinstance(parts, Mapping) or not parts or not set(parts) <= set(_PARTS):
             found = ", ".join(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
             raise _refusal(path, f"train, val and test in fold {fold}", found or "nothing", "name the parts so")
-        named = {_PARTS[part]: [str(one) for one in names] for part, names in parts.items()}
+        named = _lists(path, fold, parts)
         parts_of_fold = Wanted(named.get("train", []), named.get("val"), named.get("test"))
         wanted[fold] = _unrepeated(path, fold, parts_of_fold)
     return wanted
+
+
+def _lists(path: Path, fold: FoldName, parts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the names in each part of a fold."""
+    named: dict[str, list[str]] = {}
+    for part, names in parts.items():
+        if not isinstance(names, list) or not all(isinstance(one, str | int) for one in names):
+            expected = f"a list of names in {part} of fold {fold}"
+            raise _refusal(path, expected, type(names).__name__, "list the names")
+        if _PARTS[part] in named:
+            raise _refusal(path, f"one {_PARTS[part]} part in fold {fold}", ", ".join(parts), "leave one of them")
+        named[_PARTS[part]] = [str(one) for one in names]
+    return named
+
+
+def _unrepeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]} stands twice")
+    return dict(pairs)
 
 
 def _tested(
@@ -128,10 +154,9 @@ def _unrepeated(path: Path, fold: FoldName, parts: Wanted) -> Wanted:
 def _fold(path: Path, text: str) -> FoldName:
     if text.lower().replace("-", "_") == HELD_OUT:
         return HELD_OUT
-    try:
+    if re.fullmatch(r"[+-]?[0-9]{1,9}", text):
         return int(text)
-    except ValueError:
-        raise _refusal(path, f"a whole number or {HELD_OUT} as fold", text or "an empty cell", "correct it") from None
+    raise _refusal(path, f"a whole number or {HELD_OUT} as fold", shortened(text) or "an empty cell", "correct it")
 
 
 def _refusal(where: str | Path, expected: str, found: str, remedy: str) -> SplitError:

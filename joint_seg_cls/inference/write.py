@@ -1,6 +1,5 @@
 """What a prediction leaves on disk: masks and maps in the scan's own grid, a lesion table, a JSON record."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from joint_seg_cls.inference.predictor import Findings
 from joint_seg_cls.lesions import label_lesions, lesion_table
 from joint_seg_cls.preprocess import ModelInput, warnings_of
 from joint_seg_cls.scan import write_volume
+from joint_seg_cls.scan.finder import prediction_record
 from joint_seg_cls.whole_file import whole_file, write_json
 
 
@@ -65,7 +65,7 @@ def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
 
 def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: Path) -> None:
     known = {record["id"] for record in records}
-    earlier = [record for path in others if (record := _read(path)) and record["id"] not in known]
+    earlier = [record for path in others if (record := prediction_record(path)) and record["id"] not in known]
     rows = [
         {
             "id": record["id"],
@@ -80,16 +80,6 @@ def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: P
         for record in [*records, *earlier]
     ]
     _write_table(out / "predictions.tsv", pd.DataFrame(rows))
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return the record in a file; None where it holds something else."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    is_ours = isinstance(record, dict) and {"id", "scan", "brain_volume_ml", "warnings"} <= record.keys()
-    return record if is_ours else None
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -1,30 +1,37 @@
 """The cohort table: one row a scan, checked before anything is computed.
 
 Columns: ``subject``; ``session`` (optional); one column of paths a modality (``flair`` first); ``brain_mask``
-(optional); ``lesion_mask``, ``lesion_mask_2``, ... (one a rater, may be empty); ``disease`` (a class name or its code,
-may be empty); any further column is kept as it is. Paths are relative to the table.
+(optional); ``lesion_mask``, ``lesion_mask_2``, ... (one a rater, may be empty); ``disease`` (the name of a class, never
+a code; may be empty); any further column is kept as it is. Paths are relative to the table.
 """
 
 import re
-import warnings
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import final
 
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan import tables
+from joint_seg_cls.scan.diseases import class_named, labels_word
+from joint_seg_cls.scan.finder import is_nifti
 from joint_seg_cls.scan.prepared import STORE_FILES
+from joint_seg_cls.scan.tables import (
+    SEPARATORS,
+    line_of,
+    one_spelling,
+    require_columns,
+    shortened,
+    spellings,
+    user_path,
+)
 
 #: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
 DISEASES = ("MS", "NMOSD")
-#: What separates the columns, by the table's suffix.
-SEPARATORS = {".tsv": "\t", ".csv": ","}
-#: How the names of scans and masks end.
-NIFTI = (".nii", ".nii.gz")
 _LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
 #: Longest name of a case in bytes; file systems take 255, and outputs add their own words.
 _LONGEST_NAME = 180
@@ -54,7 +61,7 @@ def read_cohort(
         CohortError: the table is missing, empty, or lacks a column; a row has no subject or no scan, names a file that
             does not exist, a disease outside ``classes``, or the same subject and session as another row.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     return cohort_cases(path, read_table(path), modalities=modalities, classes=classes)
 
 
@@ -67,10 +74,11 @@ def cohort_cases(
         raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
     raters = rater_columns(table)
     known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
+    diseases = [str(cell) for cell in table.get("disease", ())]
     cases = []
     for number, row in table.iterrows():
         where = line_of(path, number)
-        subject, session = str(row["subject"]), str(row.get("session", "")) or None
+        subject, session = one_spelling(str(row["subject"])), one_spelling(str(row.get("session", ""))) or None
         images = [file_of(where, path, row, name) for name in modalities]
         masks = [file_of(where, path, row, name) for name in raters]
         cases.append(
@@ -81,11 +89,11 @@ def cohort_cases(
                 images=tuple(_present(where, name, file) for name, file in zip(modalities, images, strict=True)),
                 brain_mask=file_of(where, path, row, "brain_mask"),
                 lesion_masks=tuple(file for file in masks if file is not None),
-                disease=disease_of(where, str(row.get("disease", "")), classes),
+                disease=disease_of(where, str(row.get("disease", "")), classes, diseases),
                 columns={
                     str(name): str(row[name])
                     for name in table.columns
-                    if name not in known and row[name] and not str(row[name]).endswith(NIFTI)
+                    if name not in known and row[name] and not is_nifti(str(row[name]))
                 },
             )
         )
@@ -94,57 +102,16 @@ def cohort_cases(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return a table's cells as stripped text, empty where nothing is known."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise CohortError(path, expected="a cohort table (.tsv or .csv)", found=found, remedy="correct cohort=")
-    try:
-        return parse_table(path, path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CohortError(
-            path, expected="a table with a header", found=str(error), remedy="save it as UTF-8 text again"
-        ) from error
+    """Return the cells of a cohort table as stripped text, empty where nothing is known.
 
-
-def parse_table(path: Path, text: str, separator: str | None = None) -> pd.DataFrame:
-    """Return the cells of the ``text`` of a table as :func:`read_table` does, empty rows left out.
-
-    The index numbers the rows from 0, those that are left out included (:func:`line_of`).
-
-    Args:
-        path: where the text stands, or will stand; its suffix tells what separates the columns.
-        text: header and rows.
-        separator: what separates the columns, where that is known better.
+    Raises:
+        CohortError: the file is missing, is no .tsv or .csv file, or cannot be read as a table.
     """
-    if path.suffix not in SEPARATORS:
+    kind = "a cohort table (.tsv or .csv)"
+    if path.suffix.lower() not in SEPARATORS:
+        tables.table_text(path, kind=kind)
         raise CohortError(path, expected="a .tsv or .csv file", found=path.suffix or "no suffix", remedy="rename it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-            settings = {"sep": separator or SEPARATORS[path.suffix], "dtype": str, "keep_default_na": False}
-            header = pd.read_csv(StringIO(text), header=None, nrows=1, **settings)
-            table = pd.read_csv(StringIO(text), index_col=False, **settings)
-    except pd.errors.ParserWarning as error:
-        raise CohortError(
-            path,
-            expected="as many cells in each row as in the header",
-            found="rows that are longer",
-            remedy="give every column a name, and quote cells that hold the separator",
-        ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise CohortError(
-            path, expected="a table with a header", found=str(error).strip(), remedy="save it as UTF-8 text again"
-        ) from error
-    _refuse_repeated_columns(path, [str(name).strip() for name in header.iloc[0]])
-    table.columns = table.columns.str.strip()
-    cells = table.fillna("").apply(lambda column: column.str.strip())
-    cells = cells.replace(dict.fromkeys(("n/a", "N/A", "NA", "nan", "NaN"), ""))
-    return cells[(cells != "").any(axis=1)]
-
-
-def line_of(path: Path, number: object) -> str:
-    """Return where the row ``number`` of a table stands, for a person who opens the file."""
-    return f"{path}, line {number + 2}"  # pyright: ignore[reportOperatorIssue] - the index holds whole numbers
+    return tables.read_table(path, kind=kind)
 
 
 def rater_columns(table: pd.DataFrame) -> list[str]:
@@ -152,39 +119,25 @@ def rater_columns(table: pd.DataFrame) -> list[str]:
     return sorted((c for c in table.columns if _LESION_MASK.match(c)), key=lambda c: (len(c), c))
 
 
-def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
-    """Refuse a table that lacks a column."""
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise CohortError(
-            path,
-            expected=f"the columns {', '.join(names)}",
-            found=", ".join(map(str, table.columns)),
-            remedy=f"add {', '.join(missing)}",
-        )
-
-
-def _refuse_repeated_columns(path: Path, names: Sequence[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if name and count > 1]
-    if repeated:
-        raise CohortError(
-            path,
-            expected="columns of different names",
-            found=f"{repeated[0]} {names.count(repeated[0])} times",
-            remedy="rename or delete one of them",
-        )
-
-
 def file_of(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
-    """Return the file that a row's cell names, or None where the cell is empty."""
+    """Return the file that a row's cell names, or None where the cell is empty.
+
+    Raises:
+        CohortError: there is no such file.
+    """
     text = str(row.get(name, ""))
     if not text:
         return None
-    file = table.parent / text
-    file = (file if file.is_file() or not text.startswith("~") else Path(text).expanduser()).resolve()
-    if not file.is_file():
-        raise CohortError(where, expected=f"a file in {name}", found=f"no file {file}", remedy="correct the path")
-    return file
+    try:
+        for spelling in spellings(text):
+            file = table.parent / spelling
+            file = (file if file.is_file() or not text.startswith("~") else Path(spelling).expanduser()).resolve()
+            if file.is_file():
+                return file
+        found = f"no file {shortened((table.parent / text).resolve())}"
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, no such user, a null byte
+        found = f"{shortened(text)} ({error.strerror if isinstance(error, OSError) else str(error).rstrip('.')})"
+    raise CohortError(where, expected=f"a file in {name}", found=found, remedy="correct the path")
 
 
 def _present(where: str, name: str, file: Path | None) -> Path:
@@ -193,19 +146,35 @@ def _present(where: str, name: str, file: Path | None) -> Path:
     return file
 
 
-def disease_of(where: str, text: str, classes: Sequence[str]) -> str | None:
-    """Return the class that a cell names, by name or code, or None where it is empty."""
+def disease_of(where: str, text: str, classes: Sequence[str], column: Sequence[str] = ()) -> str | None:
+    """Return the class that a cell names, or None where it is empty.
+
+    Args:
+        where: the table and the line, for messages.
+        text: the cell.
+        classes: the names of the classes. A number is no name: what the program calls 0 is no one else's 0.
+        column: all cells of the column, so that the message covers them.
+
+    Raises:
+        CohortError: the cell names no class.
+    """
     if not text:
         return None
-    by_name = {name.casefold(): name for name in classes} | {str(code): name for code, name in enumerate(classes)}
-    if text.casefold() not in by_name:
+    found = class_named(text, classes)
+    if found is None:
+        table = Path(where.rpartition(", line ")[0] or where)
+        unknown = [name for name in dict.fromkeys((text, *column)) if name and class_named(name, classes) is None]
+        again = f"jsc cohort source=table path={shlex.quote(str(table))}"
+        out = shlex.quote(str(table.with_name(f"{table.stem}_named{table.suffix}")))
+        out += "" if tuple(classes) == DISEASES else " " + shlex.quote(f"classes=[{','.join(classes)}]")
         raise CohortError(
             where,
             expected=f"a disease among {', '.join(classes)} (or empty)",
-            found=text,
-            remedy="correct the cell, or name all classes with classes=[...]",
+            found=shortened(text),
+            remedy=f"write the class's name, or make a table with names by `{again} out={out} {labels_word(unknown)}` "
+            f"({' or '.join(classes)} in place of null where it stands for a class); classes=[...] names other classes",
         )
-    return by_name[text.casefold()]
+    return found
 
 
 def case_name(subject: str, session: str | None) -> str:
@@ -230,6 +199,16 @@ def checked_case_name(where: str, subject: str, session: str | None) -> str:
 
 
 def _refuse_repeats(path: Path, cases: Sequence[CohortCase]) -> None:
+    people: dict[str, str] = {}
+    for case in cases:
+        other = people.setdefault(case.subject.casefold(), case.subject)
+        if other != case.subject:  # one person, of whom folds would make two
+            raise CohortError(
+                path,
+                expected="each subject under one name",
+                found=f"{other} and {case.subject}, which differ in case alone",
+                remedy="write the name in one way, or give different people different names",
+            )
     repeated = [name for name, count in Counter(case.case.casefold() for case in cases).items() if count > 1]
     if repeated:
         raise CohortError(

@@ -14,6 +14,7 @@
 
 import hashlib
 import json
+import operator
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,11 +103,11 @@ class PreparedStore:
         require_format(record, self.path)
         try:
             self.settings: dict[str, Any] = dict(record["settings"])
-            self.classes: tuple[str, ...] = tuple(map(str, record["classes"]))
-            self.modalities: tuple[str, ...] = tuple(map(str, record["modalities"]))
-            x, y, z = map(int, record["model_shape"])
+            self.classes: tuple[str, ...] = _words(record["classes"])
+            self.modalities: tuple[str, ...] = _words(record["modalities"])
+            x, y, z = (operator.index(side) for side in record["model_shape"])
             self.model_shape: tuple[int, int, int] = (x, y, z)
-            self._names: list[str] | None = None if record.get("cases") is None else list(map(str, record["cases"]))
+            self._names: tuple[str, ...] | None = None if record.get("cases") is None else _words(record["cases"])
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 self.path / "store.json",
@@ -185,7 +186,7 @@ def read_case(folder: Path) -> PreparedCase:
     try:
         geometry = Geometry.from_json(record.pop("geometry"))
         case = PreparedCase(folder=folder, geometry=geometry, **record)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise _not_a_case(folder) from error
     if not _is_typed(case):
         raise _not_a_case(folder)
@@ -198,6 +199,17 @@ def _is_typed(case: PreparedCase) -> bool:
     texts = (case.case, case.subject, case.key, case.session or "", case.disease or "", *columns, *columns.values())
     is_record = isinstance(case.provenance, dict) and isinstance(case.has_lesion_mask, bool)
     return is_record and all(isinstance(text, str) for text in texts)
+
+
+def _words(items: Any) -> tuple[str, ...]:
+    """Return a list of text.
+
+    Raises:
+        TypeError: it is no list, or something in it is no text.
+    """
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise TypeError(f"no list of words: {items!r:.80}")
+    return tuple(items)
 
 
 def _not_a_case(folder: Path) -> StoreError:

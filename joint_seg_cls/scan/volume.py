@@ -18,6 +18,10 @@ from joint_seg_cls.whole_file import whole_file
 
 #: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
 MASK_ROUNDING = 1e-3
+#: How programs that write bytes mark a mask's voxels.
+_BYTE = 255
+#: A mask with more values than this is a map of something else.
+_MOST_VALUES = 20
 #: Millimetres in the units of length that a NIfTI header may name; files that name none mean millimetres.
 _MM = {"meter": 1000.0, "micron": 0.001}
 #: What reading a damaged file raises.
@@ -142,34 +146,40 @@ def binary(
     of: Literal["lesion", "brain"] = "lesion",
     lesion_value: LesionValue = None,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return where a mask's values say yes: 1, or ``lesion_value``; values are rounded within 0.001.
+    """Return where a mask is set: where its values, rounded within 0.001, are 1, or 255 alone, or ``lesion_value``.
+
+    With a ``lesion_value``, the values that it names count and no others.
 
     Raises:
-        ScanError: without a ``lesion_value``, a value is neither 0 nor 1; with one, a value is not a whole number, or
-            there are values but none of those asked for.
+        ScanError: without a ``lesion_value``, the values are not 0 and 1, nor 0 and 255; with one, a value is not a
+            whole number, or there are values but none of those asked for.
     """
     whole = np.round(data)
     values = np.unique(whole)
     is_whole = bool((np.abs(data - whole) <= MASK_ROUNDING).all())
-    wanted = np.atleast_1d(np.asarray(1 if lesion_value is None else lesion_value, dtype=np.float64))
+    is_byte = lesion_value is None and _BYTE in values and set(values.tolist()) <= {0, _BYTE}
+    asked_for = (_BYTE if is_byte else 1) if lesion_value is None else lesion_value
+    wanted = np.atleast_1d(np.asarray(asked_for, dtype=np.float64))
     others = values[~np.isin(values, (0, *wanted))]
     if not is_whole or (others.size and (lesion_value is None or not np.isin(values, wanted).any())):
         odd = values if is_whole else np.unique(data)
         asked = "" if lesion_value is None else f" (lesion_value={_listed(wanted)})"
         remedy = f"write {of} voxels as 1 and all others as 0"
+        every = np.union1d(values[values != 0], [] if lesion_value is None else wanted)
         raise ScanError(
             path,
             expected=f"a mask of 0 and {' and '.join(f'{v:g}' for v in wanted)}{asked}",
             found=f"the values {', '.join(f'{v:g}' for v in odd[:6])}{' ...' if odd.size > 6 else ''}",
-            remedy=f"if they mark lesions, say so with lesion_value={_listed(others)}; if not, {remedy}"
-            if is_whole and of == "lesion"
+            remedy=f"if all of them mark lesions, say so with lesion_value={_listed(every)}; if only some do, list "
+            f"those; if none does, {remedy}"
+            if is_whole and of == "lesion" and every.size <= _MOST_VALUES
             else remedy,
         )
     return np.isin(whole, wanted)
 
 
 def _listed(values: np.ndarray) -> str:
-    text = ",".join(f"{value:g}" for value in values[:6])
+    text = ",".join(f"{value:.0f}" if value == np.round(value) else f"{value:g}" for value in values)
     return text if values.size == 1 else f"[{text}]"
 
 

@@ -1,5 +1,6 @@
 """The cohort table: what is read, and each way in which it can be wrong."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,54 @@ def test_rows_keep_labels_files_and_free_columns(folder):
     assert (third.case, third.session, third.disease, third.brain_mask) == ("s2", None, None, None)
 
 
-def test_codes_stand_for_classes(folder):
-    path = table(folder, "subject\tflair\tdisease\ns1\ta.nii.gz\t0\ns2\tb.nii.gz\t1\n", "cohort.tsv")
-    assert [case.disease for case in read_cohort(path)] == ["MS", "NMOSD"]
+@pytest.mark.parametrize("codes", [("0", "1"), ("1", "2"), ("1.0", "0.0"), ("True", "False"), ("MS", "1")])
+def test_numbers_stand_for_no_disease(folder, codes):
+    text = "subject\tflair\tdisease\n" + "".join(f"s{code}\ta.nii.gz\t{code}\n" for code in codes)
+    with pytest.raises(CohortError, match=r"a disease among MS, NMOSD .*labels=\{"):
+        read_cohort(table(folder, text, "cohort.tsv"))
+
+
+@pytest.mark.parametrize("cells", [("1", "2", "3"), ("1.0", "2.0", "3.0"), (" 1", "02", "3")])
+def test_classes_that_are_called_by_numbers_are_names(folder, cells):
+    text = "subject\tflair\tdisease\n" + "".join(f"s{n}\ta.nii.gz\t{cell}\n" for n, cell in enumerate(cells))
+    cases = read_cohort(table(folder, text, "cohort.tsv"), classes=["1", "2", "3"])
+    assert [case.disease for case in cases] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "null", "nan", "1e5", "007", "N/A", "True", "-1", "李明", "Müller"])
+def test_a_subject_keeps_its_name(folder, name):
+    path = table(folder, f"subject,flair,disease,age\n{name},a.nii.gz,MS,NA\n")
+    (case,) = read_cohort(path)
+    assert (case.subject, case.columns) == (name, {})
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["c.csv", "c.tsv", "c.TSV"])
+def test_the_header_decides_what_separates_the_columns(folder, mark, name):
+    rows = ["subject", "flair", "disease", "age, in years", "score"], ["s1", "a.nii.gz", "MS", "31,5", "2;3"]
+    text = "\n".join(mark.join(f'"{cell}"' if mark in cell else cell for cell in row) for row in rows)
+    (case,) = read_cohort(table(folder, text, name))
+    assert (case.subject, case.disease) == ("s1", "MS")
+    assert case.columns == {"age, in years": "31,5", "score": "2;3"}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_that_can_be_stored_in_two_ways_are_one(tmp_path, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    (tmp_path / unicodedata.normalize(form, "Müller_李明.nii.gz")).touch()
+    name = unicodedata.normalize(other, "Müller")
+    path = table(tmp_path, f"subject,flair\n{name},{unicodedata.normalize(other, 'Müller_李明.nii.gz')}\n")
+    (case,) = read_cohort(path)
+    assert case.subject == unicodedata.normalize("NFC", "Müller")
+    assert case.images[0].is_file()
+
+
+@pytest.mark.parametrize("cell", ["x" * 5000, "~no such user/a.nii.gz", f"{'d' * 300}/a.nii.gz", "a/" * 3000 + "a.nii"])
+def test_a_path_that_no_file_system_takes_is_one_sentence(folder, cell):
+    path = table(folder, f"subject,flair\ns1,{cell}\n")
+    with pytest.raises(CohortError, match=r"line 2: expected a file in flair, found ") as error:
+        read_cohort(path)
+    assert len(str(error.value)) < 700
 
 
 def test_paths_are_relative_to_the_table(folder, tmp_path):
@@ -75,6 +121,10 @@ def test_several_modalities_are_read_in_order(folder):
         ("subject,flair\n...,a.nii.gz\n", "line 2: expected a subject that can name a folder"),
         ("subject,flair\nStore.json,a.nii.gz\n", "a subject that can name a folder, found Store.json"),
         (f"subject,flair\n{'x' * 200},a.nii.gz\n", "of 200 characters"),
+        ("subject,flair\nS1,a.nii.gz\ns1,b.nii.gz\n", "S1 and s1, which differ in case alone"),
+        ("subject,flair,disease\ns1,a\0.nii.gz,MS\n", "null bytes"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        ('subject,flair,note\ns1,a.nii.gz,"open\ns2,b.nii.gz,x"\n', "line 2: expected one row in one line"),
         ("subject,flair\ns1,a.nii.gz\n,\n\ns2,none.nii.gz\n", "line 4"),
     ],
 )

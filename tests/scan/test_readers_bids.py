@@ -1,5 +1,8 @@
 """BIDS data sets, strict and deviating, become a cohort table."""
 
+import json
+import unicodedata
+
 import pytest
 
 from joint_seg_cls.errors import CohortError
@@ -248,3 +251,133 @@ def test_derivatives_beside_the_raw_data_are_found_from_above_and_missed_with_a_
     below = read(BidsReader(**BIDS), put.root / "rawdata")
     assert (below.scans[0].disease, "lesion_mask" in below.scans[0].files) == ("MS", False)
     assert "derivatives beside the folder" in reasons(below)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-01_lesion-manual", "sub-01_lesion-manual_mask", "sub-01_FLAIR_lesion-manual", "sub-01_label-lesion",
+        "sub-01_label-lesion_mask", "sub-01_label-lesion_FLAIR", "sub-01_FLAIR_label-lesion", "sub-01_desc-lesion_mask",
+        "sub-01_lesion-mask", "sub-01_FLAIR-lesion", "sub-01_lesionmask", "sub-01_desc-manual_label-L_mask",
+        "sub-01_ms-lesions_seg", "sub-01_label-lesion_roi",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["sub-01/anat", "derivatives/manual/sub-01/anat"])
+def test_masks_of_lesions_have_many_names(put, name, place):
+    put("sub-01/anat/sub-01_FLAIR.nii.gz")
+    put(f"{place}/{name}.nii.gz", "lesion-mask")
+    (scan,) = bids(put).scans
+    assert {key: file.name for key, file in scan.files.items()} == {
+        "flair": "sub-01_FLAIR.nii.gz",
+        "lesion_mask": f"{name}.nii.gz",
+    }
+
+
+def test_numbers_match_whatever_their_leading_zeros_where_that_leaves_one_choice(put):
+    put("sub-01/ses-01/anat/sub-01_ses-01_run-02_FLAIR.nii.gz")
+    put("derivatives/m/sub-1/ses-1/anat/sub-1_ses-1_run-2_label-lesion_mask.nii.gz", "lesion-mask")
+    put("sub-7/anat/sub-7_FLAIR.nii.gz")
+    put("sub-07/anat/sub-07_FLAIR.nii.gz")
+    put("derivatives/m/sub-7/anat/sub-7_label-lesion_mask.nii.gz", "lesion-mask")
+    (put.root / "participants.tsv").write_text("participant_id\tdisease\nsub-1\tMS\nsub-07\tNMOSD\n")
+    found = bids(put)
+    assert names(found) == [("sub-01", "ses-01", "MS"), ("sub-07", None, "NMOSD"), ("sub-7", None, None)]
+    assert ["lesion_mask" in scan.files for scan in found.scans] == [True, False, True]
+
+
+def test_a_consensus_stands_for_its_raters(put):
+    put("sub-01/anat/sub-01_FLAIR.nii.gz")
+    for rater in ("expert1", "expert2", "expert3", "consensus"):
+        put(f"derivatives/manual/sub-01/anat/sub-01_desc-{rater}_label-lesion_mask.nii.gz", "lesion-mask")
+    found = bids(put)
+    (scan,) = found.scans
+    assert [(key, file.name) for key, file in scan.files.items() if "mask" in key] == [
+        ("lesion_mask", "sub-01_desc-consensus_label-lesion_mask.nii.gz")
+    ]
+    assert "masks of a consensus, taken in place of its raters' masks: derivatives/manual/sub-01" in reasons(found)
+    assert sum(what == "masks left out beside a consensus" for what, _ in said(found)) == 3
+
+
+def test_participants_that_are_a_link_to_nowhere_are_said(bids_folder):
+    file = bids_folder.root / "participants.tsv"
+    file.unlink()
+    file.symlink_to(bids_folder.root / "annexed")
+    found = bids(bids_folder)
+    assert [scan.disease for scan in found.scans] == [None] * 3
+    assert "a link to a file that is not there (get it first): no disease, age or sex is known" in reasons(found)
+
+
+@pytest.mark.parametrize("label", ["NA", "None", "null", "nan", "1e5", "007", "Müller", "李明"])
+@pytest.mark.parametrize("mark", ["\t", ";", ","])
+def test_people_keep_their_names_and_rows(put, label, mark):
+    put(f"sub-{label}/anat/sub-{label}_FLAIR.nii.gz")
+    text = f"\ufeffparticipant_id{mark}age{mark}diagnosis\nsub-{label}{mark}NA{mark}MS\n"
+    (put.root / "participants.tsv").write_text(unicodedata.normalize("NFD", text))
+    found = bids(put)
+    assert names(found) == [(f"sub-{label}", None, "MS")]
+    assert found.scans[0].columns == {}
+    (case,) = write_cohort_table(found, put.root / "out.tsv", classes=["MS", "NMOSD"])
+    assert (case.subject, case.disease) == (f"sub-{label}", "MS")
+
+
+LEVELS = {"0": "control", "1": "MS", "2": {"Description": "neuromyelitis optica spectrum disorder (NMOSD)"}}
+
+
+def coded(put, cells, levels=None):
+    """Write a data set whose participants have codes; return what their table says of the diseases."""
+    lines = ["participant_id\tdiagnosis"]
+    for number, cell in enumerate(cells):
+        put(f"sub-{number}/anat/sub-{number}_FLAIR.nii.gz")
+        lines.append(f"sub-{number}\t{cell}")
+    (put.root / "participants.tsv").write_text("\n".join(lines))
+    if levels is not None:
+        (put.root / "participants.json").write_text(json.dumps({"diagnosis": {"Levels": levels}}))
+
+    def diseases(classes=("MS", "NMOSD"), **changes):
+        out = put.root / "out.tsv"
+        out.unlink(missing_ok=True)
+        return [case.disease for case in write_cohort_table(bids(put, **changes), out, classes=classes)]
+
+    return diseases
+
+
+@pytest.mark.parametrize("cells", [("0", "1", "2"), ("0.0", "1.0", "2.0")])
+def test_codes_mean_what_the_side_car_says(put, cells):
+    diseases = coded(put, cells, LEVELS)
+    assert diseases() == [None, "MS", "NMOSD"]
+    assert diseases(["NMOSD", "control", "MS"]) == ["control", "MS", "NMOSD"]
+    assert diseases(labels={1: "NMOSD"}) == [None, "NMOSD", "NMOSD"]
+    assert diseases(labels={"MS": None}) == [None, None, "NMOSD"]
+
+
+@pytest.mark.parametrize("cells", [("0", "1"), ("1", "2"), ("1.0", "2.0"), ("True", "False"), ("a b", "1 2")])
+def test_codes_that_nothing_explains_are_asked_for(put, cells):
+    diseases = coded(put, cells)
+    with pytest.raises(CohortError, match=r"expected MS, NMOSD or nothing") as error:
+        diseases()
+    assert all(cell in str(error.value) for cell in cells)
+    assert diseases(labels=dict(zip(cells, ("HC", "MS"), strict=True))) == [None, "MS"]
+    assert diseases(["HC", "MS"], labels=dict(zip(cells, ("HC", "MS"), strict=True))) == ["HC", "MS"]
+
+
+def test_a_code_that_the_side_car_gives_to_no_class_is_asked_for_by_its_name_in_the_table(put):
+    diseases = coded(put, ("1", "2"), {"1": "MS", "2": "MOGAD"})
+    with pytest.raises(CohortError, match=r"found 2 \(MOGAD; 1 scan\); add 'labels=\{2: null\}'"):
+        diseases()
+
+
+def test_a_name_in_the_table_comes_before_its_description(put):
+    diseases = coded(put, ("MS", "RRMS"), {"MS": "seen at the clinic before 2010", "RRMS": "Multiple sclerosis"})
+    assert diseases() == ["MS", "MS"]
+
+
+def test_classes_that_are_called_by_numbers_are_not_codes(put):
+    assert coded(put, ("1", "2", "3"))(["1", "2", "3"]) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "7", '{"diagnosis": {"Levels": [0, 1]}}', '{"diagnosis": 3}'])
+def test_a_side_car_that_explains_nothing_leaves_the_codes_to_be_asked_for(put, content):
+    diseases = coded(put, ("0", "1"))
+    (put.root / "participants.json").write_text(content)
+    with pytest.raises(CohortError, match=r"add 'labels=\{0: null, 1: null\}'"):
+        diseases()

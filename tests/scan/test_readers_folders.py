@@ -188,3 +188,52 @@ def test_wrong_and_empty_folders_are_refused(reader, tmp_path):
     for place, says in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
         with pytest.raises(CohortError, match=says):
             reader.read(tmp_path / place, tmp_path / "o.tsv")
+
+
+def test_a_raters_consensus_is_no_further_rater(put):
+    put("p1/FLAIR.nii.gz")
+    for rater in ("1", "2", "Consensus"):
+        put(f"p1/mask_{rater}.nii.gz", "lesion-mask")
+    found = read(PatternReader("{subject}/FLAIR.nii.gz", lesion_mask="{subject}/mask_{rater}.nii.gz"), put.root)
+    assert {key: file.name for key, file in found.scans[0].files.items()} == {
+        "flair": "FLAIR.nii.gz",
+        "lesion_mask": "mask_Consensus.nii.gz",
+    }
+    assert ("masks left out beside a consensus", "p1/mask_1.nii.gz") in said(found)
+    assert "without its FLAIR" not in reasons(found)
+
+
+@pytest.mark.parametrize("codes", [("0", "1"), ("1", "2"), ("1.0", "0.0")])
+def test_codes_in_a_table_of_people_or_scans_are_asked_for(put, codes):
+    rows = []
+    for number, code in enumerate(codes):
+        put(f"p{number}.nii.gz")
+        rows.append(f"p{number},p{number}.nii.gz,{code}\n")
+    table = put.root / "list.csv"
+    table.write_text("subject,flair,dx\n" + "".join(rows))
+    meaning = dict(zip(codes, ("HC", "MS"), strict=True))
+    for number, make in enumerate(
+        (
+            lambda labels: TableReader({"disease": "dx"}, labels).read(table, table),
+            lambda labels: PatternReader("{subject}.nii.gz", labels="list.csv", names=labels).read(put.root, table),
+        )
+    ):
+        out = put.root / f"out{number}.tsv"
+        with pytest.raises(CohortError, match=r"expected MS, NMOSD or nothing"):
+            write_cohort_table(make(None), out, classes=["MS", "NMOSD"])
+        cases = write_cohort_table(make(meaning), out, classes=["MS", "NMOSD"])
+        assert [case.disease for case in cases] == [None, "MS"]
+
+
+def test_the_side_car_of_a_list_explains_its_codes(put):
+    put("p0.nii.gz")
+    (put.root / "list.csv").write_text("subject,flair,dx\np0,p0.nii.gz,1\n")
+    (put.root / "list.json").write_text('{"dx": {"Levels": {"1": "NMOSD"}}}')
+    found = TableReader({"disease": "dx"}).read(put.root / "list.csv", put.root)
+    (case,) = write_cohort_table(found, put.root / "o.tsv", classes=["MS", "NMOSD"])
+    assert case.disease == "NMOSD"
+
+
+def test_one_name_for_two_classes_is_refused():
+    with pytest.raises(ConfigError, match="labels: expected one class for each name"):
+        TableReader(labels={"RRMS": "MS", "rrms": "NMOSD"})

@@ -1,6 +1,7 @@
 """Volumes: what is read is what lies in the file, and what does not fit is refused in one sentence."""
 
 import gzip
+import json
 import re
 
 import nibabel as nib
@@ -91,7 +92,7 @@ def test_mask_on_another_grid_is_refused(save, data, affine, change):
     assert "resample" in sentence(error)
 
 
-@pytest.mark.parametrize("values", [(0, 2), (0, 255), (0, 1, 2), (0.0, 0.4)])
+@pytest.mark.parametrize("values", [(0, 2), (0, 1, 255), (0, 1, 2), (0.0, 0.4)])
 def test_mask_with_other_values_is_refused(save, data, affine, values):
     scan = read_scan(save("scan.nii.gz", data, affine))
     mask = np.resize(np.array(values, np.float32), SHAPE)
@@ -100,7 +101,7 @@ def test_mask_with_other_values_is_refused(save, data, affine, values):
     assert "0 and 1" in sentence(error)
 
 
-@pytest.mark.parametrize(("values", "key"), [((0, 2), "2"), ((0, 255), "255"), ((0, 3, 4), "[3,4]")])
+@pytest.mark.parametrize(("values", "key"), [((0, 2), "2"), ((0, 3, 4), "[3,4]")])
 def test_the_refusal_of_other_whole_values_names_the_key_that_helps(save, data, affine, values, key):
     scan = read_scan(save("scan.nii.gz", data, affine))
     path = save("mask.nii.gz", np.resize(np.array(values, np.float32), SHAPE), affine)
@@ -109,6 +110,44 @@ def test_the_refusal_of_other_whole_values_names_the_key_that_helps(save, data, 
     with pytest.raises(ScanError, match="write brain voxels as 1") as error:
         read_mask(path, scan.grid, of="brain")
     assert "lesion_value" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "lesion_value"),
+    [
+        ((0, 1, 2, 3, 4), None),
+        ((0, 1, 2), None),
+        ((0, 2), None),
+        ((-1, 0, 1), None),
+        ((0, 1234567, 1), None),
+        ((0, *range(1, 15)), None),
+        ((0, 1), 2),
+        ((0, 3), [1, 2]),
+    ],
+)
+def test_the_remedy_for_other_values_counts_every_labelled_voxel(save, data, affine, values, lesion_value):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    mask = np.resize(np.array(values, np.float32), SHAPE)
+    path = save("mask.nii.gz", mask, affine)
+    with pytest.raises(ScanError) as error:
+        read_mask(path, scan.grid, lesion_value=lesion_value)
+    advised = json.loads(re.findall(r"lesion_value=([^;]+);", sentence(error))[-1])
+    np.testing.assert_array_equal(read_mask(path, scan.grid, lesion_value=advised), mask != 0)
+
+
+@pytest.mark.parametrize("of", ["brain", "lesion"])
+def test_a_mask_of_0_and_255_is_binary(save, data, affine, of):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    mask = np.where(data > 1.5, 255, 0).astype(np.uint8)
+    np.testing.assert_array_equal(read_mask(save("mask.nii.gz", mask, affine), scan.grid, of=of), data > 1.5)
+
+
+def test_a_map_of_many_labels_is_not_taken_for_lesions(save, data, affine):
+    scan = read_scan(save("scan.nii.gz", data, affine))
+    path = save("mask.nii.gz", np.resize(np.arange(100, dtype=np.float32), SHAPE), affine)
+    with pytest.raises(ScanError, match="write lesion voxels as 1") as error:
+        read_mask(path, scan.grid)
+    assert "lesion_value=" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import final
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
 from joint_seg_cls.scan.readers.bids_masks import MaskNames
 from joint_seg_cls.scan.readers.bids_names import BidsFile, parse
 from joint_seg_cls.scan.readers.bids_people import BidsPeople
-from joint_seg_cls.scan.readers.files import examples, natural, nifti_files
-from joint_seg_cls.scan.readers.people import Labels
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.scan.readers.people import Labels, Meanings, Names, exact_name
+from joint_seg_cls.scan.readers.raters import reference_masks
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.readers.sidecar import acquisition, same_shape
 
 _FLAIR = ("flair", "t2flair")
@@ -52,7 +53,7 @@ class BidsReader(Reader):
         spaces: Sequence[str],
         pipelines: Sequence[str] | None = None,
         disease_column: str | None = None,
-        labels: Mapping[str, str | None] | None = None,
+        labels: Meanings | None = None,
     ) -> None:
         self._modalities = {suffix.casefold(): column for suffix, column in modalities.items()}
         self._masks = MaskNames(lesion_words, brain_words)
@@ -63,10 +64,12 @@ class BidsReader(Reader):
 
     def read(self, path: Path, out: Path) -> Found:
         """Return one scan for each person and visit that has a raw FLAIR."""
-        names, remarks = nifti_files(path)
+        here = scan_files(path)
+        names, remarks = here.names, here.remarks
         visits = self._visits(names, remarks)
         root = path.resolve()
-        people = BidsPeople(root, self._labels, self._disease_column)
+        scanned = [subject for (subject, _), files in visits.items() if any(file.pipeline is None for file in files)]
+        people = BidsPeople(root, self._labels, self._disease_column, scanned)
         scans = []
         for (subject, session), files in sorted(visits.items(), key=_visit_order):
             scan = self._scan(root, subject, session, files, remarks)
@@ -85,11 +88,10 @@ class BidsReader(Reader):
         if root.name.casefold() == "rawdata" and (root.parent / "derivatives").is_dir():
             what = "derivatives beside the folder, which were not read (name the folder above both with path=)"
             remarks.append(Remark(what, "../derivatives"))
-        return Found(tuple(scans), (*remarks, *people.remarks(scans)))
+        return Found(tuple(scans), (*remarks, *people.remarks(scans)), named=self._labels.given)
 
     def _visits(self, names: Iterable[str], remarks: list[Remark]) -> dict[tuple[str, str | None], Visit]:
-        visits: dict[tuple[str, str | None], Visit] = defaultdict(list)
-        labels: dict[str, str] = {}
+        files: Visit = []
         for name in names:
             if name.split("/", 1)[0].casefold() in _UNREAD:
                 continue
@@ -100,10 +102,8 @@ class BidsReader(Reader):
             if file.pipeline is not None and not self._takes(file.pipeline):
                 remarks.append(Remark("files of derivatives that pipelines= leaves out", name))
                 continue
-            subject = labels.setdefault(f"sub {file.subject}".casefold(), file.subject)
-            session = file.session and labels.setdefault(f"ses {file.session}".casefold(), file.session)
-            visits[subject, session].append(file)
-        return visits
+            files.append(file)
+        return _by_visit(files)
 
     def _takes(self, pipeline: str) -> bool:
         whole = pipeline.casefold()
@@ -129,9 +129,9 @@ class BidsReader(Reader):
         found |= self._modalities_of(root, flair, kinds[None], remarks)
         found |= self._brain_mask(root, flair, kinds["brain"], remarks)
         found |= self._lesion_masks(root, flair, kinds["lesion"], remarks)
-        return FoundScan(
-            f"sub-{subject}", session and f"ses-{session}", found, columns=acquisition(root, root / flair.name)
-        )
+        columns, said = acquisition(root, root / flair.name)
+        remarks += said
+        return FoundScan(f"sub-{subject}", session and f"ses-{session}", found, columns=columns)
 
     def _chosen(self, flairs: Visit, masks: Visit) -> BidsFile:
         def named_by_masks(flair: BidsFile) -> int:
@@ -173,11 +173,31 @@ class BidsReader(Reader):
                 remarks.append(Remark("masks stored twice, as .nii and .nii.gz", mask.name))
             else:
                 own[stem] = mask
-        if len({mask.pipeline for mask in own.values()}) > 1:
-            places = " and ".join(mask.pipeline or "the raw data" for mask in own.values())
+        kept, said = reference_masks({mask.name: (mask.rater, mask) for mask in own.values()})
+        remarks += said
+        if len({mask.pipeline for mask in kept}) > 1:
+            places = " and ".join(mask.pipeline or "the raw data" for mask in kept)
             remarks.append(Remark("masks of different derivatives, taken for raters (pipelines=[...] picks)", places))
-        columns = ("lesion_mask" if number == 1 else f"lesion_mask_{number}" for number in range(1, len(own) + 1))
-        return {column: root / mask.name for column, mask in zip(columns, own.values(), strict=True)}
+        columns = ("lesion_mask" if number == 1 else f"lesion_mask_{number}" for number in range(1, len(kept) + 1))
+        return {column: root / mask.name for column, mask in zip(columns, kept, strict=True)}
+
+
+def _by_visit(files: Visit) -> dict[tuple[str, str | None], Visit]:
+    """Return the files of each person and visit; derivatives may write numbers with other leading zeros."""
+    raw = [file for file in files if file.pipeline is None]
+    people = Names(file.subject for file in raw)
+    sessions: dict[str, list[str]] = defaultdict(list)
+    for file in raw:
+        sessions[exact_name(file.subject)] += [file.session] if file.session else []
+    visits = {person: Names(names) for person, names in sessions.items()}
+    written: dict[str, str] = {}
+    found: dict[tuple[str, str | None], Visit] = defaultdict(list)
+    for file in (*raw, *(file for file in files if file.pipeline is not None)):
+        subject = people.of(file.subject) or exact_name(file.subject)
+        session = file.session and (visits.get(subject, Names(())).of(file.session) or exact_name(file.session))
+        own = written.setdefault(f"sub {subject}", file.subject)
+        found[own, session and written.setdefault(f"ses {session}", file.session or "")].append(file)
+    return found
 
 
 def _visit_order(item: tuple[tuple[str, str | None], object]) -> tuple:

@@ -28,6 +28,7 @@ class MaskNames:
         """Return what a file is a mask of; ``probability`` for a map that is none yet, None for any other file."""
         said = [file.entities[key] for key in ("label", "desc") if key in file.entities] + [*file.words, file.suffix]
         lesion, brain = self._named(said)
+        is_mask = file.suffix in _MASKS or file.suffix.endswith("mask") or not file.suffix or "label" in file.entities
         if not lesion and not brain and file.suffix in _MASKS:
             lesion, brain = self._named(file.folders) if "label" not in file.entities else (False, False)
             if lesion == brain:
@@ -36,7 +37,7 @@ class MaskNames:
             return None
         if any(_PROBABILITY.search(word) for word in said):
             return "probability" if lesion else None
-        if file.suffix in _MASKS or self._lesion.search(file.suffix) or self._brain.search(file.suffix):
+        if is_mask or self._lesion.search(file.suffix) or self._brain.search(file.suffix):
             return "lesion" if lesion else "brain"
         return None
 

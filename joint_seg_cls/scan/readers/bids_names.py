@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import final
 
-from joint_seg_cls.scan.readers.files import natural
+from joint_seg_cls.scan.finder import natural, stem
+from joint_seg_cls.scan.readers.people import plain_name
 
 _ENTITY = re.compile(r"([a-z0-9]+)-(.+)", re.IGNORECASE)
-_NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-#: A suffix that is written as if it were an entity: ``lesion-mask``, ``lesion-mask-2``.
-_DASHED_MASK = re.compile(r"[a-z]+-mask(-\d+)?", re.IGNORECASE)
+#: The keys that BIDS knows. Another word with a dash (``lesion-manual``, ``lesion-mask-2``) is a word, no entity.
+_KEYS = frozenset(
+    {
+        "sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo",
+        "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg", "res", "den",
+        "label", "desc", "from", "to", "mode", "atlas", "scale", "cohort", "tpl", "voi", "nuc",
+    }
+)  # fmt: skip
 #: Parts of a name that tell one acquisition of a session from another; a mask that has one must agree with its scan.
 _ACQUISITION = ("acq", "run", "rec", "dir", "echo", "ce", "part", "task", "chunk")
 
@@ -48,9 +54,7 @@ class BidsFile:
         own, other = self.entities.get("space", ""), scan.entities.get("space", "")
         same_space = own.casefold() == other.casefold() or {own.casefold(), other.casefold()} <= spaces | {""}
         return same_space and all(
-            self.entities[key].casefold() == scan.entities.get(key, "").casefold()
-            for key in _ACQUISITION
-            if key in self.entities
+            _same(self.entities[key], scan.entities.get(key, "")) for key in _ACQUISITION if key in self.entities
         )
 
     @property
@@ -62,16 +66,19 @@ class BidsFile:
     @property
     def order(self) -> tuple:
         """A key that puts the plainest name first, then the first run."""
-        return len(self.entities), natural(_NIFTI.sub("", self.name))
+        return len(self.entities) + len(self.words), natural(stem(self.name))
+
+    @property
+    def rater(self) -> str:
+        """The words in which a rater, or a consensus, may be named."""
+        return " ".join([*self.entities.values(), *self.words, self.suffix, self.pipeline or ""])
 
 
 def parse(name: str) -> BidsFile | None:
     """Return the parts of a file's path, or None where no person is named, or two are."""
     path = PurePosixPath(name)
-    words = _NIFTI.sub("", path.name).split("_")
-    if _DASHED_MASK.fullmatch(words[-1]):
-        words[-1] = words[-1].replace("-", "")
-    pairs = [found.groups() for found in map(_ENTITY.fullmatch, words) if found]
+    words = stem(path.name).split("_")
+    pairs = [(found[1], found[2]) for found in map(_entity, words) if found]
     entities = {key.casefold(): value for key, value in pairs}
     folders = {key.casefold(): value for key, value in _folder_entities(path)}
     subject, session = entities.pop("sub", None), entities.pop("ses", None)
@@ -81,9 +88,19 @@ def parse(name: str) -> BidsFile | None:
     subject, session = subject or folders.get("sub"), session or folders.get("ses")
     if subject is None:
         return None
-    suffix = "" if _ENTITY.fullmatch(words[-1]) else words[-1].casefold()
-    plain = tuple(word for word in words[:-1] if not _ENTITY.fullmatch(word))
+    suffix = "" if _entity(words[-1]) else words[-1].casefold()
+    plain = tuple(word for word in words[:-1] if not _entity(word))
     return BidsFile(name, subject, session, entities, plain, suffix, _pipeline(path))
+
+
+def _entity(word: str) -> re.Match[str] | None:
+    found = _ENTITY.fullmatch(word)
+    return found if found and found[1].casefold() in _KEYS else None
+
+
+def _same(one: str, other: str) -> bool:
+    """Return whether two values are one, case aside; of numbers, whatever their leading zeros: run-02 is run-2."""
+    return plain_name(one) == plain_name(other)
 
 
 def _folder_entities(path: PurePosixPath) -> list[tuple[str, str]]:

@@ -1,11 +1,15 @@
 """What a BIDS data set says of its people and their visits: participants.tsv and sessions.tsv."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
-from joint_seg_cls.scan.readers.people import Labels, People, read_loose_table
-from joint_seg_cls.scan.readers.reader import FoundScan, Remark
+from joint_seg_cls.scan.finder import Remark
+from joint_seg_cls.scan.readers.people import Labels, People
+from joint_seg_cls.scan.readers.reader import FoundScan
+from joint_seg_cls.scan.readers.sidecar import read_side_car
+from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, read_table
 
 _PARTICIPANTS = ("participants.tsv", "participants.csv")
 
@@ -18,26 +22,29 @@ class BidsPeople:
         root: the data set's folder; participants.tsv may also stand in the folder above it (``rawdata``).
         labels: turns names of diseases into classes.
         disease: the column of diseases, or None for the usual names.
+        scanned: the people who have scans.
 
     Raises:
         CohortError: participants.tsv cannot be read, or two of its rows contradict each other.
     """
 
-    def __init__(self, root: Path, labels: Labels, disease: str | None) -> None:
+    def __init__(self, root: Path, labels: Labels, disease: str | None, scanned: Sequence[str] = ()) -> None:
         self._root, self._labels, self._disease = root, labels, disease
         places = (
             (root, root / "rawdata", root.parent) if root.name.casefold() == "rawdata" else (root, root / "rawdata")
         )
-        file = next((place / name for place in places for name in _PARTICIPANTS if (place / name).exists()), None)
-        self._people = None if file is None else People(file, read_loose_table(file), labels, disease)
+        named = [place / name for place in places for name in _PARTICIPANTS if os.path.lexists(place / name)]
+        file = next((one for one in named if one.exists()), None)
+        self._missing = named[0] if named and file is None else None
+        self._people = None if file is None else People(file, read_table(file), labels, disease, scanned)
 
     def about(self, subject: str, session: str | None) -> tuple[str | None, dict[str, str]]:
         """Return the disease and the free columns of a person at a visit: the visit's own before the person's."""
         disease, columns = self._people.about(subject, session) if self._people else (None, {})
         file = next((f for f in self._session_files(subject) if f.is_file()), None)
         if file is not None and session is not None:
-            table = read_loose_table(file)
-            if not any(name in table.columns for name in ("participant_id", "subject")):
+            table = read_table(file)
+            if not any(str(name).casefold() in SUBJECT_COLUMNS for name in table.columns):
                 table = table.assign(participant_id=subject)
             named = self._disease if self._disease in table.columns else None
             own, more = People(file, table, self._labels, named).about(subject, session)
@@ -47,8 +54,14 @@ class BidsPeople:
     def remarks(self, scans: Sequence[FoundScan]) -> list[Remark]:
         """Return what the tables lack, and whom they name without a scan."""
         if self._people is None:
-            return [Remark("no participants.tsv: no disease, age or sex is known", str(self._root.name))]
-        found = [
+            what = (
+                "no participants.tsv" if self._missing is None else "a link to a file that is not there (get it first)"
+            )
+            about = self._root.name if self._missing is None else self._missing.name
+            return [Remark(f"{what}: no disease, age or sex is known", about)]
+        side_car = self._people.path.with_suffix(".json")
+        found = [Remark("side-cars that cannot be read as JSON", side_car.name)] * (read_side_car(side_car) is None)
+        found += [
             Remark(f"people who are not in {self._people.path.name}", subject)
             for subject in dict.fromkeys(scan.subject for scan in scans)
             if not self._people.knows(subject)

@@ -15,14 +15,15 @@ from typing import Literal, final
 
 from joint_seg_cls.errors import CohortError, disk_error
 from joint_seg_cls.parallel import watched
+from joint_seg_cls.scan.finder import Remark, walk
 from joint_seg_cls.scan.readers.dicom_choice import SeriesChoice, is_derived
 from joint_seg_cls.scan.readers.dicom_convert import convert
 from joint_seg_cls.scan.readers.dicom_facts import PERSONAL, acquisition
 from joint_seg_cls.scan.readers.dicom_headers import Series, read_series, require_pydicom
-from joint_seg_cls.scan.readers.files import walk
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.pseudonyms import Pseudonyms, key_text, read_key
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
+from joint_seg_cls.scan.tables import user_path
 from joint_seg_cls.whole_file import clear_partial, partial_path
 
 
@@ -64,7 +65,7 @@ class DicomReader(Reader):
         disease: str | None = None,
     ) -> None:
         self._choice, self._person, self._disease = choice, tuple(person), disease
-        self._key = None if key is None else Path(key).expanduser()
+        self._key = None if key is None else user_path(str(key))
         self._salt = salt
 
     def read(self, path: Path, out: Path) -> Found:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import final
 
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.readers.files import examples, natural, nifti_files
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 
 _NAME = re.compile(
     r"(?:.*/)?(?P<subject>(?:training|test)\d+)_(?P<session>\d+)_"
@@ -34,12 +34,13 @@ class Isbi2015Reader(Reader):
         site: the name of the site, for the column ``site``.
     """
 
-    def __init__(self, disease: str = "MS", site: str = "ISBI-2015") -> None:
+    def __init__(self, disease: str | None = "MS", site: str = "ISBI-2015") -> None:
         self._disease, self._site = disease, site
 
     def read(self, path: Path, out: Path) -> Found:
         """Return one scan for each person and visit that has a preprocessed FLAIR."""
-        files, remarks = nifti_files(path)
+        here = scan_files(path)
+        files, remarks = here.names, here.remarks
         scans: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         for name in files:
             found = _NAME.fullmatch(name)

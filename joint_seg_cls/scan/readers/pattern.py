@@ -1,15 +1,18 @@
 """Any folder whose file names follow patterns that the user writes."""
 
+import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
 from joint_seg_cls.errors import CohortError, ConfigError
-from joint_seg_cls.scan.readers.files import examples, natural, nifti_files
-from joint_seg_cls.scan.readers.people import Labels, People, read_loose_table
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
+from joint_seg_cls.scan.readers.people import Labels, Meanings, People
+from joint_seg_cls.scan.readers.raters import reference_masks
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.readers.templates import Template
+from joint_seg_cls.scan.tables import read_table, user_path
 
 _SPECIAL = frozenset({"subject", "session", "disease", "rater"})
 
@@ -52,8 +55,8 @@ class PatternReader(Reader):
         pd: str | None = None,
         others: Mapping[str, str] | None = None,
         disease: str | None = None,
-        labels: str | Mapping[str, str | None] | None = None,
-        names: Mapping[str, str | None] | None = None,
+        labels: str | Meanings | None = None,
+        names: Meanings | None = None,
         disease_column: str | None = None,
         columns: Mapping[str, object] | None = None,
     ) -> None:
@@ -69,7 +72,7 @@ class PatternReader(Reader):
         if lesion_mask_2 is not None and "rater" in Template("lesion_mask", lesion_mask or "x.nii").fields:
             remedy = "leave out lesion_mask_2="
             raise ConfigError("lesion_mask_2", expected="none beside {rater}", found=lesion_mask_2, remedy=remedy)
-        self._disease = disease
+        self._disease = None if disease is None else str(disease)
         self._people = labels if isinstance(labels, str) else None
         self._labels = Labels({**(names or {}), **(labels if isinstance(labels, Mapping) else {})})
         self._disease_column = disease_column
@@ -77,7 +80,8 @@ class PatternReader(Reader):
 
     def read(self, path: Path, out: Path) -> Found:
         """Return every file that fits the pattern of the FLAIR, with what fits beside it."""
-        files, remarks = nifti_files(path)
+        here = scan_files(path)
+        files, remarks = here.names, here.remarks
         root = path.resolve()
         flairs = _matches(self._flair, root, files)
         if not flairs:
@@ -87,39 +91,42 @@ class PatternReader(Reader):
             )
         matched = [(template, _matches(template, root, files)) for template in self._others]
         others = [(template, matches, _by_parts(template, matches)) for template, matches in matched]
-        people = self._read_people(path)
+        people = self._read_people(path, [parts["subject"] for _, parts in flairs])
         used: set[str] = set()
         scans = []
         for (subject, session), (name, parts) in sorted(_by_scan(path, flairs).items(), key=_scan_order):
             found_files = {"flair": name}
             for template, _, index in others:
-                found_files |= _columns(path, template, index.get(_shared(template, parts), {}), parts)
+                found_files |= _columns(path, template, index.get(_shared(template, parts), {}), parts, remarks)
             used |= set(found_files.values())
             scans.append(self._scan(root, subject, session, found_files, parts, people))
         for template, matches in matched:
-            remarks += [Remark(f"{template.key} without its FLAIR", name) for name, _ in matches if name not in used]
+            spoken_of = used | {remark.about for remark in remarks}
+            remarks += [
+                Remark(f"{template.key} without its FLAIR", name) for name, _ in matches if name not in spoken_of
+            ]
         fits = used.union(*({name for name, _ in matches} for _, matches in matched))
         remarks += [Remark("NIfTI files that fit no pattern", name) for name in files if name not in fits]
         if people is not None:
             remarks += [Remark(f"people in {people.path.name} without a scan", name) for name in people.unused]
-        return Found(tuple(scans), tuple(remarks))
+        return Found(tuple(scans), tuple(remarks), named=self._labels.given)
 
     def _scan(
         self, root: Path, subject: str, session: str | None, files: dict[str, str], parts: Parts, people: People | None
     ) -> FoundScan:
         disease, columns = people.about(subject, session) if people else (None, {})
-        if "disease" in parts:
-            disease = self._labels(parts["disease"])
+        if self._disease is not None or "disease" in parts:
+            disease = self._labels(self._disease if self._disease is not None else parts["disease"])
         columns = {name: value for name, value in parts.items() if name not in _SPECIAL} | columns | self._columns
         paths = {key: root / name for key, name in files.items()}
-        return FoundScan(subject, session, paths, self._disease or disease, columns)
+        return FoundScan(subject, session, paths, disease, columns)
 
-    def _read_people(self, path: Path) -> People | None:
+    def _read_people(self, path: Path, scanned: Sequence[str]) -> People | None:
         if self._people is None:
             return None
         file = path / self._people
-        file = file if file.exists() else Path(self._people).expanduser()
-        return People(file, read_loose_table(file), self._labels, self._disease_column)
+        file = file if os.path.lexists(file) else user_path(self._people)
+        return People(file, read_table(file), self._labels, self._disease_column, scanned)
 
 
 def _require_parts(template: Template, flair: Template) -> None:
@@ -161,16 +168,20 @@ def _shared(template: Template, parts: Parts) -> tuple[str, ...]:
     return tuple(parts[part].casefold() for part in template.fields if part != "rater")
 
 
-def _columns(path: Path, template: Template, by_rater: Mapping[str, list[str]], scan: Parts) -> dict[str, str]:
+def _columns(
+    path: Path, template: Template, by_rater: Mapping[str, list[str]], scan: Parts, remarks: list[Remark]
+) -> dict[str, str]:
     """Return the columns that a pattern fills for one scan: none, one, or one a rater."""
     for names in by_rater.values():
         if len(names) > 1:
             raise _ambiguous(
                 path, template.key, " ".join(filter(None, (scan["subject"], scan.get("session")))), *names[:2]
             )
-    raters = sorted(by_rater, key=natural)
-    names = (template.key if number == 1 else f"{template.key}_{number}" for number in range(1, len(raters) + 1))
-    return {name: by_rater[rater][0] for name, rater in zip(names, raters, strict=True)}
+    masks = {by_rater[rater][0]: (rater, by_rater[rater][0]) for rater in sorted(by_rater, key=natural)}
+    files, said = reference_masks(masks)
+    remarks += said
+    names = (template.key if number == 1 else f"{template.key}_{number}" for number in range(1, len(files) + 1))
+    return dict(zip(names, files, strict=True))
 
 
 def _scan_order(item: tuple[tuple[str, str | None], object]) -> tuple:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.readers.people import read_loose_table
+from joint_seg_cls.scan.tables import read_table
 
 _DIGITS = 3
 #: The columns of a key: which pseudonym stands for whom, and every series with what the choice was made by.
@@ -52,7 +52,7 @@ def read_key(path: Path) -> list[dict[str, str]]:
     """
     if not path.exists():
         return []
-    table = read_loose_table(path)
+    table = read_table(path)
     wrong = table.get("subject") is None or not table["subject"].str.fullmatch(r"sub-\d+").all()
     if tuple(table.columns) != KEY_COLUMNS or wrong:
         raise CohortError(

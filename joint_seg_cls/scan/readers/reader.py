@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
+from joint_seg_cls.scan.finder import Remark
+
 #: Columns that the cohort table defines itself: a participant's own column may not take their place.
 OWN_COLUMNS = frozenset({"subject", "session", "flair", "brain_mask", "disease"})
 
@@ -19,7 +21,7 @@ class FoundScan:
         subject: the person.
         session: the visit, or None where there is only one.
         files: the file of each column of paths (``flair``, ``t1``, ``brain_mask``, ``lesion_mask``, ...).
-        disease: a class's name, or None where it is not known.
+        disease: the name of a disease, or None where it is not known; a class's name once the table is written.
         columns: what else is known, by column.
     """
 
@@ -37,15 +39,6 @@ class FoundScan:
 
 @final
 @dataclass(frozen=True)
-class Remark:
-    """Something that the user should know: ``what`` is the same sentence for all that ``about`` differs in."""
-
-    what: str
-    about: str
-
-
-@final
-@dataclass(frozen=True)
 class Found:
     """All that one reader found.
 
@@ -54,6 +47,7 @@ class Found:
         remarks: what was not used or is doubtful.
         staged: a folder that the reader filled beside the table, under a temporary name, and the name that it takes
             when the table is written; the scans' files lie under the final name.
+        named: the text in the source by every disease that ``labels=`` or a side-car gave for it.
         private: a file that holds what identifies people, and its text, written only because the user asked for it.
     """
 
@@ -61,6 +55,7 @@ class Found:
     remarks: tuple[Remark, ...] = ()
     staged: tuple[Path, Path] | None = None
     private: tuple[Path, str] | None = None
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reader(ABC):

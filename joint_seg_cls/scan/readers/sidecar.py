@@ -7,8 +7,13 @@ from typing import Any
 
 import nibabel as nib
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
-_UNREADABLE = (ImageFileError, OSError, EOFError, ValueError, zlib.error)
+from joint_seg_cls.scan.finder import Remark, stem
+
+_UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, zlib.error)
+#: A number beyond this is no time in seconds and no field strength.
+_LARGEST = 1e6
 #: The column, the key of the sidecar, and what turns its unit into the column's.
 _FACTS = (
     ("field_strength_t", "MagneticFieldStrength", 1.0),
@@ -19,20 +24,29 @@ _FACTS = (
 )
 
 
-def acquisition(root: Path, scan: Path) -> dict[str, str]:
-    """Return scanner, field strength and times from the scan's JSON sidecar and those it inherits from."""
+def acquisition(root: Path, scan: Path) -> tuple[dict[str, str], list[Remark]]:
+    """Return scanner, field strength and times from the scan's JSON sidecar and those it inherits from, and remarks."""
     record: dict[str, Any] = {}
-    stem = scan.name.removesuffix(".gz").removesuffix(".nii")
-    suffix = stem.rsplit("_", 1)[-1]
-    for file in (root / f"{suffix}.json", scan.with_name(f"{stem}.json")):
-        record |= _read(file)
-    maker, model = (str(record.get(key) or "").strip() for key in ("Manufacturer", "ManufacturersModelName"))
+    remarks = []
+    name = stem(scan.name)
+    suffix = name.rsplit("_", 1)[-1]
+    for file in (root / f"{suffix}.json", scan.with_name(f"{name}.json")):
+        found = read_side_car(file)
+        record |= found or {}
+        if found is None:
+            remarks.append(Remark("side-cars that cannot be read as JSON", file.name))
+    maker, model = (_word(record.get(key)) for key in ("Manufacturer", "ManufacturersModelName"))
     columns = {"manufacturer": maker, "model": model, "scanner": f"{maker} {model}".strip()}
     for column, key, factor in _FACTS:
         value = record.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LARGEST:
             columns[column] = f"{value * factor:g}"
-    return {name: text for name, text in columns.items() if text}
+    return {name: text for name, text in columns.items() if text}, remarks
+
+
+def _word(value: object) -> str:
+    """Return a side-car's text in one line; anything else is no name of a scanner."""
+    return " ".join(value.split()) if isinstance(value, str) else ""
 
 
 def same_shape(mask: Path, scan: Path) -> bool:
@@ -50,9 +64,12 @@ def _sides(file: Path) -> list[int]:
     return sorted(int(side) for side in image.shape if side != 1)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_side_car(file: Path) -> dict[str, Any] | None:
+    """Return what a JSON side-car holds, nothing where there is none; None where it cannot be read."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(file.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
         return {}
-    return record if isinstance(record, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -9,9 +9,11 @@ from typing import final
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.cohort import NIFTI, case_name, file_of, rater_columns, require_columns
-from joint_seg_cls.scan.readers.people import Labels, read_loose_table
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, Remark
+from joint_seg_cls.scan.cohort import case_name, file_of, rater_columns
+from joint_seg_cls.scan.finder import Remark, is_nifti
+from joint_seg_cls.scan.readers.people import Labels, Meanings
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
+from joint_seg_cls.scan.tables import line_of, one_spelling, read_table, require_columns
 
 _NO_FILES = frozenset({"subject", "session", "disease"})
 
@@ -26,9 +28,7 @@ class TableReader(Reader):
         labels: the class of each name of a disease (``{RRMS: MS}``); None for a name that is no class.
     """
 
-    def __init__(
-        self, columns: Mapping[str, str] | None = None, labels: Mapping[str, str | None] | None = None
-    ) -> None:
+    def __init__(self, columns: Mapping[str, str] | None = None, labels: Meanings | None = None) -> None:
         self._columns = dict(columns or {})
         self._labels = Labels(labels)
 
@@ -36,23 +36,22 @@ class TableReader(Reader):
         """Return the rows of the table at ``path``."""
         if path.is_dir():
             raise CohortError(path, expected="a table", found="a folder", remedy="name the file with path=")
-        table = self._renamed(path, read_loose_table(path))
+        table = self._renamed(path, read_table(path, subject=self._columns.get("subject")))
+        self._of_column = self._labels.of_column(path, self._columns.get("disease", "disease"))
         require_columns(path, table, ["subject", "flair"])
         scans, remarks = [], []
-        for number, (_, row) in enumerate(table.iterrows(), start=2):
-            where = f"{path}, line {number}"
-            if not any(row):
-                continue
+        for number, row in table.iterrows():
+            where = line_of(path, number)
             scan = self._scan(where, path, row, table)
             if "flair" in scan.files:
                 scans.append(scan)
             else:
-                remarks.append(Remark("rows without a FLAIR", f"line {number} ({scan.name})"))
+                remarks.append(Remark("rows without a FLAIR", f"{where.rpartition(', ')[2]} ({scan.name})"))
         if not scans:
             found = f"{len(table)} rows" if len(table) else "a header alone"
             raise CohortError(path, expected="at least one scan", found=found, remedy="add one row a scan")
         _refuse_repeats(path, scans)
-        return Found(tuple(scans), tuple(remarks))
+        return Found(tuple(scans), tuple(remarks), named=self._labels.given)
 
     def _renamed(self, path: Path, table: pd.DataFrame) -> pd.DataFrame:
         require_columns(path, table, list(self._columns.values()))
@@ -63,16 +62,16 @@ class TableReader(Reader):
 
     def _scan(self, where: str, path: Path, row: pd.Series, table: pd.DataFrame) -> FoundScan:
         paths = {"flair", "brain_mask", *rater_columns(table)}
-        paths |= {name for name in table.columns if name not in _NO_FILES and str(row[name]).lower().endswith(NIFTI)}
+        paths |= {name for name in table.columns if name not in _NO_FILES and is_nifti(str(row[name]))}
         files = {name: _file(where, path, row, name) for name in table.columns if name in paths}
-        subject, session = str(row["subject"]), str(row.get("session", "")) or None
+        subject, session = one_spelling(str(row["subject"])), one_spelling(str(row.get("session", ""))) or None
         if not subject:
             raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
         return FoundScan(
             subject=subject,
             session=session,
             files={name: file for name, file in files.items() if file is not None},
-            disease=self._labels(str(row.get("disease", ""))),
+            disease=self._of_column(str(row.get("disease", ""))),
             columns={
                 str(name): str(row[name]) for name in table.columns if name not in paths | _NO_FILES and row[name]
             },

@@ -4,7 +4,7 @@ import re
 from typing import final
 
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.scan.cohort import NIFTI
+from joint_seg_cls.scan.finder import is_nifti
 
 _PIECES = re.compile(r"\{(\w*)\}|(\*\*/)|(\*)|(\?)|([^{}*?]+)|([{}])")
 _ANYWHERE = "**/"
@@ -38,7 +38,7 @@ class Template:
                 fields.append(field)
             else:
                 regex += r"(?:[^/]+/)*" if folders else "[^/]*" if star else "[^/]" if mark else re.escape(plain)
-        if not text.lower().endswith(NIFTI):
+        if not is_nifti(text):
             raise self._refusal("the name of NIfTI files, ending in .nii.gz", text)
         self.fields = tuple(dict.fromkeys(fields))
         regex = re.sub(r"\\\.nii(\\\.gz)?$", "", regex, flags=re.IGNORECASE)

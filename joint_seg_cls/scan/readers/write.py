@@ -3,18 +3,25 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from filecmp import cmp
 from pathlib import Path
 
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.cohort import SEPARATORS, CohortCase, cohort_cases, parse_table, rater_columns
+from joint_seg_cls.scan.cohort import CohortCase, cohort_cases, rater_columns
+from joint_seg_cls.scan.diseases import class_named, described_class, is_control, labels_word
+from joint_seg_cls.scan.finder import examples
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
+from joint_seg_cls.scan.tables import SEPARATORS, parse_table, shortened
 from joint_seg_cls.whole_file import clear_partial, write_text
+
+#: So many unknown names of diseases are listed.
+_MOST_NAMED = 5
 
 
 def require_out(out: Path) -> None:
@@ -23,7 +30,7 @@ def require_out(out: Path) -> None:
     Raises:
         CohortError: ``out`` is a folder, has another suffix than .tsv or .csv, or lies below a file.
     """
-    if out.suffix not in SEPARATORS:
+    if out.suffix.lower() not in SEPARATORS:
         found = out.suffix or "no suffix"
         raise CohortError(out, expected="a .tsv or .csv file", found=found, remedy="write out=cohort.tsv")
     if out.is_dir():
@@ -41,12 +48,12 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
         CohortError: a row would be refused by :func:`read_cohort`; ``out`` holds another table.
         OSError: the disk is full or read-only.
     """
-    _require_classes(found.scans, classes)
+    scans = with_classes(found, classes)
     folder = out.resolve().parent
     clear_partial(folder)
     with _discarding(found.staged):
         folder.mkdir(parents=True, exist_ok=True)
-        text = _text(found.scans, out, folder)
+        text = _text(scans, out, folder)
         if out.exists() and out.read_bytes() != text.encode():
             raise _another(out, "table")
         with _moved(found.staged):
@@ -58,18 +65,46 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
     return cases
 
 
-def _require_classes(scans: Sequence[FoundScan], classes: Sequence[str]) -> None:
-    known = {name.casefold() for name in classes} | {str(code) for code in range(len(classes))}
-    counts = Counter(scan.disease for scan in scans if scan.disease and scan.disease.casefold() not in known)
-    if counts:
-        example = next(iter(counts))
-        raise CohortError(
-            "the column of diseases",
-            expected=f"{', '.join(classes)} or nothing",
-            found=", ".join(f"{name} ({count} scans)" for name, count in counts.most_common(5)),
-            remedy=f"say what each name stands for, as in labels={{{example}: {classes[0]}}} (null for no class), "
-            "or name all classes with classes=[...]",
-        )
+def with_classes(found: Found, classes: Sequence[str]) -> list[FoundScan]:
+    """Return the scans, each disease a name that stands for a class; controls whom the user named have none.
+
+    Raises:
+        CohortError: what stands for a disease is the name of no class.
+    """
+    scans, unknown = [], []
+    for scan in found.scans:
+        text = scan.disease
+        if text is None or class_named(text, classes) is not None:
+            scans.append(scan)
+            continue
+        source = found.named.get(text)
+        known = None if source is None else class_named(source, classes) or described_class(text, classes)
+        if known is None and (source is None or not is_control(text)):
+            unknown.append(scan)
+        scans.append(replace(scan, disease=known))
+    if unknown:
+        raise _unknown([str(scan.disease) for scan in unknown], found.named, classes)
+    return scans
+
+
+def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequence[str]) -> CohortError:
+    counts = Counter(diseases)
+    asked = [named.get(name, name) for name in counts]
+    meant = ["" if key == name else f"{shortened(name)}; " for key, name in zip(asked, counts, strict=True)]
+    said = [
+        f"{shortened(key)} ({what}{count} scan{'' if count == 1 else 's'})"
+        for key, what, count in zip(asked, meant, counts.values(), strict=True)
+    ]
+    word = labels_word(asked)
+    filled = f"with {' or '.join(classes)} in place of null for each name that stands for a class"
+    if len(asked) == 1:
+        filled = f"or {word.replace(': null', f': {classes[0]}')} if it stands for {classes[0]}"
+    return CohortError(
+        "the column of diseases",
+        expected=f"{', '.join(classes)} or nothing",
+        found=examples(said, _MOST_NAMED),
+        remedy=f"add {word} (null is no class), {filled}, or name all classes with classes=[...]",
+    )
 
 
 def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
@@ -88,7 +123,7 @@ def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
     first = ["subject", "session", "flair", *sorted(paths - {"flair", "brain_mask", *raters}), "brain_mask", *raters]
     order = [name for name in (*first, "disease") if name in table.columns]
     table = table[[*order, *(name for name in table.columns if name not in order)]]
-    return table.to_csv(None, sep=SEPARATORS[out.suffix], index=False, lineterminator="\n")
+    return table.to_csv(None, sep=SEPARATORS[out.suffix.lower()], index=False, lineterminator="\n")
 
 
 @contextmanager

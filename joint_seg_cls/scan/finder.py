@@ -1,0 +1,233 @@
+"""Finding the scan files of a folder: the one walk that every command uses.
+
+Left out, and counted in a remark: hidden files (``._scan.nii.gz`` of macOS, ``.partial-…`` of a process that was
+killed), links to files that are not there, and what ``jsc predict`` wrote. Case does not matter: ``scan.NII.GZ`` is a
+scan.
+"""
+
+import gzip
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.tables import shortened
+
+#: How the names of scans and masks end.
+NIFTI = (".nii", ".nii.gz")
+#: What `jsc predict` writes beside ``<id>.json``: the ends of the names of its volumes.
+OUTPUTS = ("_lesions", "_lesion-probability", "_location-map")
+#: What `jsc predict` writes into the free text of a volume's header.
+MADE_HERE = b"joint_seg_cls"
+_RECORD = frozenset({"id", "scan", "brain_volume_ml", "warnings"})
+_FOREIGN = frozenset({"__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information"})
+#: Where the free text of a NIfTI-1 and of a NIfTI-2 header begins, and how long it may be.
+_DESCRIPTIONS, _DESCRIPTION = (148, 240), 80
+_CHUNK = 1 << 20
+#: How many examples a message names.
+_MOST = 10
+
+
+@final
+@dataclass(frozen=True)
+class Remark:
+    """Something that the user should see: ``what`` is the same sentence for all that ``about`` differs in."""
+
+    what: str
+    about: str
+
+
+def lines(remarks: Iterable[Remark], *, everyone: Sequence[str] = ()) -> Iterator[str]:
+    """Return one line for all remarks of one kind: what, how many, and the first names.
+
+    Args:
+        remarks: in the order in which they are to be read.
+        everyone: the names of all scans; a remark about each of them is shortened to ``all``.
+    """
+    remarks = list(remarks)
+    for what in dict.fromkeys(remark.what for remark in remarks):
+        about = [remark.about for remark in remarks if remark.what == what]
+        more = f" and {len(about) - _MOST} more" if len(about) > _MOST else ""
+        named = "all" if everyone and about == list(everyone) else ", ".join(about[:_MOST]) + more
+        yield f"{what} ({len(about)}): {named}"
+
+
+@final
+@dataclass(frozen=True)
+class ScanFiles:
+    """What one folder holds.
+
+    Attributes:
+        names: the NIfTI files, as paths below the folder with ``/``, in natural order.
+        missing: links to files that are not there.
+        remarks: what was left out; ``missing`` is in them too.
+    """
+
+    names: list[str]
+    missing: list[str]
+    remarks: list[Remark]
+
+
+def scan_files(folder: Path, *, below: bool = True, remedy: str = "correct path=") -> ScanFiles:
+    """Return the NIfTI files of ``folder``.
+
+    Args:
+        folder: where to look.
+        below: whether to look in the folders below it too.
+        remedy: what to do where there is no such folder.
+
+    Raises:
+        CohortError: there is no such folder, or a part of it cannot be read.
+    """
+    names, missing, remarks = [], [], []
+    ours = _Outputs(folder)
+    for name, is_hidden in _walk(folder, below=below, remedy=remedy):
+        if not is_nifti(name):
+            continue
+        if is_hidden:
+            remarks.append(Remark("hidden NIfTI files, left out", name))
+        elif (readable := name.encode("utf-8", "replace").decode()) != name:
+            remarks.append(Remark("NIfTI files whose names are not UTF-8 text, left out (rename them)", readable))
+        elif not (folder / name).is_file():
+            missing.append(name)
+            remarks.append(Remark("links to files that are not there (get them first)", name))
+        elif ours.holds(name):
+            remarks.append(Remark("volumes that jsc predict wrote, left out", name))
+        else:
+            names.append(name)
+    return ScanFiles(names, missing, remarks)
+
+
+def walk(folder: Path) -> list[str]:
+    """Return every file below ``folder`` that is not hidden, links followed, in natural order.
+
+    Raises:
+        CohortError: there is no such folder, or a part of it cannot be read.
+    """
+    return [name for name, is_hidden in _walk(folder, below=True, remedy="correct path=") if not is_hidden]
+
+
+def is_nifti(name: str) -> bool:
+    """Return whether a file's name is that of a NIfTI file, whatever its case."""
+    return name.lower().endswith(NIFTI)
+
+
+def stem(name: str) -> str:
+    """Return a file's name without ``.nii`` or ``.nii.gz``, whatever their case."""
+    return re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE)
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts ``P2`` before ``P10``."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return [(0, int(part), part) if re.fullmatch("[0-9]+", part) else (1, 0, part) for part in parts]
+
+
+def examples(names: list[str], most: int = 3) -> str:
+    """Return a few of ``names``, for a sentence."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def stored_twice(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return which of ``names`` repeat another one, as ``.nii`` beside ``.nii.gz`` with the same content."""
+    first: dict[str, str] = {}
+    again = {}
+    for name in names:
+        other = first.setdefault(stem(name), name)
+        if other != name and _same_content(folder / other, folder / name):
+            again[name] = other
+    return again
+
+
+def prediction_record(path: Path) -> dict[str, Any] | None:
+    """Return the record that `jsc predict` wrote to ``path``; None where the file holds something else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and record.keys() >= _RECORD else None
+
+
+@final
+class _Outputs:
+    """Recognises what `jsc predict` wrote: by the end of the name, and by a record or the volume's own header."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._records: dict[Path, bool] = {}
+
+    def holds(self, name: str) -> bool:
+        """Return whether the program wrote the file: a user's ``scan_lesions.nii.gz`` is not of this kind."""
+        path = self._folder / name
+        if not path.name.endswith(tuple(f"{end}.nii.gz" for end in OUTPUTS)):
+            return False
+        scan = (
+            stem(path.name).removesuffix("_lesions").removesuffix("_lesion-probability").removesuffix("_location-map")
+        )
+        record = path.with_name(f"{scan}.json")
+        if record not in self._records:
+            found = prediction_record(record)
+            self._records[record] = found is not None and found["id"] == scan
+        return self._records[record] or _made_here(path)
+
+
+def _made_here(path: Path) -> bool:
+    """Return whether the header holds this program's mark: it stands before the record is written."""
+    try:
+        with gzip.open(path) as file:
+            header = file.read(max(_DESCRIPTIONS) + _DESCRIPTION)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return any(header[start : start + _DESCRIPTION].rstrip(b"\x00") == MADE_HERE for start in _DESCRIPTIONS)
+
+
+def _same_content(first: Path, second: Path) -> bool:
+    try:
+        with _opened(first) as one, _opened(second) as other:
+            while (chunk := one.read(_CHUNK)) == other.read(_CHUNK):
+                if not chunk:
+                    return True
+    except (OSError, EOFError, zlib.error):
+        pass
+    return False
+
+
+def _opened(path: Path) -> Any:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _walk(folder: Path, *, below: bool, remedy: str) -> list[tuple[str, bool]]:
+    """Return every file with whether it is hidden; what lies in hidden folders is passed over."""
+    try:
+        found = None if folder.is_dir() else "a file" if folder.is_file() else "no such folder"
+    except OSError as error:  # a name that no file system takes
+        found = str(error.strerror)
+    if found is not None:
+        raise CohortError(shortened(folder), expected="a folder of scans", found=found, remedy=remedy)
+    files_found = []
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        place = Path(here).resolve()
+        # a link to a folder that holds it would be followed forever
+        folders[:] = [
+            name
+            for name in folders
+            if below and not _foreign(name) and not place.is_relative_to(Path(here, name).resolve())
+        ]
+        relative = Path(here).relative_to(folder)
+        files_found += [((relative / name).as_posix(), _foreign(name)) for name in files]
+    return sorted(files_found, key=lambda file: natural(file[0]))
+
+
+def _foreign(name: str) -> bool:
+    return name.startswith(".") or name in _FOREIGN
+
+
+def _refuse(error: OSError) -> None:
+    raise CohortError(
+        error.filename, expected="a folder that can be read", found=str(error.strerror), remedy="change its permissions"
+    ) from error

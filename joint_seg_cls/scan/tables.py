@@ -1,0 +1,221 @@
+"""Tables that people write: text made cells. The one reader of every table that a user gives.
+
+The text is UTF-8, with or without a byte-order mark. Tabs, commas or semicolons separate the columns, whatever the
+file's suffix: the header decides. A cell is text: ``007``, ``1e5`` and ``None`` stay as they are written. The marks of
+a missing value (``n/a``, ``NA``, ``NaN``) make a cell empty, except in the column that names the people.
+"""
+
+import csv
+import io
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from joint_seg_cls.errors import CohortError
+
+#: What separates the columns of a table that this program writes, by its suffix.
+SEPARATORS = {".tsv": "\t", ".csv": ","}
+#: Columns in which the person may stand; the first that a table has is used.
+SUBJECT_COLUMNS = ("participant_id", "participant", "subject", "subject_id", "patient_id", "patient", "sub", "id")
+#: Columns whose cells are names, whatever they look like.
+_NAMING = frozenset(SUBJECT_COLUMNS) | {"case"}
+#: Names of columns by which a header is recognised.
+_KNOWN = _NAMING | {"flair", "disease", "session", "session_id", "fold", "split"}
+_MARKS = "\t,;"
+_MISSING = ("n/a", "N/A", "NA", "nan", "NaN")
+#: The first words of files that stand for others which were not fetched.
+_POINTERS = {"version https://git-lfs": "git lfs pull", "/annex/objects/": "git annex get"}
+_LONGEST = 80
+
+
+def read_table(
+    path: Path, *, subject: str | None = None, kind: str = "a table", remedy: str = "correct the path"
+) -> pd.DataFrame:
+    """Read a table, see :func:`table_text` and :func:`parse_table`."""
+    return parse_table(path, table_text(path, kind=kind, remedy=remedy), subject=subject)
+
+
+def table_text(path: Path, *, kind: str = "a table", remedy: str = "correct the path") -> str:
+    """Return the text of a table.
+
+    Args:
+        path: the file.
+        kind: what is expected there, for messages.
+        remedy: what to do where there is no such file.
+
+    Raises:
+        CohortError: there is no such file, it cannot be read, is empty, or is no UTF-8 text.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        found, remedy = _unreadable(path, error, remedy)
+        raise CohortError(shortened(path), expected=kind, found=found, remedy=remedy) from error
+    command = next((command for start, command in _POINTERS.items() if text.startswith(start)), None)
+    if command is not None:
+        found = "a pointer to a file that was not fetched"
+        raise CohortError(path, expected=kind, found=found, remedy=f"fetch it with `{command}`")
+    if "\x00" in text:
+        remedy = "save it as tab-separated UTF-8 text again"
+        raise CohortError(path, expected=kind, found="binary data (null bytes)", remedy=remedy)
+    if not text.strip():
+        raise CohortError(path, expected="a table with a header", found="an empty file", remedy="save it again")
+    return text
+
+
+def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.DataFrame:
+    """Return the cells of a table as stripped text, empty where nothing is known; empty rows are left out.
+
+    The index numbers the rows from 0, those that are left out included (:func:`line_of`).
+
+    Args:
+        path: where the text stands, or will stand.
+        text: header and rows.
+        subject: the column that names the people, where it is none of :data:`SUBJECT_COLUMNS`.
+
+    Raises:
+        CohortError: the rows do not fit the header, two columns have one name, or a quote is not closed.
+    """
+    separator = _separator(path, text, subject)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
+            settings = {"sep": separator, "dtype": str, "keep_default_na": False}
+            header = pd.read_csv(io.StringIO(text), header=None, nrows=1, **settings)
+            table = pd.read_csv(io.StringIO(text), index_col=False, **settings)
+    except pd.errors.ParserWarning as error:
+        raise CohortError(
+            path,
+            expected="as many cells in each row as in the header",
+            found="rows that are longer",
+            remedy="give every column a name, and quote cells that hold the separator",
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        found = " ".join(str(error).split()) or type(error).__name__
+        raise CohortError(
+            path, expected="a table with a header", found=found, remedy="save it as UTF-8 text again"
+        ) from error
+    names = [str(name).strip() for name in header.iloc[0]] if len(header) else []
+    _refuse_repeated_columns(path, names)
+    table.columns = table.columns.str.strip()
+    cells = table.fillna("").apply(lambda column: column.str.strip())
+    _refuse_swallowed_rows(path, cells, separator)
+    people = {subject} if subject is not None else {name for name in cells if name.casefold() in _NAMING}
+    others = [name for name in cells if name not in people]
+    cells[others] = cells[others].replace(dict.fromkeys(_MISSING, ""))
+    for name in people:
+        cells[name] = cells[name].replace({"n/a": ""})  # how BIDS writes that there is none
+    return cells[(cells != "").any(axis=1)]
+
+
+def line_of(path: Path, number: object) -> str:
+    """Return where the row ``number`` of a table stands, for a person who opens the file."""
+    return f"{path}, line {number + 2}"  # pyright: ignore[reportOperatorIssue] - the index holds whole numbers
+
+
+def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        CohortError: it lacks one of ``names``.
+    """
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise CohortError(
+            path,
+            expected=f"the columns {', '.join(names)}",
+            found=", ".join(map(str, table.columns)),
+            remedy=f"add {', '.join(missing)}",
+        )
+
+
+def one_spelling(name: str) -> str:
+    """Return a name with each letter in one form: ``ü`` as one character, however the file stores it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def spellings(name: str) -> Iterable[str]:
+    """Return a name and its other forms: file systems differ in how they store ``ü``."""
+    return dict.fromkeys((name, one_spelling(name), unicodedata.normalize("NFD", name)))
+
+
+def user_path(text: str | Path) -> Path:
+    """Return a path with ``~`` and ``~name`` replaced by the home folder.
+
+    Raises:
+        CohortError: there is no such home folder.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        found = "no home folder of that user"
+        raise CohortError(shortened(text), expected="a path", found=found, remedy="write the whole path") from error
+
+
+def shortened(text: object) -> str:
+    """Return a path for a message, its middle left out where it is long."""
+    whole = str(text).replace("\x00", "\\0")
+    return (
+        whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
+    )
+
+
+def _unreadable(path: Path, error: Exception, remedy: str) -> tuple[str, str]:
+    """Return what was found in place of a table, and what to do."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a file that is not UTF-8 text", "save it as tab-separated UTF-8 text"
+    if isinstance(error, FileNotFoundError):
+        if path.is_symlink():
+            return "a link to a file that is not there", "fetch the file (git annex get), or correct the link"
+        return "no such file", remedy
+    if isinstance(error, IsADirectoryError):
+        return "a folder", remedy
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return str(reason), remedy
+
+
+def _separator(path: Path, text: str, subject: str | None) -> str:
+    """Return the mark that splits the header into the most columns, known names among them where there are any."""
+    own = SEPARATORS.get(path.suffix.lower(), "\t")
+    headers = {mark: _header(text, mark) for mark in dict.fromkeys((own, *_MARKS))}
+    known = _KNOWN if subject is None else _KNOWN | {subject.casefold()}
+    named = {mark: cells for mark, cells in headers.items() if known & {cell.strip().casefold() for cell in cells}}
+    return max(named or headers, key=lambda mark: len(headers[mark]))
+
+
+def _header(text: str, mark: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text.lstrip("\r\n"), newline=None), delimiter=mark), [])
+    except csv.Error:
+        return []
+
+
+def _refuse_repeated_columns(path: Path, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if name and count > 1]
+    if repeated:
+        raise CohortError(
+            path,
+            expected="columns of different names",
+            found=f"{repeated[0]} {names.count(repeated[0])} times",
+            remedy="rename or delete one of them",
+        )
+
+
+def _refuse_swallowed_rows(path: Path, cells: pd.DataFrame, separator: str) -> None:
+    """Refuse a cell that holds a whole row: a quote before it was not closed."""
+    if len(cells.columns) < 2:
+        return
+    for name in cells:
+        for number, text in cells[name].items():
+            lines = text.splitlines()[1:] if "\n" in text or "\r" in text else []
+            if any(line.count(separator) >= len(cells.columns) - 1 for line in lines):
+                raise CohortError(
+                    line_of(path, number),
+                    expected=f"one row in one line in the column {name}",
+                    found="a cell that holds the next rows",
+                    remedy="close the quotation mark in this line",
+                )

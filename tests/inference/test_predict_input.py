@@ -1,0 +1,141 @@
+"""What `jsc predict` takes for scans, what it leaves out, and what it never writes over."""
+
+import gzip
+import inspect
+import json
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from joint_seg_cls.commands import predict as command
+from joint_seg_cls.scan import read_scan, write_volume
+from joint_seg_cls.training import Checkpoint
+
+SCAN = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+
+
+def volume(path, data=SCAN):
+    content = gzip.compress(nib.Nifti1Image(data, np.eye(4)).to_bytes())
+    path.write_bytes(content if path.name.lower().endswith("gz") else gzip.decompress(content))
+
+
+@pytest.fixture
+def predict(jsc, monkeypatch, tmp_path):
+    """Return a function that predicts a folder with a network that does nothing but write files as the real one."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name, seen, found, out, **_):
+        write_volume(out / f"{name}_lesions.nii.gz", np.zeros(SCAN.shape, np.uint8), seen.scan)
+        record = {"id": name, "scan": seen.scan.path.name, "brain_volume_ml": 1.0, "warnings": []}
+        (out / f"{name}.json").write_text(json.dumps(record))
+        return record
+
+    recipe = {"modalities": ["flair"], "classes": ["MS", "NMOSD"]}
+    checkpoint = Checkpoint(**dict.fromkeys(inspect.signature(Checkpoint).parameters, None) | {"recipe": recipe})
+
+    class Pipeline:
+        def model_input(self, images, brain_mask):
+            return SimpleNamespace(scan=read_scan(images[0]), image=None, geometry=None)
+
+    class Network:
+        def in_native_space(self, found, geometry):
+            return found
+
+        def __call__(self, image):
+            return image
+
+    monkeypatch.setattr(command, "load_predictor", lambda *_, **__: (Network(), checkpoint))
+    monkeypatch.setattr(command, "load_pipeline", lambda *_, **__: Pipeline())
+    monkeypatch.setattr(command, "write_findings", write)
+    monkeypatch.setattr(command, "_model_card", lambda _: {})
+
+    def run(**words):
+        (tmp_path / "scans").mkdir(exist_ok=True)
+        values = {"input": "scans", "out": "scans", "checkpoint": "none", **words}
+        code, out, err = jsc("predict", *(f"{key}={value}" for key, value in values.items()))
+        return code, out + err
+
+    return run
+
+
+def ids(folder):
+    return sorted(line.split("\t")[0] for line in (folder / "predictions.tsv").read_text().splitlines()[1:])
+
+
+def test_the_same_folder_twice_predicts_the_same_scans(predict, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("p01.nii.gz", "p2.NII.GZ", "p10.nii", "Müller.nii.gz", "._p01.nii.gz", ".partial-7-p01.nii.gz"):
+        volume(scans / name)
+    for _ in range(2):
+        code, said = predict()
+        assert code == 0, said
+        assert ids(scans) == ["Müller", "p01", "p10", "p2"]
+        assert "hidden NIfTI files, left out (2)" in said
+    assert "volumes that jsc predict wrote, left out (4)" in said
+    (scans / "p01.json").unlink()  # as if killed before the record
+    code, said = predict()
+    assert (code, ids(scans)) == (0, ["Müller", "p01", "p10", "p2"])
+
+
+def test_a_users_own_file_of_such_a_name_is_a_scan_and_is_said(predict, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    volume(scans / "x_lesions.nii.gz")
+    code, said = predict(out="found")
+    assert (code, ids(tmp_path / "found")) == (0, ["x_lesions"])
+    assert "without its record: taken for scans (1): x_lesions.nii.gz" in said
+
+
+def test_masks_beside_their_scans_and_copies_are_no_patients(predict, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("p1_flair.nii.gz", "p1_lesion-mask.nii.gz", "p1_brain_mask.nii.gz", "p1_flair.nii", "q_mask.nii.gz"):
+        volume(scans / name)
+    code, said = predict(out="found")
+    assert (code, ids(tmp_path / "found")) == (0, ["p1_flair", "q_mask"])
+    assert "masks beside their scans, left out (2)" in said
+    assert "files stored twice, as .nii and .nii.gz, left out (1)" in said
+    volume(scans / "p1_flair.nii", SCAN + 1)
+    code, said = predict(out="found")
+    assert (code, "p1_flair more than once" in said) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["p1.json", "p1_lesions.nii.gz"])
+def test_files_of_other_origin_are_never_replaced(predict, tmp_path, name):
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    out.mkdir()
+    volume(scans / "p1.nii.gz")
+    volume(out / name) if name.endswith("gz") else (out / name).write_text('{"Manufacturer": "GE"}')
+    before = (out / name).read_bytes()
+    code, said = predict(out="out")
+    assert (code, "a file of other origin that the prediction would replace" in said) == (2, True)
+    assert [(file.name, file.read_bytes()) for file in out.iterdir()] == [(name, before)]
+
+
+def test_a_link_to_nowhere_fails_alone(predict, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    volume(scans / "p1.nii.gz")
+    (scans / "p2.nii.gz").symlink_to(tmp_path / "gone")
+    code, said = predict(out="out")
+    assert (code, "p2.nii.gz" in said) == (2, True)
+    assert ids(tmp_path / "out") == ["p1"]
+
+
+@pytest.mark.parametrize("value", ["~no_such_user/p.nii.gz", "x" * 5000, "'[~no_such_user/a.nii]'"])
+def test_a_path_that_cannot_be_is_one_sentence(predict, value):
+    code, said = predict(input=value)
+    assert (code, said.startswith("error: ")) == (2, True)
+    assert len(said) < 900
+
+
+def test_a_folder_without_scans_says_what_it_left_out(predict, tmp_path):
+    (tmp_path / "scans").mkdir()
+    volume(tmp_path / "scans" / "._p1.nii.gz")
+    code, said = predict()
+    assert code == 2
+    assert "expected NIfTI files in the folder, found none but 1 that were left out" in said
