@@ -57,3 +57,8 @@ class ConfigError(InputError):
 @final
 class CheckpointError(InputError):
     """A checkpoint or run folder that cannot be used."""
+
+
+@final
+class TrainingError(InputError):
+    """A training whose numbers are no longer finite."""

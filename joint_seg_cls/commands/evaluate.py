@@ -15,7 +15,7 @@ from joint_seg_cls.commands.keys import writable
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
-from joint_seg_cls.errors import CheckpointError, ConfigError
+from joint_seg_cls.errors import CheckpointError, ConfigError, InputError, ScanError
 from joint_seg_cls.evaluation import (
     TestCase,
     evaluate_cases,
@@ -71,7 +71,10 @@ def evaluate(config: DictConfig) -> None:
     folder = writable(run.path / "evaluations" / (name or scans.name), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
     _refuse_other(folder, tested)
-    rows = evaluate_cases(scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold)
+    failures: list[ScanError] = []
+    rows = evaluate_cases(
+        scans.cases, predictor, total=scans.total, classes=classes, fold=scans.fold, failures=failures
+    )
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, folder)
     write_json(folder / _TESTED, tested)
@@ -79,6 +82,7 @@ def evaluate(config: DictConfig) -> None:
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
+    raise_first(failures)
 
 
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
@@ -102,12 +106,22 @@ def test_fold(run: RunFolder, data: JointDataModule, *, device: str, trust: Sequ
     classes = checkpoint.recipe["classes"]
     names = set(data.split.test)
     cases = (from_store(case) for case in data.store.cases if case.case in names)
-    rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold)
+    failures: list[ScanError] = []
+    rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold, failures=failures)
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, run.path)
     title = f"{run.path}, {checkpoint.path.name}, epoch {checkpoint.epoch + 1}{_split_of(checkpoint)}"
     print_summary(rows, summary, title)
     repeat_warnings(run.path)
+    raise_first(failures)
+
+
+def raise_first(failures: Sequence[InputError]) -> None:
+    """Raise the first of the errors that single scans ended with, and log the others."""
+    for failure in failures[1:]:
+        _log.error("%s", failure)
+    if failures:
+        raise failures[0]
 
 
 def _split_of(checkpoint: Checkpoint) -> str:

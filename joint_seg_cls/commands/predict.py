@@ -36,7 +36,7 @@ def predict(config: DictConfig) -> None:
         for scan in watched(iter(scans), total=len(scans), label="predict"):
             try:
                 seen = pipeline.model_input(scan.images, scan.brain_mask)
-                found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+                found = predictor.in_native_space(predictor(seen.image, seen.scan.path), seen.geometry)
                 classes = checkpoint.recipe["classes"]
                 records.append(write_findings(scan.case, seen, found, out, classes=classes, model=model))
                 _log.info("%s", _sentence(records[-1]))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from joint_seg_cls.errors import ScanError
 from joint_seg_cls.evaluation.cases import TestCase
 from joint_seg_cls.evaluation.lesion_columns import lesion_columns
 from joint_seg_cls.inference import Findings, Predictor
@@ -26,9 +27,18 @@ EMPTY_RULE = (
 
 
 def evaluate_cases(
-    cases: Iterable[TestCase], predictor: Predictor, *, total: int, classes: Sequence[str], fold: int | str | None
+    cases: Iterable[TestCase],
+    predictor: Predictor,
+    *,
+    total: int,
+    classes: Sequence[str],
+    fold: int | str | None,
+    failures: list[ScanError] | None = None,
 ) -> pd.DataFrame:
     """Return one row a scan.
+
+    A scan for which the network's outputs are not finite has a row without a number, so that it counts for nothing. Its
+    error is added to ``failures``, and raised where that is None.
 
     Columns. What is not known or undefined is NaN; counts are whole numbers.
 
@@ -50,13 +60,22 @@ def evaluate_cases(
       of them that were detected, ``<size>`` one of ``below_10_mm3``, ``10_to_100_mm3``, ``100_to_1000_mm3``,
       ``above_1000_mm3`` (``metrics.SIZES``). Recall by size is the quotient of their sums over scans.
     """
-    rows = [_row(case, predictor, classes, fold) for case in watched(cases, total=total, label="test")]
+    rows = []
+    for case in watched(cases, total=total, label="test"):
+        try:
+            model = predictor(case.image, case.case)
+        except ScanError as error:
+            if failures is None:
+                raise
+            failures.append(error)
+            model = Findings(None, None, None, None)
+        rows.append(_row(case, model, predictor.in_native_space(model, case.geometry), classes, fold))
     return pd.DataFrame(rows).sort_values("case", ignore_index=True)
 
 
-def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int | str | None) -> dict[str, Any]:
-    model = predictor(case.image)
-    native = predictor.in_native_space(model, case.geometry)
+def _row(
+    case: TestCase, model: Findings, native: Findings, classes: Sequence[str], fold: int | str | None
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "case": case.case,
         "subject": case.subject,

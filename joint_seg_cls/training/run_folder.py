@@ -13,14 +13,16 @@
 """
 
 import csv
+import errno
 import json
 import logging
+import math
 import os
 import platform
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +36,8 @@ from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S
 from joint_seg_cls.whole_file import PARTIAL_FILES, write_json, write_text
 
 _log = logging.getLogger(__name__)
+#: The disk is full, its quota is used up, the largest file is reached, or nothing may be written.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _PACKAGES = (
     "torch",
     "lightning",
@@ -127,8 +131,12 @@ class RunFolder:
         Raises:
             ConfigError: another process is at work in the folder, or it cannot be made.
         """
-        self._begin(identity, config_text)
-        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        try:
+            self._begin(identity, config_text)
+            handler = _LogFile(self.path / LOG, encoding="utf-8")
+        except OSError as error:
+            self._lock.release()
+            raise _of_the_disk(self.path, error) or error from error
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
         logger.addHandler(handler)
@@ -143,9 +151,13 @@ class RunFolder:
             is_interrupted = True
             raise
         except BaseException as error:
-            text = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            write_text(self.path / FAILED, f"{_now()}\n{text}\n")
-            raise
+            told = _of_the_disk(self.path, error) or error
+            text = str(told) if isinstance(told, InputError) else traceback.format_exc()
+            with suppress(OSError):  # the disk may be full
+                write_text(self.path / FAILED, f"{_now()}\n{text}\n")
+            if told is error:
+                raise
+            raise told from error
         finally:
             self._lock.release()
             stop.set()
@@ -178,12 +190,24 @@ class RunFolder:
         write_json(self.provenance, _provenance(identity))
 
     def best_score(self) -> float | None:
-        """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""
+        """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing.
+
+        Raises:
+            ConfigError: the table of epochs is damaged.
+        """
         if not self.metrics.is_file():
             return None
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
-        return max(scores, default=None)
+        try:
+            with self.metrics.open(newline="", encoding="utf-8") as file:
+                scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
+        except (OSError, ValueError, csv.Error) as error:
+            raise ConfigError(
+                self.metrics,
+                expected="one row of numbers an epoch",
+                found=f"a damaged file ({type(error).__name__})",
+                remedy=f"delete it and {DONE} beside it, and repeat the command: it is written anew, nothing is trained",
+            ) from error
+        return max(filter(math.isfinite, scores), default=None)
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
@@ -193,6 +217,25 @@ class RunFolder:
         (self.path / HEARTBEAT).touch()
         while not stop.wait(HEARTBEAT_S):
             (self.path / HEARTBEAT).touch()
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose lines are lost, without a word more, where the disk takes none; the terminal shows them too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as logging calls it
+        """Do nothing: logging would print a traceback for every line."""
+
+
+def _of_the_disk(path: Path, error: BaseException) -> ConfigError | None:
+    """Return what to say where the disk takes no more; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _DISK_ERRORS:
+        return None
+    return ConfigError(
+        error.filename or path,
+        expected="room to write to",
+        found=error.strerror or str(error),
+        remedy="make room, and repeat the command: it goes on after the last epoch that was kept",
+    )
 
 
 def _provenance(identity: dict[str, Any]) -> dict[str, Any]:
