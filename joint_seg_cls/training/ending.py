@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
-from lightning.pytorch.loops.fit_loop import _FitLoop  # pyright: ignore[reportPrivateUsage]
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from torch import Tensor
 
 from joint_seg_cls.errors import ConfigError, TrainingError

@@ -136,7 +136,7 @@ class JointModule(LightningModule):
             "total": segmented * known_masks + classified * known_diseases,
         }
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """After an optimiser step: look at the weights, and step a schedule that goes by steps."""
         if self.trainer.global_step == self._step:
             return  # gradients are still gathered

@@ -17,14 +17,16 @@ _REFUSALS = (pickle.PickleError, RuntimeError, AttributeError, TypeError, ValueE
 
 def plain_values(value: Any) -> Any:
     """Return ``value`` with plain numbers in place of NumPy's, and tensors in place of its arrays of numbers."""
-    if isinstance(value, np.generic) and not isinstance(value, np.void | np.datetime64 | np.timedelta64):
+    if type(value) is dict:
+        return {plain_values(key): plain_values(child) for key, child in value.items()}
+    if type(value) is list:
+        return [plain_values(child) for child in value]
+    if type(value) is tuple:
+        return tuple(plain_values(child) for child in value)
+    if isinstance(value, np.bool_ | np.number | np.str_ | np.bytes_) and value.dtype.kind != "m":
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and value.dtype != np.longdouble:
         return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
-    if type(value) is dict:
-        return {plain_values(key): plain_values(child) for key, child in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(plain_values(child) for child in value)
     return value
 
 

@@ -205,7 +205,7 @@ class RunFolder:
                 self.metrics,
                 expected="one row of numbers an epoch",
                 found=f"a damaged file ({type(error).__name__})",
-                remedy=f"delete it and {DONE} beside it, and repeat the command: it is written anew, nothing is trained",
+                remedy=f"delete {DONE} beside it and repeat the command: it is written anew, nothing is trained again",
             ) from error
         return max(filter(math.isfinite, scores), default=None)
 
