@@ -33,6 +33,15 @@ class Prediction(NamedTuple):
     disease_logits: Float[Tensor, "b classes"] | None = None
     location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None = None
 
+    def lesion_probability(self) -> Float[Tensor, "b 1 x y z"] | None:
+        """Return the lesion map in [0, 1], in float32; a voxel is a lesion where it reaches the threshold."""
+        return None if self.lesion_logits is None else self.lesion_logits.float().sigmoid()
+
+    def is_finite(self) -> bool:
+        """Return whether no output is NaN or infinite."""
+        fields = [field if isinstance(field, tuple) else (field,) for field in self if field is not None]
+        return all(bool(tensor.isfinite().all()) for field in fields for tensor in field)
+
 
 def scan_of(prediction: Prediction, batch: Batch, number: int) -> tuple[Prediction, Batch]:
     """Return one scan of a batch with what a network says of it, as a batch of one."""

@@ -75,6 +75,11 @@ class CheckpointError(InputError):
 
 
 @final
+class TrainingError(InputError):
+    """A training whose numbers are no longer finite."""
+
+
+@final
 class DiskError(InputError):
     """A disk that is full, read-only or broken."""
 

@@ -74,7 +74,7 @@ def _seconds_by_epoch(metrics: Path) -> list[float]:
     try:
         with metrics.open(newline="", encoding="utf-8") as file:
             return [float(row["seconds"]) for row in csv.DictReader(file)]
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return []
 
 

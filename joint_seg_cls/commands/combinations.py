@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,9 +12,6 @@ from joint_seg_cls.errors import ConfigError
 JOINT = "joint"
 _NO_GROUP = re.compile(r"(?:In '(?P<origin>\w+)/(?P<option>\w+)': )?Could not override '(?P<group>network/\w+)'")
 _SEARCHES = "optuna"
-#: Networks, and parts of the joint one, that lack a task.
-_WITHOUT_DISEASE = {"SegmentationBaseline", "NoClassification"}
-_WITHOUT_LESIONS = {"ClassificationBaseline", "NoSegmentation"}
 
 
 def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> None:
@@ -29,9 +25,11 @@ def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None], overri
     refuse_missing_validation(config, choices)
     import torch
 
+    from joint_seg_cls.networks import declared_tasks
+
     with torch.device("meta"):
-        build(plain(config.network))
-    _refuse_cross_task_of_one(config, choices, overrides)
+        network = build(plain(config.network))
+    _refuse_cross_task_of_one(declared_tasks(network), choices, overrides)
     build(plain(config.loss))
 
 
@@ -86,37 +84,24 @@ def _refuse_ablated_baseline(choices: Mapping[str, str | None]) -> None:
         )
 
 
-def _refuse_cross_task_of_one(config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
+def _refuse_cross_task_of_one(
+    tasks: frozenset[str] | None, choices: Mapping[str, str | None], overrides: Sequence[str]
+) -> None:
     """Refuse a loss between two tasks where there is one, or where nothing says which places speak for a disease.
 
     A baseline that was not asked for it does without: there the term is 0.
     """
     chosen, is_joint = choices.get("loss/cross_task"), choices.get("network") == JOINT
     is_asked = is_joint or any(word.startswith("loss/cross_task=") for word in overrides)
-    parts = _targets(plain(config.network)) & (_WITHOUT_DISEASE | _WITHOUT_LESIONS)
-    if chosen in (None, "none") or not parts or not is_asked:
+    if chosen in (None, "none") or tasks is None or len(tasks) > 1 or not is_asked:
         return
     what = f"ablation={choices.get('ablation')}" if is_joint else f"network={choices.get('network')}"
     raise ConfigError(
         f"loss/cross_task={chosen}",
         expected="a network with a lesion map and location maps, whose agreement it measures",
-        found=f"{what} ({', '.join(sorted(parts))})",
+        found=f"{what}, which learns {' '.join(tasks)} alone",
         remedy=f"drop loss/cross_task={chosen} or {what}",
     )
-
-
-def tasks(network: Mapping[str, Any]) -> frozenset[str]:
-    """Return which of ``lesions`` and ``disease`` a network's configuration learns."""
-    targets = _targets(network)
-    lacking = {"lesions": _WITHOUT_LESIONS, "disease": _WITHOUT_DISEASE}
-    return frozenset(task for task, parts in lacking.items() if not targets & parts)
-
-
-def _targets(config: Any) -> set[str]:
-    if not isinstance(config, Mapping):
-        return set()
-    own = {str(config["_target_"]).rpartition(".")[2]} if "_target_" in config else set()
-    return own.union(*(_targets(value) for value in config.values()))
 
 
 def refuse_missing_validation(config: DictConfig, choices: Mapping[str, str | None]) -> None:

@@ -86,11 +86,7 @@ def evaluate(config: DictConfig) -> None:
     print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
-    if failures:
-        _log.error("%d of %d scans could not be tested and are not in these tables", len(failures), scans.total)
-        for failure in failures[1:]:
-            _log.error("%s", failure)
-        raise failures[0]
+    raise_first(failures, scans.total)
 
 
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
@@ -114,13 +110,27 @@ def test_fold(run: RunFolder, data: JointDataModule, *, device: str, trust: Sequ
     predictor, checkpoint = load_predictor(run.path, device=device, trust=trust)
     classes = checkpoint.recipe["classes"]
     names = set(data.split.test)
-    cases = (from_store(case) for case in data.store.cases if case.case in names)
-    rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold)
+    cases = map(from_store, [case for case in data.store.cases if case.case in names])
+    failures: list[InputError] = []
+    rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold, failures=failures)
+    if rows.empty and failures:
+        raise failures[0]
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, run.path)
     title = f"{run.path}, {checkpoint.path.name}, epoch {checkpoint.epoch + 1}{_split_of(checkpoint)}"
     print_summary(rows, summary, title)
     repeat_warnings(run.path)
+    raise_first(failures, len(names))
+
+
+def raise_first(failures: Sequence[InputError], total: int) -> None:
+    """Raise the first of the errors that single scans ended with, and log the others."""
+    if failures:
+        _log.error("%d of %d scans could not be tested and are not in these tables", len(failures), total)
+    for failure in failures[1:]:
+        _log.error("%s", failure)
+    if failures:
+        raise failures[0]
 
 
 def _split_of(checkpoint: Checkpoint) -> str:

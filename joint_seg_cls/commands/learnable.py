@@ -1,14 +1,15 @@
 """Whether a training can learn from its data, and choose its weights by them: known once they are cut."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, plain
-from joint_seg_cls.commands.combinations import tasks
-from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.data import Folds, JointDataModule
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.networks import tasks_of
 from joint_seg_cls.scan import PreparedCase
 
 
@@ -35,7 +36,9 @@ def refuse_unlearnable(config: DictConfig, data: JointDataModule) -> None:
             found=str(len(weights)),
             remedy="give one weight a class",
         )
-    learned = tasks(plain(config.network))
+    learned = tasks_of(network, len(data.store.modalities), data.image_size)
+    if "disease" in learned and isinstance(data.folds, Folds):
+        data.folds.refuse_small_classes(data.store.cases)
     cases = {case.case: case for case in data.store.cases}
     if not _labels(learned, (cases[name] for name in data.split.train)):
         raise ConfigError(
@@ -92,9 +95,7 @@ def _refuse_lone_scan(config: DictConfig, data: JointDataModule, network: Any) -
     if not any(isinstance(part, _BatchNorm) for part in network.modules()):
         return
     size, scans = data.batch_size, len(data.split.train)
-    limit = config.trainer.get("limit_train_batches")
-    is_reached = not (isinstance(limit, int) and limit <= scans // size)
-    if size != 1 and not (scans % size == 1 and is_reached):
+    if size != 1 and not (scans % size == 1 and _reaches_last_batch(config.trainer, math.ceil(scans / size))):
         return
     image = torch.zeros(1, len(data.store.modalities), *data.image_size, device="meta")
     try:
@@ -106,6 +107,14 @@ def _refuse_lone_scan(config: DictConfig, data: JointDataModule, network: Any) -
             found=f"one of a single scan ({scans} scans to train on, batches of {size})",
             remedy="choose another data.batch_size, or prepare the scans at a larger image_size",
         ) from error
+
+
+def _reaches_last_batch(trainer: Any, batches: int) -> bool:
+    """Return whether an epoch of ``batches`` batches is trained to its last one; a limit is a number or a share."""
+    limit = trainer.get("overfit_batches") or trainer.get("limit_train_batches")
+    if limit is None:
+        return True
+    return (int(batches * limit) if isinstance(limit, float) else int(limit)) >= batches
 
 
 def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:

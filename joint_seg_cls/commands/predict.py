@@ -51,7 +51,7 @@ def predict(config: DictConfig) -> None:
     def found_in(scan: CohortCase) -> dict[str, Any]:
         with enough_memory(scan.images[0], remedy=_MORE_MEMORY):
             seen = pipeline.model_input(scan.images, scan.brain_mask)
-            found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+            found = predictor.in_native_space(predictor(seen.image, scan.images[0]), seen.geometry)
             return write_findings(scan.case, seen, found, out, classes=classes, model=model)
 
     records, failures = [], []

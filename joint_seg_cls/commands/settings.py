@@ -15,7 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build
 from joint_seg_cls.commands.keys import flag
+from joint_seg_cls.commands.schedule import interval_of, schedule_of
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.training import refuse_misuse
 
 #: Keys whose values are whole numbers, with the least and the most that they may be.
 _WHOLE = {
@@ -56,6 +58,19 @@ _NOT_HERE = {
     ),
     "logger": ((None, False), "the run is told to what tracking= names", "use tracking="),
 }
+#: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
+_GROUPS = {
+    "network": "joint",
+    "loss": "joint",
+    "optimizer": "adam",
+    "scheduler": "constant",
+    "trainer": "paper",
+    "tracking": "none",
+    "protocol": "strict",
+    "data": "joint",
+}
+#: Steps of a schedule that is only tried: how many a training has is known once its data are.
+_TRIED_STEPS = 1000
 #: Parts of the configuration whose keys are all known; the others are arguments of what they build.
 _CLOSED = ("", "protocol", "width")
 #: The tables of the paper that a study may fill.
@@ -100,8 +115,11 @@ def refuse_unknown_keys(config: DictConfig, known: DictConfig, choices: Mapping[
         choices: the option of each group.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: there is one, or a whole group was taken away.
     """
+    for group, option in _GROUPS.items():
+        if OmegaConf.select(config, group) is None:
+            raise ConfigError(group, expected="one of its options", found="none", remedy=f"set {group}={option}")
     for part in _CLOSED:
         there, own = (OmegaConf.select(each, part) if part else each for each in (known, config))
         unknown = [str(key) for key in own if key not in there and not str(key).startswith("_")]
@@ -186,13 +204,13 @@ def refuse_wrong_parts(config: DictConfig) -> None:
 
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = _tried("optimizer", lambda: build(config.optimizer)([weight]))
-    if config.scheduler is not None:
-        schedule = _tried("scheduler", lambda: build(config.scheduler)(optimizer))
-        is_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        with warnings.catch_warnings(action="ignore"):  # that no optimiser stepped before
-            _tried("scheduler", lambda: schedule.step(0.0) if is_plateau else schedule.step())
-        if is_plateau:
-            _refuse_wrong_way(schedule.mode, str(config.protocol.monitor))
+    schedule = _tried("scheduler", lambda: schedule_of(config).start(optimizer, lambda _: _TRIED_STEPS))
+    refuse_misuse(schedule, interval_of(config))
+    is_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
+    with warnings.catch_warnings(action="ignore"):  # that no optimiser stepped before
+        _tried("scheduler", lambda: schedule.step(0.0) if is_plateau else schedule.step())
+    if is_plateau:
+        _refuse_wrong_way(schedule.mode, str(config.protocol.monitor))
     _refuse_dead_arguments(config)
     target = get_method(config.trainer["_target_"]) if "_target_" in config.trainer else None
     known = set(inspect.signature(target).parameters) if target is not None else set()

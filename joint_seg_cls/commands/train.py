@@ -3,7 +3,8 @@
 import logging
 import shlex
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -16,12 +17,16 @@ from joint_seg_cls.commands.composer import composer_of
 from joint_seg_cls.commands.evaluate import test_fold
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.ranks import children_repeat_this_job, is_first_process
+from joint_seg_cls.commands.schedule import schedule_of
 from joint_seg_cls.commands.study import Study
 from joint_seg_cls.commands.track import track_training
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
-from joint_seg_cls.training import FORMAT, JointModule, Tracker, fit, read_checkpoint
+from joint_seg_cls.training import FORMAT, JointModule, Tracker, fit, make_trainer_or_refuse, read_checkpoint
+
+if TYPE_CHECKING:
+    from lightning import Trainer
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +48,7 @@ def train(config: DictConfig) -> float | None:
     if run.is_done(tested=config.evaluate):
         _log.info("%s is done", run.path)
         return run.best_score()
+    make_trainer_or_refuse(_trainer_of(config), logger=False)  # before anything is written
     audit = audit_data(data, accept=list(config.accept))  # in each process: none waits for one that refuses
     if not is_first_process():  # of several that train this run together: the first alone writes
         _fit(plan, None)
@@ -96,12 +102,16 @@ def _fit(plan: Plan, tracker: Tracker | None) -> None:
         make_module(config, plan.data, plan.place.variant, plan.facts),
         plan.data,
         plan.run,
-        make_trainer=build(plain(config.trainer) | {"_partial_": True}),
+        make_trainer=_trainer_of(config),
         weights=config.protocol.weights,
         validate=bool(plan.data.split.validation),
         seed=config.seed,
         logger=tracker,
     )
+
+
+def _trainer_of(config: DictConfig) -> "Callable[..., Trainer]":
+    return build(plain(config.trainer) | {"_partial_": True})
 
 
 def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str]) -> JointModule:
@@ -132,7 +142,7 @@ def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: 
         network=network,
         loss=build(config.loss),
         optimizer=build(config.optimizer),
-        scheduler=build(config.scheduler),
+        scheduler=schedule_of(config),
         monitor=config.protocol.monitor,
         recipe=recipe,
     )

@@ -54,12 +54,22 @@ class Folds:
         """
         held_out = set(held_out_cases(cases, self.held_out, self.seed))
         dealt = [case for case in cases if case.case not in held_out]
-        folds: Mapping[FoldName, Sequence[str]] = dict(enumerate(make_folds(dealt, self.kind, self.count, self.seed)))
+        made = make_folds(dealt, self.kind, self.count, self.seed, small_classes=True)
+        folds: Mapping[FoldName, Sequence[str]] = dict(enumerate(made))
         share = {"fraction": validation_fraction, "seed": self.seed}
         splits = {fold: with_validation(dealt, test, **share, fold=fold) for fold, test in folds.items()}
         if held_out:
             splits[HELD_OUT] = with_validation(cases, held_out, **share, fold=HELD_OUT, isolate=True)
         return splits
+
+    def refuse_small_classes(self, cases: Sequence[PreparedCase]) -> None:
+        """Refuse folds of which some would test no case of a class: for a training that learns the disease.
+
+        Raises:
+            SplitError: as :func:`make_folds` without ``small_classes``.
+        """
+        held_out = set(held_out_cases(cases, self.held_out, self.seed))
+        _refuse_too_many([case for case in cases if case.case not in held_out], self.count, grouped=KINDS[self.kind][1])
 
     def split(self, cases: Sequence[PreparedCase], fold: FoldName, validation_fraction: int | float) -> Split:
         """Return the parts of one fold.
@@ -87,23 +97,26 @@ class Folds:
         )
 
 
-def make_folds(cases: Sequence[PreparedCase], kind: str, count: int, seed: int) -> tuple[tuple[str, ...], ...]:
+def make_folds(
+    cases: Sequence[PreparedCase], kind: str, count: int, seed: int, *, small_classes: bool = False
+) -> tuple[tuple[str, ...], ...]:
     """Return the names of the test cases of each fold. The order of ``cases`` does not matter.
 
     Scans without a known disease are a class of their own, which may be smaller than the number of folds; within each
-    class, scans without a reference mask are spread over the folds like a lesion load of their own.
+    class, scans without a reference mask are spread over the folds like a lesion load of their own. With
+    ``small_classes`` so may any class, which some folds then do not test.
 
     Raises:
         ConfigError: ``kind`` is none of :data:`KINDS`.
         SplitError: there is no case; ``count`` is below 2, or above the number of subjects (of cases, where ``kind``
-            does not group) of the smallest class.
+            does not group) of the smallest class (of all, with ``small_classes``).
     """
     if kind not in KINDS:
         raise ConfigError("data.folds.kind", expected=f"one of {', '.join(KINDS)}", found=kind, remedy="correct it")
     stratified, grouped = KINDS[kind]
     if not cases:
         raise SplitError("folds", expected="at least one case", found="none", remedy="prepare the cohort first")
-    _refuse_too_many(cases, count, grouped=grouped)
+    _refuse_too_many(cases, count, grouped=grouped, small_classes=small_classes)
     random = random_state("folds", kind, count, seed)
     folds: list[list[str]] = [[] for _ in range(count)]
     for stratum in strata(make_units(cases, stratified=stratified, grouped=grouped), random):
@@ -117,11 +130,11 @@ def make_folds(cases: Sequence[PreparedCase], kind: str, count: int, seed: int) 
     return tuple(tuple(sorted(fold)) for fold in folds)
 
 
-def _refuse_too_many(cases: Sequence[PreparedCase], count: int, *, grouped: bool) -> None:
+def _refuse_too_many(cases: Sequence[PreparedCase], count: int, *, grouped: bool, small_classes: bool = False) -> None:
     units = make_units(cases, stratified=False, grouped=grouped)
     by_name = {case.case: case for case in cases}
     sizes = Counter(disease_of_unit([by_name[name] for name in unit.cases]) for unit in units)
-    of_class = {disease: size for disease, size in sizes.items() if disease}
+    of_class = {disease: size for disease, size in sizes.items() if disease and not small_classes}
     smallest = min(sorted(of_class), key=lambda disease: of_class[disease], default="")
     most = of_class.get(smallest, len(units))
     if 2 <= count <= most:

@@ -96,7 +96,7 @@ def _results(
 
 
 def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int | str | None) -> dict[str, Any]:
-    model = predictor(case.image)
+    model = predictor(case.image, case.case)
     native = predictor.in_native_space(model, case.geometry)
     row: dict[str, Any] = {
         "case": case.case,

@@ -1,6 +1,7 @@
 """A trained network applied to one prepared image, and its findings carried to the scan's own grid."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import nn
 
 from joint_seg_cls.batch import Prediction
+from joint_seg_cls.errors import ScanError
 from joint_seg_cls.networks import summed_map
 from joint_seg_cls.scan import Geometry
 
@@ -50,13 +52,28 @@ class Predictor:
         """The network, in evaluation mode."""
         return self._network
 
-    def __call__(self, image: Float32[np.ndarray, "c x y z"]) -> Findings:
-        """Return the findings in model space."""
+    def __call__(self, image: Float32[np.ndarray, "c x y z"], scan: str | Path = "image") -> Findings:
+        """Return the findings in model space.
+
+        Args:
+            image: the prepared image.
+            scan: names the scan in an error.
+
+        Raises:
+            ScanError: an output is NaN or infinite.
+        """
         with torch.inference_mode():
             seen = torch.from_numpy(np.array(image)).unsqueeze(0).to(self._device)
             prediction: Prediction = self._network(seen)
-            lesion = prediction.lesion_logits
-            probability = None if lesion is None else lesion[0, 0].float().sigmoid().cpu().numpy()
+            if not prediction.is_finite():
+                raise ScanError(
+                    scan,
+                    expected="finite outputs of the network",
+                    found="NaN or infinity",
+                    remedy="look at the scan with `jsc check`; where every scan fails, use another checkpoint=",
+                )
+            lesion = prediction.lesion_probability()
+            probability = None if lesion is None else lesion[0, 0].cpu().numpy()
             scores = prediction.disease_logits
             disease = None if scores is None else scores[0].double().softmax(dim=0).cpu().numpy()
             location = _location(prediction, seen.shape[2:], disease)

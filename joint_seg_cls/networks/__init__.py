@@ -29,9 +29,11 @@ from joint_seg_cls.networks.sharing import (
     SeparateStems,
     SingleStem,
 )
+from joint_seg_cls.networks.tasks import TASKS, declared_tasks, tasks_of
 from joint_seg_cls.networks.windows import ShiftedWindows
 
 __all__ = [
+    "TASKS",
     "AddGuidance",
     "Classification",
     "ClassificationBaseline",
@@ -62,6 +64,8 @@ __all__ = [
     "SingleStem",
     "checked_size",
     "combine_scales",
+    "declared_tasks",
     "location_maps",
     "summed_map",
+    "tasks_of",
 ]

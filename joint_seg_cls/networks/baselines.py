@@ -24,6 +24,8 @@ class SegmentationBaseline(nn.Module):
         ConfigError: in ``forward``, where the image or the network's output has another shape than said here.
     """
 
+    tasks = ("lesions",)
+
     def __init__(self, network: nn.Module, *, in_channels: int = 1) -> None:
         super().__init__()
         self.network = network
@@ -49,6 +51,8 @@ class ClassificationBaseline(nn.Module):
     Raises:
         ConfigError: in ``forward``, where the image or the network's output has another shape than said here.
     """
+
+    tasks = ("disease",)
 
     def __init__(self, network: nn.Module, *, in_channels: int = 1, classes: int = 2) -> None:
         super().__init__()

@@ -85,7 +85,9 @@ class ResidualClassifier(Classification):
 
 @final
 class NoClassification(Classification):
-    """The classification of a model that only segments ([1] Table 5, "only seg"): it says nothing."""
+    """The classification of a model that only segments ([1] Table 5, "only seg"): it returns no score."""
+
+    is_absent = True
 
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Classified:
         """Return no score."""

@@ -8,15 +8,12 @@ from torch import Tensor, nn
 
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.networks.classification import NoClassification, ResidualClassifier
+from joint_seg_cls.networks.classification import ResidualClassifier
 from joint_seg_cls.networks.guidance import FullGuidance, NoGuidance
 from joint_seg_cls.networks.input_size import checked_size
 from joint_seg_cls.networks.parts import Classification, Guidance, Part, Segmentation, Sharing
-from joint_seg_cls.networks.segmentation import NoSegmentation, SegmentationUNet
+from joint_seg_cls.networks.segmentation import SegmentationUNet
 from joint_seg_cls.networks.sharing import CrossoverSharing
-
-#: The parts that stand for a head that is left out.
-ABSENT = (NoSegmentation, NoClassification)
 
 
 @final
@@ -66,6 +63,12 @@ class JointNetwork(nn.Module):
         self.classification = classification or ResidualClassifier(channels, classes)
         _refuse_misfits(self.sharing, self.segmentation, self.guidance, self.classification)
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks whose head is not left out."""
+        heads = {"lesions": self.segmentation, "disease": self.classification}
+        return tuple(task for task, head in heads.items() if not head.is_absent)
+
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Prediction:
         """Return the lesion map, its scales, the class scores and the location maps."""
         checked_size(image.shape[2:], where="image")
@@ -89,7 +92,7 @@ class JointNetwork(nn.Module):
         )
 
 
-def _refuse_misfits(sharing: Part, segmentation: Part, guidance: Part, classification: Part) -> None:
+def _refuse_misfits(sharing: Part, segmentation: Segmentation, guidance: Part, classification: Classification) -> None:
     parts = {"sharing": sharing, "segmentation": segmentation, "guidance": guidance, "classification": classification}
     widths = {name: part.channels for name, part in parts.items() if part.channels is not None}
     if len(set(widths.values())) > 1:
@@ -99,7 +102,8 @@ def _refuse_misfits(sharing: Part, segmentation: Part, guidance: Part, classific
             found=", ".join(f"{name} {width}" for name, width in widths.items()),
             remedy="build every part with the same channels",
         )
-    absent = [name for name in ("segmentation", "classification") if isinstance(parts[name], ABSENT)]
+    heads = {"segmentation": segmentation, "classification": classification}
+    absent = [name for name, head in heads.items() if head.is_absent]
     if len(absent) == 2:
         raise ConfigError(
             "network",

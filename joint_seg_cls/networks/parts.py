@@ -43,7 +43,9 @@ class Sharing(Part, ABC):
 
 
 class Segmentation(Part, ABC):
-    """From the shared features to the lesion map on the image's grid."""
+    """From the shared features to the lesion map on the image's grid; ``is_absent`` where it returns none."""
+
+    is_absent: bool = False
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:
@@ -61,7 +63,9 @@ class Guidance(Part, ABC):
 
 
 class Classification(Part, ABC):
-    """From the guided features to the class scores and the maps that explain them."""
+    """From the guided features to the class scores and their maps; ``is_absent`` where it returns neither."""
+
+    is_absent: bool = False
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Classified:

@@ -80,7 +80,9 @@ class SegmentationUNet(Segmentation):
 
 @final
 class NoSegmentation(Segmentation):
-    """The segmentation of a model that only classifies ([1] Table 6, "only cls"): it says nothing."""
+    """The segmentation of a model that only classifies ([1] Table 6, "only cls"): it returns no map."""
+
+    is_absent = True
 
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:
         """Return no map."""

@@ -14,15 +14,17 @@ def fall_at_the_end(metrics: pd.DataFrame) -> float:
     """Return by which share the training loss fell from the end of the fourth fifth to the end of training.
 
     The loss is read off the straight line that fits these epochs best, for a single epoch is noisy. NaN with fewer than
-    two epochs, or where the loss is not positive.
+    two epochs, where the loss is not positive, or where it is missing or not finite in one of the epochs looked at.
     """
     if _LOSS not in metrics:
         return math.nan
-    loss = metrics[_LOSS].dropna().to_numpy(dtype=np.float64)
+    loss = pd.to_numeric(metrics[_LOSS], errors="coerce").to_numpy(dtype=np.float64)
     if len(loss) < 2:
         return math.nan
     start = min(round((1 - LAST_SHARE) * len(loss)), len(loss) - 1) - 1
     part = loss[max(start, 0) :]
+    if not np.isfinite(part).all():
+        return math.nan
     slope, before = np.polyfit(np.arange(len(part)), part, 1)
     return float(-slope * (len(part) - 1) / before) if before > 0 else math.nan
 

@@ -7,13 +7,16 @@ from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
+from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import RunFolder
+from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 
 __all__ = [
     "FORMAT",
     "Checkpoint",
     "CsvTracking",
+    "Interval",
     "JointModule",
     "MlflowTracking",
     "Panel",
@@ -21,14 +24,17 @@ __all__ = [
     "Pseudonyms",
     "RunCard",
     "RunFolder",
+    "Schedule",
     "TensorBoardTracking",
     "Tracker",
     "WandbTracking",
     "choose_cases",
     "find_checkpoint",
     "fit",
+    "make_trainer_or_refuse",
     "publish_test",
     "publish_weights",
     "read_checkpoint",
+    "refuse_misuse",
     "start_tracking",
 ]

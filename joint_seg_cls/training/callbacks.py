@@ -12,13 +12,14 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
 from joint_seg_cls.data.draws import random_state
 from joint_seg_cls.whole_file import whole_file
 
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
+#: What is shown of the last finished epoch.
+_SHOWN = {"seg": "train/loss/segmentation", "cls": "train/loss/classification", "DSC": "val/dice", "AUC": "val/auc"}
 
 
 @final
@@ -42,39 +43,42 @@ def seed_network(seed: int, epoch: int, rank: int) -> None:
 class EpochTable(Callback):
     """Write ``metrics.csv``: one row an epoch with everything that it logged, whole after every epoch.
 
-    A resumed run keeps the rows of the epochs before the one it restarts at.
+    What an epoch did not define, or what is not finite, is an empty cell. The rows lie in the checkpoint too: a resumed
+    run takes them from there, and a file that was damaged is written anew.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: list[dict[str, str]] = []
         self._start_s = 0.0
-        self._is_validated = False
+        self._first_step = 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the rows of finished epochs (only now does the trainer know the one it restarts at)."""
-        if self._path.is_file():
-            with self._path.open(newline="", encoding="utf-8") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the rows of the epochs that are finished."""
+        self._rows = list(state_dict["rows"])
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Write the table of a training that has ended, from its last checkpoint."""
+        if (state := checkpoint["callbacks"].get(self.state_key)) is not None:
+            self.load_state_dict(state)
+            self._write()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""
-        self._start_s, self._is_validated = time.monotonic(), False
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch validates: otherwise the trainer still holds the numbers of an earlier one."""
-        self._is_validated = not trainer.sanity_checking
+        self._start_s, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch's row."""
-        optimizer = trainer.optimizers[0]
+        """Add the epoch's row, unless the epoch trained nothing (of batch statistics, after weights were averaged)."""
+        if trainer.global_step == self._first_step:
+            return
+        numbers = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)}
-        row |= {"seconds": f"{time.monotonic() - self._start_s:.2f}", "lr": f"{optimizer.param_groups[0]['lr']:.6g}"}
-        row |= {
-            name: f"{float(value):.8g}"
-            for name, value in sorted(trainer.callback_metrics.items())
-            if name != "lr" and (self._is_validated or not name.startswith("val/"))
-        }
+        row |= {"seconds": f"{time.monotonic() - self._start_s:.2f}", "lr": f"{numbers.pop('lr'):.6g}"}
+        row |= {name: f"{value:.8g}" for name, value in numbers.items() if math.isfinite(value)}
         self._rows.append(row)
         if trainer.is_global_zero:
             self._write()
@@ -95,6 +99,7 @@ class TrainingProgress(Callback):
         self._bar: Progress | None = None
         self._start_s = self._logged_s = 0.0
         self._first_step = 0
+        self._numbers: dict[str, float] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the bar, or start the clock."""
@@ -119,20 +124,31 @@ class TrainingProgress(Callback):
     ) -> None:
         """Move on by a step."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, description=_state(trainer))
+            self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, description=self._state(trainer))
         elif trainer.is_global_zero and time.monotonic() - self._logged_s >= _LOG_EVERY_S:
             self._logged_s = time.monotonic()
-            _log.info("%s%s", _state(trainer), self._left(trainer))
+            _log.info("%s%s", self._state(trainer), self._left(trainer))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the numbers of this epoch until the next one has ended."""
+        self._numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what was reached."""
+        """Log what was reached."""
         self._close()
         if trainer.is_global_zero:
-            _log.info("trained: %s, %.1f min", _state(trainer), (time.monotonic() - self._start_s) / 60)
+            _log.info("trained: %s, %.1f min", self._state(trainer), (time.monotonic() - self._start_s) / 60)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave the terminal in order."""
         self._close()
+
+    def _state(self, trainer: Trainer) -> str:
+        values = " ".join(
+            f"{label} {self._numbers[name]:.3f}" for label, name in _SHOWN.items() if name in self._numbers
+        )
+        epochs, epoch = _epochs(trainer), trainer.current_epoch + 1
+        return f"epoch {epoch if epochs is None else f'{min(epoch, epochs)}/{epochs}'} {values}".strip()
 
     def _left(self, trainer: Trainer) -> str:
         total = _total_steps(trainer)
@@ -157,11 +173,3 @@ def _total_steps(trainer: Trainer) -> int | None:
 def _epochs(trainer: Trainer) -> int | None:
     """Return how many epochs there will be; None where only the time limits them."""
     return trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
-
-
-def _state(trainer: Trainer) -> str:
-    shown = {"seg": "train/loss/segmentation", "cls": "train/loss/classification", "DSC": "val/dice", "AUC": "val/auc"}
-    found = {label: trainer.callback_metrics.get(name) for label, name in shown.items()}
-    values = " ".join(f"{label} {float(value):.3f}" for label, value in found.items() if isinstance(value, Tensor))
-    epochs, epoch = _epochs(trainer), trainer.current_epoch + 1
-    return f"epoch {epoch if epochs is None else f'{min(epoch, epochs)}/{epochs}'} {values}".strip()

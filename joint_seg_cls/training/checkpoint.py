@@ -19,6 +19,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable
 from joint_seg_cls.whole_file import whole_file
 
 #: The entry of a checkpoint in which the recipe lies, and the version of its layout.
@@ -89,16 +90,24 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``checkpoint`` to the local file ``path``, whole or not at all.
 
+        NumPy's numbers become plain ones and its arrays tensors. What could not be read again, or only by executing
+        code, is not written.
+
         Raises:
             CheckpointError: the disk is full, or takes no file.
+            ConfigError: a callback's state holds more than tensors and plain values.
         """
-        place = Path(path)
+        place, checkpoint = Path(path), plain_values(checkpoint)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(place) as partial, partial.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
+            with whole_file(place) as partial:
+                with partial.open("wb") as file:
+                    torch.save(checkpoint, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                refuse_unreadable(partial, checkpoint)
+        except (pickle.PickleError, AttributeError, TypeError) as error:
+            raise unwritable(checkpoint) or error from None
         except (OSError, RuntimeError) as error:  # torch raises its own while it leaves a file that is cut short
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):

@@ -2,13 +2,11 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, final
 
 from lightning import Callback, LightningDataModule, Trainer
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
@@ -20,7 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochSeed, EpochTable, TrainingProgress
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
+from joint_seg_cls.training.ending import FitLoop, KeepEpochs, ended, keep_the_end
 from joint_seg_cls.training.module import JointModule
+from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import Tracker
@@ -38,8 +38,10 @@ def fit(
     validate: bool,
     seed: int,
     logger: Tracker | None,
-) -> Trainer:
+) -> None:
     """Train until the last epoch, from the last finished one where the run was interrupted.
+
+    Nothing is trained where the training has ended and only its test is missing.
 
     Args:
         weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
@@ -50,30 +52,42 @@ def fit(
     Raises:
         CheckpointError: the checkpoint to go on from is damaged.
         ConfigError: the Trainer refuses its arguments, or nothing gave a score to choose weights by.
+        TrainingError: a loss, a weight or a validation output is NaN or infinite.
         KeyboardInterrupt: the person stopped it; what is finished is kept.
         SystemExit: a cluster stopped it, likewise.
     """
+    if run.last.is_file():
+        read_checkpoint(run.last)  # reports in a sentence what is wrong with a damaged one
+    if (content := ended(run)) is not None:
+        _log.info("%s is trained", run.path)
+        EpochTable(run.metrics).restore(content)
+        return
     asked = getattr(make_trainer, "keywords", {})
     callbacks = [EpochSeed(seed), *_watching(run, logger), *_several(asked.get("callbacks")), *_keeping(run, weights)]
     arguments: dict[str, Any] = {"callbacks": callbacks, "plugins": [*_several(asked.get("plugins")), *_cluster()]}
     arguments |= {} if validate else {"limit_val_batches": 0}
-    with _arguments_checked():
-        trainer = make_trainer(logger=logger or False, default_root_dir=run.path, **arguments)
+    trainer = make_trainer_or_refuse(make_trainer, logger=logger or False, default_root_dir=run.path, **arguments)
+    FitLoop.replace(trainer)
     on_gpus = isinstance(trainer.accelerator, CUDAAccelerator)
     module.network = normalised_together(module.network, trainer.world_size, on_gpus=on_gpus)
     if isinstance(trainer.strategy.checkpoint_io, TorchCheckpointIO):
         trainer.strategy.checkpoint_io = WholeCheckpointIO()
+    _run(trainer, module, data, run)
+    if trainer.is_global_zero:
+        keep_the_end(trainer, module, run, weights)
+
+
+def _run(trainer: Trainer, module: JointModule, data: LightningDataModule, run: RunFolder) -> None:
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)
-        read_checkpoint(resume)  # says in a sentence what is wrong with a damaged one
     listening = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    except MisconfigurationException as error:
-        if "val/score" not in str(error):
+    except RuntimeError as error:
+        if "Early stopping conditioned on metric" not in str(error):
             raise
-        raise _no_score(run) from error
+        raise _nothing_to_stop_by(error) from error
     except SIGTERMException:  # after the batch in which the signal came; its exit code would be 0
         raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
@@ -82,9 +96,6 @@ def fit(
             signal.signal(signal.SIGINT, listening)
             raise KeyboardInterrupt from None
         raise
-    if weights == "best" and trainer.is_global_zero and not run.best.is_file():
-        raise _no_score(run)
-    return trainer
 
 
 def _watching(run: RunFolder, logger: Tracker | None) -> list[Callback]:
@@ -97,12 +108,13 @@ def _keeping(run: RunFolder, weights: Literal["best", "last"]) -> list[Callback]
     return [*best, _keep(run, "last")]
 
 
-def _no_score(run: RunFolder) -> ConfigError:
+def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
+    """Report that an early stopping watches what an epoch did not define."""
     return ConfigError(
-        run.path,
-        expected="a validation split with a label that gives val/score",
-        found="none",
-        remedy="use protocol=paper, or a larger data.validation_fraction",
+        "trainer.callbacks",
+        expected="an EarlyStopping that monitors what every epoch defines",
+        found=" ".join(str(error).split()).partition(" Pass in or modify")[0].rstrip("."),
+        remedy="monitor train/loss/total, or give it strict: false to pass over such an epoch",
     )
 
 
@@ -124,21 +136,6 @@ def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) ->
     return nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
 
-@contextmanager
-def _arguments_checked() -> Iterator[None]:
-    """Say in one sentence what the Trainer refuses."""
-    try:
-        yield
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(
-            "trainer",
-            expected="arguments that go with each other and this machine",
-            found=reason,
-            remedy="correct them",
-        ) from error
-
-
 def _several(asked: Any) -> list[Any]:
     """Return what the Trainer takes as one, several or none."""
     return [] if asked is None else list(asked) if isinstance(asked, list | tuple) else [asked]
@@ -153,7 +150,7 @@ def _cluster() -> list[SLURMEnvironment]:
 
 
 @final
-class _Keep(ModelCheckpoint):
+class _Keep(KeepEpochs):
     """Lightning's callback, which forgets what it kept when the run folder was moved; this one looks where it is."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

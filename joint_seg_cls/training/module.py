@@ -3,37 +3,45 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, final
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from joint_seg_cls.batch import Batch, Prediction
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.training import finite
 from joint_seg_cls.training.checkpoint import RECIPE
+from joint_seg_cls.training.schedule import Schedule, Scheduler, steps_of
 from joint_seg_cls.training.validation import ValidationScans
 
-Scheduler = LRScheduler | ReduceLROnPlateau
+_OF_VALIDATION = ("dice", "auc", "acc", "score")
 
 
 @final
 class JointModule(LightningModule):
     """Train ``network`` on ``loss`` and watch both tasks on whole validation scans.
 
-    Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr``, and with a validation split
-    the same losses under ``val/``, ``val/dice`` (mean over scans whose reference is not empty, model space),
-    ``val/auc``, ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (of the one there is, for a
-    single task): the declared composite by which the best checkpoint is chosen.
+    Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr`` (of the epoch's first step),
+    and with a validation split the same losses under ``val/``, ``val/dice`` (mean over scans whose reference is not
+    empty, model space), ``val/auc``, ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (of the
+    one there is, for a single task): the declared composite by which the best checkpoint is chosen. What an epoch does
+    not define is not logged, and nothing of an earlier epoch stands in for it.
+
+    A loss, a weight or a validation output that is NaN or infinite ends the training with a ``TrainingError`` that
+    names the scans. A step that a gradient scaler (``16-mixed``) skips because of infinite gradients is none of these.
 
     Args:
         network: returns a :class:`~joint_seg_cls.batch.Prediction` for an image.
         loss: returns the named terms and ``total`` for a prediction and its batch.
         optimizer: makes the optimiser from the parameters.
-        scheduler: makes the learning-rate schedule from the optimiser; None keeps the rate. Stepped once an epoch.
+        scheduler: the learning-rate schedule, or what makes one from the optimiser (stepped once an epoch); None keeps
+            the rate.
         monitor: the logged value that a plateau schedule watches.
         recipe: what a checkpoint must tell to be used without this run (plain values; see :mod:`.checkpoint`).
     """
@@ -43,7 +51,7 @@ class JointModule(LightningModule):
         network: nn.Module,
         loss: nn.Module,
         optimizer: Callable[[Any], Optimizer],
-        scheduler: Callable[[Optimizer], Scheduler] | None,
+        scheduler: Schedule | Callable[[Optimizer], Scheduler] | None,
         monitor: str,
         recipe: dict[str, Any],
     ) -> None:
@@ -52,38 +60,97 @@ class JointModule(LightningModule):
         self.loss = loss
         self.recipe = recipe
         self._make_optimizer = optimizer
-        self._make_scheduler = scheduler
+        self._plan = Schedule(scheduler) if callable(scheduler) else scheduler
         self._monitor = monitor
         self._schedule: Scheduler | None = None
         self._schedule_state: dict[str, Any] | None = None
         self._validated = ValidationScans()
-        self._validated_epoch: int | None = None
+        self._terms: set[str] = set()
+        self._step = 0
+        self._cases_of_step: list[str] = []
+        self._has_broken_weights: Tensor | None = None
 
     def forward(self, image: Tensor) -> Prediction:
-        """Return what the network says of ``image`` (b, c, x, y, z)."""
+        """Return the network's prediction for ``image`` (b, c, x, y, z)."""
         return self.network(image)
+
+    def on_train_start(self) -> None:
+        """Note the optimiser steps that an earlier part of the run has made."""
+        self._step = self.trainer.global_step
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the numbers of the last epoch and log the learning rate."""
+        self.trainer.callback_metrics.clear()
+        self.log("lr", self._optimizer().param_groups[0]["lr"], sync_dist=True)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the joint loss of one batch; what is logged of a term is its mean over the epoch's labelled scans.
 
-        ``total`` is the mean over all scans of what the batches' totals were; a term whose label no scan of the epoch
-        has is not logged.
+        ``total`` is the mean over the scans of the batches with a label for what the network predicts; a term whose
+        label no scan of the epoch has is not logged.
+
+        Raises:
+            TrainingError: the loss, or a weight since the last step, is not finite.
         """
-        terms = self.loss(self.network(batch.image), batch)
-        scans = _labelled_scans(batch)
+        prediction = self.network(batch.image)
+        terms = self.loss(prediction, batch)
+        self._terms |= terms.keys()
+        scans = self._counted(prediction, terms, batch)
         for name, value in terms.items():
             if scans.get(name, 1) == 0:
                 continue
             self.log(
                 f"train/loss/{name}",
                 value.detach(),
-                batch_size=scans.get(name, len(batch.case)),
+                batch_size=len(batch.case) if name == "total" else scans.get(name, len(batch.case)),
                 on_step=False,
                 on_epoch=True,
                 prog_bar=name in ("segmentation", "classification"),
                 sync_dist=True,
             )
+        self._cases_of_step += batch.case
         return terms["total"]
+
+    def _counted(self, prediction: Prediction, terms: dict[str, Tensor], batch: Batch) -> dict[str, int]:
+        """Return how many scans of all processes each term is a mean over; ``total``: how many have a relevant label.
+
+        Whether the numbers are finite is asked in the same exchange, so that a step waits for the GPU once.
+        """
+        masks, diseases = batch.has_lesion_mask.sum(), batch.has_disease.sum()
+        is_broken = ~terms["total"].detach().isfinite()
+        weights = self._has_broken_weights
+        counts = torch.stack(
+            [masks, diseases, is_broken.to(masks), (torch.zeros_like(masks) if weights is None else weights.to(masks))]
+        )
+        known_masks, known_diseases, losses, broken = finite.summed(counts)
+        if broken:
+            raise self._broken_weights()
+        self._forget_step()
+        if losses:
+            found = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
+            raise finite.stop(self.current_epoch, batch.case, expected="a finite loss", found=found)
+        segmented, classified = prediction.lesion_logits is not None, prediction.disease_logits is not None
+        return {
+            "segmentation": known_masks,
+            "classification": known_diseases,
+            "total": segmented * known_masks + classified * known_diseases,
+        }
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """After an optimiser step: look at the weights, and step a schedule that goes by steps."""
+        if self.trainer.global_step == self._step:
+            return  # gradients are still gathered
+        self._step = self.trainer.global_step
+        self._has_broken_weights = finite.has_broken_weights(self)
+        if self._plan is not None and self._plan.is_due("step", self._step):
+            self._step_schedule()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the numbers of the last validation."""
+        self._refuse_broken_weights()
+        metrics = self.trainer.callback_metrics
+        for name in [name for name in metrics if name.startswith("val/")]:
+            del metrics[name]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Keep what the epoch's losses and metrics need, scan by scan."""
@@ -91,60 +158,86 @@ class JointModule(LightningModule):
         self._validated.add(prediction, batch, self.loss, lesion_threshold=self.recipe["lesion_threshold"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log losses and metrics of both tasks over all validation scans of all processes."""
+        """Log losses and metrics of both tasks over all validation scans of all processes.
+
+        Raises:
+            TrainingError: the network's output, or the loss, is not finite for a scan.
+        """
         scans, self._validated = self._validated.of_all_processes(), ValidationScans()
-        if not self.trainer.sanity_checking:
-            self._validated_epoch = self.current_epoch
+        if scans.broken:
+            expected, found = "finite outputs and losses in the validation", "NaN or infinity"
+            raise finite.stop(self.current_epoch, scans.broken, expected=expected, found=found)
         for name, value in scans.numbers().items():
             self.log(f"val/{name}", value, prog_bar=name in ("dice", "auc"), sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
-        """Log the learning rate that this epoch used, then step the schedule.
+        """Step a schedule that goes by epochs.
 
-        The schedule is stepped here and not by Lightning, which steps plateau schedules after the epoch's checkpoint is
-        written: a resumed run would then have missed a step and differ from an uninterrupted one.
+        It is stepped here and not by Lightning, which steps plateau schedules after the epoch's checkpoint is written:
+        a resumed run would then have missed a step and differ from an uninterrupted one.
         """
+        self._refuse_broken_weights()
+        self._forget_step()
+        if self._plan is not None and self._plan.is_due("epoch", self.current_epoch + 1):
+            self._step_schedule()
+
+    def _step_schedule(self) -> None:
+        if self._schedule is None or self.trainer.lr_scheduler_configs:
+            return  # there is none, or a callback (stochastic weight averaging) has put one of its own in its place
+        if not isinstance(self._schedule, ReduceLROnPlateau):
+            self._schedule.step()
+        elif (watched := self._watched()) is not None:
+            self._schedule.step(watched)
+
+    def _watched(self) -> float | None:
+        """Return the number that a plateau schedule watches; None where this epoch does not define it."""
+        watched = self.trainer.callback_metrics.get(self._monitor)
+        losses = {f"{part}/loss/{term}" for part in ("train", "val") for term in self._terms}
+        known = losses | {f"val/{name}" for name in _OF_VALIDATION} | self.trainer.callback_metrics.keys()
+        if self._monitor not in known:
+            raise ConfigError(
+                f"protocol.monitor={self._monitor}",
+                expected="a value that an epoch logs",
+                found=f"none of {', '.join(sorted(known))}",
+                remedy="watch one of these",
+            )
+        return None if watched is None or not math.isfinite(watched) else float(watched)
+
+    def _refuse_broken_weights(self) -> None:
+        """Refuse to validate or to keep weights that are not finite."""
+        if self._has_broken_weights is not None and sum(finite.summed(self._has_broken_weights.long().reshape(1))):
+            raise self._broken_weights()
+
+    def _broken_weights(self) -> Exception:
+        expected, found = "finite weights after the optimiser's step", "NaN or infinity"
+        return finite.stop(self.current_epoch, self._cases_of_step, expected=expected, found=found)
+
+    def _forget_step(self) -> None:
+        """Forget the scans of the last optimiser step, whose weights are finite."""
+        if self._has_broken_weights is not None:
+            self._cases_of_step, self._has_broken_weights = [], None
+
+    def _optimizer(self) -> Optimizer:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
-        self.log("lr", optimizer.param_groups[0]["lr"], sync_dist=True)
-        if isinstance(self._schedule, ReduceLROnPlateau):
-            if self._monitor.startswith("val/") and self._validated_epoch != self.current_epoch:
-                return  # what is logged is of an earlier epoch
-            watched = self.trainer.callback_metrics.get(self._monitor)
-            if watched is None:
-                raise ConfigError(
-                    f"protocol.monitor={self._monitor}",
-                    expected="a value that each epoch logs",
-                    found=", ".join(sorted(self.trainer.callback_metrics)),
-                    remedy="watch one of these",
-                )
-            if bool(torch.isfinite(watched)):
-                self._schedule.step(float(watched))
-        elif self._schedule is not None:
-            self._schedule.step()
+        return optimizer
 
     def configure_optimizers(self) -> Optimizer:
-        """Make the optimiser and, for :meth:`on_train_epoch_end`, its schedule."""
+        """Make the optimiser and its schedule, which this module steps itself."""
         optimizer = self._make_optimizer(self.parameters())
-        self._schedule = None if self._make_scheduler is None else self._make_scheduler(optimizer)
+        plan, trainer = self._plan, self.trainer
+        self._schedule = None if plan is None else plan.start(optimizer, lambda interval: steps_of(trainer, interval))
         if self._schedule is not None and self._schedule_state is not None:
             self._schedule.load_state_dict(self._schedule_state)
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the recipe and the schedule's state, plain values only."""
+        """Add the recipe, the schedule's state and whether the training is to stop: plain values only."""
         checkpoint[RECIPE] = self.recipe
         checkpoint["schedule"] = None if self._schedule is None else dict(self._schedule.state_dict())
+        checkpoint["should_stop"] = self.trainer.should_stop
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the schedule's state up again."""
+        """Restore the schedule's state, and that the training was to stop."""
         self._schedule_state = checkpoint.get("schedule")
-
-
-def _labelled_scans(batch: Batch) -> dict[str, int]:
-    """Return how many scans of the batch each term of the loss is a mean over, of all processes that train together."""
-    labels = {"segmentation": batch.has_lesion_mask, "classification": batch.has_disease}
-    counts = torch.stack([label.sum() for label in labels.values()])
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(counts)
-    return dict(zip(labels, counts.tolist(), strict=True))
+        self.trainer.should_stop = self.trainer.should_stop or checkpoint.get("should_stop", False)

@@ -136,8 +136,8 @@ class Panel(Callback):
 
 
 def _seen(prediction: Prediction, size: torch.Size, threshold: float) -> Seen:
-    lesion, scores = prediction.lesion_logits, prediction.disease_logits
-    lesions = None if lesion is None else (lesion[0, 0].float().sigmoid() >= threshold).cpu().numpy()
+    lesion, scores = prediction.lesion_probability(), prediction.disease_logits
+    lesions = None if lesion is None else (lesion[0, 0] >= threshold).cpu().numpy()
     if scores is None:
         return Seen(lesions, None, None)
     probability = scores[0].double().softmax(dim=0).cpu().numpy()

@@ -15,6 +15,7 @@
 import csv
 import json
 import logging
+import math
 import os
 import platform
 import threading
@@ -29,7 +30,7 @@ from typing import Any, final
 from filelock import FileLock, Timeout
 
 from joint_seg_cls import __version__
-from joint_seg_cls.errors import ConfigError, InputError
+from joint_seg_cls.errors import ConfigError, InputError, disk_error
 from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS
 from joint_seg_cls.whole_file import clear_partial, nan_as_null, write_json, write_text
 
@@ -127,7 +128,11 @@ class RunFolder:
         Raises:
             ConfigError: another process is at work in the folder, or it cannot be made.
         """
-        self._begin(identity, config_text)
+        try:
+            self._begin(identity, config_text)
+        except OSError:
+            self._lock.release()
+            raise
         handler = _Log(self.path / LOG, encoding="utf-8", delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
@@ -143,10 +148,11 @@ class RunFolder:
             is_interrupted = True
             raise
         except BaseException as error:
-            text = str(error) if isinstance(error, InputError) else traceback.format_exc()
+            known = (disk_error(error) if isinstance(error, OSError) else None) or error
+            text = str(known) if isinstance(known, InputError) else traceback.format_exc()
             with suppress(OSError):  # the disk may be what failed
                 write_text(self.path / FAILED, f"{_now()}\n{text}\n")
-            raise
+            raise known from (None if known is error else error)
         finally:
             self._lock.release()
             stop.set()
@@ -178,12 +184,24 @@ class RunFolder:
         write_json(self.provenance, _provenance(identity))
 
     def best_score(self) -> float | None:
-        """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""
+        """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing.
+
+        Raises:
+            ConfigError: the table of epochs is damaged.
+        """
         if not self.metrics.is_file():
             return None
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
-        return max(scores, default=None)
+        try:
+            with self.metrics.open(newline="", encoding="utf-8") as file:
+                scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
+        except (OSError, ValueError, csv.Error) as error:
+            raise ConfigError(
+                self.metrics,
+                expected="one row of numbers an epoch",
+                found=f"a damaged file ({type(error).__name__})",
+                remedy=f"delete {DONE} beside it and repeat the command: it is written anew, nothing is trained again",
+            ) from error
+        return max(filter(math.isfinite, scores), default=None)
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""

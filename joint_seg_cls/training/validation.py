@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import final
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from joint_seg_cls.batch import Batch, Prediction, scan_of
 from joint_seg_cls.metrics import auc, dice
+from joint_seg_cls.training.finite import gathered
 
 Loss = Callable[[Prediction, Batch], Mapping[str, Tensor]]
 
@@ -23,53 +24,58 @@ class ValidationScans:
         dice: one value a scan with a reference; NaN where that is empty.
         diagnoses: class probabilities and disease of each scan with a known one.
         losses: each term of the loss, one value a scan that has its label.
+        labelled: scans with a label for something that the network predicts.
+        broken: scans for which the network or the loss returns NaN or infinity; they count for nothing else.
     """
 
     dice: list[float] = field(default_factory=list)
     diagnoses: list[tuple[list[float], int]] = field(default_factory=list)
-    losses: dict[str, list[float]] = field(default_factory=dict)
+    losses: list[tuple[str, float]] = field(default_factory=list)
+    labelled: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def add(self, prediction: Prediction, batch: Batch, loss: Loss, *, lesion_threshold: float) -> None:
-        """Take what the network says of a batch."""
-        self._add_losses(prediction, batch, loss)
-        if prediction.lesion_logits is not None:
-            found = prediction.lesion_logits > math.log(lesion_threshold / (1 - lesion_threshold))
-            pairs = zip(found, batch.lesion_mask > 0.5, batch.has_lesion_mask, strict=True)
-            self.dice += [dice(mask[0].cpu().numpy(), true[0].cpu().numpy()) for mask, true, known in pairs if known]
-        if prediction.disease_logits is not None:
-            probability = prediction.disease_logits.float().softmax(dim=1)[batch.has_disease].tolist()
-            self.diagnoses += zip(probability, batch.disease[batch.has_disease].tolist(), strict=True)
-
-    def _add_losses(self, prediction: Prediction, batch: Batch, loss: Loss) -> None:
-        labels = {"segmentation": batch.has_lesion_mask, "classification": batch.has_disease}
+        """Add the predictions for a batch."""
         for number in range(len(batch.case)):
-            terms = loss(*scan_of(prediction, batch, number))
-            for name, value in terms.items():
-                values = self.losses.setdefault(name, [])
-                if name not in labels or bool(labels[name][number]):
-                    values.append(float(value))
+            own, scan = scan_of(prediction, batch, number)
+            terms = {name: float(value) for name, value in loss(own, scan).items()}
+            if not own.is_finite() or not all(map(math.isfinite, terms.values())):
+                self.broken += scan.case
+                continue
+            known = {"segmentation": bool(scan.has_lesion_mask), "classification": bool(scan.has_disease)}
+            self.losses += [(name, value) for name, value in terms.items() if known.get(name, True)]
+            self._add_metrics(own, scan, lesion_threshold)
+
+    def _add_metrics(self, prediction: Prediction, scan: Batch, lesion_threshold: float) -> None:
+        probability, scores = prediction.lesion_probability(), prediction.disease_logits
+        if has_relevant_label(prediction, scan):
+            self.labelled += scan.case
+        if probability is not None and bool(scan.has_lesion_mask):
+            found, true = probability[0, 0] >= lesion_threshold, scan.lesion_mask[0, 0] > 0.5
+            self.dice.append(dice(found.cpu().numpy(), true.cpu().numpy()))
+        if scores is not None and bool(scan.has_disease):
+            self.diagnoses.append((scores[0].float().softmax(dim=0).tolist(), int(scan.disease)))
 
     def of_all_processes(self) -> "ValidationScans":
         """Return the scans of all processes, each of which must call this."""
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return self
-        own = self.dice, self.diagnoses, self.losses
-        parts = [own] * distributed.get_world_size()
-        distributed.all_gather_object(parts, own)
         whole = ValidationScans()
-        for found, diagnoses, losses in parts:
-            whole.dice += found
-            whole.diagnoses += diagnoses
-            for name, values in losses.items():
-                whole.losses.setdefault(name, []).extend(values)
+        for part in gathered(self):
+            for each in fields(whole):
+                getattr(whole, each.name).extend(getattr(part, each.name))
         return whole
 
     def numbers(self) -> dict[str, float]:
-        """Return ``loss/<term>``, ``dice``, ``acc``, ``auc`` and ``score``, as far as the scans tell them.
+        """Return ``loss/<term>``, ``dice``, ``acc``, ``auc`` and ``score``, as far as the scans define them.
 
-        A loss is the mean over the scans that have its label, 0 if none has; ``total`` is the mean over all scans.
+        A loss is the mean over the scans that have its label and is left out where none has; ``total`` is the mean over
+        all scans, and is left out where none has a label for what the network predicts.
         """
-        found = {f"loss/{name}": sum(values) / max(1, len(values)) for name, values in self.losses.items()}
+        values: dict[str, list[float]] = {}
+        for name, value in self.losses:
+            values.setdefault(name, []).append(value)
+        found = {f"loss/{name}": sum(of_term) / len(of_term) for name, of_term in values.items()}
+        if not self.labelled:
+            found.pop("loss/total", None)
         scores = []
         measured = [value for value in self.dice if not math.isnan(value)]
         if measured:
@@ -85,3 +91,10 @@ class ValidationScans:
         if scores:
             found["score"] = sum(scores) / len(scores)
         return found
+
+
+def has_relevant_label(prediction: Prediction, batch: Batch) -> bool:
+    """Return whether a scan of the batch has a label for something that the network predicts."""
+    lesions = prediction.lesion_logits is not None and bool(batch.has_lesion_mask.any())
+    disease = prediction.disease_logits is not None and bool(batch.has_disease.any())
+    return lesions or disease

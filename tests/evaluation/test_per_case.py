@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from joint_seg_cls.batch import Prediction
+from joint_seg_cls.errors import ScanError
 from joint_seg_cls.evaluation import TestCase, evaluate_cases, print_summary, summarise
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.scan import Geometry, Grid
@@ -41,6 +42,20 @@ def case(name, predicted, reference, disease="MS", score=-2.0, subject=None):
 def rows_of(*cases):
     predictor = Predictor(Echo(), 0.5)
     return evaluate_cases(iter(cases), predictor, total=len(cases), classes=CLASSES, fold=2).set_index("case")
+
+
+def test_a_scan_whose_outputs_are_not_finite_is_an_error_and_no_diagnosis_and_the_others_go_on():
+    cases = [case(name, box(slice(6, 12)), box(slice(4, 8))) for name in "abc"]
+    cases[1].image[0, 0, 0, 0] = np.nan
+    with pytest.raises(ScanError, match="b: expected finite outputs of the network, found NaN or infinity"):
+        rows_of(*cases)
+    failures = []
+    predictor = Predictor(Echo(), 0.5)
+    rows = evaluate_cases(iter(cases), predictor, total=3, classes=CLASSES, fold=2, failures=failures)
+    assert [str(failure).partition(":")[0] for failure in failures] == ["b"]
+    assert rows["case"].tolist() == ["a", "c"]
+    assert rows[["p_MS", "dsc", "volume_predicted_ml"]].notna().all(axis=None)
+    assert summarise(rows, CLASSES).set_index(["metric", "space"]).loc[("DSC", "native"), "n"] == 2
 
 
 def test_numbers_by_hand():

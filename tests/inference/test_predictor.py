@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from joint_seg_cls.batch import Prediction
+from joint_seg_cls.errors import ScanError
 from joint_seg_cls.inference import Findings, Predictor, write_findings, write_predictions
 from joint_seg_cls.preprocess import ByHeader, CropResize, GivenBrain, NoBiasField, Pipeline, ZScore
 
@@ -54,6 +55,21 @@ def scan(tmp_path):
 @pytest.fixture
 def pipeline():
     return Pipeline(GivenBrain(), NoBiasField(), ByHeader(), CropResize(48), ZScore("brain"), "intersection")
+
+
+@pytest.mark.parametrize("field", ["lesion_logits", "disease_logits", "location_maps"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_not_finite_are_an_error_of_the_scan(field, value):
+    class Broken(nn.Module):
+        def forward(self, image):
+            broken = torch.full((1, 2, 4, 4, 4), value)
+            whole = Prediction(image[:, :1], None, torch.tensor([[0.0, 1.0]]), (torch.zeros(1, 2, 4, 4, 4),) * 3)
+            fields = {"lesion_logits": image * value, "disease_logits": broken[:, :, 0, 0, 0]}
+            return whole._replace(**{field: fields.get(field, (whole.location_maps[0], broken, broken))})
+
+    image = np.ones((1, 32, 32, 32), np.float32)
+    with pytest.raises(ScanError, match=r"p1\.nii: expected finite outputs of the network, found NaN or infinity"):
+        Predictor(Broken(), 0.5)(image, "p1.nii")
 
 
 def test_lesion_comes_back_where_it_was_bright(scan, pipeline):

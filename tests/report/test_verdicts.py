@@ -72,6 +72,9 @@ def test_a_training_has_converged_when_its_loss_fell_by_less_than_two_percent_in
     assert has_converged(metrics([1.0] * 8 + [0.995, 0.99])) is True
     assert has_converged(metrics([1.0])) is None
     assert has_converged(None) is None
+    for broken in (math.nan, math.inf, None):
+        assert has_converged(metrics([1.0] * 8 + [0.995, broken])) is None
+    assert has_converged(metrics([math.nan] + [1.0] * 7 + [0.995, 0.99])) is True
 
 
 def test_pairs_are_scans_that_both_tested_with_the_seeds_that_both_have():

@@ -46,6 +46,12 @@ import pytest
         (["trainer.max_steps=5"], "trainer.max_steps: expected none"),
         (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: expected none"),
         (["trainer.logger=true"], "trainer.logger: expected none: the run is told to what tracking= names, found True"),
+        (
+            ["trainer.precision=16-mixed"],
+            "(CPUAccelerator) computes in, found 16-mixed, in place of which Lightning uses bf16-mixed; set "
+            "trainer.precision=bf16-mixed, or 32-true.",
+        ),
+        (["trainer.precision=16"], "found 16-mixed, in place of which Lightning uses bf16-mixed"),
         (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
         (
             ["trainer.max_epoch=3"],
@@ -88,7 +94,7 @@ def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
 
 
 def test_a_trainer_that_cannot_be_made_is_one_sentence(train):
-    train("trainer.precision=7", code=2)
+    assert train("trainer.precision=7", code=2) is None
     assert "trainer: expected arguments that go with each other" in train.err
     assert "Precision 7 is invalid" in train.err
     assert "Traceback" not in train.err

@@ -1,0 +1,73 @@
+"""Which tasks a network learns: it declares them, or its prediction shows them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from joint_seg_cls.batch import Prediction
+from joint_seg_cls.errors import ConfigError
+
+#: Every task that a network may declare in its attribute ``tasks``.
+TASKS = frozenset({"lesions", "disease"})
+
+
+def declared_tasks(network: nn.Module) -> frozenset[str] | None:
+    """Return the tasks in the attribute ``tasks`` of a network, such as ``("lesions",)``; None where it has none.
+
+    Raises:
+        ConfigError: the attribute holds anything but ``lesions`` and ``disease``.
+    """
+    own = getattr(network, "tasks", None)
+    if own is None:
+        return None
+    names = frozenset([own] if isinstance(own, str) else own)
+    if not names or not names <= TASKS:
+        raise ConfigError(
+            f"{type(network).__name__}.tasks",
+            expected="lesions, disease or both",
+            found=", ".join(map(str, names)) or "neither",
+            remedy=f'declare tasks = ("lesions",), ("disease",) or both in {type(network).__name__}',
+        )
+    return names
+
+
+def tasks_of(network: nn.Module, in_channels: int, image_size: Sequence[int]) -> frozenset[str]:
+    """Return the tasks that a network learns.
+
+    They are those that it declares (:func:`declared_tasks`) or, for a network without the attribute, those whose field
+    of the :class:`~joint_seg_cls.batch.Prediction` it returns: ``lesion_logits`` or ``disease_logits``.
+
+    Args:
+        network: on the meta device, so that asking it takes neither time nor memory.
+        in_channels: modalities of the image.
+        image_size: voxels along the image's sides.
+
+    Raises:
+        ConfigError: it declares something else, returns something else, or cannot be asked without being computed.
+    """
+    if (declared := declared_tasks(network)) is not None:
+        return declared
+    name, is_training = type(network).__name__, network.training
+    try:
+        with torch.no_grad():
+            prediction = network.eval()(torch.zeros(1, in_channels, *image_size, device="meta"))
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"network {name}",
+            expected="an attribute tasks, or a forward pass that can be traced on torch's meta device",
+            found=" ".join(str(error).split())[:200].rstrip("."),
+            remedy=f'declare tasks = ("lesions",), ("disease",) or both in {name}, or correct its forward',
+        ) from error
+    finally:
+        network.train(is_training)
+    if not isinstance(prediction, Prediction):
+        raise ConfigError(
+            f"network {name}",
+            expected="a joint_seg_cls.batch.Prediction from its forward pass",
+            found=type(prediction).__name__,
+            remedy="return Prediction(lesion_logits=...), Prediction(disease_logits=...) or both; "
+            "networks.SegmentationBaseline and ClassificationBaseline do it for networks that return one tensor",
+        )
+    fields = {"lesions": prediction.lesion_logits, "disease": prediction.disease_logits}
+    return frozenset(task for task, field in fields.items() if field is not None)

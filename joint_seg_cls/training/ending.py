@@ -1,0 +1,131 @@
+"""How a training ends: what callbacks do at its end is kept, and done once however often the run is interrupted."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal, final
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.loops.fit_loop import _FitLoop
+from torch import Tensor
+
+from joint_seg_cls.errors import ConfigError, TrainingError
+from joint_seg_cls.training.checkpoint import WholeCheckpointIO
+from joint_seg_cls.training.finite import has_broken_weights
+from joint_seg_cls.training.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
+_ENDED = "ended"
+
+
+@final
+class FitLoop(_FitLoop):
+    """Lightning's loop over epochs, which calls ``on_train_end`` also where a resumed run has no epoch left to train.
+
+    Lightning returns at once there, and what its callbacks would have done at the end (averaging weights) is lost.
+    """
+
+    @property
+    def skip(self) -> bool:
+        """Whether there is nothing to train on."""
+        return self.max_batches == 0 or self.trainer.limit_train_batches == 0
+
+    @classmethod
+    def replace(cls, trainer: Trainer) -> None:
+        """Give ``trainer`` this loop in place of Lightning's."""
+        before = trainer.fit_loop
+        trainer.fit_loop = cls(trainer, before.min_epochs, before.max_epochs)
+        trainer.fit_loop.epoch_loop = before.epoch_loop
+
+
+class KeepEpochs(ModelCheckpoint):
+    """Lightning's callback, which passes over an epoch that does not define what it monitors.
+
+    An epoch in which no optimiser step was made (of batch statistics, after weights were averaged) changes nothing that
+    is kept, in a resumed run too.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the step that was kept last."""
+        super().on_train_start(trainer, pl_module)
+        self._last_global_step_saved = trainer.global_step
+
+    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        value = None if self.monitor is None else monitor_candidates.get(self.monitor)
+        if self.monitor is None or (value is not None and bool(value.isfinite())):
+            super()._save_topk_checkpoint(trainer, monitor_candidates)
+
+
+def ended(run: RunFolder) -> dict[str, Any] | None:
+    """Return the last checkpoint's content where the training has ended and only its test may be missing."""
+    if not run.last.is_file():
+        return None
+    content = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
+    return content if content.get(_ENDED) else None
+
+
+def keep_the_end(trainer: Trainer, module: LightningModule, run: RunFolder, weights: Literal["best", "last"]) -> None:
+    """Write the weights that the training ends with to ``last.ckpt``, and note there that it has ended.
+
+    Weights that a callback changed after the last epoch was kept (:class:`StochasticWeightAveraging` does) are the
+    training's result: under ``protocol.weights=best`` too they are what is tested, as no epoch has validated them.
+    Callbacks that average during the training (:class:`WeightAveraging`, :class:`EMAWeightAveraging`) have their
+    average validated and kept at every epoch, and ``best`` chooses among these.
+
+    Raises:
+        ConfigError: no epoch was trained, or none gave a score to choose weights by.
+        TrainingError: a callback left weights that are not finite.
+    """
+    if not run.last.is_file():
+        raise ConfigError(
+            run.path,
+            expected="an epoch of training",
+            found="none",
+            remedy="give it more: trainer.max_time, trainer.limit_train_batches",
+        )
+    if bool(has_broken_weights(module)):
+        raise TrainingError(
+            run.path,
+            expected="finite weights at the training's end",
+            found="NaN or infinity",
+            remedy="leave out the callback (trainer.callbacks) that changes them there; the last epoch is kept",
+        )
+    content = torch.load(run.last, map_location="cpu", weights_only=True)
+    own = {name: _on_cpu(value) for name, value in module.state_dict().items()}
+    if _differ(own, content["state_dict"]):
+        _log.info("a callback changed the weights at the training's end: these are tested")
+        content["state_dict"] = own
+        if weights == "best":
+            WholeCheckpointIO().save_checkpoint(content, run.best)
+    if weights == "best" and not run.best.is_file():
+        raise ConfigError(
+            run.path,
+            expected="a validation split with a label that gives val/score",
+            found="none",
+            remedy="use protocol=paper, or a larger data.validation_fraction",
+        )
+    _warn_of_lost_average(trainer)
+    WholeCheckpointIO().save_checkpoint(content | {_ENDED: True}, run.last)
+
+
+def _warn_of_lost_average(trainer: Trainer) -> None:
+    averaging = any(isinstance(callback, StochasticWeightAveraging) for callback in trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
+    if averaging and trainer.max_epochs is not None and trainer.current_epoch < trainer.max_epochs:
+        _log.warning(
+            "StochasticWeightAveraging averages at the last of trainer.max_epochs=%d epochs alone, and this training "
+            "stopped after %d: its weights are those of its last epoch",
+            trainer.max_epochs,
+            trainer.current_epoch,
+        )
+
+
+def _differ(own: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
+    tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
+    return any(
+        not isinstance(kept.get(name), Tensor) or not torch.equal(value, kept[name]) for name, value in tensors.items()
+    )
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, Tensor) else value

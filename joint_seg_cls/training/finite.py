@@ -1,0 +1,55 @@
+"""A training stops when its numbers are no longer finite, and names the scans of the batch that did it."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from joint_seg_cls.errors import TrainingError
+
+Item = TypeVar("Item")
+_REMEDY = "look at these scans, or train with a lower optimizer.lr or with trainer.gradient_clip_val=1"
+
+
+def has_broken_weights(module: nn.Module) -> Tensor:
+    """Return whether a parameter or a buffer is NaN or infinite, as a tensor on the module's device."""
+    values = [*module.parameters(), *module.buffers()]
+    norm = nn.utils.get_total_norm([value.detach() for value in values if value.is_floating_point()], torch.inf)
+    return ~norm.isfinite()
+
+
+def stop(epoch: int, cases: Sequence[str], *, expected: str, found: str) -> TrainingError:
+    """Return the error that ends the training; each of several processes must call this.
+
+    Args:
+        epoch: counted from 0.
+        cases: the scans of this process's batch.
+        expected: what should have been finite.
+        found: what was there instead.
+    """
+    names = ", ".join(sorted({name for part in gathered(list(cases)) for name in part}))
+    return TrainingError(
+        f"epoch {epoch + 1}, scans {names}", expected=expected, found=found, remedy=f"{_REMEDY}; the last epoch is kept"
+    )
+
+
+def gathered(own: Item) -> list[Item]:
+    """Return what each of the processes that train together has."""
+    if not is_shared():
+        return [own]
+    parts = [own] * distributed.get_world_size()
+    distributed.all_gather_object(parts, own)
+    return parts
+
+
+def summed(counts: Tensor) -> list[int]:
+    """Return the sums of whole numbers over all processes that train together."""
+    if is_shared():
+        distributed.all_reduce(counts)
+    return [int(count) for count in counts.tolist()]
+
+
+def is_shared() -> bool:
+    """Return whether several processes train together."""
+    return distributed.is_available() and distributed.is_initialized()

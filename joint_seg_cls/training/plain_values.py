@@ -1,0 +1,81 @@
+"""A checkpoint holds tensors and plain values only: what cannot be read back is not written."""
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from joint_seg_cls.errors import ConfigError
+
+#: What torch raises on values that it cannot write, or would not read without executing code.
+_REFUSALS = (pickle.PickleError, RuntimeError, AttributeError, TypeError, ValueError, ImportError, EOFError)
+
+
+def plain_values(value: Any) -> Any:
+    """Return ``value`` with plain numbers in place of NumPy's, and tensors in place of its arrays of numbers."""
+    if type(value) is dict:
+        return {plain_values(key): plain_values(child) for key, child in value.items()}
+    if type(value) is list:
+        return [plain_values(child) for child in value]
+    if type(value) is tuple:
+        return tuple(plain_values(child) for child in value)
+    if isinstance(value, np.bool_ | np.number | np.str_ | np.bytes_) and value.dtype.kind != "m":
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and value.dtype != np.longdouble:
+        return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
+    return value
+
+
+def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that was written to ``path`` and cannot be read again, or not without executing code.
+
+    Raises:
+        ConfigError: a callback's state is the reason, or another entry of the checkpoint.
+    """
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except _REFUSALS as error:
+        raise unwritable(checkpoint) or error from None
+
+
+def unwritable(checkpoint: Mapping[str, Any]) -> ConfigError | None:
+    """Return what to say of the first entry that cannot be written and read again; None where all can."""
+    states = checkpoint.get("callbacks", {})
+    entries = {f"the state of the callback {name}": state for name, state in states.items()}
+    entries |= {f"the checkpoint's entry {name}": value for name, value in checkpoint.items() if name != "callbacks"}
+    for name, value in entries.items():
+        if (reason := _reason(value)) is not None:
+            return ConfigError(
+                name,
+                expected="tensors, plain numbers, text, lists and dicts",
+                found=reason,
+                remedy="return such values from its state_dict(); the checkpoint of the epoch before is kept",
+            )
+    return None
+
+
+def _reason(value: Any) -> str | None:
+    file = io.BytesIO()
+    try:
+        torch.save(value, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except _REFUSALS as error:
+        return _kinds(value) or f"one that torch cannot write ({type(error).__name__})"
+    return None
+
+
+def _kinds(value: Any) -> str:
+    """Return the names of the types in ``value`` that are not plain."""
+    if isinstance(value, Mapping):
+        return ", ".join(dict.fromkeys(kind for child in [*value, *value.values()] if (kind := _kinds(child))))
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(dict.fromkeys(kind for child in value if (kind := _kinds(child))))
+    is_plain = (
+        value is None or type(value) in (bool, int, float, complex, str, bytes) or isinstance(value, torch.Tensor)
+    )
+    return "" if is_plain else f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

@@ -1,0 +1,100 @@
+"""The learning-rate schedule: when it is stepped, and how many steps a training has."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, final
+
+from lightning import Trainer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from joint_seg_cls.errors import ConfigError
+
+Scheduler = LRScheduler | ReduceLROnPlateau
+Interval = Literal["epoch", "step"]
+#: Schedules that torch documents as stepped after every batch.
+_OF_STEPS = (OneCycleLR, CyclicLR)
+
+
+@final
+@dataclass(frozen=True)
+class Schedule:
+    """How a schedule is made and when it is stepped.
+
+    Args:
+        make: makes it from the optimiser. Where it is a ``partial`` whose ``total_steps`` is None, this becomes the
+            number of optimiser steps (or epochs) of the training.
+        interval: stepped after each ``epoch``, or after each optimiser ``step``.
+        frequency: stepped at every so many of these.
+    """
+
+    make: Callable[[Optimizer], Scheduler]
+    interval: Interval = "epoch"
+    frequency: int = 1
+
+    def start(self, optimizer: Optimizer, steps: Callable[[Interval], int]) -> Scheduler:
+        """Make the schedule.
+
+        Args:
+            optimizer: the optimiser.
+            steps: returns how many epochs, or optimiser steps, the training has.
+        """
+        make = self.make
+        if isinstance(make, partial) and make.keywords.get("total_steps", 0) is None and "epochs" not in make.keywords:
+            make = partial(make, total_steps=max(1, steps(self.interval) // self.frequency))
+        return make(optimizer)
+
+    def is_due(self, interval: Interval, done: int) -> bool:
+        """Return whether the schedule is stepped now that ``done`` epochs or optimiser steps are finished."""
+        return interval == self.interval and done % self.frequency == 0
+
+
+def steps_of(trainer: Trainer, interval: Interval) -> int:
+    """Return how many epochs or optimiser steps a training has. No data are read.
+
+    Raises:
+        ConfigError: only the time limits it.
+    """
+    epochs = trainer.max_epochs
+    if epochs is None or epochs < 0:
+        raise ConfigError(
+            "scheduler.total_steps",
+            expected="trainer.max_epochs, from which it follows",
+            found="a training that only the time limits",
+            remedy="set trainer.max_epochs=200, or choose scheduler=constant",
+        )
+    if interval == "epoch":
+        return epochs
+    batches = len(trainer.datamodule.train_dataloader())  # pyright: ignore[reportAttributeAccessIssue]
+    limit = trainer.limit_train_batches
+    batches = int(batches * limit) if isinstance(limit, float) else min(batches, limit)
+    return epochs * math.ceil(batches / trainer.accumulate_grad_batches)
+
+
+def refuse_misuse(schedule: Scheduler, interval: Interval | None) -> None:
+    """Refuse a schedule that would not be stepped as it is meant to be.
+
+    Args:
+        schedule: as made.
+        interval: as configured; None where nothing was.
+
+    Raises:
+        ConfigError: it is.
+    """
+    name = type(schedule).__name__
+    if isinstance(schedule, ReduceLROnPlateau) and interval == "step":
+        raise ConfigError(
+            "scheduler.interval",
+            expected=f"epoch for {name}, which watches a number of the epoch",
+            found="step",
+            remedy="leave scheduler.interval out, or choose another schedule",
+        )
+    if isinstance(schedule, _OF_STEPS) and interval is None:
+        raise ConfigError(
+            "scheduler.interval",
+            expected=f"step or epoch for {name}, which is meant to be stepped after every optimiser step",
+            found="neither",
+            remedy="add +scheduler.interval=step",
+        )
