@@ -1,7 +1,9 @@
 """Where a run stands, read from its folder alone: waiting, running, done, failed or interrupted."""
 
 import csv
+import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
@@ -14,6 +16,7 @@ HEARTBEAT = "heartbeat"
 METRICS = "metrics.csv"
 CONFIG = "config.yaml"
 LOG = "log.txt"
+PROVENANCE = "provenance.json"
 #: A live run touches its heartbeat as often; one that is older by this many beats belongs to a run that was killed.
 HEARTBEAT_S = 60.0
 STALE_S = 3 * HEARTBEAT_S
@@ -61,6 +64,37 @@ def run_state(folder: Path, now_s: float | None = None) -> RunState:
     recent = seconds[-_RECENT_EPOCHS:]
     left_s = None if not recent or epochs is None else sum(recent) / len(recent) * max(0, epochs - len(seconds))
     return RunState("running", **known, left_s=left_s)
+
+
+def run_code(folder: Path) -> dict[str, str] | None:
+    """Return which code the run in ``folder`` was made by: versions and fingerprints; None where that is not known."""
+    try:
+        record = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        own = [record["identity"], *record.get("earlier_code", [])]
+        found = {
+            str(key): {str(each.get(key)) for each in own}
+            for key in own[0]
+            if key == "results_version" or key.startswith("code.")
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
+    return {key: " then ".join(sorted(values)) for key, values in found.items()} or None
+
+
+def differing_code(folders: Iterable[Path]) -> list[str]:
+    """Return a sentence for each part of the code in which runs differ that are to be compared."""
+    by_part: dict[str, dict[str, list[str]]] = {}
+    for folder in folders:
+        for part, value in (run_code(folder) or {}).items():
+            by_part.setdefault(part, {}).setdefault(value, []).append(f"{folder.parent.name}/{folder.name}")
+    return [
+        f"{part.removeprefix('code.')}: these runs are of different code: "
+        + "; ".join(
+            f"{value}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for value, names in of.items()
+        )
+        for part, of in by_part.items()
+        if len(of) > 1 or any(" then " in value for value in of)
+    ]
 
 
 def _is_alive(heartbeat: Path, now_s: float) -> bool:

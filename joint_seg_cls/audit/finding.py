@@ -75,14 +75,19 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def require_checks(names: Sequence[str]) -> None:
+def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None:
     """Refuse to accept the errors of a check that does not exist.
+
+    Args:
+        names: of checks.
+        besides: other words that may be accepted.
 
     Raises:
         ConfigError: one of ``names`` is no check.
     """
-    if unknown := [name for name in names if name not in get_args(Check)]:
-        expected = f"some of the checks {', '.join(get_args(Check))}"
+    known = (*get_args(Check), *besides)
+    if unknown := [name for name in names if name not in known]:
+        expected = f"some of the checks {', '.join(known)}"
         raise ConfigError("accept", expected=expected, found=unknown[0], remedy="correct accept=[...]")
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from joint_seg_cls.commands.grammar import quoted
+
 #: The keys of the command itself; every other one is the source's.
 _OWN = frozenset({"path", "out", "source", "classes", "hydra"})
 #: Keys of a source whose value is text, braces and stars included, unless it is quoted, null or a mapping.
@@ -23,9 +25,3 @@ def for_source(override: str) -> str:
     if key.endswith(".labels") and value.startswith("{"):
         return f"{key}={value}"
     return f"{key}={quoted(value)}"
-
-
-def quoted(value: str) -> str:
-    """Return ``value`` as a quoted string of Hydra's grammar."""
-    escaped = value.replace("\\", "\\\\") if value.endswith("\\") else value
-    return "'" + escaped.replace("'", "\\'") + "'"

@@ -1,5 +1,6 @@
 """A study: a list of runs, written down before the first of them begins."""
 
+import glob
 import hashlib
 import json
 import logging
@@ -133,7 +134,7 @@ def find_study(name: str, runs: str | Path, collection: str | None = None) -> St
         ConfigError: there is none, or there are several.
     """
     root = Path(runs).expanduser()
-    known = sorted(root.glob(f"{collection or '*'}/{FOLDER}/*.json"))
+    known = sorted(root.glob(f"{glob.escape(collection) if collection else '*'}/{FOLDER}/*.json"))
     found = [path for path in known if path.stem == name]
     if len(found) == 1:
         return read_study(found[0])
