@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -100,29 +101,30 @@ def differing_code(folders: Iterable[Path]) -> list[str]:
 def _is_alive(heartbeat: Path, now_s: float) -> bool:
     try:
         return now_s - heartbeat.stat().st_mtime < STALE_S
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
 def _seconds_by_epoch(metrics: Path) -> list[float]:
     try:
         with metrics.open(newline="", encoding="utf-8") as file:
-            return [float(row["seconds"]) for row in csv.DictReader(file)]
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
+            seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return []
+    return seconds if all(map(math.isfinite, seconds)) else []
 
 
 def _epochs(config: Path) -> int | None:
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
         return int(content["trainer"]["max_epochs"])
-    except (FileNotFoundError, KeyError, TypeError, ValueError, yaml.YAMLError):
+    except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, yaml.YAMLError):
         return None
 
 
 def _last_line(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
     return lines[-1].strip() if lines else ""

@@ -17,6 +17,7 @@ Check = Literal[
 ]  # fmt: skip
 #: Cases that a sentence names before it says how many more there are.
 _NAMED = 5
+_ACCEPTED = " (accepted by the user)"
 
 
 @final
@@ -49,6 +50,11 @@ class Finding:
             return ", ".join([*self.cases[:1], Path(self.file).name])
         more = len(self.cases) - _NAMED
         return ", ".join(self.cases[:_NAMED]) + (f" and {more} more" if more > 0 else "") or "cohort"
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it was an error until the user accepted its check."""
+        return self.remedy.endswith(_ACCEPTED)
 
     @property
     def sentence(self) -> str:
@@ -94,7 +100,7 @@ def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None
 def accepted(findings: Iterable[Finding], checks: Sequence[str]) -> list[Finding]:
     """Return the same with errors of the accepted ``checks`` told as warnings."""
     return [
-        replace(finding, severity="warning", remedy=f"{finding.remedy} (accepted by the user)")
+        replace(finding, severity="warning", remedy=f"{finding.remedy}{_ACCEPTED}")
         if finding.severity == "error" and finding.check in checks
         else finding
         for finding in findings

@@ -85,11 +85,13 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
     errors = audit.of("error")
     if errors:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        before = [finding for finding in audit.findings if finding.is_accepted]
+        accepted = ",".join(dict.fromkeys(finding.check for finding in (*before, *errors)))
         raise CohortError(
             audit.source,
             expected="a cohort without errors",
             found=f"{errors[0].sentence.rstrip('.')}{more}",
-            remedy=f"{remedy}; correct them, or accept a check's errors with accept=[{errors[0].check}]",
+            remedy=f"{remedy}; correct them, or accept the errors of these checks with accept=[{accepted}]",
         )
 
 

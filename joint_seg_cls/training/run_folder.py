@@ -216,8 +216,16 @@ class RunFolder:
         """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""
         if not self.metrics.is_file():
             return None
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
+        try:
+            with self.metrics.open(newline="", encoding="utf-8") as file:
+                scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise ConfigError(
+                self.metrics,
+                expected="the numbers of each epoch",
+                found=f"a damaged file ({error})",
+                remedy="move the run folder away, or delete it to train anew",
+            ) from error
         return max(scores, default=None)
 
     def finish(self, **facts: Any) -> None:
