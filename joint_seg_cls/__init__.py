@@ -1,3 +1,8 @@
 """One 3-D network that segments demyelinating lesions on brain FLAIR and tells MS from NMOSD (Huang et al. 2024)."""
 
 __version__ = "0.1.0"
+
+#: Part of every run's identity. Raise it with any change after which the same configuration, data and seed give other
+#: numbers: in the order or augmentation of the data, the network, a loss, the optimiser's steps, a metric or the test.
+#: Runs of another number are refused until the user accepts them. A change in preparing scans raises ``scan.FORMAT``.
+RESULTS_VERSION = 1

@@ -1,7 +1,10 @@
 """Where a run stands, read from its folder alone: waiting, running, done, failed or interrupted."""
 
 import csv
+import json
+import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
@@ -14,6 +17,7 @@ HEARTBEAT = "heartbeat"
 METRICS = "metrics.csv"
 CONFIG = "config.yaml"
 LOG = "log.txt"
+PROVENANCE = "provenance.json"
 #: A live run touches its heartbeat as often; one that is older by this many beats belongs to a run that was killed.
 HEARTBEAT_S = 60.0
 STALE_S = 3 * HEARTBEAT_S
@@ -63,32 +67,64 @@ def run_state(folder: Path, now_s: float | None = None) -> RunState:
     return RunState("running", **known, left_s=left_s)
 
 
+def run_code(folder: Path) -> dict[str, str] | None:
+    """Return which code the run in ``folder`` was made by: versions and fingerprints; None where that is not known."""
+    try:
+        record = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        own = [record["identity"], *record.get("earlier_code", [])]
+        found = {
+            str(key): {str(each.get(key)) for each in own}
+            for key in own[0]
+            if key == "results_version" or key.startswith("code.")
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
+    return {key: " then ".join(sorted(values)) for key, values in found.items()} or None
+
+
+def differing_code(folders: Iterable[Path]) -> list[str]:
+    """Return a sentence for each part of the code in which runs differ that are to be compared."""
+    by_part: dict[str, dict[str, list[str]]] = {}
+    for folder in folders:
+        for part, value in (run_code(folder) or {}).items():
+            by_part.setdefault(part, {}).setdefault(value, []).append(f"{folder.parent.name}/{folder.name}")
+    return [
+        f"{part.removeprefix('code.')}: these runs are of different code: "
+        + "; ".join(
+            f"{value}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for value, names in of.items()
+        )
+        for part, of in by_part.items()
+        if len(of) > 1 or any(" then " in value for value in of)
+    ]
+
+
 def _is_alive(heartbeat: Path, now_s: float) -> bool:
     try:
         return now_s - heartbeat.stat().st_mtime < STALE_S
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
 def _seconds_by_epoch(metrics: Path) -> list[float]:
     try:
         with metrics.open(newline="", encoding="utf-8") as file:
-            return [float(row["seconds"]) for row in csv.DictReader(file)]
+            seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return []
+    return seconds if all(map(math.isfinite, seconds)) else []
 
 
 def _epochs(config: Path) -> int | None:
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
         return int(content["trainer"]["max_epochs"])
-    except (FileNotFoundError, KeyError, TypeError, ValueError, yaml.YAMLError):
+    except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, yaml.YAMLError):
         return None
 
 
 def _last_line(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
     return lines[-1].strip() if lines else ""

@@ -17,6 +17,7 @@ Check = Literal[
 ]  # fmt: skip
 #: Cases that a sentence names before it says how many more there are.
 _NAMED = 5
+_ACCEPTED = " (accepted by the user)"
 
 
 @final
@@ -51,6 +52,11 @@ class Finding:
         return ", ".join(self.cases[:_NAMED]) + (f" and {more} more" if more > 0 else "") or "cohort"
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether it was an error until the user accepted its check."""
+        return self.remedy.endswith(_ACCEPTED)
+
+    @property
     def sentence(self) -> str:
         """All of it in one sentence."""
         return f"{self.check}: {self.where}: expected {self.expected}, found {self.found}; {self.remedy}."
@@ -75,21 +81,26 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def require_checks(names: Sequence[str]) -> None:
+def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None:
     """Refuse to accept the errors of a check that does not exist.
+
+    Args:
+        names: of checks.
+        besides: other words that may be accepted.
 
     Raises:
         ConfigError: one of ``names`` is no check.
     """
-    if unknown := [name for name in names if name not in get_args(Check)]:
-        expected = f"some of the checks {', '.join(get_args(Check))}"
+    known = (*get_args(Check), *besides)
+    if unknown := [name for name in names if name not in known]:
+        expected = f"some of the checks {', '.join(known)}"
         raise ConfigError("accept", expected=expected, found=unknown[0], remedy="correct accept=[...]")
 
 
 def accepted(findings: Iterable[Finding], checks: Sequence[str]) -> list[Finding]:
     """Return the same with errors of the accepted ``checks`` told as warnings."""
     return [
-        replace(finding, severity="warning", remedy=f"{finding.remedy} (accepted by the user)")
+        replace(finding, severity="warning", remedy=f"{finding.remedy}{_ACCEPTED}")
         if finding.severity == "error" and finding.check in checks
         else finding
         for finding in findings

@@ -28,10 +28,12 @@ from joint_seg_cls.audit import (
 )
 from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain
+from joint_seg_cls.commands.start import ACCEPT_TRAINED_ON_TEST
 from joint_seg_cls.data import JointDataModule, folds_hash
 from joint_seg_cls.errors import CohortError, ConfigError, SplitError
 from joint_seg_cls.pictures import Picture
 from joint_seg_cls.scan import PreparedStore, require_lesion_value
+from joint_seg_cls.training import ACCEPT_CODE
 
 _log = logging.getLogger(__name__)
 _PAGE, _RECORD = "audit.html", "audit.json"
@@ -79,11 +81,13 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
     errors = audit.of("error")
     if errors:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        before = [finding for finding in audit.findings if finding.is_accepted]
+        accepted = ",".join(dict.fromkeys(finding.check for finding in (*before, *errors)))
         raise CohortError(
             audit.source,
             expected="a cohort without errors",
             found=f"{errors[0].sentence.rstrip('.')}{more}",
-            remedy=f"{remedy}; correct them, or accept a check's errors with accept=[{errors[0].check}]",
+            remedy=f"{remedy}; correct them, or accept the errors of these checks with accept=[{accepted}]",
         )
 
 
@@ -93,7 +97,7 @@ def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
     Raises:
         CohortError: an error stands.
     """
-    require_checks(accept)
+    require_checks(accept, besides=(ACCEPT_CODE, ACCEPT_TRAINED_ON_TEST))
     audit = audit_store(data.store, workers=data.workers)
     name = data.folds.name(data.validation_fraction)
     audit = audit_folds(audit, data.store, data.frozen.splits, data.folds, name=name, accept=accept)

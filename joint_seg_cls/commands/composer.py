@@ -15,8 +15,8 @@ from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, open_dict
 
 from joint_seg_cls.commands import resolvers
+from joint_seg_cls.commands.grammar import as_text, quoted
 from joint_seg_cls.commands.main import config_folder
-from joint_seg_cls.commands.source_keys import quoted
 from joint_seg_cls.errors import ConfigError
 
 #: The group whose options stand for an ablation of the joint network, or for another network.
@@ -158,8 +158,12 @@ def options_chosen(overrides: Iterable[str], groups: Iterable[str]) -> dict[str,
 
 def choosing(chosen: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the overrides that choose these options."""
+    words = {
+        group: [option if option == "null" else as_text(option) for option in options]
+        for group, options in chosen.items()
+    }
     return [
         f"{group}={options[0]}" if len(options) == 1 else f"{group}=[{','.join(options)}]"
-        for group, options in sorted(chosen.items())
+        for group, options in sorted(words.items())
         if options
     ]

@@ -26,8 +26,18 @@ from joint_seg_cls.evaluation import (
     summarise,
     write_evaluation,
 )
-from joint_seg_cls.scan import read_cohort
-from joint_seg_cls.training import Checkpoint, RunFolder
+from joint_seg_cls.preprocess import case_key, content_hash
+from joint_seg_cls.scan import CohortCase, read_cohort
+from joint_seg_cls.training import (
+    MARKS,
+    Checkpoint,
+    Overlap,
+    RunFolder,
+    known_marks,
+    marks,
+    overlap,
+    trained_marks,
+)
 from joint_seg_cls.whole_file import write_json
 
 _log = logging.getLogger(__name__)
@@ -143,9 +153,26 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
     rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
     pipeline = load_pipeline(checkpoint, config.trust)
+    _warn_of_trained(config, rows, checkpoint)
     path = Path(config.cohort).resolve()
     cases = map(partial(from_cohort, pipeline=pipeline), rows)
     return _Scans(f"{path.parent.name}-{path.stem}", path.stem, str(path), len(rows), None, cases)
+
+
+def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
+    """Say which scans of a cohort, and which other scans of their subjects, the network was trained on."""
+    trained = checkpoint.recipe.get(MARKS)
+    if trained is None:
+        _log.warning("%s: it is not known which scans this network was trained on; some of these may be", config.cohort)
+        return
+    known, settings = set(trained), checkpoint.recipe["preprocess"]
+    marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
+    people = {row.subject for row in rows if marked[row.case] & known}
+    seen = sorted(row.case for row in rows if marked[row.case] & known)
+    others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
+    if seen:
+        found = Overlap(tuple(seen), tuple(others)).of(len(rows))
+        _log.warning("%s: this network has trained on %s: its test is too good", config.cohort, found)
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
@@ -165,8 +192,14 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
     if data.store.content_hash != checkpoint.recipe["trained_on"]["data_hash"]:
         _log.warning("%s has changed since this run was trained on it", data.store.path)
     names = set(data.split.test)
-    seen = names & {*own.split.train, *own.split.validation}
-    if seen:
-        _log.warning("fold %s: this run has trained on %d of its %d scans", fold, len(seen), len(names))
+    facts = {"data_hash": data.store.content_hash, "folds_hash": data.folds_hash}
+    trained = known_marks(checkpoint.recipe, data.store.cases, data.frozen.splits, facts)
+    if trained is None:
+        trained = trained_marks(data.store.cases, own.split)
+        _log.warning("fold %s: it is not known which scans this run's first weights were trained on", fold)
+    is_own = str(fold) == str(own.fold)
+    beside = (*own.split.train, *own.split.validation) if is_own else ()  # what the split itself has on both sides
+    if seen := overlap(trained or (), data.store.cases, names, beside):
+        _log.warning("fold %s: this run has trained on %s: its test is too good", fold, seen.of(len(names)))
     cases = map(from_store, [case for case in data.store.cases if case.case in names])
     return _Scans(f"fold-{fold}", f"fold-{fold}", f"fold {fold}", len(names), fold, cases)

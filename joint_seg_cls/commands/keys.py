@@ -4,8 +4,11 @@ import errno
 import os
 from pathlib import Path
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from joint_seg_cls.commands.main import config_folder
+from joint_seg_cls.commands.words import PATH_KEYS
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan.tables import shortened
 from joint_seg_cls.whole_file import clear_partial
@@ -74,6 +77,44 @@ def require_mapping(config: DictConfig, key: str) -> None:
         name = key.rpartition(".")[2]
         remedy = f"write '{name}={{one: two}}', with a space after the colon"
         raise ConfigError(name, expected="names and what they stand for", found=str(value), remedy=remedy)
+
+
+def refuse_wrong_paths(config: DictConfig, command: str) -> None:
+    """Refuse paths that no file can have, and a null where the command's own configuration has a path.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    shipped = yaml.safe_load((config_folder() / f"{command}.yaml").read_text(encoding="utf-8"))
+    for key in PATH_KEYS:
+        parent, _, name = key.rpartition(".")
+        within = OmegaConf.select(config, parent) if parent else config
+        if not isinstance(within, DictConfig) or name not in within or OmegaConf.is_missing(within, name):
+            continue
+        value = within[name]
+        if value is None and (default := shipped.get(key)) not in (None, "???"):
+            raise ConfigError(key, expected="a path", found="null", remedy=f"set {key}={default}, or another path")
+        for path in _leaves(value):
+            _refuse_wrong_path(key, path)
+
+
+def _leaves(value: object) -> list[str]:
+    if isinstance(value, ListConfig):
+        return [path for each in value for path in _leaves(each)]
+    return [] if value is None else [str(value)]
+
+
+def _refuse_wrong_path(key: str, path: str) -> None:
+    found = None if path.strip() else "an empty one"
+    try:
+        Path(path).expanduser().exists()
+    except RuntimeError:
+        found = f"the home folder of nobody on this machine, {Path(path).parts[0]}"
+    except (OSError, ValueError) as error:
+        if not isinstance(error, PermissionError):
+            found = f"one that no file can have ({getattr(error, 'strerror', None) or error})"
+    if found is not None:
+        raise ConfigError(key, expected="a path", found=found, remedy=f"correct {key}=")
 
 
 def folder_to_write(config: DictConfig, key: str) -> Path:

@@ -10,11 +10,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from joint_seg_cls import __version__
-from joint_seg_cls.commands.source_keys import for_source, quoted
+from joint_seg_cls.commands.grammar import quoted
+from joint_seg_cls.commands.source_keys import for_source
 from joint_seg_cls.commands.words import flags_first, is_multirun, readable
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 #: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
 COMMANDS = {
@@ -43,6 +48,7 @@ usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
 """
 
 _MOST_LINES = 20
+_GRAMMAR = "advanced/override_grammar"  # in what Hydra says of a word that it cannot parse
 _OF_WORDS = ("Config group override", "Only one of --run")  # what Hydra raises as a ValueError
 
 
@@ -70,6 +76,7 @@ def _main(arguments: list[str]) -> None:
             close = difflib.get_close_matches(command, COMMANDS, n=1)
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
+        _refuse_undecodable(overrides)
         overrides = flags_first(overrides)
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
         with _disk_errors_told():
@@ -94,18 +101,19 @@ def config_dirs(words: Sequence[str]) -> list[Path]:
     return [Path(folder) for folder in (*joined, *following)]
 
 
-def run_command(config: object) -> object:
+def run_command(config: "DictConfig") -> object:
     """Carry out the command that Hydra composed ``config`` for (module level, so that launchers can pickle it)."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from joint_seg_cls.commands import resolvers
+    from joint_seg_cls.commands import keys, resolvers
 
     resolvers.register()  # a launcher may have started this process
     name = str(HydraConfig.get().job.config_name)
     command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
     try:
         with _disk_errors_told():
+            keys.refuse_wrong_paths(config, name)
             return command(config)
     except InputError as error:
         if HydraConfig.get().mode is not RunMode.RUN:
@@ -124,6 +132,18 @@ def _disk_errors_told() -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+
+
+def _refuse_undecodable(words: Sequence[str]) -> None:
+    """Refuse names in another encoding than UTF-8, which Python keeps as bytes that no file of text can hold."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = word.encode(errors="replace").decode()
+            raise ConfigError(
+                "jsc", expected="names in UTF-8", found=shown, remedy="rename the file or folder (convmv does)"
+            ) from None
 
 
 def _run(command: str, overrides: list[str]) -> None:
@@ -206,6 +226,13 @@ def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> C
     if (known := misfit(str(error), overrides)) is not None:
         return known
     said = str(error).partition("Config search path")[0]
+    if _GRAMMAR in said and (word := _wrong_word(overrides)):
+        return ConfigError(
+            f"jsc {command}",
+            expected="key=value, the key of letters a-z, digits and . / @ _ -, and no empty value between commas",
+            found=word,
+            remedy=f"see jsc {command} --help for the keys and groups",
+        )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     found = "; ".join(lines[:_MOST_LINES]).replace(":;", ":").rstrip(".") or type(error).__name__
     return ConfigError(
@@ -214,6 +241,21 @@ def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> C
         found=found,
         remedy=f"see jsc {command} --help for the keys and groups",
     )
+
+
+def _wrong_word(overrides: Sequence[str]) -> str:
+    """Return the word that Hydra's grammar refuses; its own errors leave that open."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in overrides:
+        try:
+            parser.parse_override(word)
+        except HydraException:
+            if not word.startswith("-"):
+                return word
+    return ""
 
 
 def _report(error: InputError) -> int:

@@ -15,10 +15,12 @@ from joint_seg_cls.commands.combinations import refuse_misfits
 from joint_seg_cls.commands.composer import Composer
 from joint_seg_cls.commands.learnable import refuse_unlearnable
 from joint_seg_cls.commands.settings import refuse_unknown_keys, refuse_wrong_parts, refuse_wrong_values
+from joint_seg_cls.commands.sources import Source, identity_of, revisions, sources_of
+from joint_seg_cls.commands.start import Start, start_of
 from joint_seg_cls.commands.study import StudyRun
 from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.training import RunFolder, find_checkpoint
+from joint_seg_cls.training import ACCEPT_CODE, RunFolder, find_checkpoint, read_checkpoint
 
 
 @final
@@ -32,6 +34,8 @@ class Plan:
         data: its data, set up.
         place: where it lies.
         facts: fingerprints of store, split and folds, and of the weights that it starts from.
+        sources: the code outside this program that its configuration names.
+        start: what is known of the weights that it starts from; None where it starts from none.
     """
 
     config: DictConfig
@@ -39,6 +43,8 @@ class Plan:
     data: JointDataModule
     place: naming.Place
     facts: dict[str, str]
+    sources: Sequence[Source]
+    start: Start | None
 
     @property
     def run(self) -> RunFolder:
@@ -53,7 +59,17 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides the run's numbers."""
-        return naming.identity(plain(self.config), **self.facts)
+        return naming.identity(plain(self.config), **self.facts, **identity_of(self.sources))
+
+    @property
+    def accepts_code(self) -> bool:
+        """Whether a run of other code counts as this one."""
+        return ACCEPT_CODE in self.config.accept
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what ``provenance.json`` keeps beside the identity."""
+        started = None if self.start is None else self.start.record()
+        return {"git": revisions(self.sources), "started_from": started}
 
     def is_done(self) -> bool:
         """Return whether the run is finished, and tested if it is to be.
@@ -67,7 +83,8 @@ class Plan:
         config = self.config.copy()
         for key in naming.OF_THE_MACHINE:
             OmegaConf.update(config, key, there.get(key))
-        self.run.refuse_other(naming.identity(plain(config), **self.facts))
+        own = naming.identity(plain(config), **self.facts, **identity_of(self.sources))
+        self.run.refuse_other(own, accept_code=self.accepts_code)
         return self.run.is_done(tested=self.config.evaluate)
 
 
@@ -82,6 +99,7 @@ class Planner:
     def __init__(self, compose: Composer) -> None:
         self._compose = compose
         self._data: dict[str, JointDataModule] = {}
+        self._starts: dict[Path, Mapping[str, Any]] = {}
 
     def plan(self, config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str]) -> Plan:
         """Return the plan of a composed configuration; nothing is written but the store's frozen folds.
@@ -110,7 +128,19 @@ class Planner:
         refuse_unlearnable(config, data)
         facts = {} if config.init_from is None else {"init_hash": _content_hash(find_checkpoint(config.init_from))}
         facts |= {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
-        return Plan(config, list(overrides), data, place, facts)
+        sources = sources_of(_decisive(plain(config)))
+        plan = Plan(config, list(overrides), data, place, facts, sources, self._start(config, data, facts))
+        if plan.start is not None and config.evaluate and not plan.run.is_done(tested=True):
+            plan.start.refuse_trained_on_test(config)
+        return plan
+
+    def _start(self, config: DictConfig, data: JointDataModule, facts: Mapping[str, str]) -> Start | None:
+        if config.init_from is None:
+            return None
+        path = find_checkpoint(config.init_from)
+        if path not in self._starts:
+            self._starts[path] = read_checkpoint(path).recipe
+        return start_of(self._starts[path], data, facts)
 
     def _set_up(self, config: DictConfig) -> JointDataModule:
         known = json.dumps(plain(config), sort_keys=True, default=str)
@@ -118,6 +148,15 @@ class Planner:
             self._data[known] = build(config)
             self._data[known].setup()
         return self._data[known]
+
+
+def _decisive(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the part of a configuration that decides a run's numbers."""
+    return {
+        key: _decisive(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if naming.changes_result(f"{prefix}{key}")
+    }
 
 
 def _content_hash(path: Path) -> str:

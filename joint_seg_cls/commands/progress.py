@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from joint_seg_cls.commands.study import Study, StudyRun
-from joint_seg_cls.run_state import RunState, State, run_state
+from joint_seg_cls.run_state import RunState, State, differing_code, run_state
 
 _ORDER: tuple[State, ...] = ("done", "running", "failed", "interrupted", "waiting")
 _COLOURS: dict[State, str] = {
@@ -39,7 +39,8 @@ def view(study: Study) -> RenderableType:
         for run, state in states
         if state.state == "failed"
     ]
-    return Group(Text(headline(study, [state for _, state in states])), _table(states), *failed)
+    mixed = [Text(f"warning: {line}") for line in differing_code(study.folders())]
+    return Group(Text(headline(study, [state for _, state in states])), _table(states), *failed, *mixed)
 
 
 def headline(study: Study, states: Sequence[RunState]) -> str:

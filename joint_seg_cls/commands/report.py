@@ -24,12 +24,13 @@ from joint_seg_cls.report import (
     StudyReport,
     TableMaker,
     about,
+    contaminated,
     draw_figures,
     gather,
     published_label,
     verdicts,
 )
-from joint_seg_cls.run_state import run_state
+from joint_seg_cls.run_state import differing_code, run_state
 
 _log = logging.getLogger(__name__)
 #: Stands among the settings of runs that were tested on the cases held out of all folds.
@@ -49,6 +50,7 @@ def report(config: DictConfig) -> None:
     tables = maker.tables([str(table) for table in study.tables])
     audits = _audits(runs)
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
+    warnings += contaminated(runs) + [f"warning: {line}" for line in differing_code(run.folder for run in runs)]
     figures = _figures(config, runs, out / "figures") if draws_figures else []
     rows = [_page_run(run) for run in runs]
     made = StudyReport(study.name, variants, tables, figures, rows, audits[0] if audits else None, warnings)

@@ -1,10 +1,11 @@
 """Values that configurations compute, such as `${store_name:path}` and `${auto_precision:cpu}`."""
 
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 
 def register() -> None:
@@ -13,6 +14,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("expand_user", _expand_user, replace=True)
     OmegaConf.register_new_resolver("auto_precision", _auto_precision, replace=True)
     OmegaConf.register_new_resolver("gpus_of_a_job", _gpus_of_a_job, replace=True)
+    OmegaConf.register_new_resolver("mapping", _mapping, replace=True)
     OmegaConf.register_new_resolver("config_groups", _config_groups, replace=True)
 
 
@@ -24,6 +26,11 @@ def _store_name(path: str) -> str:
 def _expand_user(path: str) -> str:
     """Return the path with the home folder in place of a leading ``~``."""
     return str(Path(path).expanduser())
+
+
+def _mapping(text: str) -> DictConfig:
+    """Return a mapping written as JSON, whose keys may be any text."""
+    return OmegaConf.create(json.loads(text))
 
 
 def _auto_precision(accelerator: str = "auto") -> str:

@@ -3,6 +3,8 @@
 import json
 import re
 
+from joint_seg_cls.commands.grammar import quoted
+
 #: The keys of the command itself; every other one is the source's.
 _OWN = frozenset({"path", "out", "source", "classes", "hydra"})
 #: Keys of a source whose value is text, braces and stars included, unless it is quoted, null or a mapping.
@@ -50,9 +52,3 @@ def _as_json(value: str) -> str | None:
         return None  # Hydra's own way to write such words, or one that it reads as well
     meant = {name: None if label in ("null", "~") else label for name, label in found.items()}
     return json.dumps(meant, ensure_ascii=False)
-
-
-def quoted(value: str) -> str:
-    """Return ``value`` as a quoted string of Hydra's grammar."""
-    escaped = value.replace("\\", "\\\\") if value.endswith("\\") else value
-    return "'" + escaped.replace("'", "\\'") + "'"

@@ -1,5 +1,6 @@
 """A study: a list of runs, written down before the first of them begins."""
 
+import glob
 import hashlib
 import json
 import logging
@@ -114,16 +115,31 @@ def read_study(path: Path) -> Study:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        runs = tuple(StudyRun(**run) for run in content["runs"])
-        name, created_by, tables = content["study"], content["created_by"], tuple(content["tables"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        runs = tuple(_run(**run) for run in content["runs"])
+        name, created_by, tables = str(content["study"]), str(content["created_by"]), tuple(content["tables"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             path,
             expected="a study's list of runs",
-            found=f"{type(error).__name__}",
+            found=f"a damaged file ({type(error).__name__})",
             remedy="start its sweep again, which writes it anew",
         ) from error
     return Study(path.parents[1], name, created_by, runs, tables)
+
+
+def _run(
+    folder: str, variant: str, base: str, settings: list[str], fold: int | str, seed: int, overrides: list[str]
+) -> StudyRun:
+    """Return a run as the file has it.
+
+    Raises:
+        TypeError: a part is of another kind, or the folder lies outside the collection.
+    """
+    words = [folder, variant, base, *settings, *overrides]
+    is_known = isinstance(fold, int | str) and isinstance(seed, int) and all(isinstance(word, str) for word in words)
+    if not is_known or not isinstance(settings, list) or not isinstance(overrides, list) or ".." in Path(folder).parts:
+        raise TypeError
+    return StudyRun(folder, variant, base, settings, fold, seed, overrides)
 
 
 def find_study(name: str, runs: str | Path, collection: str | None = None) -> Study:
@@ -133,7 +149,7 @@ def find_study(name: str, runs: str | Path, collection: str | None = None) -> St
         ConfigError: there is none, or there are several.
     """
     root = Path(runs).expanduser()
-    known = sorted(root.glob(f"{collection or '*'}/{FOLDER}/*.json"))
+    known = sorted(root.glob(f"{glob.escape(collection) if collection else '*'}/{FOLDER}/*.json"))
     found = [path for path in known if path.stem == name]
     if len(found) == 1:
         return read_study(found[0])

@@ -18,12 +18,22 @@ from joint_seg_cls.commands.evaluate import test_fold
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.ranks import children_repeat_this_job, is_first_process
 from joint_seg_cls.commands.schedule import schedule_of
+from joint_seg_cls.commands.start import Start
 from joint_seg_cls.commands.study import Study
 from joint_seg_cls.commands.track import track_training
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
-from joint_seg_cls.training import FORMAT, JointModule, Tracker, fit, make_trainer_or_refuse, read_checkpoint
+from joint_seg_cls.training import (
+    FORMAT,
+    MARKS,
+    JointModule,
+    Tracker,
+    fit,
+    make_trainer_or_refuse,
+    read_checkpoint,
+    trained_marks,
+)
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -43,17 +53,18 @@ def train(config: DictConfig) -> float | None:
     planner = Planner(composer_of(hydra))
     plan = planner.plan(config, dict(hydra.runtime.choices), list(hydra.overrides.task))
     run, data = plan.run, plan.data
-    identity = plan.identity()
-    run.refuse_other(identity)
-    if run.is_done(tested=config.evaluate):
+    if plan.is_done():  # wherever it was trained: before this machine's precision counts
         _log.info("%s is done", run.path)
         return run.best_score()
+    identity = plan.identity()
+    run.refuse_other(identity, accept_code=plan.accepts_code)
     make_trainer_or_refuse(_trainer_of(config), logger=False)  # before anything is written
     audit = audit_data(data, accept=list(config.accept))  # in each process: none waits for one that refuses
     if not is_first_process():  # of several that train this run together: the first alone writes
         _fit(plan, None)
         return None
-    with run.recording(identity, OmegaConf.to_yaml(config, resolve=True)):
+    text = OmegaConf.to_yaml(config, resolve=True)
+    with run.recording(identity, text, more=plan.provenance(), accept_code=plan.accepts_code):
         is_alone = hydra.mode is RunMode.RUN and config.study is not None
         if is_alone or (hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study"):
             record_run(plan)
@@ -99,7 +110,7 @@ def record_run(plan: Plan) -> None:
 def _fit(plan: Plan, tracker: Tracker | None) -> None:
     config = plan.config
     fit(
-        make_module(config, plan.data, plan.place.variant, plan.facts),
+        make_module(config, plan.data, plan.place.variant, plan.facts, plan.start),
         plan.data,
         plan.run,
         make_trainer=_trainer_of(config),
@@ -114,7 +125,9 @@ def _trainer_of(config: DictConfig) -> "Callable[..., Trainer]":
     return build(plain(config.trainer) | {"_partial_": True})
 
 
-def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str]) -> JointModule:
+def make_module(
+    config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str], begun: Start | None = None
+) -> JointModule:
     """Build network, loss and optimiser from a seed of their own, and start from ``init_from`` where it is given."""
     import torch
     from lightning import seed_everything
@@ -136,6 +149,7 @@ def make_module(config: DictConfig, data: JointDataModule, variant: str, facts: 
         "model_shape": list(data.image_size),
         "lesion_threshold": float(config.lesion_threshold),
         "variant": variant,
+        MARKS: trained_marks(data.store.cases, data.split, () if begun is None else begun.marks),
         "trained_on": {"collection": config.collection, "fold": config.fold, "seed": config.seed, **facts},
     }
     return JointModule(

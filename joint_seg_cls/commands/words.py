@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from joint_seg_cls.commands.source_keys import quoted
+from joint_seg_cls.commands.grammar import as_value, is_quoted, quoted
 
-#: Keys whose values are paths: they may hold spaces, `=`, `,` and brackets without further quoting.
-_PATH_KEYS = frozenset(
-    {
-        "out",
-        "path",
-        "cohort",
-        "store",
-        "data.store",
-        "data.folds.path",
-        "input",
-        "brain_mask",
-        "checkpoint",
-        "run",
-        "runs",
-        "init_from",
-    }
+#: Keys whose values are paths, or lists of them.
+PATH_KEYS = (
+    "out",
+    "path",
+    "cohort",
+    "store",
+    "data.store",
+    "data.folds.path",
+    "input",
+    "brain_mask",
+    "checkpoint",
+    "run",
+    "runs",
+    "init_from",
 )
+#: Other keys whose values are text: they may hold spaces, `=`, `,` and brackets, as paths may, and digits stay digits.
+_TEXT_KEYS = frozenset({*PATH_KEYS, "study", "collection", "name", "hydra.launcher.logs", "hydra.sweeper.storage"})
 #: Hydra's flags that take the next word as their value.
 _FLAGS_WITH_VALUE = frozenset(
     {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
@@ -29,27 +29,33 @@ _FLAGS_WITH_VALUE = frozenset(
 )
 #: What Hydra's flag --info may show.
 _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-_HYDRA_SYNTAX = frozenset(" \t=,[](){}:;#&*%@!?<>|~^`\"'\\$")
 
 
 def readable(override: str, *, multirun: bool) -> str:
-    """Return an override as Hydra's grammar wants it: path values quoted, Trainer arguments free to be new."""
+    """Return an override as Hydra's grammar wants it: text quoted, Trainer arguments free to be new."""
     key, equals, value = override.partition("=")
     if not equals or key.startswith("-"):
         return override
-    if key.startswith("trainer."):
-        return f"++{override}"
-    if key.lstrip("+") not in _PATH_KEYS or not _HYDRA_SYNTAX & set(value) or value[:1] in ("'", '"') or "${" in value:
-        return override
-    if not _exists(value) and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
-        return override
-    return f"{key}={quoted(value)}"
+    name = key.lstrip("+")
+    key = f"++{name}" if name.startswith("trainer.") else key
+    is_text = name in _TEXT_KEYS and not _is_grammar(value, multirun=multirun)
+    return f"{key}={quoted(value) if is_text else as_value(value)}"
 
 
-def _exists(value: str) -> bool:
+def _is_grammar(value: str, *, multirun: bool) -> bool:
+    """Return whether the value of a text key is meant as more than this text."""
+    if is_quoted(value) or "${" in value or value.lower() in ("", "null"):
+        return True
+    is_listed = value[:1] == "[" and value[-1:] == "]"
+    return ("," in value and multirun and not _is_there(value)) or (is_listed and not _is_there(value))
+
+
+def _is_there(path: str) -> bool:
+    """Return whether a file or folder of this name is there, or a folder above it whose name has a comma."""
     try:
-        return Path(value).expanduser().exists()
-    except (OSError, RuntimeError):  # too long for a name, or in the home of nobody
+        whole = Path(path).expanduser()
+        return whole.exists() or any("," in place.name and place.exists() for place in whole.parents)
+    except (OSError, RuntimeError, ValueError):  # too long; a home folder of nobody; a null byte
         return False
 
 

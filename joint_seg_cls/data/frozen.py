@@ -112,22 +112,21 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
             )
             for fold, parts in record["folds"].items()
         }
-        there, who, written, data_hash = (
-            dict(record["settings"]),
-            dict(record["cases"]),
-            record["hash"],
-            record["data_hash"],
-        )
-    except OSError as error:
-        raise SplitError(path, expected="frozen folds", found=str(error.strerror), remedy=remedy) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        found = f"a damaged file ({' '.join(str(error).split())})"
-        raise SplitError(path, expected="frozen folds", found=found, remedy=remedy) from error
-    if written != folds_hash(splits):
+        there, written, data_hash = record["settings"], record["hash"], record["data_hash"]
+        who = {str(case): list(each) for case, each in record["cases"].items()}
+        found = folds_hash(splits)
+        names = {name for split in splits.values() for name in (*split.train, *split.validation, *split.test)}
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a case is no text")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SplitError(
+            path, expected="frozen folds", found=f"an unreadable file ({error!r})", remedy=remedy
+        ) from error
+    if written != found:
         raise SplitError(
             path,
             expected=f"the folds that were frozen (hash {written})",
-            found=f"others (hash {folds_hash(splits)}): the file was edited",
+            found=f"others (hash {found}): the file was edited",
             remedy="restore it, or use your own cut with data/folds=file data.folds.path=...",
         )
     if settings is not None and there != settings:

@@ -8,11 +8,11 @@ from joint_seg_cls.preprocess.hd_bet import HdBet
 from joint_seg_cls.preprocess.intensity import ZScore
 from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
 from joint_seg_cls.preprocess.n4 import N4
-from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline
+from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline, content_hash
 from joint_seg_cls.preprocess.quality import summary, warnings_of
 from joint_seg_cls.preprocess.raters import combine_raters
 from joint_seg_cls.preprocess.registration import ByHeader, Registered, Registration, Rigid, SameGrid
-from joint_seg_cls.preprocess.store import Prepared, prepare_cohort
+from joint_seg_cls.preprocess.store import Prepared, case_key, prepare_cohort
 
 __all__ = [
     "N4",
@@ -41,7 +41,9 @@ __all__ = [
     "ZScore",
     "bytes_a_case",
     "bytes_of",
+    "case_key",
     "combine_raters",
+    "content_hash",
     "prepare_cohort",
     "summary",
     "warnings_of",

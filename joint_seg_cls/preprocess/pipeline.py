@@ -1,5 +1,6 @@
 """From one row of the cohort table to one prepared case: the steps of preprocessing, in their order."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,7 @@ class Pipeline:
         lesions = self.reference(row.lesion_masks, seen.geometry.native)
         figures = dict(seen.figures)
         figures["sources"] = [path.name for path in (*row.images, row.brain_mask, *row.lesion_masks) if path]
+        figures["image_hash"] = content_hash(row.images[0])
         figures["lesions"] = model_lesions = None
         if lesions is not None:
             model_lesions = seen.geometry.to_model(lesions, linear=False)
@@ -170,6 +172,12 @@ class Pipeline:
             return self.layout(scan.grid, brain.mask)
         except ScanError as error:  # the layout does not know the file
             raise ScanError(scan.path, expected=error.expected, found=error.found, remedy=error.remedy) from error
+
+
+def content_hash(path: Path) -> str:
+    """Return a fingerprint of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def _modality(

@@ -1,6 +1,6 @@
 """A study's tables and figures, from what its runs left on disk."""
 
-from joint_seg_cls.report.circumstances import about
+from joint_seg_cls.report.circumstances import about, contaminated
 from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.figures import draw_figures
@@ -21,6 +21,7 @@ __all__ = [
     "TableMaker",
     "Variant",
     "about",
+    "contaminated",
     "draw_figures",
     "gather",
     "published_label",

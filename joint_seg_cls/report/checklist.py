@@ -7,13 +7,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from joint_seg_cls import __version__
 from joint_seg_cls.audit import Audit
 from joint_seg_cls.errors import StoreError
-from joint_seg_cls.report.circumstances import UNKNOWN, disjoint, protocol, store_name, told
+from joint_seg_cls.report.circumstances import UNKNOWN, disjoint, initial_weights, protocol, store_name, told, unseen
 from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
@@ -94,16 +93,13 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         "disjoint": disjoint(runs),
         "network": f"{of('network', '_target_')} on {of('network', 'image_size')} voxels; see config.yaml of each run",
         "software": f"joint_seg_cls {made('joint_seg_cls')}, Python {made('python')}, {made('packages')}",
-        "initial": told(
-            runs,
-            lambda run: f"from {Path(start).name}" if (start := run.config["init_from"]) else "random, from the seed",
-        ),
+        "initial": told(runs, initial_weights),
         "training": f"{of('optimizer')}; schedule {of('scheduler')}; batch {of('data', 'batch_size')}; "
         f"{of('trainer', 'max_epochs')} epochs; augmentation {of('data', 'augmentation')}; {len(runs)} trainings",
         "weights": told(runs, lambda run: weights[run.config["protocol"]["weights"]]),
         "ensembles": "none",
         "robustness": f"seeds {', '.join(map(str, sorted({run.seed for run in runs})))}; folds and seeds stand apart",
-        "internal": "each scan is tested by networks that have not seen it",
+        "internal": unseen(runs),
         "external": _external(runs),
         "protocol": "config.yaml and provenance.json in every run folder",
         "availability": f"software: joint_seg_cls {__version__}, Apache-2.0; models: checkpoints in the run folders; "

@@ -57,6 +57,49 @@ def disjoint(runs: Iterable[FigureRun]) -> str:
     return told(runs, lambda run: _folds(run)[1] or UNKNOWN)
 
 
+def initial_weights(run: FigureRun) -> str:
+    """Return what a run started from, and whether that had been trained on its test scans."""
+    start = run.config["init_from"]
+    if not start:
+        return "random, from the seed"
+    return f"from {Path(start).name}, {_knows_test(run)}"
+
+
+def unseen(runs: Iterable[FigureRun]) -> str:
+    """Return whether each scan is tested by networks that were not trained on it, as far as that was looked at."""
+
+    def of(run: FigureRun) -> str:
+        if not run.config["init_from"]:
+            return "each scan is tested by networks that were not trained on it"
+        return f"fine-tuned networks: their initial weights, {_knows_test(run)}"
+
+    return told(runs, of)
+
+
+def contaminated(runs: Iterable[FigureRun]) -> list[str]:
+    """Return a warning for each run that was tested on what its initial weights had been trained on."""
+    found = []
+    for run in runs:
+        started = run.provenance.get("started_from")
+        counts = started.get("trained_on_test") if isinstance(started, dict) else None
+        if isinstance(counts, dict) and any(counts.values()):
+            found.append(f"warning: {run.label}, fold {run.fold}: its initial weights, {_knows_test(run)}")
+    return found
+
+
+def _knows_test(run: FigureRun) -> str:
+    started = run.provenance.get("started_from")
+    if not isinstance(started, dict) or not started.get("is_known"):
+        return "of which it is not recorded what they had been trained on"
+    counts = started["trained_on_test"]
+    if not any(counts.values()):
+        return "which had been trained on no scan of the test fold and on no other scan of its subjects in this store"
+    return (
+        f"which had been trained on {counts['scans']} scans of the test fold and on other scans of the subjects of "
+        f"{counts['by_subject']} more: its test is too good"
+    )
+
+
 def _folds(run: FigureRun) -> tuple[str, str]:
     """Return what the folds are, and what no two of them share; empty where the run does not say."""
     folds = run.config.get("data", {}).get("folds") or {}

@@ -8,17 +8,21 @@ from joint_seg_cls.training.panels import Panel, choose_cases
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
 from joint_seg_cls.training.refused import make_trainer_or_refuse
-from joint_seg_cls.training.run_folder import RunFolder
+from joint_seg_cls.training.run_folder import ACCEPT_CODE, RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
+from joint_seg_cls.training.trained_scans import MARKS, Overlap, known_marks, marks, overlap, trained_marks
 
 __all__ = [
+    "ACCEPT_CODE",
     "FORMAT",
+    "MARKS",
     "Checkpoint",
     "CsvTracking",
     "Interval",
     "JointModule",
     "MlflowTracking",
+    "Overlap",
     "Panel",
     "PanelPlan",
     "Pseudonyms",
@@ -31,10 +35,14 @@ __all__ = [
     "choose_cases",
     "find_checkpoint",
     "fit",
+    "known_marks",
     "make_trainer_or_refuse",
+    "marks",
+    "overlap",
     "publish_test",
     "publish_weights",
     "read_checkpoint",
     "refuse_misuse",
     "start_tracking",
+    "trained_marks",
 ]

@@ -20,7 +20,7 @@ import os
 import platform
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -31,9 +31,13 @@ from filelock import FileLock, Timeout
 
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
-from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS
+from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS, PROVENANCE
 from joint_seg_cls.whole_file import clear_partial, nan_as_null, write_json, write_text
 
+#: The word that makes a run of other code count as this one.
+ACCEPT_CODE = "code"
+#: The entry of an identity that holds ``joint_seg_cls.RESULTS_VERSION``.
+RESULTS = "results_version"
 _log = logging.getLogger(__name__)
 _PACKAGES = (
     "torch",
@@ -56,7 +60,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / CONFIG
-        self.provenance = path / "provenance.json"
+        self.provenance = path / PROVENANCE
         self.metrics = path / METRICS
         self.per_case = path / "per_case.csv"
         self.checkpoints = path / "checkpoints"
@@ -82,11 +86,12 @@ class RunFolder:
                 remedy="move the run folder away, or delete it to train anew",
             ) from error
 
-    def refuse_other(self, identity: dict[str, Any]) -> None:
+    def refuse_other(self, identity: dict[str, Any], *, accept_code: bool = False) -> None:
         """Refuse a folder that holds another run.
 
         Args:
             identity: everything that decides the run's numbers, as flat key-value pairs.
+            accept_code: whether a run of other code counts as this one.
 
         Raises:
             ConfigError: the folder holds a run with another identity.
@@ -96,8 +101,19 @@ class RunFolder:
             return
         own = nan_as_null(identity)
         differing = sorted(key for key in own.keys() | there.keys() if own.get(key) != there.get(key))
+        code = [key for key in differing if is_code(key)]
+        if differing and differing == code:
+            if not accept_code and not _is_compatible(own, there):
+                raise ConfigError(
+                    self.path,
+                    expected="a run of the code as it is now",
+                    found=f"one of other code ({', '.join(key.removeprefix('code.') for key in code)})",
+                    remedy=f"move that run away to train anew, or add accept=[{ACCEPT_CODE}] to keep its numbers and "
+                    "go on with it",
+                )
+            return
         if differing:
-            key = differing[0]
+            key = next(key for key in differing if key not in code)
             raise ConfigError(
                 self.path,
                 expected=f"a run with {key} = {identity.get(key)}",
@@ -118,18 +134,27 @@ class RunFolder:
             ) from None
 
     @contextmanager
-    def recording(self, identity: dict[str, Any], config_text: str) -> Iterator[None]:
+    def recording(
+        self,
+        identity: dict[str, Any],
+        config_text: str,
+        *,
+        more: Mapping[str, Any] | None = None,
+        accept_code: bool = False,
+    ) -> Iterator[None]:
         """Hold the folder, keep a log and a heartbeat while the block runs; a failure leaves ``FAILED``.
 
         Args:
             identity: as for :meth:`refuse_other`.
             config_text: the resolved configuration as YAML.
+            more: what else ``provenance.json`` keeps.
+            accept_code: as for :meth:`refuse_other`.
 
         Raises:
             ConfigError: another process is at work in the folder, or it cannot be made.
         """
         try:
-            self._begin(identity, config_text)
+            self._begin(identity, config_text, dict(more or {}), accept_code=accept_code)
         except OSError:
             self._lock.release()
             raise
@@ -147,7 +172,7 @@ class RunFolder:
             _log.info("interrupted; the same command resumes after the last finished epoch")
             is_interrupted = True
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again, by its name
             known = (disk_error(error) if isinstance(error, OSError) else None) or error
             text = str(known) if isinstance(known, InputError) else traceback.format_exc()
             with suppress(OSError):  # the disk may be what failed
@@ -162,7 +187,7 @@ class RunFolder:
             logger.removeHandler(handler)
             handler.close()
 
-    def _begin(self, identity: dict[str, Any], config_text: str) -> None:
+    def _begin(self, identity: dict[str, Any], config_text: str, more: dict[str, Any], *, accept_code: bool) -> None:
         """Take the folder and say what will be in it."""
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -173,15 +198,25 @@ class RunFolder:
             ) from error
         self._take()
         try:  # again: another may have taken the folder since it was looked at
-            self.refuse_other(identity)
+            self.refuse_other(identity, accept_code=accept_code)
         except ConfigError:
             self._lock.release()
             raise
+        more["earlier_code"] = self._earlier_code(identity)
         for ended in (FAILED, DONE):  # done, but not yet tested
             (self.path / ended).unlink(missing_ok=True)
         clear_partial(self.path, below=True)
         write_text(self.config, config_text)
-        write_json(self.provenance, _provenance(identity))
+        write_json(self.provenance, _provenance(identity) | more)
+
+    def _earlier_code(self, identity: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the code that earlier epochs of this run were trained by, where it was other than now."""
+        there = self.identity()
+        if there is None or not self.last.is_file():
+            return []
+        earlier = list(json.loads(self.provenance.read_text(encoding="utf-8")).get("earlier_code", []))
+        then, now = (code_of(each) for each in (there, identity))
+        return earlier if then == now or not then else [*earlier, then]
 
     def best_score(self) -> float | None:
         """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing.
@@ -194,7 +229,7 @@ class RunFolder:
         try:
             with self.metrics.open(newline="", encoding="utf-8") as file:
                 scores = [float(row["val/score"]) for row in csv.DictReader(file) if row.get("val/score")]
-        except (OSError, ValueError, csv.Error) as error:
+        except (OSError, ValueError, TypeError, csv.Error) as error:
             raise ConfigError(
                 self.metrics,
                 expected="one row of numbers an epoch",
@@ -221,6 +256,21 @@ class _Log(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Do nothing."""
+
+
+def is_code(key: str) -> bool:
+    """Return whether an entry of an identity is of the code and not of the configuration or the data."""
+    return key == RESULTS or key.startswith("code.")
+
+
+def code_of(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of an identity that are of the code."""
+    return {key: value for key, value in identity.items() if is_code(key)}
+
+
+def _is_compatible(own: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Return whether a run may be of this code; one older than the record of code is taken for version 1."""
+    return RESULTS not in there and own.get(RESULTS) == 1
 
 
 def _provenance(identity: dict[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from filelock import FileLock
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from joint_seg_cls.commands import resolvers
+from joint_seg_cls.commands.launcher.scratch import LOCK
 from joint_seg_cls.commands.launcher.slots import CORES, GRACE_S
 from joint_seg_cls.errors import InputError
 
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     if cores := os.environ.get(CORES):  # before anything counts them
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
     folder = Path(arguments[0])
+    owner = FileLock(folder / LOCK)  # until this process ends, however it ends
+    owner.acquire(timeout=0)
     setup_globals()
     resolvers.register()
     with (folder / JOB).open("rb") as file:

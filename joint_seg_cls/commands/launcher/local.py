@@ -3,7 +3,6 @@
 import logging
 import pickle
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 
 from joint_seg_cls.commands.combinations import refuse_missing_validation
 from joint_seg_cls.commands.launcher.job import JOB, RESULT, Payload
+from joint_seg_cls.commands.launcher.scratch import scratch
 from joint_seg_cls.commands.launcher.slots import Job, Slot, machine_slots, run_in_slots, visible_gpus
 from joint_seg_cls.errors import ConfigError
 
@@ -89,8 +89,8 @@ class LocalLauncher(Launcher):
             ended = "done" if code == 0 else f"failed (exit code {code}), see {job.log}"
             _log.info("%s: %s after %.1f min", job.name, ended, (time.monotonic() - started_s[job.name]) / 60)
 
-        with tempfile.TemporaryDirectory(prefix="jsc-") as scratch:
-            folders = [Path(scratch) / str(number) for number in range(len(job_overrides))]
+        with scratch() as place:
+            folders = [place / str(number) for number in range(len(job_overrides))]
             numbered = enumerate(zip(job_overrides, folders, strict=True), start=initial_job_idx)
             written = [self._write(list(words), number, folder) for number, (words, folder) in numbered]
             jobs = [job for job, _ in written]

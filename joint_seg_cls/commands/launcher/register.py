@@ -1,9 +1,10 @@
-"""The sweeper and the launcher of this package made known to Hydra."""
+"""The sweepers and the launcher of this package made known to Hydra."""
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
 from joint_seg_cls.commands.launcher.local import LocalLauncher
+from joint_seg_cls.commands.launcher.search import SearchSweeper
 from joint_seg_cls.commands.launcher.sweeper import StudySweeper
 
 #: Hydra takes no plugin that does not say it lies in this package of packages, so ours go by such a name.
@@ -20,12 +21,12 @@ _REPLACED = {"launcher": "ray", "sweeper": "optuna"}
 
 
 def register_plugins() -> None:
-    """Register both, and make way for our configurations of others; calling it again changes nothing."""
+    """Register them, and make way for our configurations of others; calling it again changes nothing."""
     plugins = Plugins.instance()
     known = ConfigStore.instance().repo["hydra"]
     for group, name in _REPLACED.items():
         known.get(group, {}).pop(f"{name}.yaml", None)
-    for plugin in (LocalLauncher, StudySweeper):
+    for plugin in (LocalLauncher, SearchSweeper, StudySweeper):
         plugins.register(plugin)
         plugins.class_name_to_class[f"{_PREFIX}.{plugin.__name__}"] = plugin
 

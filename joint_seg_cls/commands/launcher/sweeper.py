@@ -21,12 +21,13 @@ from omegaconf import DictConfig, OmegaConf
 from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.combinations import misfit
 from joint_seg_cls.commands.composer import Composer, composer_of, options_chosen
+from joint_seg_cls.commands.grammar import as_value, quoted
+from joint_seg_cls.commands.keys import refuse_wrong_paths
 from joint_seg_cls.commands.launcher.local import LocalLauncher
 from joint_seg_cls.commands.launcher.outcome import job_name, last_line, refuse_failures
 from joint_seg_cls.commands.naming import PATHS
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.progress import shown
-from joint_seg_cls.commands.source_keys import quoted
 from joint_seg_cls.commands.study import Study, sweep_name
 from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError, InputError
@@ -50,6 +51,7 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra knows of the sweep, and the launcher that the configuration chose."""
+        refuse_wrong_paths(config, "train")
         _refuse_swept_store()
         require(config, "train", "data.store")  # the launcher's place for logs follows it
         self._context, self._config = hydra_context, config
@@ -150,7 +152,8 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
         elif override.is_discrete_sweep():
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            # `choice` drops the quotes of its arguments
+            values[key] = [f"{key}={as_value(value)}" for value in override.sweep_string_iterator()]
         else:
             raise ConfigError(
                 override.input_line or key,
@@ -165,7 +168,7 @@ def _refuse_swept_store() -> None:
     """Refuse several stores in a command: runs, study and logs lie in the collection of one."""
     for word in sys.argv:
         key, _, stores = word.partition("=")
-        if key == "data.store" and "," in stores and stores[:1] not in ("'", '"'):  # one with a comma was quoted
+        if key == "data.store" and OverridesParser.create().parse_override(word).is_sweep_override():
             raise ConfigError(
                 "data.store", expected="one store a command", found=stores, remedy="start a sweep for each"
             )
@@ -173,7 +176,8 @@ def _refuse_swept_store() -> None:
 
 def _listed(values: Any) -> str:
     """Return what an experiment sweeps over as a command line has it."""
-    return ",".join(map(str, values)) if OmegaConf.is_list(values) or isinstance(values, list) else str(values)
+    listed = ",".join(map(str, values)) if OmegaConf.is_list(values) or isinstance(values, list) else str(values)
+    return as_value(listed)
 
 
 def _wherever(plan: Plan) -> list[str]:

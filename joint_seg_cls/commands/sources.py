@@ -1,0 +1,154 @@
+"""The code behind a configuration: what lies outside this package, and what this program depends on, is part of a run.
+
+A class that a ``_target_`` names may change while its configuration stays what it was. So a run's identity holds a
+fingerprint of the top-level package or module that the class comes from, and of the modules beside it that this one
+imports: all their ``.py`` files. The versions of the packages in :data:`KNOWN` are kept in ``provenance.json``; a
+change of this package that alters results raises ``joint_seg_cls.RESULTS_VERSION``.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import joint_seg_cls
+
+#: Packages that the shipped configurations name in their targets.
+KNOWN = frozenset({"joint_seg_cls", "hydra", "hydra_plugins", "lightning", "monai", "omegaconf", "optuna", "torch"})
+_INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib"))
+_GIT_S = 10
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """The files of a top-level package or module.
+
+    Args:
+        name: by which it is imported.
+        root: its folder, or its only file.
+    """
+
+    name: str
+    root: Path
+
+    def files(self) -> list[Path]:
+        """Return its Python files, in the order of their names."""
+        return sorted(self.root.rglob("*.py")) if self.root.is_dir() else [self.root]
+
+    def digest(self) -> str:
+        """Return a fingerprint of its files."""
+        digest = hashlib.sha256()
+        for path in self.files():
+            within = path.relative_to(self.root).as_posix() if path != self.root else path.name
+            content = path.read_bytes()
+            digest.update(f"{within}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()[:16]
+
+    def revision(self) -> dict[str, Any] | None:
+        """Return git's revision and whether these files differ from it; None where git does not keep them."""
+        folder = self.root if self.root.is_dir() else self.root.parent
+        first = next(iter(self.files()), None)
+        if first is None or _git(folder, "ls-files", "--error-unmatch", "--", str(first)) is None:
+            return None
+        revision = _git(folder, "rev-parse", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--", str(self.root))
+        return None if revision is None else {"revision": revision, "changed": bool(changes)}
+
+
+def sources_of(config: Any) -> list[Source]:
+    """Return the sources of the classes that a plain configuration names, and of what these import, by name."""
+    found: dict[str, Source] = {}
+    waiting = [(name, True) for name in sorted({target.split(".")[0] for target in _targets(config)})]
+    while waiting:
+        name, is_named = waiting.pop()
+        if name in found or name in KNOWN or name in sys.stdlib_module_names:
+            continue
+        source = _source(name)
+        if source is None or (_is_installed(source) and not is_named):
+            continue
+        found[name] = source
+        if not _is_installed(source):
+            waiting += [(each, False) for each in _imported(source)]
+    return [found[name] for name in sorted(found)]
+
+
+def identity_of(sources: Iterable[Source]) -> dict[str, Any]:
+    """Return what of the code decides a run's numbers, as entries of its identity."""
+    own = {f"code.{source.name}": source.digest() for source in sources}
+    return {"results_version": joint_seg_cls.RESULTS_VERSION} | own
+
+
+def revisions(sources: Iterable[Source]) -> dict[str, Any]:
+    """Return git's revision of this package and of each source."""
+    here = Source("joint_seg_cls", Path(joint_seg_cls.__file__).resolve().parent)
+    return {source.name: source.revision() for source in (here, *sources)}
+
+
+def _targets(config: Any) -> Iterator[str]:
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            target = str(config["_target_"])
+            yield target
+            if target.startswith("hydra.utils.") and "path" in config:  # get_class, get_method, get_object
+                yield str(config["path"])
+        for value in config.values():
+            yield from _targets(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _targets(value)
+
+
+def _source(name: str) -> Source | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    folder = next(iter(spec.submodule_search_locations or ()), None)
+    place = Path(folder or spec.origin or "")
+    return Source(name, place.resolve()) if place.exists() and place.suffix in ("", ".py") else None
+
+
+def _is_installed(source: Source) -> bool:
+    return any(source.root.is_relative_to(place) for place in _INSTALLED)
+
+
+def _imported(source: Source) -> set[str]:
+    """Return the top-level names that a source imports from elsewhere."""
+    names: set[str] = set()
+    for path in source.files():
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git answers; None where it is missing or refuses."""
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(folder), *words],  # noqa: S607 - the user's git
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_GIT_S,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,221 @@
+"""Every remedy that names a key and a value leads where it says: the error is provoked, and its words are followed."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import joint_seg_cls
+from joint_seg_cls.commands import train as trainings
+
+PACKAGE = Path(joint_seg_cls.__file__).parent
+TINY = (
+    "network.channels=4", "tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
+    "trainer.max_epochs=1", "evaluate=false",
+)  # fmt: skip
+#: A key with a value, as a remedy has it; `key=` and `key=...` leave the value to the user.
+_WORD = re.compile(r"(?<![\w.{}])((?:[a-z]|\{\})[\w./]*=(?!\.\.\.)(?:\[[^\]]*\]|\{[^}]*\}|(?:[^\s,;:)'\"]|,(?=\S))+))")
+
+#: Where each remedy is followed: a case below, or another test; or why it is not.
+FOLLOWED = {
+    ("commands/check.py", "accept=[{}]"): "duplicates",
+    ("commands/combinations.py", "network={}"): "part of another network",
+    ("commands/combinations.py", "ablation={}"): "ablated baseline",
+    ("commands/combinations.py", "loss/cross_task={}"): "cross task of one",
+    ("commands/combinations.py", "{}={}"): "two variants",
+    ("commands/combinations.py", "protocol=strict"): "no validation",
+    ("commands/keys.py", "{}=[{}]"): "names",
+    ("commands/keys.py", "{}={}"): "null path",
+    ("commands/keys.py", "{}={one: two}"): "tests/commands/test_values.py: the shape, not a value",
+    ("commands/launcher/search.py", "hydra.sweeper.storage=null"): "tests/commands/test_search.py: searches in memory",
+    ("commands/launcher/sweeper.py", "hydra/sweeper=optuna"): "interval",
+    ("commands/learnable.py", "protocol=paper"): "no score",
+    ("commands/predict.py", "input=[{}]"): "tests/inference/test_predict_command.py: names of the user's own files",
+    ("commands/settings.py", "tables=[7]"): "tables",
+    ("commands/settings.py", "scheduler.mode={}"): "plateau",
+    ("commands/settings.py", "trainer.max_epochs=1"): "fast_dev_run",
+    ("commands/settings.py", "trainer.limit_train_batches=1"): "fast_dev_run",
+    ("commands/start.py", "accept=[{}]"): "tests/training/test_trained_on_test.py",
+    ("commands/build.py", "trust=[{}]"): "tests of trust",
+    ("training/fit.py", "protocol=paper"): "no score, which is refused before the training",
+    ("training/fit.py", "trainer.devices=1"): "tests/training/test_several_processes.py",
+    ("training/run_folder.py", "accept=[{}]"): "tests/training/test_other_code.py",
+    ("data/held_out.py", "data.folds.held_out=0.2"): "held-out cases",
+    ("data/held_out.py", "data.folds.held_out={site: north}"): "its column and value are an example",
+    ("data/folds.py", "data.folds.count={}"): "folds",
+    ("data/frozen.py", "data/folds=file"): "its data.folds.path is the user's",
+    ("data/leave_one_out.py", "data/folds=dealt"): "no column",
+    ("data/split.py", "data.validation_fraction=0.2"): "fraction",
+    ("data/split.py", "data.validation_fraction=0"): "few subjects",
+    ("data/split.py", "data.folds.held_out=0.2"): "held out",
+    ("data/split_check.py", "data.folds.allow=[missing_cases]"): "missing cases",
+    ("data/split_check.py", "data.folds.allow=[leakage]"): "leakage",
+    ("data/split_check.py", "data.folds.allow=[empty_class]"): "empty class",
+    ("data/split_file.py", "data.folds.allow=[unknown_cases]"): "unknown cases",
+}
+
+
+def texts(node):
+    """Return the texts of an expression, with {} where a value is put in."""
+    if isinstance(node, ast.JoinedStr):
+        yield "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    else:
+        for part in ast.iter_child_nodes(node):
+            yield from texts(part)
+
+
+def remedies(path):
+    """Return the texts of a file that are remedies: by keyword, by name, or given to a function that refuses."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        is_keyword = isinstance(node, ast.keyword) and node.arg == "remedy"
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if is_keyword or any(getattr(each, "id", "") in ("remedy", "_NOT_HERE") for each in targets):
+            yield from texts(node.value)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_refusal" and node.args:
+            yield from texts(node.args[-1])
+
+
+def test_every_remedy_with_a_value_is_followed_somewhere():
+    found = {
+        (path.relative_to(PACKAGE).as_posix(), word)
+        for part in ("commands", "training", "data")
+        for path in (PACKAGE / part).rglob("*.py")
+        for text in remedies(path)
+        for word in re.findall(_WORD, text.replace("{{", "{"))
+    }
+    assert found == FOLLOWED.keys(), (found - FOLLOWED.keys(), FOLLOWED.keys() - found)
+    cases = {case.values[0] if hasattr(case, "values") else case[0] for case in CASES}
+    cases |= {"names"}
+    missing = {
+        told.partition(",")[0] for told in FOLLOWED.values() if "test" not in told and " is " not in told
+    } - cases
+    assert not missing
+
+
+@pytest.fixture
+def sentence(jsc, tmp_path, monkeypatch):
+    """Return a function that trains in no time and gives the exit code and the error."""
+    monkeypatch.chdir(tmp_path)
+
+    def fit(plan, tracker):
+        plan.run.metrics.write_text("epoch,seconds,val/score\n0,1.0,0.5\n")
+
+    def run(*words):
+        code, _, err = jsc(*words)
+        lines = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert (code == 0) == (not lines), err
+        return code, " ".join(lines)
+
+    monkeypatch.setattr(trainings, "_fit", fit)
+    return run
+
+
+def key_of(word):
+    return word.lstrip("+~").partition("=")[0]
+
+
+def followed(words, error, *, drop):
+    """Return the words of a command as its error's remedy asks for them.
+
+    Args:
+        drop: what the remedy says to leave out, or to use something else in place of.
+    """
+    remedy = error.rpartition("; ")[2].rstrip(".")
+    if remedy.startswith("drop"):
+        return [word for word in words if word != re.findall(_WORD, remedy)[0]]
+    new = [word.rstrip(".") for word in re.findall(_WORD, remedy)]
+    flags = ["-m"] if " -m " in remedy else []
+    keys = {key_of(word) for word in new} | set(drop)
+    return [word for word in words if key_of(word) not in keys] + flags + new
+
+
+def split_table(folder, rows):
+    path = folder / "split.tsv"
+    path.write_text("case\tsplit\n" + "".join(f"{name}\t{part}\n" for name, part in rows))
+    return ["data/folds=file", f"data.folds.path={path}", "protocol=paper"]
+
+
+def parts(*, of=8, test=(0, 1), validation=(2, 3)):
+    return [
+        (f"s{number}", "test" if number in test else "val" if number in validation else "train") for number in range(of)
+    ]
+
+
+def duplicate(store):
+    for name in ("image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.npz"):
+        shutil.copy(store / "s0" / name, store / "s2" / name)
+
+
+def one_subject(store):
+    path = store / "s1" / "case.json"
+    path.write_text(path.read_text().replace('"subject": "s1"', '"subject": "s3"'))
+
+
+#: Name; words of the command; what the remedy replaces; what is done to the store, or which split there is.
+CASES = [
+    ("no validation", ["protocol=paper", "protocol.weights=best"], (), None),
+    ("no score", ["trainer.limit_val_batches=0"], (), None),
+    ("tables", ["tables=[12]"], (), None),
+    ("plateau", ["protocol.monitor=val/dice"], (), None),
+    ("fast_dev_run", ["trainer.fast_dev_run=true"], ("trainer.fast_dev_run",), None),
+    ("folds", ["data.folds.count=9"], (), None),
+    ("fraction", ["data.validation_fraction=1.5"], (), None),
+    ("held out", ["fold=held_out"], (), None),
+    ("held-out cases", ["data.folds.held_out=2"], (), None),
+    ("few subjects", ["protocol=paper", "data.folds.kind=strict", "data.validation_fraction=0.3"], (), 4),
+    ("no column", ["data/folds=leave_one_out"], (), None),
+    ("ablated baseline", ["network=unet3d", "ablation=no_cross"], (), None),
+    ("part of another network", ["network=unet3d", "network/guidance=dot"], (), None),
+    ("cross task of one", ["ablation=only_seg", "loss/cross_task=mse"], (), None),
+    ("two variants", ["ablation=[joint,dot]", "hydra/launcher=basic"], (), None),
+    ("null path", ["runs=null"], (), None),
+    ("duplicates", [], (), duplicate),
+    ("unknown cases", [("s99", "train")], (), parts(test=(0, 1))),
+    ("missing cases", [], (), parts(of=6)),
+    ("leakage", [], (), one_subject),
+    ("empty class", [], (), parts(test=(0, 2))),
+    pytest.param("interval", ["-m", "optimizer.lr=interval(1e-5,1e-2)", "hydra.sweeper.n_trials=1",
+                              "hydra/launcher=basic"], (), None, marks=pytest.mark.slow),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "words", "drop", "made"), CASES)
+def test_a_remedy_leads_where_it_says(sentence, make_store, tmp_path, name, words, drop, made):
+    store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 8)
+    if isinstance(made, list):
+        words = split_table(tmp_path, [*made, *words])
+    elif callable(made):
+        made(store)
+        words = [*words, *(split_table(tmp_path, parts()) if name == "leakage" else ())]
+    first = [word for word in words if "n_trials" not in word]  # which the plain sweeper does not have
+    tiny = [word for word in TINY if key_of(word) not in {key_of(each) for each in words}]
+    if "data/folds=file" in words or "data/folds=leave_one_out" in words:
+        tiny = [word for word in tiny if key_of(word) != "data.folds.count"]
+    if any(word.startswith("network=") for word in words):
+        tiny = [word for word in tiny if key_of(word) != "network.channels"]
+    command = ["train", f"data.store={store}", *([] if name == "null path" else [f"runs={tmp_path / 'runs'}"]), *tiny]
+    code, error = sentence(*command, *first)
+    assert code == 2
+    again = followed([*command, *words], error, drop=drop)
+    assert again != [*command, *words], error
+    code, second = sentence(*again)
+    assert code == 0, (error, again, second)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [(["accept=labels"], "accept=[duplicates]"), (["modalities=x"], "modalities=[flair]")]
+)
+def test_a_list_is_shown_as_it_is_typed(sentence, make_store, tmp_path, words, says):
+    """`names`: the remedy's word is taken by the same command."""
+    command = ["check", f"store={make_store(tmp_path / 'store')}", f"out={tmp_path / 'audit'}"]
+    if words == ["modalities=x"]:
+        command = ["prepare", "cohort=nowhere.tsv", f"store={tmp_path / 'new'}"]
+    code, error = sentence(*command, *words)
+    assert code == 2
+    assert f"write {says}." in error
+    _, second = sentence(*followed([*command, *words], error, drop=()))
+    assert "different names" not in second

@@ -1,0 +1,76 @@
+"""Weights that know the test scans: refused as a start, told wherever they are tested, and said in the checklist."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from joint_seg_cls.data import Split
+from joint_seg_cls.report import FigureRun
+from joint_seg_cls.report.circumstances import contaminated, initial_weights, unseen
+from joint_seg_cls.scan import PreparedStore
+from joint_seg_cls.training import MARKS, known_marks, overlap, read_checkpoint, trained_marks
+
+
+@pytest.fixture
+def cases(store):
+    """Eight scans of four subjects: s0 and s1 are of one, s2 and s3 of the next."""
+    return [replace(case, subject=f"p{number // 2}") for number, case in enumerate(PreparedStore(store).cases)]
+
+
+def test_a_scan_and_its_subjects_other_scans_are_told_apart(cases):
+    trained = trained_marks(cases, Split(("s0", "s4"), ("s5",), ()))
+    found = overlap(trained, cases, ["s0", "s1", "s2"])
+    assert (found.scans, found.by_subject) == (("s0",), ("s1",))
+    assert found.of(3) == "1 of its 3 scans (s0) and on other scans of the subjects of 1 more (s1)"
+    assert not overlap(trained, cases, ["s2", "s6"])
+    assert not overlap(trained, cases, ["s1"], own=["s0"])  # the split itself has this subject on both sides
+
+
+def test_marks_hold_no_name_and_follow_the_image_through_other_settings(cases):
+    image = {"image_hash": "abc"}
+    trained = trained_marks([replace(cases[0], provenance=image)], Split(("s0",), (), ()))
+    assert trained is not None
+    assert not any(cases[0].subject in mark or cases[0].case in mark for mark in trained)
+    again = replace(cases[0], case="other", key="of other settings", provenance=image)
+    assert overlap(trained, [again], ["other"]).scans == ("other",)
+
+
+def test_an_older_checkpoint_is_judged_by_its_fold_where_the_folds_are_the_same(cases):
+    facts = {"data_hash": "d", "folds_hash": "f"}
+    folds = {0: Split(("s0",), (), ("s1",))}
+    recipe = {"trained_on": {**facts, "fold": 0}}
+    assert known_marks(recipe, cases, folds, facts) == trained_marks(cases, folds[0])
+    assert known_marks(recipe, cases, folds, facts | {"folds_hash": "g"}) is None
+    assert known_marks({"trained_on": {**facts, "fold": 0, "init_hash": "x"}}, cases, folds, facts) is None
+    assert trained_marks(cases, folds[0], None) is None
+
+
+def test_fine_tuning_on_what_is_tested_is_refused_accepted_and_said(train, jsc, store):
+    first = train(epochs=1)
+    words = (f"init_from={first}", "fold=1")
+    train(*words, epochs=1, runs="second", code=2)
+    assert "init_from: expected weights that have trained on no scan and no subject of test fold 1" in train.err
+    assert train.err.count("error:") == 1
+    assert "add accept=[trained_on_test]" in train.err
+    second = train(*words, "accept=[trained_on_test]", epochs=1, runs="second")
+    assert "the test is too good" in train.err
+    record = json.loads((second / "provenance.json").read_text())["started_from"]
+    assert record["is_known"]
+    assert record["trained_on_test"]["scans"] > 0
+    run = FigureRun(second, "joint", "ours", 1, 0)
+    assert "had been trained on" in initial_weights(run)
+    assert "its test is too good" in unseen([run])
+    assert contaminated([run])
+
+    same = train(f"init_from={first}", epochs=1, runs="third")  # its own fold
+    run = FigureRun(same, "joint", "ours", 0, 0)
+    assert "which had been trained on no scan of the test fold" in unseen([run])
+    assert not contaminated([run])
+
+    kept = set(read_checkpoint(second).recipe[MARKS])
+    assert kept > set(read_checkpoint(first).recipe[MARKS])  # the chain: both folds' scans
+    train(f"init_from={second}", epochs=1, runs="fourth", code=2)
+    code, _, err = jsc("evaluate", f"run={second}")
+    assert code == 0, err
+    assert "this run has trained on" in err
