@@ -11,7 +11,7 @@ from pathlib import Path
 
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.source_keys import for_source, quoted
-from joint_seg_cls.commands.words import flags_first, is_multirun, readable
+from joint_seg_cls.commands.words import flags_first, is_multirun, readable, without_hyphens
 from joint_seg_cls.errors import ConfigError, InputError
 
 #: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             close = difflib.get_close_matches(command, COMMANDS, n=1)
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
-        overrides = flags_first(overrides)
+        overrides = flags_first([without_hyphens(word) for word in overrides])
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
         _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])
     except InputError as error:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from joint_seg_cls.data.split import HELD_OUT, FoldName
 from joint_seg_cls.errors import SplitError
+from joint_seg_cls.scan.cells import read_table
 
 _PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 _PARTS |= {"testing": "test"}
@@ -38,7 +39,7 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
             wanted = _from_json(path, json.loads(path.read_text(encoding="utf-8")))
         else:
             separator = "\t" if path.suffix == ".tsv" else ","
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            table = read_table(path, separator, encoding="utf-8-sig")
             wanted = _from_table(path, table)
     except FileNotFoundError as error:
         raise _refusal(path, "a split file", "no such file", "correct data.folds.path=") from error

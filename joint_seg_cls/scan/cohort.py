@@ -17,12 +17,12 @@ from typing import final
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.cells import SEPARATORS
+from joint_seg_cls.scan.cells import read_table as read_cells
 from joint_seg_cls.scan.prepared import STORE_FILES
 
 #: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
 DISEASES = ("MS", "NMOSD")
-#: What separates the columns, by the table's suffix.
-SEPARATORS = {".tsv": "\t", ".csv": ","}
 #: How the names of scans and masks end.
 NIFTI = (".nii", ".nii.gz")
 _LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
@@ -121,9 +121,9 @@ def parse_table(path: Path, text: str, separator: str | None = None) -> pd.DataF
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-            settings = {"sep": separator or SEPARATORS[path.suffix], "dtype": str, "keep_default_na": False}
-            header = pd.read_csv(StringIO(text), header=None, nrows=1, **settings)
-            table = pd.read_csv(StringIO(text), index_col=False, **settings)
+            separator = separator or SEPARATORS[path.suffix]
+            header = read_cells(StringIO(text), separator, header=None, nrows=1)
+            table = read_cells(StringIO(text), separator, index_col=False)
     except pd.errors.ParserWarning as error:
         raise CohortError(
             path,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.cohort import SEPARATORS, CohortCase, cohort_cases, parse_table, rater_columns
+from joint_seg_cls.scan.cells import SEPARATORS, path_cell, table_text
+from joint_seg_cls.scan.cohort import CohortCase, cohort_cases, parse_table, rater_columns
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
 from joint_seg_cls.whole_file import write_text
@@ -74,7 +75,7 @@ def _require_classes(scans: Sequence[FoundScan], classes: Sequence[str]) -> None
 def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
     rows = [
         {"subject": scan.subject, "session": scan.session or ""}
-        | {name: Path(os.path.relpath(file, folder)).as_posix() for name, file in scan.files.items()}
+        | {name: path_cell(Path(os.path.relpath(file, folder)).as_posix()) for name, file in scan.files.items()}
         | {"disease": scan.disease or ""}
         | dict(scan.columns)
         for scan in scans
@@ -87,7 +88,7 @@ def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
     first = ["subject", "session", "flair", *sorted(paths - {"flair", "brain_mask", *raters}), "brain_mask", *raters]
     order = [name for name in (*first, "disease") if name in table.columns]
     table = table[[*order, *(name for name in table.columns if name not in order)]]
-    return table.to_csv(None, sep=SEPARATORS[out.suffix], index=False, lineterminator="\n")
+    return table_text(table, SEPARATORS[out.suffix])
 
 
 @contextmanager
