@@ -21,7 +21,7 @@ from joint_seg_cls.report.study_table import StudyTable, number
 from joint_seg_cls.report.variants import JOINT, Variant
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.scan.cells import markdown as escaped
-from joint_seg_cls.scan.cells import markdown_table
+from joint_seg_cls.scan.cells import markdown_table, without_folders
 
 #: Scans that are named as failures.
 _NAMED = 5
@@ -58,7 +58,10 @@ def checklist(
     if any(figure.name == _MAPS and figure.png is not None for figure in figures):
         answers["explainability"] = "location maps (Eq. 10) and Grad-CAM: Figure 12"
     asked = json.loads(files("joint_seg_cls.report").joinpath("checklist.json").read_text(encoding="utf-8"))
-    return [Item(one, part, asks, answers.get(key, UNKNOWN) if key else UNKNOWN) for one, part, asks, key in asked]
+    return [
+        Item(one, part, asks, without_folders(answers.get(key, UNKNOWN)) if key else UNKNOWN)
+        for one, part, asks, key in asked
+    ]
 
 
 def markdown(items: Sequence[Item]) -> str:

@@ -26,6 +26,8 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 #: What Markdown would render: its own marks anywhere, those of a list at the beginning, and addresses.
 _MARKS = re.compile(r"[\\`*_\[\]|~$#]|^[-+]|(?<=www)\.|:(?=//)")
+#: The folders of an absolute path; a name in it may hold spaces.
+_FOLDERS = re.compile(r"(?<![\w.:/<])/(?:[^/;,:\n]*[^/;,:\s]/)+")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -78,6 +80,17 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table of cells that are Markdown already; all columns but the first stand to the right."""
     lines = [heads, ["---", *(["---:"] * (len(heads) - 1))], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def without_folders(text: str) -> str:
+    """Return a text whose absolute paths are cut to the names of the files: a folder may name a person or a machine."""
+    return _FOLDERS.sub("", text)
+
+
+def shown(value: Any) -> Any:
+    """Return a value as a page of HTML shows it: a text without folders; pictures and all else as they are."""
+    is_text = isinstance(value, str) and not value.startswith("data:")
+    return without_folders(value) if is_text else value
 
 
 def _safe(column: pd.Series) -> pd.Series:
