@@ -1,5 +1,6 @@
 """``jsc evaluate``: a trained run on its own fold, another fold, or another cohort."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -48,10 +49,9 @@ _TESTED = "tested.json"
 @final
 @dataclass(frozen=True)
 class _Scans:
-    """What is to be tested on: its name, that for others than the user, which it is, and the scans one by one."""
+    """What is tested: its name and fingerprint, and the scans one by one."""
 
     name: str
-    told: str
     where: str
     total: int
     fold: int | str | None
@@ -79,7 +79,7 @@ def evaluate(config: DictConfig) -> None:
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe["classes"]
-    folder = writable(run.path / "evaluations" / (name or scans.name), "run")
+    folder = writable(run.path / "evaluations" / (name or _free_name(run, scans)), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
     _refuse_other(folder, tested)
     make_folder(folder, "run")
@@ -92,21 +92,33 @@ def evaluate(config: DictConfig) -> None:
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, folder)
     write_json(folder / _TESTED, tested | ({"left_out": [fault.where for fault in failures]} if failures else {}))
-    track_evaluation(config, run, folder, checkpoint, tested_on=name or scans.told)
-    print_summary(rows, summary, f"{run.path} on {scans.name}{_split_of(checkpoint)}")
+    track_evaluation(config, run, folder, checkpoint, tested_on=folder.name)
+    print_summary(rows, summary, f"{run.path} on {folder.name}{_split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
     raise_first(failures, scans.total)
 
 
-def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
-    """Refuse a folder that holds the test of other scans or weights."""
+def _free_name(run: RunFolder, scans: _Scans) -> str:
+    """Return the scans' name, with a digest where it is that of a test of other scans."""
+    known = _known_test(run.path / "evaluations" / scans.name)
+    digest = hashlib.sha256(scans.where.encode()).hexdigest()[:6]
+    return scans.name if known is None or known.get("on") == scans.where else f"{scans.name}-{digest}"
+
+
+def _known_test(folder: Path) -> dict[str, str] | None:
+    """Return what the test in ``folder`` was of; None where there is none that can be read."""
     try:
         known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return
-    if not isinstance(known, dict) or any(known.get(key) != value for key, value in tested.items()):
-        known = known if isinstance(known, dict) else {}
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
+    """Refuse a folder that holds the test of other scans or weights."""
+    known = _known_test(folder)
+    if known is not None and any(known.get(key) != value for key, value in tested.items()):
         raise ConfigError(
             folder,
             expected=f"no test yet, or one of {tested['weights']} on {tested['on']}",
@@ -154,9 +166,18 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
     pipeline = load_pipeline(checkpoint, config.trust)
     _warn_of_trained(config, rows, checkpoint)
-    path = Path(config.cohort).resolve()
+    path = Path(config.cohort).expanduser()
     cases = map(partial(from_cohort, pipeline=pipeline), rows)
-    return _Scans(f"{path.parent.name}-{path.stem}", path.stem, str(path), len(rows), None, cases)
+    return _Scans(path.stem, f"{path.name}, content {_content_of(path, rows)}", len(rows), None, cases)
+
+
+def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
+    """Return a fingerprint of a cohort, wherever it lies: of its table and the sizes of the files that it names."""
+    content = hashlib.sha256(table.read_bytes())
+    for row in rows:
+        files = [*row.images, row.brain_mask, *row.lesion_masks]
+        content.update(repr([file and file.stat().st_size for file in files]).encode())
+    return content.hexdigest()[:12]
 
 
 def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
@@ -202,4 +223,4 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
     if seen := overlap(trained or (), data.store.cases, names, beside):
         _log.warning("fold %s: this run has trained on %s: its test is too good", fold, seen.of(len(names)))
     cases = map(from_store, [case for case in data.store.cases if case.case in names])
-    return _Scans(f"fold-{fold}", f"fold-{fold}", f"fold {fold}", len(names), fold, cases)
+    return _Scans(f"fold-{fold}", f"fold {fold}", len(names), fold, cases)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.grammar import quoted
 from joint_seg_cls.commands.source_keys import for_source
-from joint_seg_cls.commands.words import flags_first, is_multirun, readable
+from joint_seg_cls.commands.words import flags_first, is_multirun, readable, without_hyphens
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _main(arguments: list[str]) -> None:
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
         _refuse_undecodable(overrides)
-        overrides = flags_first(overrides)
+        overrides = flags_first([without_hyphens(word) for word in overrides])
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
         with _disk_errors_told():
             _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.training import (
     Checkpoint,
     Panel,
@@ -80,13 +80,18 @@ def track_training(
 def track_evaluation(
     config: DictConfig, run: RunFolder, folder: Path, checkpoint: Checkpoint, *, tested_on: str
 ) -> None:
-    """Tell the test of a trained run, whose tables lie in ``folder``, as a run of its own in the training's group.
+    """Track the test of a trained run, whose tables lie in ``folder``, as a run of its own in the training's group.
 
-    What it was tested on goes by ``tested_on``: the folder's name may hold that of a folder outside the project.
+    Args:
+        config: of the command.
+        run: the run folder, where the key to the pseudonyms stays.
+        folder: that of the test.
+        checkpoint: the weights that were tested.
+        tested_on: the name of what they were tested on.
     """
     if not config.tracking:
         return
-    rows = pd.read_csv(folder / "per_case.csv", dtype=str, keep_default_na=False)
+    rows = read_written(folder / "per_case.csv")
     people = {row["case"]: (row["subject"], row["session"] or None) for row in rows.to_dict("records")}
     try:
         pseudonyms = Pseudonyms.of(run.path, people)
@@ -155,7 +160,7 @@ def _runs(run: RunFolder) -> Path:
 
 
 def _group(config: DictConfig) -> str:
-    return str(OmegaConf.select(config, "study") or config.collection)
+    return str(OmegaConf.select(config, "study") or Path(str(config.collection)).name)
 
 
 def _panel(

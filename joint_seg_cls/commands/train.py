@@ -4,6 +4,7 @@ import logging
 import shlex
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +16,7 @@ from joint_seg_cls.commands.build import build, packages, plain
 from joint_seg_cls.commands.check import audit_data
 from joint_seg_cls.commands.composer import composer_of
 from joint_seg_cls.commands.evaluate import test_fold
+from joint_seg_cls.commands.naming import flatten
 from joint_seg_cls.commands.plan import Plan, Planner
 from joint_seg_cls.commands.ranks import children_repeat_this_job, is_first_process
 from joint_seg_cls.commands.schedule import schedule_of
@@ -139,6 +141,7 @@ def make_module(
         start = read_checkpoint(config.init_from)
         left = start.initialise(network)
         _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
+    collection = Path(str(config.collection)).name
     recipe: dict[str, Any] = {
         "format": FORMAT,
         "network": plain(config.network),
@@ -150,8 +153,9 @@ def make_module(
         "lesion_threshold": float(config.lesion_threshold),
         "variant": variant,
         MARKS: trained_marks(data.store.cases, data.split, () if begun is None else begun.marks),
-        "trained_on": {"collection": config.collection, "fold": config.fold, "seed": config.seed, **facts},
+        "trained_on": {"collection": collection, "fold": config.fold, "seed": config.seed, **facts},
     }
+    _warn_of_paths(recipe)
     return JointModule(
         network=network,
         loss=build(config.loss),
@@ -160,6 +164,18 @@ def make_module(
         monitor=config.protocol.monitor,
         recipe=recipe,
     )
+
+
+def _warn_of_paths(recipe: dict[str, Any]) -> None:
+    """Name what of the recipe is of this machine: only a class of the user's own takes a path."""
+    named = [
+        key
+        for part in ("network", "preprocess")
+        for key, value in flatten(recipe[part], part)
+        if isinstance(value, str) and Path(value).expanduser().is_absolute()
+    ]
+    if named:
+        _log.warning("the checkpoints of this run hold a path of this machine, the value of %s", ", ".join(named))
 
 
 def _quiet_lightning() -> None:

@@ -27,6 +27,10 @@ _FLAGS_WITH_VALUE = frozenset(
     {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
     | {"--experimental-rerun"}
 )
+#: Hydra's flags that take their value after an equals sign as well; every other ``--key=value`` sets a key.
+_FLAGS_WITH_EQUALS = frozenset(
+    {"--cfg", "--config-dir", "--config-name", "--config-path", "--package", "--experimental-rerun", "--info"}
+)
 #: What Hydra's flag --info may show.
 _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -57,6 +61,17 @@ def _is_there(path: str) -> bool:
         return whole.exists() or any("," in place.name and place.exists() for place in whole.parents)
     except (OSError, RuntimeError, ValueError):  # too long; a home folder of nobody; a null byte
         return False
+
+
+def without_hyphens(word: str) -> str:
+    """Return ``--key=value`` as ``key=value``, and its value ``None`` as ``null``.
+
+    An agent of a W&B sweep writes the former unless its recipe asks for words without hyphens.
+    """
+    key, equals, value = word.partition("=")
+    if not equals or not key.startswith("--") or key in _FLAGS_WITH_EQUALS:
+        return word
+    return f"{key.removeprefix('--')}={'null' if value == 'None' else value}"
 
 
 def flags_first(words: Sequence[str]) -> list[str]:

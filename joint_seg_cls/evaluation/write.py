@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from joint_seg_cls.whole_file import whole_file
+from joint_seg_cls.scan.cells import write_table
 
 
 def write_evaluation(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> None:
     """Write ``per_case.csv`` and ``summary.csv`` to ``folder``; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("summary.csv", summary), ("per_case.csv", rows)):
-        with whole_file(folder / name) as partial:
-            table.to_csv(partial, index=False, float_format="%.6g")
+        write_table(table, folder / name)

@@ -10,8 +10,9 @@ from joint_seg_cls.inference.predictor import Findings
 from joint_seg_cls.lesions import label_lesions, lesion_table
 from joint_seg_cls.preprocess import ModelInput, warnings_of
 from joint_seg_cls.scan import write_volume
+from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.scan.finder import prediction_record
-from joint_seg_cls.whole_file import whole_file, write_json
+from joint_seg_cls.whole_file import write_json
 
 
 def write_findings(
@@ -41,7 +42,7 @@ def write_findings(
         record["lesion_volume_ml"] = float(found.lesions.sum()) * seen.geometry.native.voxel_ml
         write_volume(out / f"{name}_lesions.nii.gz", found.lesions.astype(np.uint8), seen.scan)
         write_volume(out / f"{name}_lesion-probability.nii.gz", found.lesion_probability, seen.scan)
-        _write_table(out / f"{name}_lesions.tsv", table)
+        write_table(table, out / f"{name}_lesions.tsv")
     if found.location_map is not None:
         write_volume(out / f"{name}_location-map.nii.gz", found.location_map, seen.scan)
     record |= {"brain_volume_ml": seen.brain_ml, "model": model, "preprocessing": seen.figures}
@@ -79,12 +80,7 @@ def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: P
         }
         for record in [*records, *earlier]
     ]
-    _write_table(out / "predictions.tsv", pd.DataFrame(rows))
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    with whole_file(path) as partial:
-        table.to_csv(partial, sep="\t", index=False, float_format="%.6g")
+    write_table(pd.DataFrame(rows), out / "predictions.tsv")
 
 
 def _warnings(seen: ModelInput, record: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Shaped
 
 from joint_seg_cls.errors import CohortError, ConfigError
@@ -20,6 +21,7 @@ from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
 from joint_seg_cls.scan import Grid
+from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.whole_file import PARTIAL_FILES, clear_partial, whole_folder, write_text
 
 MOST_READERS = 4
@@ -78,8 +80,7 @@ def write_cohort(
         for number in subjects
         for row in _rows(cohort, number, readers, out)
     ]
-    columns = list(rows[0])
-    write_text(out / _TABLE, "\n".join("\t".join(line) for line in [columns, *(list(r.values()) for r in rows)]) + "\n")
+    write_table(pd.DataFrame(rows), out / _TABLE)
     return out / _TABLE
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from joint_seg_cls.scan.cells import shown
 from joint_seg_cls.whole_file import write_text
 
 #: Words that stand in their own colour wherever they fill a cell.
@@ -60,10 +61,11 @@ def write_page(
     counts: Sequence[Count] = (),
     footer: str = "",
 ) -> None:
-    """Write a page. All text is escaped. Atomic."""
+    """Write a page. All text is escaped, and absolute paths are cut to the names of files. Atomic."""
     environment = Environment(
         loader=PackageLoader("joint_seg_cls.pictures", "."),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
     )

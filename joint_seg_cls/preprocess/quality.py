@@ -32,7 +32,7 @@ from jaxtyping import Bool
 
 from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.scan import Geometry, PreparedCase
-from joint_seg_cls.whole_file import whole_file
+from joint_seg_cls.scan.cells import write_table
 
 #: Brains of adults lie within this (millilitres); outside it the brain mask is probably wrong.
 USUAL_BRAIN_ML = (900.0, 1900.0)
@@ -126,8 +126,7 @@ def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[s
 def write_quality(cases: Sequence[PreparedCase], path: Path) -> None:
     """Write one row of figures a case, as tab-separated text. Atomic."""
     rows = [{"case": case.case, **_flat(case.provenance)} for case in cases]
-    with whole_file(path) as partial:
-        pd.DataFrame(rows).to_csv(partial, sep="\t", index=False, float_format="%.6g")
+    write_table(pd.DataFrame(rows), path)
 
 
 def _warnings_of_modality(modality: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,8 @@ from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
 from joint_seg_cls.report.study_table import StudyTable, number
 from joint_seg_cls.report.variants import JOINT, Variant
 from joint_seg_cls.scan import PreparedStore
+from joint_seg_cls.scan.cells import markdown as escaped
+from joint_seg_cls.scan.cells import markdown_table, without_folders
 
 #: Scans that are named as failures.
 _NAMED = 5
@@ -55,20 +57,22 @@ def checklist(
     if any(figure.name == _MAPS and figure.png is not None for figure in figures):
         answers["explainability"] = "location maps (Eq. 10) and Grad-CAM: Figure 12"
     asked = json.loads(files("joint_seg_cls.report").joinpath("checklist.json").read_text(encoding="utf-8"))
-    return [Item(one, part, asks, answers.get(key, UNKNOWN) if key else UNKNOWN) for one, part, asks, key in asked]
+    return [
+        Item(one, part, asks, without_folders(answers.get(key, UNKNOWN)) if key else UNKNOWN)
+        for one, part, asks, key in asked
+    ]
 
 
 def markdown(items: Sequence[Item]) -> str:
     """Return the checklist as a table."""
-    lines = ["| item | part | what it asks | answer |", "|---:|---|---|---|"]
-    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in item)} |" for item in items]
+    table = markdown_table(("item", "part", "what it asks", "answer"), [list(map(escaped, item)) for item in items])
     filled = sum(item.answer != UNKNOWN for item in items)
     head = (
         "# Checklist for reporting\n\nAfter CLAIM, 2024 update (https://doi.org/10.1148/ryai.240300), in this "
         f"program's words. {filled} of {len(items)} items are filled from what the runs left; where it says "
         f"“{UNKNOWN}” a person must write, and all answers must be read by one.\n\n"
     )
-    return head + "\n".join(lines) + "\n"
+    return f"{head}{table}\n"
 
 
 def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str, str]:

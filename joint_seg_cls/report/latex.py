@@ -28,6 +28,7 @@ _TEX |= {
     "∞": r"$\infty$",
 }
 _TEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "³": r"$^3$", "−": "--"}
+_TEX |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # which would be arguments of the \\\\ that ends a row
 _TEX |= {"≤": r"$\leq$", "≥": r"$\geq$", "µ": r"$\mu$", "°": r"$^\circ$"}
 #: LaTeX numbers tables itself.
 _NUMBERED = re.compile(r"Table (\d+)\. (.+)")
@@ -91,4 +92,4 @@ def _tex_cell(cell: PageCell) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in text)
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))

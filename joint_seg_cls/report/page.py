@@ -11,6 +11,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
+from joint_seg_cls.scan.cells import shown
 from joint_seg_cls.whole_file import write_text
 
 #: Pixels of a screen to an inch of a drawing.
@@ -82,7 +83,9 @@ def write_page(
     runs: Sequence[PageRun] = (),
     footer: str = "",
 ) -> None:
-    """Write the page. Pictures are in it, all text is escaped, nothing is fetched; links lead to run folders. Atomic.
+    """Write the page. Pictures are in it, all text is escaped, nothing is fetched. Atomic.
+
+    Links lead to run folders, and absolute paths in texts are cut to the names of files.
 
     Args:
         path: where to write.
@@ -97,6 +100,7 @@ def write_page(
     environment = Environment(
         loader=PackageLoader("joint_seg_cls.report", "."),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -134,8 +138,14 @@ def _embedded(figure: Figure) -> _Embedded | None:
 
 
 def _link(folder: Path, start: Path) -> str:
-    """Return a link that still leads there when all runs are moved together."""
-    return quote(Path(os.path.relpath(folder.resolve(), start.resolve())).as_posix()) + "/"
+    """Return a link that still leads there when all runs are moved together; empty for a page elsewhere.
+
+    A page outside the collection of the runs would name the folders on the way there, and lose them when handed on.
+    """
+    folder, start = folder.resolve(), start.resolve()
+    if not start.is_relative_to(folder.parents[1]):
+        return ""
+    return quote(Path(os.path.relpath(folder, start)).as_posix()) + "/"
 
 
 def _missing(tables: Sequence[PageTable], figures: Sequence[Figure], runs: Sequence[PageRun]) -> list[tuple[str, str]]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from joint_seg_cls.scan.cells import read_written
+
 PER_CASE = "per_case.csv"
 #: What the columns of class probabilities begin with.
 PROBABILITY = "p_"
@@ -32,7 +34,7 @@ def read_per_case(path: Path, scans: int | None = None) -> pd.DataFrame:
     if not text.endswith("\n"):
         raise ValueError(f"{PER_CASE} ends in the middle of a line")
     try:
-        rows = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        rows = read_written(io.StringIO(text))
     except pd.errors.ParserError as error:
         raise ValueError(f"{PER_CASE} is no table: {error}") from error
     if missing := [name for name in _NEEDED if name not in rows]:

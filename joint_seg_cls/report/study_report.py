@@ -18,8 +18,10 @@ from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_
 from joint_seg_cls.report.published import published_cohort, published_source
 from joint_seg_cls.report.study_table import StudyTable
 from joint_seg_cls.report.variants import Variant, pooled_table
-from joint_seg_cls.report.written import claims_frame, frame, grid, markdown, page_tables
-from joint_seg_cls.whole_file import whole_file, write_text
+from joint_seg_cls.report.written import claims_frame, frame, markdown, page_tables
+from joint_seg_cls.scan.cells import markdown as escaped
+from joint_seg_cls.scan.cells import markdown_table, write_table
+from joint_seg_cls.whole_file import write_text
 
 #: The files of tables that any report may have written.
 _WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")
@@ -60,24 +62,22 @@ class StudyReport:
         for path in (out / "tables").iterdir():
             if _WRITTEN.fullmatch(path.name) and path.stem not in names:
                 path.unlink()
-        _csv(pooled_table(self.variants), out / "pooled.csv")
-        _csv(claims_frame(self.tables), out / "claims.csv")
+        write_table(pooled_table(self.variants), out / "pooled.csv")
+        write_table(claims_frame(self.tables), out / "claims.csv")
         for table in self.tables:
             write_text(out / "tables" / f"{table.name}.md", markdown(table))
             write_text(out / "tables" / f"{table.name}.tex", latex(table))
-            _csv(frame(table), out / "tables" / f"{table.name}.csv")
+            write_table(frame(table), out / "tables" / f"{table.name}.csv")
         for number, table in enumerate(self._cohort()):
             content = pd.DataFrame(table.rows, columns=table.columns)
             path = out / "tables" / f"cohort-{number + 1}"
-            _csv(content, path.with_suffix(".csv"))
-            write_text(
-                path.with_suffix(".md"), f"### {table.title}\n\n{grid(table.columns, table.rows)}\n\n{table.note}\n"
-            )
+            write_table(content, path.with_suffix(".csv"))
+            write_text(path.with_suffix(".md"), _cohort_markdown(table))
             write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, table.rows))
         write_text(out / "tables.md", "\n".join(map(markdown, self.tables)))
         items = claim.checklist(self.variants, self.tables, self.figures, self.audit, self._statistics())
         write_text(out / "checklist.md", claim.markdown(items))
-        _csv(pd.DataFrame(items), out / "checklist.csv")
+        write_table(pd.DataFrame(items), out / "checklist.csv")
         self._page(out / "index.html", items)
 
     def _page(self, path: Path, items: Sequence[claim.Item]) -> None:
@@ -124,6 +124,12 @@ class StudyReport:
         return [table for table in (self.audit.tables if self.audit is not None else ()) if table.rows]
 
 
+def _cohort_markdown(table: Table) -> str:
+    rows = [list(map(escaped, row)) for row in table.rows]
+    grid = markdown_table(list(map(escaped, table.columns)), rows)
+    return f"### {escaped(table.title)}\n\n{grid}\n\n{escaped(table.note)}\n"
+
+
 def _cohort_table(table: Table) -> PageTable:
     rows = [[PageCell(cell) for cell in row] for row in table.rows]
     title = f"{table.title}{_OF_PAPER.get(table.title, '')}"
@@ -137,8 +143,3 @@ def verdicts(table: StudyTable) -> str:
         by_verdict.setdefault(one.verdict, []).append(f"{one.better} > {one.worse} in {one.metric}")
     order = ("holds", "does not hold", "not decided")
     return "; ".join(f"{name}: {', '.join(by_verdict[name])}" for name in order if name in by_verdict)
-
-
-def _csv(table: pd.DataFrame, path: Path) -> None:
-    with whole_file(path) as partial:
-        table.to_csv(partial, index=False, float_format="%.6g")

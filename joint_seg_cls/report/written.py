@@ -10,6 +10,8 @@ from joint_seg_cls.report.claims import Claim
 from joint_seg_cls.report.measured import Measured
 from joint_seg_cls.report.page import PageCell, PageTable
 from joint_seg_cls.report.study_table import Mark, StudyTable, number, unit
+from joint_seg_cls.scan.cells import markdown as escaped
+from joint_seg_cls.scan.cells import markdown_table
 
 NONE = "–"
 _CLAIM_COLUMNS = (
@@ -28,24 +30,16 @@ _CLAIM_COLUMNS = (
 def markdown(table: StudyTable) -> str:
     """Return a table with its caption, footnotes and claims."""
     marks = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
-    heads = [
-        "method",
-        "folds",
-        "scans",
-        *map(unit, table.metrics),
-        *(f"{name} †" for name in table.published),
-        "converged",
-    ]
-    rows = [[marks[cell.mark].format(_one_line(cell)) for cell in row] for row in table_rows(table)]
-    parts = [f"### {table.title}", table.caption]
+    metrics = [*map(unit, table.metrics), *(f"{name} †" for name in table.published)]
+    heads = ["method", "folds", "scans", *map(escaped, metrics), "converged"]
+    rows = [[marks[cell.mark].format(escaped(_one_line(cell))) for cell in row] for row in table_rows(table)]
+    parts = [f"### {escaped(table.title)}", escaped(table.caption)]
     if table.heading:
-        parts.append(f"† **{table.heading}**")
-    parts += [grid(heads, rows), *(["\n".join(f"- {_escaped(note)}" for note in table.notes)] if table.notes else [])]
+        parts.append(f"† **{escaped(table.heading)}**")
+    parts += [markdown_table(heads, rows), "\n".join(f"- {escaped(note)}" for note in table.notes)]
     if table.claims:
-        parts += [
-            "Claims",
-            grid(list(_CLAIM_COLUMNS), [[_escaped(cell) for cell in _claim(one)] for one in table.claims]),
-        ]
+        claims = [list(map(escaped, _claim(one))) for one in table.claims]
+        parts += ["Claims", markdown_table(_CLAIM_COLUMNS, claims)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -164,13 +158,3 @@ def _p(value: float) -> str:
 
 def _one_line(cell: PageCell) -> str:
     return f"{cell.text} {cell.detail}".strip()
-
-
-def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [heads, ["---", *(["---:"] * (len(heads) - 1))], *rows]
-    return "\n".join(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in line)} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("*", r"\*")

@@ -16,9 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.cells import SEPARATORS, plain
 
-#: What separates the columns of a table that this program writes, by its suffix.
-SEPARATORS = {".tsv": "\t", ".csv": ","}
 #: Columns in which the person may stand; the first that a table has is used.
 SUBJECT_COLUMNS = ("participant_id", "participant", "subject", "subject_id", "patient_id", "patient", "sub", "id")
 #: Columns whose cells are names, whatever they look like.
@@ -99,10 +98,10 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
         raise CohortError(
             path, expected="a table with a header", found=found, remedy="save it as UTF-8 text again"
         ) from error
-    names = [str(name).strip() for name in header.iloc[0]] if len(header) else []
+    names = [plain(str(name).strip()) for name in header.iloc[0]] if len(header) else []
     _refuse_repeated_columns(path, names)
-    table.columns = table.columns.str.strip()
-    cells = table.fillna("").apply(lambda column: column.str.strip())
+    table.columns = table.columns.str.strip().map(plain)
+    cells = table.fillna("").apply(lambda column: column.str.strip()).map(plain)
     _refuse_swallowed_rows(path, cells, separator)
     people = {subject} if subject is not None else {name for name in cells if name.casefold() in _NAMING}
     others = [name for name in cells if name not in people]

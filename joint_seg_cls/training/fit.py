@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, final
 
-from lightning import Callback, LightningDataModule, Trainer
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
@@ -151,19 +151,48 @@ def _cluster() -> list[SLURMEnvironment]:
 
 @final
 class _Keep(KeepEpochs):
-    """Lightning's callback, which forgets what it kept when the run folder was moved; this one looks where it is."""
+    """A :class:`ModelCheckpoint` whose checkpoint names no folder of the machine, and which finds its files again.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was kept, wherever the folder lay then."""
-        here = Path(str(self.dirpath))
+    Lightning stores the absolute paths of the files that its callbacks keep, and discards what it knows of them when
+    their folder was moved. Here every path in a callback's state is stored by its name alone; whichever checkpoint
+    is resumed, older ones with absolute paths included, the names are taken up in the folder that the callback
+    writes to now.
+    """
 
-        def moved(path: str) -> str:
-            return str(here / Path(path).name) if path else path
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Leave the folders out of the states of all callbacks."""
+        checkpoint["callbacks"] = _with_paths(checkpoint.get("callbacks", {}), lambda path: path.name)
 
-        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-        kept = {moved(path): score for path, score in state_dict["best_k_models"].items()}
-        changed = {"dirpath": self.dirpath, "best_k_models": kept} | {name: moved(state_dict[name]) for name in paths}
-        super().load_state_dict(state_dict | changed)
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Give every callback that keeps checkpoints its present folder."""
+        states = checkpoint["callbacks"]
+        for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
+                states[callback.state_key] = _moved(states[callback.state_key], Path(str(callback.dirpath)))
+
+
+def _with_paths(value: Any, change: Callable[[Path], str]) -> Any:
+    """Return plain values with ``change`` of every absolute path in them, keys of mappings included."""
+    if isinstance(value, dict):
+        return {_with_paths(key, change): _with_paths(child, change) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_with_paths(child, change) for child in value]
+    if isinstance(value, tuple):
+        return tuple(_with_paths(child, change) for child in value)
+    if isinstance(value, Path) or (isinstance(value, str) and Path(value).is_absolute()):
+        return change(Path(value))
+    return value
+
+
+def _moved(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the state of a :class:`ModelCheckpoint` whose files lie in ``folder``."""
+
+    def path(kept: str) -> str:
+        return str(folder / Path(kept).name) if kept else kept
+
+    named = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    kept = {path(one): score for one, score in state["best_k_models"].items()}
+    return state | named | {"dirpath": str(folder), "best_k_models": kept}
 
 
 def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.training.checkpoint import RECIPE
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.tracking import Guard, Tracker
@@ -47,7 +48,7 @@ def _hand_over(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
     suffix = summary["space"].map(lambda space: "_model" if space == "model" else "")
     names = "test/" + summary["metric"].str.lower().str.replace(" ", "_") + suffix
     tracker.log_facts(dict(zip(names, summary["value"].astype(float), strict=True)))
-    rows = pd.read_csv(folder / "per_case.csv", dtype=str, keep_default_na=False)
+    rows = read_written(folder / "per_case.csv")
     others = rows.columns.difference([*_SHOWN, "subject", "session"], sort=False)
     numbers = rows[others].replace("", np.nan).astype(np.float64)
     shown = rows[[name for name in _SHOWN if name in rows]].copy()

@@ -1,12 +1,12 @@
 """Names for patients that say nothing of them: numbers in the order of a keyed hash of their identifiers."""
 
-import csv
 import hashlib
 import hmac
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import final
+
+import pandas as pd
 
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.tables import read_table
@@ -70,7 +70,4 @@ def key_text(rows: Sequence[tuple[str, ...]], earlier: Sequence[Mapping[str, str
     lines: list[tuple[str, ...]] = [*rows]
     lines += [tuple(row[name] for name in KEY_COLUMNS) for row in earlier if row["patient"] not in now]
     lines.sort(key=lambda line: line[:2])
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerows([KEY_COLUMNS, *lines])
-    return text.getvalue()
+    return table_text(pd.DataFrame(lines, columns=list(KEY_COLUMNS)), "\t")

@@ -110,7 +110,7 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
 def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
     rows = [
         {"subject": scan.subject, "session": scan.session or ""}
-        | {name: Path(os.path.relpath(file, folder)).as_posix() for name, file in scan.files.items()}
+        | {name: path_cell(Path(os.path.relpath(file, folder)).as_posix()) for name, file in scan.files.items()}
         | {"disease": scan.disease or ""}
         | dict(scan.columns)
         for scan in scans
@@ -123,7 +123,7 @@ def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
     first = ["subject", "session", "flair", *sorted(paths - {"flair", "brain_mask", *raters}), "brain_mask", *raters]
     order = [name for name in (*first, "disease") if name in table.columns]
     table = table[[*order, *(name for name in table.columns if name not in order)]]
-    return table.to_csv(None, sep=SEPARATORS[out.suffix.lower()], index=False, lineterminator="\n")
+    return table_text(table, SEPARATORS[out.suffix])
 
 
 @contextmanager

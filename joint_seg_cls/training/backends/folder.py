@@ -9,8 +9,8 @@ from typing import final
 import pandas as pd
 from matplotlib.image import imsave
 
+from joint_seg_cls.scan.cells import cell, write_table
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
-from joint_seg_cls.whole_file import whole_file
 
 _FOLDER = "tracking"
 
@@ -50,7 +50,8 @@ class _Folder:
         with self._numbers.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerows([("step", "name", "value")] if is_new else [])
-            writer.writerows(("" if step is None else step, name, f"{value:.8g}") for name, value in values.items())
+            at = "" if step is None else step
+            writer.writerows((at, cell(key), f"{value:.8g}") for key, value in values.items())
 
     def facts(self, values: Mapping[str, float]) -> None:
         self.numbers(values, None)
@@ -64,8 +65,7 @@ class _Folder:
     def table(self, name: str, rows: pd.DataFrame) -> None:
         path = self._folder / f"{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            rows.to_csv(partial, index=False, float_format="%.6g")
+        write_table(rows, path)
 
     def model(self, path: Path, name: str) -> None:
         pass

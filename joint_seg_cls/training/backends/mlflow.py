@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -10,11 +11,16 @@ from typing import Any, final
 import pandas as pd
 from matplotlib.image import imsave
 
+from joint_seg_cls.scan.cells import table_text
 from joint_seg_cls.training.backends.missing import missing_extra
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
 #: The tag by which a resumed run finds its MLflow run.
 _RUN_TAG = "joint_seg_cls.run_id"
+#: Bounds of MLflow's requests where the environment sets none (MLflow's own retry for four minutes): of the first one,
+#: which shows whether there is a server, and of the later ones.
+_FIRST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+_LATER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 #: MLflow refuses longer values of parameters, and more at once.
 _LONGEST_VALUE, _MOST_PARAMETERS = 500, 100
 
@@ -42,6 +48,7 @@ class MlflowTracking:
 
         Raises:
             ModuleNotFoundError: MLflow is not installed.
+            MlflowException: no server answers within some seconds.
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers of each use
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # without which a folder is refused
@@ -55,6 +62,10 @@ class MlflowTracking:
             if "://" in uri or uri.startswith("databricks")
             else Path(uri).expanduser().resolve().as_uri()
         )
+        with _default_environment(_FIRST):
+            client.get_experiment_by_name(self.experiment)
+        for name, value in _LATER.items():
+            os.environ.setdefault(name, value)
         experiment = _experiment(client, self.experiment)
         known = client.search_runs([experiment], filter_string=f"tags.`{_RUN_TAG}` = '{card.run_id}'", max_results=1)
         if known:
@@ -65,6 +76,18 @@ class MlflowTracking:
         run_id = client.create_run(experiment, run_name=card.name, tags=tags).info.run_id
         _log_config(client, run_id, card.config)
         return _MlflowRun(client, run_id)
+
+
+@contextmanager
+def _default_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that the environment lacks, for the time of the block."""
+    lacking = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(lacking)
+    try:
+        yield
+    finally:
+        for name in lacking:
+            del os.environ[name]
 
 
 @final
@@ -90,7 +113,7 @@ class _MlflowRun:
                 self._client.log_artifact(self._run_id, str(path), name)
 
     def table(self, name: str, rows: pd.DataFrame) -> None:
-        self._client.log_text(self._run_id, rows.to_csv(index=False), f"{name}.csv")
+        self._client.log_text(self._run_id, table_text(rows), f"{name}.csv")
 
     def model(self, path: Path, name: str) -> None:
         self._client.log_artifact(self._run_id, str(path), f"model/{name}")

@@ -1,18 +1,23 @@
 """TensorBoard: an event file in the run folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, final
 
 import pandas as pd
 
+from joint_seg_cls.scan.cells import markdown, markdown_table
 from joint_seg_cls.training.backends.missing import missing_extra
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
 _FOLDER = "tensorboard"
 #: An event file is called ``events.out.tfevents.<time>.<host>.<process>.<number>``.
 _HOST_PART = 4
+#: Stands where TensorBoard would name the machine.
+_WITHHELD = "-"
 
 
 @final
@@ -39,10 +44,11 @@ class TensorBoardTracking:
             raise missing_extra("tensorboard") from error
         folder = card.folder / _FOLDER
         _forget_hosts(folder)
-        writer = SummaryWriter(str(folder))
-        lines = [f"| {key} | {value} |" for key, value in card.config.items()]
-        writer.add_text("config", "\n".join(["| key | value |", "|---|---|", *lines]))
-        writer.add_text("tags", ", ".join([card.job, *card.tags]))
+        with _unnamed_host():
+            writer = SummaryWriter(str(folder))
+        config = [[markdown(key), markdown(value)] for key, value in card.config.items()]
+        writer.add_text("config", markdown_table(["key", "value"], config))
+        writer.add_text("tags", ", ".join(map(markdown, [card.job, *card.tags])))
         return _EventFile(writer, folder)
 
 
@@ -64,12 +70,11 @@ class _EventFile:
     def pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         for one in pictures:
             self._writer.add_image(f"{name}/{one.name}", one.pixels, step, dataformats="HWC")
-            self._writer.add_text(f"{name}/{one.name}", one.caption, step)
+            self._writer.add_text(f"{name}/{one.name}", markdown(one.caption), step)
 
     def table(self, name: str, rows: pd.DataFrame) -> None:
-        head = [f"| {' | '.join(rows.columns)} |", "|---" * len(rows.columns) + "|"]
-        lines = [f"| {' | '.join(_text(value) for value in row)} |" for row in rows.itertuples(index=False)]
-        self._writer.add_text(name, "\n".join([*head, *lines]))
+        lines = [[markdown(_text(value)) for value in row] for row in rows.itertuples(index=False)]
+        self._writer.add_text(name, markdown_table([markdown(column) for column in rows.columns], lines))
 
     def model(self, path: Path, name: str) -> None:
         pass
@@ -79,8 +84,21 @@ class _EventFile:
         _forget_hosts(self._folder)
 
 
+@contextmanager
+def _unnamed_host() -> Iterator[None]:
+    """Give TensorBoard another word than the machine's name for the name of an event file that is opened meanwhile."""
+    from tensorboard.summary.writer import event_file_writer as opening
+
+    asked = opening.socket
+    opening.socket = SimpleNamespace(gethostname=lambda: _WITHHELD)
+    try:
+        yield
+    finally:
+        opening.socket = asked
+
+
 def _forget_hosts(folder: Path) -> None:
-    """Take the machine's name, which TensorBoard puts there, out of the names of finished event files."""
+    """Take what stands for the machine's name, in older files the name itself, out of the names of event files."""
     for path in folder.glob("events.out.tfevents.*"):
         parts = path.name.split(".")
         kept = [*parts[:_HOST_PART], *parts[-2:]]

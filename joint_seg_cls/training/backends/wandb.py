@@ -1,8 +1,8 @@
-"""Weights & Biases: offline unless told otherwise, and nothing about the machine or the person unless told so."""
+"""Weights & Biases: offline by default, and without facts about the machine or the person by default."""
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -14,8 +14,8 @@ from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard
 
 #: What every number is drawn over, as Lightning's own logger names it.
 _STEP = "trainer/global_step"
-#: Seconds to wait for a login, for the service's answer at the start, and for the last upload at the end.
-_LOGIN_S, _START_S, _FINISH_S = 30.0, 60.0, 600.0
+#: Longest wait in seconds for a login, for the service's answer at the start, and for the last upload at the end.
+_LOGIN_S, _START_S, _FINISH_S = 10.0, 20.0, 600.0
 #: Stands where W&B would name the machine, the person or the program.
 _WITHHELD = "-"
 #: W&B refuses longer ones.
@@ -26,14 +26,18 @@ _OLD_MODES = {"dryrun": "offline", "run": "online"}
 @final
 @dataclass(frozen=True)
 class WandbTracking:
-    """Track a run with Weights & Biases; the environment's ``WANDB_MODE`` wins over ``mode``.
+    """Track a run with Weights & Biases.
+
+    The environment has precedence: ``WANDB_MODE`` over ``mode``, ``WANDB_DIR`` over the run folder as the place of
+    W&B's files, and within a sweep (``WANDB_SWEEP_ID``, which ``wandb agent`` sets) the sweep's project and the
+    agent's run (``WANDB_RUN_ID``) over our own.
 
     Args:
         project: the W&B project.
         entity: the user or team that it belongs to; None for the default of whoever is logged in.
         mode: ``offline`` writes to the run folder, for ``wandb sync``; ``online`` sends as it goes.
-        upload: the weights that are sent at the end, as one artifact. Offline, the run's file then names the folder in
-            the person's home where W&B keeps its copy for ``wandb sync``; what is synced does not.
+        upload: the weights that are sent at the end, as one artifact. Offline, a copy for ``wandb sync`` lies beside
+            the run's own files, which name it relative to the run folder: start ``wandb sync`` there.
         show_machine: let W&B record host, user, program, arguments, git state, packages and system metrics.
         panel: the cases that are drawn.
     """
@@ -55,20 +59,28 @@ class WandbTracking:
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # crash reports name the machine
         import wandb
 
-        run = wandb.init(
-            project=self.project,
-            entity=self.entity,
-            mode=mode,  # type: ignore[arg-type]
-            group=card.group[:_LONGEST_NAME],
-            name=card.name[:_LONGEST_NAME],
-            job_type=card.job,
-            tags=[tag[:_LONGEST_TAG] for tag in card.tags],
-            id=card.run_id,
-            resume="allow",
-            dir=card.folder,
-            config=dict(card.config),
-            settings=wandb.Settings(**_settings(show_machine=self.show_machine)),
-        )
+        in_sweep = bool(os.environ.get("WANDB_SWEEP_ID"))
+        run_id = os.environ.get("WANDB_RUN_ID") if in_sweep else card.run_id
+        place = Path(os.environ.get("WANDB_DIR") or card.folder)
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            run = wandb.init(
+                project=None if in_sweep else self.project,
+                entity=None if in_sweep else self.entity,
+                mode=mode,  # type: ignore[arg-type]
+                group=card.group[:_LONGEST_NAME],
+                name=card.name[:_LONGEST_NAME],
+                job_type=card.job,
+                tags=[tag[:_LONGEST_TAG] for tag in card.tags],
+                id=None if in_sweep else run_id,
+                resume="allow",
+                dir=place,
+                config=dict(card.config),
+                settings=wandb.Settings(**_settings(show_machine=self.show_machine)),
+            )
+        finally:  # also those of an earlier attempt that was killed, and of this one where it fails
+            if not self.show_machine and run_id:
+                _remove_logs(place.glob(f"wandb/*run-*-{run_id}/logs"))
         run.define_metric(_STEP)
         run.define_metric("*", step_metric=_STEP, step_sync=True)
         return _WandbRun(run, leave_logs=self.show_machine)
@@ -107,14 +119,30 @@ class _WandbRun:
         import wandb
 
         artifact = wandb.Artifact(f"model-{self._run.id}", type="model")
-        artifact.add_file(str(path), name="model.ckpt")
+        # "immutable": W&B would copy a "mutable" file to the person's home, and name that copy in the run's file
+        settings: dict[str, Any] = {"name": "model.ckpt", "policy": "immutable", "skip_cache": True}
+        if not self._run.offline:
+            artifact.add_file(str(path), **settings)
+            self._run.log_artifact(artifact, aliases=[name]).wait(timeout=int(_FINISH_S))
+            return
+        folder = Path(self._run.dir).parent  # <place>/wandb/offline-run-<time>-<id>
+        kept = folder / "weights" / f"{name}.ckpt"
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, kept)
+        artifact.add_file(str(kept), **settings).local_path = kept.relative_to(folder.parents[1]).as_posix()
         self._run.log_artifact(artifact, aliases=[name])
 
     def finish(self, *, failed: bool) -> None:
         logs = Path(self._run.dir).parent / "logs"
         self._run.finish(exit_code=int(failed))
         if not self._leave_logs:
-            shutil.rmtree(logs, ignore_errors=True)  # W&B's own log names folders of this machine
+            _remove_logs([logs])
+
+
+def _remove_logs(folders: Iterable[Path]) -> None:
+    """Remove W&B's own logs, which hold paths of this machine; a live run goes on writing to what is removed."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _settings(*, show_machine: bool) -> dict[str, Any]:
