@@ -9,6 +9,7 @@ from typing import final
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.cells import table_text
 from joint_seg_cls.scan.tables import read_table
 
 _DIGITS = 3

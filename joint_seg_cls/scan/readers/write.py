@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.cells import SEPARATORS, path_cell, table_text
 from joint_seg_cls.scan.cohort import CohortCase, cohort_cases, rater_columns
 from joint_seg_cls.scan.diseases import class_named, described_class, is_control, labels_word
 from joint_seg_cls.scan.finder import examples
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
-from joint_seg_cls.scan.tables import SEPARATORS, parse_table, shortened
+from joint_seg_cls.scan.tables import parse_table, shortened
 from joint_seg_cls.whole_file import clear_partial, write_text
 
 #: So many unknown names of diseases are listed.
@@ -123,7 +124,7 @@ def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
     first = ["subject", "session", "flair", *sorted(paths - {"flair", "brain_mask", *raters}), "brain_mask", *raters]
     order = [name for name in (*first, "disease") if name in table.columns]
     table = table[[*order, *(name for name in table.columns if name not in order)]]
-    return table_text(table, SEPARATORS[out.suffix])
+    return table_text(table, SEPARATORS[out.suffix.lower()])
 
 
 @contextmanager
