@@ -2,20 +2,23 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import nn
 
-from joint_seg_cls.commands.build import build, require
+from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.check import repeat_warnings
+from joint_seg_cls.commands.from_file import build_trusted
 from joint_seg_cls.commands.keys import writable
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
+from joint_seg_cls.commands.run_config import read_run_config
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
-from joint_seg_cls.errors import CheckpointError, ConfigError
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.evaluation import (
     TestCase,
     evaluate_cases,
@@ -67,7 +70,7 @@ def evaluate(config: DictConfig) -> None:
         raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
-    classes = checkpoint.recipe["classes"]
+    classes = checkpoint.recipe.classes
     folder = writable(run.path / "evaluations" / (name or scans.name), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
     _refuse_other(folder, tested)
@@ -96,10 +99,17 @@ def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
         )
 
 
-def test_fold(run: RunFolder, data: JointDataModule, *, device: str, trust: Sequence[str]) -> None:
-    """Test a finished training on its own fold, once, with the weights that its protocol chose."""
-    predictor, checkpoint = load_predictor(run.path, device=device, trust=trust)
-    classes = checkpoint.recipe["classes"]
+def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module) -> None:
+    """Test a finished training on its own fold, once, with the weights that its protocol chose.
+
+    Args:
+        run: its folder.
+        data: its data, set up.
+        device: where to compute.
+        network: built from the training's own configuration; it takes the weights.
+    """
+    predictor, checkpoint = load_predictor(run.path, device=device, network=network)
+    classes = checkpoint.recipe.classes
     names = set(data.split.test)
     cases = (from_store(case) for case in data.store.cases if case.case in names)
     rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold)
@@ -112,13 +122,13 @@ def test_fold(run: RunFolder, data: JointDataModule, *, device: str, trust: Sequ
 
 def _split_of(checkpoint: Checkpoint) -> str:
     """Quote the folds that the checkpoint was trained on."""
-    quoted = checkpoint.recipe["trained_on"].get("folds_hash")
+    quoted = checkpoint.recipe.trained_on.get("folds_hash")
     return f", folds {quoted}" if quoted else ""
 
 
 def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
-    rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
+    rows = read_cohort(config.cohort, modalities=recipe.modalities, classes=recipe.classes)
     pipeline = load_pipeline(checkpoint, config.trust)
     path = Path(config.cohort).resolve()
     cases = (from_cohort(row, pipeline) for row in rows)
@@ -126,20 +136,12 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
-    if not run.config.is_file():
-        raise CheckpointError(
-            run.path,
-            expected="a run folder with config.yaml",
-            found="none",
-            remedy="name the run folder, or give cohort=",
-        )
-    trained: Any = OmegaConf.load(run.config)
-    own: JointDataModule = build(trained.data)
+    trained = read_run_config(run, "data")
+    own: JointDataModule = build_trusted(trained, run.config, "data", config.trust)
     fold = own.fold if config.fold is None else config.fold
-    trained.data.fold = fold
-    data: JointDataModule = build(trained.data)
+    data: JointDataModule = build_trusted(trained | {"fold": fold}, run.config, "data", config.trust)
     data.setup()
-    if data.store.content_hash != checkpoint.recipe["trained_on"]["data_hash"]:
+    if data.store.content_hash != checkpoint.recipe.trained_on["data_hash"]:
         _log.warning("%s has changed since this run was trained on it", data.store.path)
     names = set(data.split.test)
     seen = names & {*own.split.train, *own.split.validation}

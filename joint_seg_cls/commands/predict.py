@@ -37,7 +37,7 @@ def predict(config: DictConfig) -> None:
             try:
                 seen = pipeline.model_input(scan.images, scan.brain_mask)
                 found = predictor.in_native_space(predictor(seen.image), seen.geometry)
-                classes = checkpoint.recipe["classes"]
+                classes = list(checkpoint.recipe.classes)
                 records.append(write_findings(scan.case, seen, found, out, classes=classes, model=model))
                 _log.info("%s", _sentence(records[-1]))
             except InputError as error:
@@ -54,7 +54,7 @@ def predict(config: DictConfig) -> None:
 
 def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
     inputs = list(config.input) if isinstance(config.input, ListConfig) else [config.input]
-    modalities = checkpoint.recipe["modalities"]
+    modalities = checkpoint.recipe.modalities
     if len(modalities) > 1 and len(inputs) == len(modalities) and not any(_is_many(item) for item in inputs):
         inputs = [inputs]  # one scan, a file a modality
     scans = [scan for item in inputs for scan in _scans_of(item, checkpoint)]
@@ -89,14 +89,14 @@ def _scans_of(item: object, checkpoint: Checkpoint) -> Sequence[CohortCase]:
     """Return the scans that one input names: a file, one scan's files, a folder of files, or a table."""
     recipe = checkpoint.recipe
     if isinstance(item, list | ListConfig):
-        return [_scan([Path(str(file)).expanduser() for file in item], recipe["modalities"])]
+        return [_scan([Path(str(file)).expanduser() for file in item], recipe.modalities)]
     path = Path(str(item)).expanduser()
     if path.suffix in _TABLES:
-        return read_cohort(path, modalities=recipe["modalities"], classes=recipe["classes"])
+        return read_cohort(path, modalities=recipe.modalities, classes=recipe.classes)
     files = sorted(file for file in path.iterdir() if file.name.endswith(_NIFTI)) if path.is_dir() else [path]
     if not files:
         raise ScanError(path, expected="NIfTI files in the folder", found="none", remedy="correct input=")
-    return [_scan([file], recipe["modalities"]) for file in files]
+    return [_scan([file], recipe.modalities) for file in files]
 
 
 def _scan(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
@@ -122,10 +122,10 @@ def _stem(file: Path) -> str:
 
 def _model_card(checkpoint: Checkpoint) -> dict[str, object]:
     return {
-        "variant": checkpoint.recipe["variant"],
-        "trained_on": checkpoint.recipe["trained_on"],
+        "variant": checkpoint.recipe.variant,
+        "trained_on": checkpoint.recipe.trained_on,
         "epoch": checkpoint.epoch,
-        "lesion_threshold": checkpoint.recipe["lesion_threshold"],
+        "lesion_threshold": checkpoint.recipe.lesion_threshold,
         "sha256": hashlib.sha256(checkpoint.path.read_bytes()).hexdigest(),
     }
 

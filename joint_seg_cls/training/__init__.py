@@ -5,8 +5,10 @@ from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, find_checkpoin
 from joint_seg_cls.training.fit import fit
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
+from joint_seg_cls.training.plain_data import not_plain, shown
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
+from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 
@@ -19,6 +21,7 @@ __all__ = [
     "Panel",
     "PanelPlan",
     "Pseudonyms",
+    "Recipe",
     "RunCard",
     "RunFolder",
     "TensorBoardTracking",
@@ -27,8 +30,10 @@ __all__ = [
     "choose_cases",
     "find_checkpoint",
     "fit",
+    "not_plain",
     "publish_test",
     "publish_weights",
     "read_checkpoint",
+    "shown",
     "start_tracking",
 ]

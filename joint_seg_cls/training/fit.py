@@ -19,8 +19,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochSeed, EpochTable, TrainingProgress
-from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
+from joint_seg_cls.training.checkpoint import WholeCheckpointIO
 from joint_seg_cls.training.module import JointModule
+from joint_seg_cls.training.resume import require_resumable
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import Tracker
@@ -48,7 +49,7 @@ def fit(
         logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
 
     Raises:
-        CheckpointError: the checkpoint to go on from is damaged.
+        CheckpointError: the checkpoint to go on from is damaged, or lacks a weight or the optimiser.
         ConfigError: the Trainer refuses its arguments, or nothing gave a score to choose weights by.
         KeyboardInterrupt: the person stopped it; what is finished is kept.
         SystemExit: a cluster stopped it, likewise.
@@ -66,7 +67,7 @@ def fit(
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)
-        read_checkpoint(resume)  # says in a sentence what is wrong with a damaged one
+        require_resumable(resume, module)
     listening = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
