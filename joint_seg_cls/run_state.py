@@ -118,7 +118,7 @@ def _epochs(config: Path) -> int | None:
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
         return int(content["trainer"]["max_epochs"])
-    except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, yaml.YAMLError):
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError, yaml.YAMLError):
         return None
 
 

@@ -1,6 +1,6 @@
-"""Configurations made objects, and what a user got wrong in them said in a sentence."""
+"""The user's own configurations made objects; those that a file holds are built by :mod:`.from_file`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -8,12 +8,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
+from joint_seg_cls.errors import ConfigError, InputError
 
 #: What parts raise when they are made of arguments that they cannot bear.
 _OF_ARGUMENTS = (TypeError, ValueError, ImportError, AttributeError, KeyError, ArithmeticError, RuntimeError)
-#: Where the parts named by a file from elsewhere may come from; a user's own packages are added with `trust=[...]`.
-TRUSTED = ("joint_seg_cls.", "monai.networks.nets.")
 
 
 def plain(config: Any) -> Any:
@@ -58,35 +56,3 @@ def build(config: Any) -> Any:
                 remedy="see --cfg job for the composed configuration",
             ) from error
         raise
-
-
-def build_trusted(config: Mapping[str, Any], where: str, trust: Sequence[str] = ()) -> Any:
-    """Instantiate a configuration that came with a checkpoint, if all its parts come from trusted packages.
-
-    Raises:
-        CheckpointError: a part lies elsewhere; a file must not decide what is imported and called.
-    """
-    allowed = (*TRUSTED, *(f"{package.rstrip('.')}." for package in trust))
-    for target in _targets(config):
-        if not target.startswith(allowed):
-            raise CheckpointError(
-                where,
-                expected=f"parts from {', '.join(name.rstrip('.') for name in allowed)}",
-                found=target,
-                remedy=f"if you trust it, add trust=[{target.split('.')[0]}]",
-            )
-    return build(OmegaConf.create(dict(config)))
-
-
-def packages(config: Any) -> set[str]:
-    """Return the packages that the parts of a configuration come from."""
-    return {target.split(".")[0] for target in _targets(plain(config))}
-
-
-def _targets(config: Any) -> list[str]:
-    if isinstance(config, Mapping):
-        own = [str(config["_target_"])] if "_target_" in config else []
-        return own + [target for value in config.values() for target in _targets(value)]
-    if isinstance(config, list | tuple):
-        return [target for value in config for target in _targets(value)]
-    return []

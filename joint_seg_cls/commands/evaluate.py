@@ -7,17 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import nn
 
-from joint_seg_cls.commands.build import build, require
+from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.check import repeat_warnings
+from joint_seg_cls.commands.from_file import build_trusted
 from joint_seg_cls.commands.keys import make_folder, writable
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
+from joint_seg_cls.commands.run_config import read_run_config
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
-from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
+from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.evaluation import (
     TestCase,
     evaluate_cases,
@@ -30,7 +33,6 @@ from joint_seg_cls.evaluation import (
 from joint_seg_cls.preprocess import case_key, content_hash
 from joint_seg_cls.scan import CohortCase, read_cohort
 from joint_seg_cls.training import (
-    MARKS,
     Checkpoint,
     Overlap,
     RunFolder,
@@ -78,7 +80,7 @@ def evaluate(config: DictConfig) -> None:
         raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
-    classes = checkpoint.recipe["classes"]
+    classes = checkpoint.recipe.classes
     folder = writable(run.path / "evaluations" / (name or _free_name(run, scans)), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
     _refuse_other(folder, tested)
@@ -127,10 +129,17 @@ def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
         )
 
 
-def test_fold(run: RunFolder, data: JointDataModule, *, device: str, trust: Sequence[str]) -> None:
-    """Test a finished training on its own fold, once, with the weights that its protocol chose."""
-    predictor, checkpoint = load_predictor(run.path, device=device, trust=trust)
-    classes = checkpoint.recipe["classes"]
+def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module) -> None:
+    """Test a finished training on its own fold, once, with the weights that its protocol chose.
+
+    Args:
+        run: its folder.
+        data: its data, set up.
+        device: where to compute.
+        network: built from the training's own configuration; it takes the weights.
+    """
+    predictor, checkpoint = load_predictor(run.path, device=device, network=network)
+    classes = checkpoint.recipe.classes
     names = set(data.split.test)
     cases = map(from_store, [case for case in data.store.cases if case.case in names])
     failures: list[InputError] = []
@@ -157,13 +166,13 @@ def raise_first(failures: Sequence[InputError], total: int) -> None:
 
 def _split_of(checkpoint: Checkpoint) -> str:
     """Quote the folds that the checkpoint was trained on."""
-    quoted = checkpoint.recipe["trained_on"].get("folds_hash")
+    quoted = checkpoint.recipe.trained_on.get("folds_hash")
     return f", folds {quoted}" if quoted else ""
 
 
 def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
-    rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
+    rows = read_cohort(config.cohort, modalities=recipe.modalities, classes=recipe.classes)
     pipeline = load_pipeline(checkpoint, config.trust)
     _warn_of_trained(config, rows, checkpoint)
     path = Path(config.cohort).expanduser()
@@ -182,11 +191,11 @@ def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
 
 def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
     """Say which scans of a cohort, and which other scans of their subjects, the network was trained on."""
-    trained = checkpoint.recipe.get(MARKS)
+    trained = checkpoint.recipe.trained_scans
     if trained is None:
         _log.warning("%s: it is not known which scans this network was trained on; some of these may be", config.cohort)
         return
-    known, settings = set(trained), checkpoint.recipe["preprocess"]
+    known, settings = set(trained), checkpoint.recipe.preprocess
     marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
     people = {row.subject for row in rows if marked[row.case] & known}
     seen = sorted(row.case for row in rows if marked[row.case] & known)
@@ -197,20 +206,12 @@ def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint:
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
-    if not run.config.is_file():
-        raise CheckpointError(
-            run.path,
-            expected="a run folder with config.yaml",
-            found="none",
-            remedy="name the run folder, or give cohort=",
-        )
-    trained: Any = OmegaConf.load(run.config)
-    own: JointDataModule = build(trained.data)
+    configured = read_run_config(run, "data")
+    own: JointDataModule = build_trusted(configured, run.config, "data", config.trust)
     fold = own.fold if config.fold is None else config.fold
-    trained.data.fold = fold
-    data: JointDataModule = build(trained.data)
+    data: JointDataModule = build_trusted(configured | {"fold": fold}, run.config, "data", config.trust)
     data.setup()
-    if data.store.content_hash != checkpoint.recipe["trained_on"]["data_hash"]:
+    if data.store.content_hash != checkpoint.recipe.trained_on["data_hash"]:
         _log.warning("%s has changed since this run was trained on it", data.store.path)
     names = set(data.split.test)
     facts = {"data_hash": data.store.content_hash, "folds_hash": data.folds_hash}

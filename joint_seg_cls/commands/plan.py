@@ -20,7 +20,7 @@ from joint_seg_cls.commands.start import Start, start_of
 from joint_seg_cls.commands.study import StudyRun
 from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.training import ACCEPT_CODE, RunFolder, find_checkpoint, read_checkpoint
+from joint_seg_cls.training import ACCEPT_CODE, Recipe, RunFolder, find_checkpoint, read_checkpoint
 
 
 @final
@@ -99,7 +99,7 @@ class Planner:
     def __init__(self, compose: Composer) -> None:
         self._compose = compose
         self._data: dict[str, JointDataModule] = {}
-        self._starts: dict[Path, Mapping[str, Any]] = {}
+        self._starts: dict[Path, Recipe] = {}
 
     def plan(self, config: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str]) -> Plan:
         """Return the plan of a composed configuration; nothing is written but the store's frozen folds.

@@ -46,7 +46,7 @@ def predict(config: DictConfig) -> None:
     scans = _scans(config, checkpoint)
     _refuse_foreign_files(scans, out)
     keys.make_folder(out, "out")
-    model, classes = _model_card(checkpoint), checkpoint.recipe["classes"]
+    model, classes = _model_card(checkpoint), list(checkpoint.recipe.classes)
 
     def found_in(scan: CohortCase) -> dict[str, Any]:
         with enough_memory(scan.images[0], remedy=_MORE_MEMORY):
@@ -75,7 +75,7 @@ def predict(config: DictConfig) -> None:
 
 def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
     inputs = list(config.input) if isinstance(config.input, ListConfig) else [config.input]
-    modalities = checkpoint.recipe["modalities"]
+    modalities = checkpoint.recipe.modalities
     if len(modalities) > 1 and len(inputs) == len(modalities) and not any(_is_many(item) for item in inputs):
         inputs = [inputs]  # one scan, a file a modality
     scans = [scan for item in inputs for scan in _scans_of(item, checkpoint)]
@@ -114,12 +114,12 @@ def _scans_of(item: object, checkpoint: Checkpoint) -> Sequence[CohortCase]:
     """Return the scans that one input names: a file, one scan's files, a folder of files, or a table."""
     recipe = checkpoint.recipe
     if isinstance(item, list | ListConfig):
-        return [_scan([keys.path_of(file, "input") for file in item], recipe["modalities"])]
+        return [_scan([keys.path_of(file, "input") for file in item], recipe.modalities)]
     path = keys.path_of(item, "input")
     if _is_table(item):
-        return read_cohort(path, modalities=recipe["modalities"], classes=recipe["classes"])
+        return read_cohort(path, modalities=recipe.modalities, classes=recipe.classes)
     files = _files_in(path) if path.is_dir() else [path]
-    return [_scan([file], recipe["modalities"]) for file in files]
+    return [_scan([file], recipe.modalities) for file in files]
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -193,10 +193,10 @@ def _scan(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
 
 def _model_card(checkpoint: Checkpoint) -> dict[str, object]:
     return {
-        "variant": checkpoint.recipe["variant"],
-        "trained_on": checkpoint.recipe["trained_on"],
+        "variant": checkpoint.recipe.variant,
+        "trained_on": checkpoint.recipe.trained_on,
         "epoch": checkpoint.epoch,
-        "lesion_threshold": checkpoint.recipe["lesion_threshold"],
+        "lesion_threshold": checkpoint.recipe.lesion_threshold,
         "sha256": hashlib.sha256(checkpoint.path.read_bytes()).hexdigest(),
     }
 

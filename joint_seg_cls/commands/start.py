@@ -1,7 +1,7 @@
 """The weights that a training starts from, and whether they know its test scans."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.training import Overlap, known_marks, overlap
+from joint_seg_cls.training import Overlap, Recipe, known_marks, overlap
 
 _log = logging.getLogger(__name__)
 #: The word that lets a training go on which starts from weights trained on its test scans.
@@ -28,7 +28,7 @@ class Start:
         sizes: how many scans are tested, and how many validated.
     """
 
-    marks: list[str] | None
+    marks: Sequence[str] | None
     tested: Overlap
     validated: Overlap
     sizes: tuple[int, int]
@@ -66,7 +66,7 @@ class Start:
         )
 
 
-def start_of(recipe: Mapping[str, Any], data: JointDataModule, facts: Mapping[str, Any]) -> Start:
+def start_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) -> Start:
     """Return what is known of a checkpoint as the start of a training on ``data``.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build, plain
+from joint_seg_cls.commands.run_config import read_run_config
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan.cells import read_written
@@ -99,14 +100,14 @@ def track_evaluation(
         _log.warning("this test is not tracked: %s", error)
         return
     tested_on = str(pseudonyms.publishable(tested_on))
-    trained: Any = OmegaConf.load(run.config) if run.config.is_file() else OmegaConf.create()
-    facts = checkpoint.recipe["trained_on"]
-    fold, variant = pseudonyms.publishable(facts["fold"]), str(checkpoint.recipe["variant"])
+    study = read_run_config(run, "study") if run.config.is_file() else None
+    facts = checkpoint.recipe.trained_on
+    fold, variant = pseudonyms.publishable(facts["fold"]), checkpoint.recipe.variant
     with track(
         build(config.tracking),
         "eval",
         pseudonyms,
-        group=str(trained.get("study") or facts["collection"]),
+        group=study if isinstance(study, str) and study else facts["collection"],
         name=f"{variant}-f{fold}-s{facts['seed']} on {tested_on}",
         tags=[variant.partition("+")[0], tested_on],
         folder=folder,

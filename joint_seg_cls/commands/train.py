@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.audit import AUDIT_FILE, write_audit
-from joint_seg_cls.commands.build import build, packages, plain
+from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.commands.check import audit_data
 from joint_seg_cls.commands.composer import composer_of
 from joint_seg_cls.commands.evaluate import test_fold
@@ -82,7 +82,7 @@ def train(config: DictConfig) -> float | None:
                 _fit(plan, tracker)
             if config.evaluate:
                 device = "cpu" if config.trainer.get("accelerator") == "cpu" else "auto"
-                test_fold(run, data, device=device, trust=[*config.trust, *packages(config.network)])
+                test_fold(run, data, device=device, network=build(plain(config.network)))
         run.finish(weights=config.protocol.weights, scans=len(data.split.test))
     return run.best_score()
 
@@ -142,6 +142,7 @@ def make_module(
         left = start.initialise(network)
         _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
     collection = Path(str(config.collection)).name
+    _refuse_other_state(network)
     recipe: dict[str, Any] = {
         "format": FORMAT,
         "network": plain(config.network),
@@ -176,6 +177,20 @@ def _warn_of_paths(recipe: dict[str, Any]) -> None:
     ]
     if named:
         _log.warning("the checkpoints of this run hold a path of this machine, the value of %s", ", ".join(named))
+
+
+def _refuse_other_state(network: Any) -> None:
+    """Refuse a network whose state a checkpoint could not give back: only tensors are read from files."""
+    import torch
+
+    other = {name: value for name, value in network.state_dict().items() if not isinstance(value, torch.Tensor)}
+    for name, value in other.items():
+        raise ConfigError(
+            "network",
+            expected="a state_dict of tensors",
+            found=f"{name} of type {type(value).__name__}",
+            remedy="return a tensor from get_extra_state, or keep the value out of the state",
+        )
 
 
 def _quiet_lightning() -> None:

@@ -11,6 +11,7 @@ from joint_seg_cls.networks.input_size import checked_size
 from joint_seg_cls.networks.joint import JointNetwork
 from joint_seg_cls.networks.local_branch import LocalBranch
 from joint_seg_cls.networks.location_maps import location_maps, summed_map
+from joint_seg_cls.networks.outline import outlined, prediction_shapes
 from joint_seg_cls.networks.parts import (
     Classification,
     Classified,
@@ -66,6 +67,8 @@ __all__ = [
     "combine_scales",
     "declared_tasks",
     "location_maps",
+    "outlined",
+    "prediction_shapes",
     "summed_map",
     "tasks_of",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.scan import Grid, Scan, resample_oblique
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Rigid:
         seed: which voxels are looked at.
 
     Raises:
+        ConfigError: an argument out of range.
         ScanError: the scans do not overlap enough to be compared, or the modality ends up wholly elsewhere.
 
     [1] Lowekamp et al. 2013, https://doi.org/10.3389/fninf.2013.00045
@@ -120,6 +121,15 @@ class Rigid:
         iterations: int = 200,
         seed: int = 1,
     ) -> None:
+        for key, fits, expected, found in (
+            ("shrink", len(shrink) and min(shrink) >= 1, "numbers from 1, one a level", list(shrink)),
+            ("samples", samples >= 1, "a whole number from 1", samples),
+            ("bins", bins >= 5, "a whole number from 5", bins),
+            ("iterations", iterations >= 1, "a whole number from 1", iterations),
+        ):
+            if not fits:
+                where = f"preprocess.registration.{key}"
+                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
         self.shrink = tuple(shrink)
         self.samples = samples
         self.bins = bins

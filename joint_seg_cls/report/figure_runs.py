@@ -16,6 +16,7 @@ from joint_seg_cls.errors import CheckpointError, StoreError
 from joint_seg_cls.report.per_case import PER_CASE, PROBABILITY, read_per_case
 from joint_seg_cls.run_state import CONFIG, DONE, METRICS, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
+from joint_seg_cls.training import not_plain
 
 
 @final
@@ -99,7 +100,7 @@ class FigureRun:
             CheckpointError: the run does not say which it was.
         """
         try:
-            path, data_hash = self.config["data"]["store"], self.provenance["identity"]["data_hash"]
+            path, data_hash = Path(self.config["data"]["store"]), self.provenance["identity"]["data_hash"]
         except (KeyError, TypeError):
             raise CheckpointError(
                 self.folder,
@@ -214,6 +215,6 @@ def _read(path: Path) -> pd.DataFrame | None:
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and not_plain(found) is None else {}

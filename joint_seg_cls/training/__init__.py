@@ -5,8 +5,10 @@ from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, find_checkpoin
 from joint_seg_cls.training.fit import fit
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
+from joint_seg_cls.training.plain_data import not_plain, shown
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
+from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import ACCEPT_CODE, RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
@@ -26,6 +28,7 @@ __all__ = [
     "Panel",
     "PanelPlan",
     "Pseudonyms",
+    "Recipe",
     "RunCard",
     "RunFolder",
     "Schedule",
@@ -38,11 +41,13 @@ __all__ = [
     "known_marks",
     "make_trainer_or_refuse",
     "marks",
+    "not_plain",
     "overlap",
     "publish_test",
     "publish_weights",
     "read_checkpoint",
     "refuse_misuse",
+    "shown",
     "start_tracking",
     "trained_marks",
 ]

@@ -8,8 +8,6 @@ seed). With it a scan can be read without the run folder.
 
 import os
 import pickle
-import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -19,7 +17,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.training.archive import read_archive, tensors_of
 from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable
+from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.whole_file import whole_file
 
 #: The entry of a checkpoint in which the recipe lies, and the version of its layout.
@@ -34,7 +34,7 @@ class Checkpoint:
     """A trained network's weights with its recipe."""
 
     path: Path
-    recipe: dict[str, Any]
+    recipe: Recipe
     weights: dict[str, Tensor]
     epoch: int
 
@@ -42,13 +42,15 @@ class Checkpoint:
         """Give ``network`` these weights, all of them.
 
         Raises:
-            CheckpointError: a weight is missing, left over or of another shape; or the network was built for another
-                grid.
+            CheckpointError: a weight is missing, left over, NaN or of another shape; or the network was built for
+                another grid.
         """
+        self._refuse_nan()
         try:
             network.load_state_dict(self.weights, strict=True)
-        except RuntimeError as error:
-            reason = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:  # besides torch's own, of an extra state
+            lines = [line.strip() for line in str(error).splitlines()]
+            reason = "; ".join(lines[1:4] or lines)[:300].rstrip(".")
             raise CheckpointError(
                 self.path,
                 expected="the weights of this network",
@@ -60,16 +62,14 @@ class Checkpoint:
         """Give ``network`` the weights that fit, for fine-tuning; return the names of those that do not and stay new.
 
         Raises:
-            CheckpointError: nothing fits.
+            CheckpointError: nothing fits, or a weight is NaN.
         """
+        self._refuse_nan()
         own = network.state_dict()
         fitting = {
             name: value
             for name, value in self.weights.items()
-            if isinstance(value, Tensor)
-            and name in own
-            and isinstance(own[name], Tensor)
-            and own[name].shape == value.shape
+            if isinstance(own.get(name), Tensor) and own[name].shape == value.shape
         }
         tensors = {name for name, value in own.items() if isinstance(value, Tensor)}
         if not fitting:
@@ -78,6 +78,16 @@ class Checkpoint:
             )
         network.load_state_dict(fitting, strict=False)
         return sorted(tensors - fitting.keys())
+
+    def _refuse_nan(self) -> None:
+        broken = [name for name, value in self.weights.items() if value.is_floating_point() and value.isnan().any()]
+        if broken:
+            raise CheckpointError(
+                self.path,
+                expected="weights that are numbers",
+                found=f"NaN in {len(broken)} of {len(self.weights)}, such as {broken[0]}",
+                remedy="use the checkpoint of an earlier epoch, or train again",
+            )
 
 
 @final
@@ -147,29 +157,30 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         CheckpointError: there is none, it is damaged, it holds pickled objects, or it is not one of ours.
     """
     path = find_checkpoint(path)
-    try:
-        if not zipfile.is_zipfile(path):  # as torch has written them since 1.6; what it reads besides is pickled alone
-            raise ValueError("no archive of torch")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of an odd pickle protocol, which is then refused
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            path,
-            expected="a checkpoint of tensors and plain values",
-            found=f"a damaged file, or one with code in it ({reason})",
-            remedy="copy it again, or delete it and train again with this program",
-        ) from error
-    recipe = content.get(RECIPE) if isinstance(content, dict) else None
-    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
-        found = "no recipe" if not isinstance(recipe, dict) else f"format {recipe.get('format')}"
+    return parse_checkpoint(read_archive(path), path)
+
+
+def parse_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
+    """Return the checkpoint that a file's ``content`` is.
+
+    Raises:
+        CheckpointError: it is not one of ours, or an entry is missing, of another type or out of range.
+    """
+    recipe = content.get(RECIPE)
+    if type(recipe) is not dict or type(recipe.get("format")) is not int or recipe["format"] != FORMAT:
         raise CheckpointError(
             path,
             expected=f"a checkpoint of joint_seg_cls (format {FORMAT})",
-            found=found,
+            found="no recipe" if type(recipe) is not dict else f"format {str(recipe.get('format'))[:20]}",
             remedy="train it with `jsc train`",
         )
-    state = content["state_dict"]
-    weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
-    return Checkpoint(path, recipe, weights, int(content["epoch"]))
+    epoch = content.get("epoch")
+    if type(epoch) is not int or not 0 <= epoch < 2**31:
+        raise CheckpointError(
+            path,
+            expected="the number of the epoch (epoch), from 0",
+            found="none" if epoch is None else str(epoch)[:40],
+            remedy="copy it again, or train again with this program",
+        )
+    weights = tensors_of(content.get("state_dict"), path, prefix=_PREFIX)
+    return Checkpoint(path, Recipe.parse(recipe, path), weights, epoch)

@@ -21,6 +21,7 @@ from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
 from joint_seg_cls.training.ending import FitLoop, KeepEpochs, ended, keep_the_end
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.refused import make_trainer_or_refuse
+from joint_seg_cls.training.resume import require_resumable
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import Tracker
@@ -50,7 +51,7 @@ def fit(
         logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
 
     Raises:
-        CheckpointError: the checkpoint to go on from is damaged.
+        CheckpointError: the checkpoint to go on from is damaged, or lacks a weight or the optimiser.
         ConfigError: the Trainer refuses its arguments, or nothing gave a score to choose weights by.
         TrainingError: a loss, a weight or a validation output is NaN or infinite.
         KeyboardInterrupt: the person stopped it; what is finished is kept.
@@ -81,6 +82,7 @@ def _run(trainer: Trainer, module: JointModule, data: LightningDataModule, run: 
     resume = run.last if run.last.is_file() else None
     if resume is not None:
         _log.info("resuming %s", run.path)
+        require_resumable(resume, module)
     listening = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)

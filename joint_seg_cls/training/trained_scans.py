@@ -12,6 +12,7 @@ from typing import Any, final
 
 from joint_seg_cls.data import Split
 from joint_seg_cls.scan import PreparedCase
+from joint_seg_cls.training.recipe import Recipe
 
 #: The entry of a recipe that holds the marks, sorted; None where a checkpoint that it started from has none.
 MARKS = "trained_scans"
@@ -66,8 +67,8 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
 
 
 def known_marks(
-    recipe: Mapping[str, Any], cases: Sequence[PreparedCase], folds: Mapping[Any, Split], facts: Mapping[str, Any]
-) -> list[str] | None:
+    recipe: Recipe, cases: Sequence[PreparedCase], folds: Mapping[Any, Split], facts: Mapping[str, Any]
+) -> Sequence[str] | None:
     """Return the marks that a checkpoint keeps; None where it keeps none and they cannot be found out.
 
     An older checkpoint has none. If it was trained on these ``folds`` of this store, they follow from its fold.
@@ -78,9 +79,9 @@ def known_marks(
         folds: of the store at hand.
         facts: hashes of the store at hand and of its folds.
     """
-    if MARKS in recipe:
-        return recipe[MARKS]
-    trained = recipe.get("trained_on", {})
+    if recipe.trained_scans is not None:
+        return recipe.trained_scans
+    trained = recipe.trained_on
     alike = all(trained.get(name) == facts[name] for name in ("data_hash", "folds_hash"))
     if not alike or "init_hash" in trained or trained.get("fold") not in folds:
         return None

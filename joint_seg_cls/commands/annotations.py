@@ -1,0 +1,31 @@
+"""Whether plain values are of the types that a class declares for its arguments."""
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def annotations_of(make: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of the arguments of a class of this program; none where it has no constructor of its own."""
+    return get_type_hints(vars(make)["__init__"]) if "__init__" in vars(make) else {}
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Return whether a plain value is of an annotated type; a whole number is also a float, and a text a path."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, each) for each in inner)
+    if origin is Literal:
+        return any(type(value) is type(each) and value == each for each in inner)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, dict) and all(fits(each, inner[1]) for each in value.values())
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return isinstance(value, list | tuple) and all(fits(each, inner[0]) for each in value)
+    accepted: dict[Any, tuple[type, ...]] = {float: (int, float), Path: (str,)}
+    return hint is Any or type(value) in accepted.get(hint, (hint,))
+
+
+def named(hint: Any) -> str:
+    """Return an annotated type as a reader of an error wants it."""
+    return str(hint if get_args(hint) else getattr(hint, "__name__", hint)).replace("collections.abc.", "")

@@ -1,0 +1,211 @@
+"""What a file from elsewhere may build: an explicit table of objects by name, and classes of packages the user trusts.
+
+A name is looked up as a whole in :data:`TABLE`; nothing walks along its dots. What is found there is a class of this
+program, or a network of MONAI from :data:`MONAI_NETWORKS`.
+"""
+
+import importlib
+import keyword
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, final
+
+from monai.networks import nets
+from monai.transforms import Compose
+from torch import nn
+
+from joint_seg_cls import data, networks, preprocess
+
+Kind = Literal[
+    "network", "sharing", "segmentation", "guidance", "classification", "backbone",
+    "preprocessing", "brain", "extractor", "bias field", "registration", "layout", "intensity",
+    "data", "folds", "augmentation",
+]  # fmt: skip
+
+#: Kinds of parts that hold weights; a trusted package's class must be a torch module to be one.
+_WITH_WEIGHTS = frozenset({"network", "sharing", "segmentation", "guidance", "classification", "backbone"})
+#: What the classes of a trusted package must have to be a part of another kind.
+_METHODS: Mapping[str, str] = {"preprocessing": "model_input", "data": "setup", "folds": "splits"}
+#: The networks of MONAI that make one map, or one score a class, of an image. Those that load weights from elsewhere
+#: by themselves are not among them.
+MONAI_NETWORKS = (
+    "AHNet", "AttentionUnet", "AutoEncoder", "BasicUNet", "Classifier", "DenseNet", "DenseNet121", "DenseNet169",
+    "DenseNet201", "DenseNet264", "DynUNet", "EfficientNet", "EfficientNetBN", "FlexibleUNet", "HighResNet", "MedNeXt",
+    "MedNeXtLarge", "MedNeXtMedium", "MedNeXtSmall", "RegUNet", "Regressor", "ResNet", "SENet", "SENet154",
+    "SEResNet101", "SEResNet152", "SEResNet50", "SEResNext101", "SEResNext50", "SegResNet", "SegResNetDS", "SwinUNETR",
+    "UNETR", "UNet", "VNet", "resnet10", "resnet101", "resnet152", "resnet18", "resnet200", "resnet34", "resnet50",
+)  # fmt: skip
+
+
+@final
+@dataclass(frozen=True)
+class Part:
+    """One entry of the table.
+
+    Args:
+        make: the class, or MONAI's function that makes one.
+        kind: where it may stand; None for a class of a package that the user trusts, whose methods decide.
+        parts: its arguments that are parts themselves, and of which kind.
+        most: the largest number in an argument, by the argument's name.
+        most_else: the largest number in any other argument.
+        fixed: arguments that must have this value.
+        is_ours: whether the annotations of its arguments can be relied on.
+    """
+
+    make: Callable[..., Any]
+    kind: Kind | None
+    parts: Mapping[str, Kind] = field(default_factory=dict)
+    most: Mapping[str, int | float] = field(default_factory=dict)
+    most_else: int | float = 65_536
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    is_ours: bool = True
+
+
+_OF_JOINT: Mapping[str, Kind] = {
+    "sharing": "sharing",
+    "segmentation": "segmentation",
+    "guidance": "guidance",
+    "classification": "classification",
+}
+_OF_PIPELINE: Mapping[str, Kind] = {
+    "brain": "brain",
+    "bias_field": "bias field",
+    "registration": "registration",
+    "layout": "layout",
+    "intensity": "intensity",
+}
+_SEED = 2.0**63
+_OURS = (
+    Part(networks.JointNetwork, "network", _OF_JOINT),
+    Part(networks.SegmentationBaseline, "network", {"network": "backbone"}),
+    Part(networks.ClassificationBaseline, "network", {"network": "backbone"}),
+    *(
+        Part(each, "sharing")
+        for each in (
+            networks.CrossoverSharing,
+            networks.GlobalSharing,
+            networks.LocalSharing,
+            networks.SeparateStems,
+            networks.SingleStem,
+        )
+    ),
+    Part(networks.SegmentationUNet, "segmentation"),
+    Part(networks.NoSegmentation, "segmentation"),
+    *(
+        Part(each, "guidance")
+        for each in (
+            networks.AddGuidance,
+            networks.ConcatGuidance,
+            networks.DotGuidance,
+            networks.FullGuidance,
+            networks.NoGuidance,
+        )
+    ),
+    Part(networks.ResidualClassifier, "classification"),
+    Part(networks.NoClassification, "classification"),
+    Part(preprocess.Pipeline, "preprocessing", _OF_PIPELINE, most={"lesion_value": 2.0**31}),
+    Part(preprocess.ExtractedBrain, "brain", {"extractor": "extractor"}),
+    Part(preprocess.GivenBrain, "brain"),
+    Part(preprocess.TableBrain, "brain"),
+    Part(preprocess.Bet, "extractor"),
+    Part(preprocess.HdBet, "extractor"),
+    Part(preprocess.N4, "bias field"),
+    Part(preprocess.NoBiasField, "bias field"),
+    Part(preprocess.ByHeader, "registration"),
+    Part(preprocess.SameGrid, "registration"),
+    Part(preprocess.Rigid, "registration", most={"samples": 1e9, "bins": 1024, "seed": _SEED}),
+    Part(preprocess.CropResize, "layout", most={"image_size": 1024}),
+    Part(preprocess.IsotropicPad, "layout", most={"image_size": 1024}),
+    Part(preprocess.ZScore, "intensity"),
+    Part(data.JointDataModule, "data", {"folds": "folds", "augmentation": "augmentation"}, most={"seed": _SEED}),
+    Part(data.Folds, "folds", most={"seed": _SEED}),
+    Part(data.LeaveOneOut, "folds", most={"seed": _SEED}),
+    Part(data.SplitFile, "folds", most={"seed": _SEED}),
+    Part(data.RandFlipRotated, "augmentation"),
+    Part(Compose, "augmentation", {"transforms": "augmentation"}, is_ours=False),
+)
+#: Arguments by which MONAI's networks load other weights; a checkpoint brings its own.
+_NOT_PRETRAINED = MappingProxyType({"pretrained": False})
+
+
+def _names(make: Callable[..., Any], public: str) -> set[str]:
+    return {public, f"{make.__module__}.{make.__qualname__}"}
+
+
+def _table() -> Mapping[str, Part]:
+    table: dict[str, Part] = {}
+    for part in _OURS:
+        package = part.make.__module__.rsplit(".", 1)[0]
+        table |= dict.fromkeys(_names(part.make, f"{package}.{part.make.__qualname__}"), part)
+    for name in MONAI_NETWORKS:
+        if (make := getattr(nets, name, None)) is not None:  # not every version of MONAI has all of them
+            part = Part(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)
+            table |= dict.fromkeys(_names(make, f"monai.networks.nets.{name}"), part)
+    return MappingProxyType(table)
+
+
+#: Every name that a file may write, and what it stands for.
+TABLE = _table()
+
+
+def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Part | None:
+    """Return what ``name`` stands for, or None where a file may not build it.
+
+    Args:
+        name: dotted name of a class.
+        trust: packages whose own classes are admitted beside the table.
+        load: import the module of a trusted class; otherwise only those that are loaded already are looked at.
+    """
+    if (part := TABLE.get(name)) is not None:
+        return part
+    parts = name.split(".")
+    if len(parts) < 2 or not all(map(_is_ordinary, parts)):
+        return None
+    package = next((each for each in trust if _lies_in(name, each)), None)
+    if package is None:
+        return None
+    module_name = ".".join(parts[:-1])
+    module = sys.modules.get(module_name)
+    if module is None and load:
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise  # a package of the trusted one's is missing
+    found = None if module is None else vars(module).get(parts[-1])
+    if not isinstance(found, type) or not _lies_in(f"{found.__module__}.", package):
+        return None
+    return Part(found, None, most_else=_SEED, is_ours=False)
+
+
+def may_stand(part: Part, kind: Kind) -> bool:
+    """Return whether ``part`` may be built where a part of ``kind`` belongs."""
+    if part.kind is not None:
+        return part.kind == kind
+    assert isinstance(part.make, type)
+    if kind in _WITH_WEIGHTS:
+        return issubclass(part.make, nn.Module)
+    method = _METHODS.get(kind, "__call__")
+    return any(method in vars(base) for base in part.make.__mro__)
+
+
+def suggestion(name: str) -> str | None:
+    """Return the package that would have to be trusted for ``name``, or None where trusting it would not help."""
+    package = name.partition(".")[0]
+    if "." not in name or not all(map(_is_ordinary, name.split("."))):
+        return None
+    if package in sys.stdlib_module_names or package in ("joint_seg_cls", "hydra", "omegaconf", "builtins"):
+        return None
+    if package in sys.modules and find_part(name, [package], load=False) is None:
+        return None
+    return package
+
+
+def _is_ordinary(part: str) -> bool:
+    return part.isidentifier() and not keyword.iskeyword(part) and not part.startswith("__")
+
+
+def _lies_in(name: str, package: str) -> bool:
+    return bool(package) and name.startswith(f"{package.rstrip('.')}.")

@@ -1,0 +1,56 @@
+"""Plain data: what a file may hold as values, and how a refused value is quoted."""
+
+#: Values in a nested entry, how deeply they may be nested, and letters of a text.
+_MOST_VALUES, _MOST_DEPTH, _MOST_LETTERS = 20_000, 24, 100_000
+_LONGEST_QUOTE = 100
+
+
+def not_plain(content: object) -> str | None:
+    """Return what keeps a nested value from being plain data, or None.
+
+    Plain are texts, finite numbers of 64 bits, booleans, None, and lists and mappings of such with texts as keys, of
+    exactly these types. Very large nestings are not, nor are cyclic ones.
+    """
+    waiting: list[tuple[object, int]] = [(content, 0)]
+    for _ in range(_MOST_VALUES):
+        if not waiting:
+            return None
+        value, depth = waiting.pop()
+        if depth > _MOST_DEPTH:
+            return f"values nested more than {_MOST_DEPTH} deep"
+        inner = _inner(value)
+        if inner is None:
+            if not _is_plain_scalar(value):
+                return shown(value)
+        elif len(inner) + len(waiting) > _MOST_VALUES:
+            break
+        elif isinstance(value, dict) and not all(type(key) is str for key in value):
+            return "a key that is no text"
+        else:
+            waiting += [(each, depth + 1) for each in inner]
+    return f"more than {_MOST_VALUES:,} values"
+
+
+def shown(value: object) -> str:
+    """Return a short quotation of a value from a file, in ASCII: nothing in it moves the cursor or looks like else."""
+    if isinstance(value, str | float | bool | None) or (isinstance(value, int) and abs(value) < 2**63):
+        text = ascii(value[: 2 * _LONGEST_QUOTE])[1:-1] if isinstance(value, str) else str(value).lower()
+        text = text or "an empty text"
+    elif isinstance(value, list | tuple):
+        text = f"[{', '.join(shown(each) for each in value[:4])}{', ...' if len(value) > 4 else ''}]"
+    else:
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 3]}..."
+
+
+def _inner(value: object) -> list[object] | None:
+    """Return the values in a list or mapping; None for every other value."""
+    if type(value) is dict:
+        return [*value, *value.values()]
+    return list(value) if type(value) in (list, tuple) else None  # pyright: ignore[reportArgumentType]
+
+
+def _is_plain_scalar(value: object) -> bool:
+    if type(value) in (int, float):
+        return -(2**63) <= value < 2**63  # pyright: ignore[reportOperatorIssue] - NaN is in no range
+    return value is None or type(value) is bool or (type(value) is str and len(value) <= _MOST_LETTERS)

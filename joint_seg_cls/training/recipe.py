@@ -1,0 +1,169 @@
+"""The recipe in a checkpoint as a record: every entry is checked once, when the file is read."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.training.plain_data import not_plain, shown
+
+#: Voxels along a side of the network's image, and in all of it.
+MOST_SIDE, MOST_VOXELS = 1024, 512**3
+#: Classes, modalities, and letters of a name.
+_MOST_NAMES, _MOST_LETTERS = 64, 500
+#: Marks of trained scans, see :mod:`.trained_scans`.
+_MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
+_REMEDY = "use a checkpoint that jsc train wrote, and copy it again if it was damaged on the way"
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """What a checkpoint records beside its weights.
+
+    Args:
+        network: configuration of the network.
+        preprocess: configuration of the preprocessing of its training data.
+        preprocess_format: format of the prepared store that it was trained on; None in files of older versions.
+        classes: disease names in the order of their codes.
+        modalities: the image's channels.
+        model_shape: voxels of the network's image along each axis.
+        lesion_threshold: probability from which a voxel counts as lesion.
+        variant: the ablation or network, and what else was set.
+        trained_on: ``collection``, ``fold``, ``seed``, ``data_hash`` and further facts.
+        trained_scans: marks of the scans that it was trained on; None where they are not recorded.
+    """
+
+    network: dict[str, Any]
+    preprocess: dict[str, Any]
+    preprocess_format: int | None
+    classes: tuple[str, ...]
+    modalities: tuple[str, ...]
+    model_shape: tuple[int, int, int]
+    lesion_threshold: float
+    variant: str
+    trained_on: dict[str, Any]
+    trained_scans: tuple[str, ...] | None = None
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
+        """Return the record of the entries that a file holds.
+
+        Raises:
+            CheckpointError: an entry is missing, is of another type, or is out of range.
+        """
+        read = _Entries(content, where)
+        return cls(
+            network=read.part("network"),
+            preprocess=read.part("preprocess"),
+            preprocess_format=None if "preprocess_format" not in content else read.whole("preprocess_format", 0),
+            classes=read.names("classes"),
+            modalities=read.names("modalities"),
+            model_shape=read.shape("model_shape"),
+            lesion_threshold=read.share("lesion_threshold"),
+            variant=read.text("variant"),
+            trained_on=read.facts("trained_on"),
+            trained_scans=None if content.get("trained_scans") is None else read.marks("trained_scans"),
+        )
+
+
+@final
+class _Entries:
+    """Typed access to the entries of a mapping that came from a file."""
+
+    def __init__(self, content: Mapping[str, Any], where: Path) -> None:
+        self._content, self._where = content, where
+
+    def part(self, key: str) -> dict[str, Any]:
+        expected = "a mapping of plain values with a _target_"
+        found = self.entry(key, expected)
+        if type(found) is not dict or "_target_" not in found:
+            raise self._refusal(key, expected, shown(found))
+        return self._plain(key, found)
+
+    def facts(self, key: str) -> dict[str, Any]:
+        expected = "a mapping of plain values"
+        found = self.entry(key, expected)
+        if type(found) is not dict:
+            raise self._refusal(key, expected, shown(found))
+        facts = _Entries(found, self._where)
+        facts.text("collection", within=key)
+        facts.whole("seed", None, within=key)
+        facts.text("data_hash", within=key)
+        if type(facts.entry("fold", "a number or a name", key)) is not int:
+            facts.text("fold", within=key)
+        return self._plain(key, found)
+
+    def names(self, key: str) -> tuple[str, ...]:
+        expected = "a list of different names"
+        found = self.entry(key, expected)
+        if type(found) not in (list, tuple) or not 1 <= len(found) <= _MOST_NAMES or not all(map(_is_text, found)):
+            raise self._refusal(key, expected, shown(found))
+        if len(set(found)) < len(found):
+            raise self._refusal(key, expected, f"one of them twice in {shown(found)}")
+        return tuple(found)
+
+    def marks(self, key: str) -> tuple[str, ...]:
+        expected = "a list of hexadecimal marks"
+        found = self.entry(key, expected)
+        is_list = type(found) in (list, tuple) and len(found) <= _MOST_MARKS
+        if not is_list or not all(type(mark) is str and _MARK.fullmatch(mark) for mark in found):
+            raise self._refusal(key, expected, shown(found))
+        return tuple(found)
+
+    def shape(self, key: str) -> tuple[int, int, int]:
+        expected = f"three numbers of voxels, each from 1 to {MOST_SIDE} and together at most {MOST_VOXELS:,}"
+        found = self.entry(key, expected)
+        is_shape = type(found) in (list, tuple) and len(found) == 3 and all(type(side) is int for side in found)
+        if not is_shape or not all(1 <= side <= MOST_SIDE for side in found) or math.prod(found) > MOST_VOXELS:
+            raise self._refusal(key, expected, shown(found))
+        x, y, z = found
+        return x, y, z
+
+    def share(self, key: str) -> float:
+        expected = "a number from 0 to 1"
+        found = self.entry(key, expected)
+        if type(found) not in (int, float) or not 0 <= found <= 1:  # NaN is in no range
+            raise self._refusal(key, expected, shown(found))
+        return float(found)
+
+    def text(self, key: str, within: str = "") -> str:
+        expected = f"a text of at most {_MOST_LETTERS} letters"
+        found = self.entry(key, expected, within)
+        if not _is_text(found):
+            raise self._refusal(key, expected, shown(found), within)
+        return found
+
+    def whole(self, key: str, least: int | None, within: str = "") -> int:
+        expected = "a whole number" if least is None else f"a whole number from {least}"
+        found = self.entry(key, expected, within)
+        if type(found) is not int or (least is not None and found < least) or abs(found) >= 2**63:
+            raise self._refusal(key, expected, shown(found), within)
+        return found
+
+    def _plain(self, key: str, found: dict[str, Any]) -> dict[str, Any]:
+        if (fault := not_plain(found)) is not None:
+            raise self._refusal(key, "plain values (texts, finite numbers, true, false, null, lists, mappings)", fault)
+        return found
+
+    def entry(self, key: str, expected: str, within: str = "") -> Any:
+        if key not in self._content:
+            raise self._refusal(key, expected, "no such entry", within)
+        return self._content[key]
+
+    def _refusal(self, key: str, expected: str, found: str, within: str = "") -> CheckpointError:
+        entry = f"{within}.{key}" if within else key
+        return CheckpointError(
+            self._where, expected=f"a recipe with {expected} as {entry}", found=found, remedy=_REMEDY
+        )
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value is a text that may be printed and written: no control characters, no half characters."""
+    if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
+        return False
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)
