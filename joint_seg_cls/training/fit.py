@@ -155,22 +155,29 @@ def _cluster() -> list[SLURMEnvironment]:
 class _Keep(KeepEpochs):
     """A :class:`ModelCheckpoint` whose checkpoint names no folder of the machine, and which finds its files again.
 
-    Lightning stores the absolute paths of the files that its callbacks keep, and discards what it knows of them when
-    their folder was moved. Here every path in a callback's state is stored by its name alone; whichever checkpoint
-    is resumed, older ones with absolute paths included, the names are taken up in the folder that the callback
-    writes to now.
+    Lightning stores the absolute paths of the files that it keeps, and discards what it knows of them when their
+    folder was moved. Here every path in the state of any callback is stored by its name alone. A checkpoint that is
+    resumed, an older one with absolute paths included, is taken up in the folders that its callbacks write to now.
     """
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is kept, without the folder."""
+        return _with_paths(super().state_dict(), lambda path: path.name)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what was kept, wherever the folder lay then."""
+        super().load_state_dict(_moved(state_dict, self))
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Leave the folders out of the states of all callbacks."""
+        """Leave the folders out of the states of the user's callbacks too."""
         checkpoint["callbacks"] = _with_paths(checkpoint.get("callbacks", {}), lambda path: path.name)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Give every callback that keeps checkpoints its present folder."""
+        """Give the user's callbacks that keep checkpoints their present folders."""
         states = checkpoint["callbacks"]
-        for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+        for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
-                states[callback.state_key] = _moved(states[callback.state_key], Path(str(callback.dirpath)))
+                states[callback.state_key] = _moved(states[callback.state_key], callback)
 
 
 def _with_paths(value: Any, change: Callable[[Path], str]) -> Any:
@@ -186,15 +193,15 @@ def _with_paths(value: Any, change: Callable[[Path], str]) -> Any:
     return value
 
 
-def _moved(state: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the state of a :class:`ModelCheckpoint` whose files lie in ``folder``."""
+def _moved(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
+    """Return the state of a :class:`ModelCheckpoint` with its files in the folder that it writes to."""
 
     def path(kept: str) -> str:
-        return str(folder / Path(kept).name) if kept else kept
+        return str(Path(str(callback.dirpath), Path(kept).name)) if kept else kept
 
     named = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
     kept = {path(one): score for one, score in state["best_k_models"].items()}
-    return state | named | {"dirpath": str(folder), "best_k_models": kept}
+    return state | named | {"dirpath": callback.dirpath, "best_k_models": kept}
 
 
 def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:

@@ -6,12 +6,22 @@ and the key to the pseudonyms; the list of a study's commands; and the records o
 finds its own files by.
 """
 
+import os
 import socket
 import subprocess
+import time
+import warnings
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from joint_seg_cls.training import PanelPlan, RunCard, RunFolder, TensorBoardTracking, WandbTracking, start_tracking
+from joint_seg_cls.training.backends import MlflowTracking
+from joint_seg_cls.training.fit import _keep
 
 #: What stands for whom or what; each is a word that nothing else contains.
 MARKERS = {
@@ -82,6 +92,93 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: MARKERS["host"])
     monkeypatch.setenv("WANDB_MODE", "offline")
     return root
+
+
+def test_a_checkpoint_names_no_folder_and_its_callbacks_find_their_files_again(tmp_path):
+    old, new, own = (tmp_path / name / "checkpoints" for name in ("old", "new", "elsewhere"))
+
+    def callbacks(folder):
+        foreign = ModelCheckpoint(dirpath=own, monitor="val/dice")
+        kept = [foreign, _keep(RunFolder(folder.parent), "best", monitor="val/score", mode="max")]
+        return [*kept, _keep(RunFolder(folder.parent), "last")]
+
+    def trainer(folder):
+        return Trainer(accelerator="cpu", logger=False, callbacks=callbacks(folder), default_root_dir=tmp_path)
+
+    def resumed(states):
+        loading, found = trainer(new), {"callbacks": dict(states)}
+        kept = loading.checkpoint_callbacks
+        kept[-1].on_load_checkpoint(loading, LightningModule(), found)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Lightning warns where it forgets what was kept
+            for callback in kept:
+                callback.load_state_dict(found["callbacks"][callback.state_key])
+        return [(one.dirpath, one.best_model_path, one.last_model_path, list(one.best_k_models)) for one in kept]
+
+    training = trainer(old)
+    trained = training.checkpoint_callbacks
+    for one in trained:
+        one.best_model_path = f"{one.dirpath}/best.ckpt"
+        one.best_k_models = {f"{one.dirpath}/best.ckpt": torch.tensor(0.5)}
+        one.best_model_score = torch.tensor(0.5)
+    absolute = {one.state_key: ModelCheckpoint.state_dict(one) for one in trained}
+    checkpoint = {"callbacks": {**absolute, "a user's": {"seen": [old / "x.nii"], "at": (str(old), "val/score")}}}
+    trained[-1].on_save_checkpoint(training, LightningModule(), checkpoint)
+    assert str(tmp_path) not in str(checkpoint)
+    assert checkpoint["callbacks"]["a user's"] == {"seen": ["x.nii"], "at": ("checkpoints", "val/score")}
+    assert trained[1].best_model_path == f"{old}/best.ckpt", "the callback itself goes on as before"
+    for states in (checkpoint["callbacks"], absolute):  # as they are written now, and by older versions
+        for folder, found in zip((own, new, new), resumed(states), strict=True):
+            assert found == (str(folder), f"{folder}/best.ckpt", "", [f"{folder}/best.ckpt"])
+
+
+def test_wandb_keeps_weights_beside_its_run_and_names_no_folder(tmp_path, site):
+    run = site / "runs" / "store" / "joint" / "fold-0_seed-0"
+    run.mkdir(parents=True)
+    weights = tmp_path / "best.ckpt"
+    weights.write_bytes(b"weights")
+    card = RunCard("g", "n", "train", [], "abc", run, site / "runs", {"lr": 0.1})
+    tracker = start_tracking(WandbTracking("p", None, "offline", "best", False, PanelPlan(0, 1)), card)
+    assert list(run.glob("wandb/*/logs")) == [], "a run that is killed leaves no log either"
+    tracker.log_metrics({"val/dice": 0.5}, 1)
+    tracker.log_model(weights, "best")
+    tracker.finish()
+    weights.unlink()
+    (kept,) = run.glob("wandb/offline-run-*/weights/best.ckpt")
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    assert kept.read_bytes() == b"weights"
+    assert kept.relative_to(run).as_posix().encode() in file.read_bytes()
+    assert leaks(site / "runs") == []
+    assert str(tmp_path).encode() not in file.read_bytes()
+    assert not (site.parent / ".local" / "share" / "wandb").exists()
+
+
+def test_an_open_event_file_does_not_name_the_machine(tmp_path, site):
+    card = RunCard("g", "n", "train", [], "abc", tmp_path / "run", tmp_path, {"<b>key": "a|b"})
+    tracker = start_tracking(TensorBoardTracking(PanelPlan(0, 1)), card)
+    assert leaks(tmp_path / "run") == []
+    assert list((tmp_path / "run").rglob("events.out.*"))
+    tracker.finish()
+    (file,) = (tmp_path / "run").rglob("events.out.*")
+    assert b"&lt;b&gt;key | a\\|b" in file.read_bytes()
+    assert socket.gethostname() == MARKERS["host"]
+
+
+@pytest.mark.parametrize("kind", ["refuses", pytest.param("is silent", marks=pytest.mark.slow)])
+def test_a_server_that_is_not_there_costs_seconds(tmp_path, monkeypatch, caplog, kind):
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if kind == "is silent":
+            server.listen()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        card = RunCard("g", "n", "train", [], "abc", tmp_path, tmp_path)
+        started = time.monotonic()
+        assert start_tracking(MlflowTracking("e", address, None, PanelPlan(0, 1)), card) is None
+    assert time.monotonic() - started < 30
+    assert "the run goes on without it" in caplog.text
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 @pytest.mark.slow

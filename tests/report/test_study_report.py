@@ -187,14 +187,15 @@ def test_columns_of_a_latex_table_match_its_heads_and_signs_are_escaped(study, j
     assert text.count("{") == text.count("}")
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_words_of_a_users_columns_are_escaped_in_latex():
-    made = plain_latex("Sites < 3 T", ["site_1", "field"], [["<1.5T>", "≥ 3 & µT"]])
+    made = plain_latex("Sites < 3 T", ["site_1", "field"], [["<1.5T>", "≥ 3 & µT"], ["[2cm]\n\n*", "{}"]])
+    assert "{[}2cm{]} {*}" in made, "no argument of the line end before it"
     assert r"\textless{}1.5T\textgreater{} & $\geq$ 3 \& $\mu$T" in made
     assert r"site\_1" in made
     assert r"\caption{Sites \textless{} 3 T}" in made
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_every_latex_table_is_set_and_none_is_wider_than_the_page(study, jsc, tmp_path):
     for base in ("joint", "only_seg", "only_cls", "dot"):
         study(base, 0)
