@@ -166,16 +166,16 @@ class RunFolder:
                 self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
             ) from error
         self._take()
-        try:  # again: another may have taken the folder since it was looked at
-            self.refuse_other(identity)
-        except ConfigError:
+        try:
+            self.refuse_other(identity)  # again: another may have taken the folder since it was looked at
+            for ended in (FAILED, DONE):  # done, but not yet tested
+                (self.path / ended).unlink(missing_ok=True)
+            clear_partial(self.path, below=True)
+            write_text(self.config, config_text)
+            write_json(self.provenance, _provenance(identity))
+        except BaseException:
             self._lock.release()
             raise
-        for ended in (FAILED, DONE):  # done, but not yet tested
-            (self.path / ended).unlink(missing_ok=True)
-        clear_partial(self.path, below=True)
-        write_text(self.config, config_text)
-        write_json(self.provenance, _provenance(identity))
 
     def best_score(self) -> float | None:
         """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing."""
