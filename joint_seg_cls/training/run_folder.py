@@ -197,17 +197,17 @@ class RunFolder:
                 self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
             ) from error
         self._take()
-        try:  # again: another may have taken the folder since it was looked at
-            self.refuse_other(identity, accept_code=accept_code)
-        except ConfigError:
+        try:
+            self.refuse_other(identity, accept_code=accept_code)  # another may have taken the folder meanwhile
+            more["earlier_code"] = self._earlier_code(identity)
+            for ended in (FAILED, DONE):  # done, but not yet tested
+                (self.path / ended).unlink(missing_ok=True)
+            clear_partial(self.path, below=True)
+            write_text(self.config, config_text)
+            write_json(self.provenance, _provenance(identity) | more)
+        except BaseException:
             self._lock.release()
             raise
-        more["earlier_code"] = self._earlier_code(identity)
-        for ended in (FAILED, DONE):  # done, but not yet tested
-            (self.path / ended).unlink(missing_ok=True)
-        clear_partial(self.path, below=True)
-        write_text(self.config, config_text)
-        write_json(self.provenance, _provenance(identity) | more)
 
     def _earlier_code(self, identity: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the code that earlier epochs of this run were trained by, where it was other than now."""

@@ -1,136 +1,165 @@
-"""A small checkpoint made by hand, and what an attack on it would leave behind."""
+"""A small cohort with everything that is made of it, and a server that runs commands on it in processes of their own."""
 
-import copy
-import re
+import hashlib
+import json
+import os
+import subprocess
 import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import psutil
 import pytest
-import torch
 
-_NETWORK = {
-    "_target_": "joint_seg_cls.networks.JointNetwork",
-    "sharing": {"_target_": "joint_seg_cls.networks.LocalSharing", "in_channels": 1, "channels": 4},
-    "segmentation": {"_target_": "joint_seg_cls.networks.SegmentationUNet", "channels": 4},
-    "guidance": {"_target_": "joint_seg_cls.networks.NoGuidance"},
-    "classification": {"_target_": "joint_seg_cls.networks.ResidualClassifier", "channels": 4, "classes": 2},
-    "in_channels": 1,
-    "classes": 2,
-    "channels": 4,
-    "image_size": [16, 16, 16],
-}
-_PREPROCESS = {
-    "_target_": "joint_seg_cls.preprocess.Pipeline",
-    "brain": {"_target_": "joint_seg_cls.preprocess.GivenBrain"},
-    "bias_field": {"_target_": "joint_seg_cls.preprocess.NoBiasField"},
-    "registration": {"_target_": "joint_seg_cls.preprocess.ByHeader"},
-    "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": 16},
-    "intensity": {"_target_": "joint_seg_cls.preprocess.ZScore", "over": "brain"},
-    "raters": "intersection",
-    "lesion_value": None,
-}
+SHAPE = (24, 26, 22)
+SMALL = (
+    "network.channels=4",
+    "tracking=none",
+    "data.workers=0",
+    "data.folds.count=2",
+    "trainer.max_epochs=3",
+    "trainer.accelerator=cpu",
+    "protocol=paper",
+)
+PREPARE = ("image_size=16", "preprocess/brain=none", "preprocess/bias_field=none")
+#: What may differ between a run that was interrupted and one that was not, and is none of its results.
+_NO_RESULTS = {"heartbeat", "log.txt", ".verified.json"}
 
 
-def _make_recipe():
-    """Return the recipe of a checkpoint that can be used."""
-    recipe = {
-        "format": 1,
-        "network": _NETWORK,
-        "preprocess": _PREPROCESS,
-        "preprocess_format": 2,
-        "classes": ["MS", "NMOSD"],
-        "modalities": ["flair"],
-        "model_shape": [16, 16, 16],
-        "lesion_threshold": 0.5,
-        "variant": "joint",
-        "trained_on": {"collection": "store", "fold": 0, "seed": 0, "data_hash": "d", "folds_hash": "f"},
-    }
-    return copy.deepcopy(recipe)
+class Server:
+    """Start commands one after another; each is a process that can be killed."""
 
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._server.stdout.readline() == "ready\n"
 
-def _replaced(place, value):
-    """Return the recipe with another value at a place."""
-    recipe = _make_recipe()
-    *outer, last = place
-    inner = recipe
-    for key in outer:
-        inner = inner[key]
-    inner[last] = value
-    return recipe
+    def start(self, cwd: Path, *words: str) -> int:
+        """Return the number of the process that carries out ``jsc`` with these words in ``cwd``."""
+        asked = {"cwd": str(cwd), "words": list(words), "log": str(cwd / "said.txt")}
+        self._server.stdin.write(json.dumps(asked) + "\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
 
+    def ended(self) -> int:
+        """Wait for the process; return its exit code, or minus the signal that killed it."""
+        return int(self._server.stdout.readline())
 
-@pytest.fixture
-def make_recipe():
-    return _make_recipe
+    def run(self, cwd: Path, *words: str) -> int:
+        self.start(cwd, *words)
+        return self.ended()
 
-
-@pytest.fixture
-def replaced():
-    return _replaced
-
-
-def _refused(call, path):
-    """Check that a call is refused in one sentence that names the file and moves no cursor; return the sentence."""
-    from joint_seg_cls.errors import CheckpointError
-
-    with pytest.raises(CheckpointError) as caught:
-        call()
-    sentence = str(caught.value)
-    assert sentence.startswith(f"{path}: expected "), sentence
-    assert sentence.count(": expected ") == 1, sentence
-    assert re.fullmatch(r"[^\x00-\x1f\x7f]{10,1200}", sentence), sentence
-    assert sentence.endswith("."), sentence
-    return sentence
-
-
-@pytest.fixture
-def refused():
-    return _refused
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait()
 
 
 @pytest.fixture(scope="session")
-def weights():
-    """The weights of the network of the recipe."""
-    from joint_seg_cls.commands.from_file import build_trusted
-
-    torch.manual_seed(0)
-    network = build_trusted(copy.deepcopy(_NETWORK), "nowhere", "network")
-    return {f"network.{name}": value for name, value in network.state_dict().items()}
+def server():
+    made = Server()
+    yield made
+    made.close()
 
 
-@pytest.fixture
-def write_checkpoint(tmp_path, weights):
-    """Return a function that writes a checkpoint; parts of it may be replaced."""
-
-    def write(recipe=None, *, path=tmp_path / "x.ckpt", **entries):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"state_dict": weights, "epoch": 0, "joint_seg_cls": _make_recipe() if recipe is None else recipe}
-        content = {name: value for name, value in (content | entries).items() if value is not ...}
-        torch.save(content, path)
-        return path
-
-    return write
+@pytest.fixture(scope="session")
+def faults():
+    """Return what these tests share: words of commands, and what is looked at after a fault."""
+    return SimpleNamespace(
+        small=SMALL, prepare=PREPARE, results=results, descendants=descendants, wait_until=wait_until
+    )
 
 
-@pytest.fixture
-def use():
-    """Return a function that does with a checkpoint what `jsc predict` does before it reads the first scan."""
-    from joint_seg_cls.commands.load import load_pipeline, load_predictor
+@pytest.fixture(scope="session")
+def world(server, tmp_path_factory):
+    """A folder with a cohort of four scans, their store, two trained runs and their study."""
+    folder = tmp_path_factory.mktemp("world")
+    write_cohort(folder)
+    for words in (
+        ["prepare", "cohort=cohort.tsv", "store=store", "workers=0", *PREPARE],
+        *(["train", "data.store=store", f"fold={fold}", "study=small", *SMALL] for fold in (0, 1)),
+    ):
+        assert server.run(folder, *words) == 0, (folder / "said.txt").read_text()
+    return folder
 
-    def use(path, trust=()):
-        predictor, checkpoint = load_predictor(path, device="cpu", trust=trust)
-        return predictor, load_pipeline(checkpoint, trust)
 
-    return use
+def write_cohort(folder: Path, count: int = 4) -> None:
+    rng = np.random.default_rng(0)
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
+    middle = (np.array(SHAPE) - 1) / 2
+    brain = (((index - middle) / (0.45 * np.array(SHAPE))) ** 2).sum(axis=-1) < 1
+    lines = ["subject\tflair\tlesion_mask\tdisease"]
+    (folder / "scans").mkdir(parents=True)
+    for number in range(count):
+        lesion = (np.abs(index - middle - number % 2) < 3).all(axis=-1)
+        scan = np.where(brain, rng.normal(100, 20, SHAPE) + 60 * lesion, 0).astype(np.float32)
+        for name, data in (("flair", scan), ("lesion", lesion.astype(np.uint8))):
+            nib.save(nib.Nifti1Image(data, np.diag([-5.0, -5, 5, 1])), folder / f"scans/s{number}_{name}.nii.gz")
+        files = f"scans/s{number}_flair.nii.gz\tscans/s{number}_lesion.nii.gz"
+        lines.append(f"s{number}\t{files}\t{('MS', 'NMOSD')[number % 2]}")
+    (folder / "cohort.tsv").write_text("\n".join(lines))
 
 
-@pytest.fixture
-def canary(tmp_path, monkeypatch):
-    """A file that hostile recipes try to make; at the end it is not there, and no module was imported."""
-    here = tmp_path / "elsewhere"
-    here.mkdir()
-    monkeypatch.chdir(here)  # what an attack makes under a relative name
-    path = here / "canary"
-    before = set(sys.modules)
-    yield path
-    assert list(here.iterdir()) == []
-    assert {name for name in set(sys.modules) - before if not name.startswith(("hypothesis", "_hypothesis"))} == set()
+def results(folder: Path) -> dict[str, str]:
+    """Return a digest of every result below a folder, without clocks and locks."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(_content(path, folder)).hexdigest()
+        for path in files
+        if path.name not in _NO_RESULTS and not path.name.endswith(".lock") and path.parent.name != ".locks"
+    }
+
+
+def _content(path: Path, folder: Path) -> bytes:
+    if path.suffix == ".ckpt":
+        import torch
+
+        content = torch.load(path, weights_only=True)
+        kept = {key: content[key] for key in ("state_dict", "optimizer_states", "epoch", "global_step")}
+        return _told(kept).encode()
+    if path.name in ("provenance.json", "DONE"):
+        record = json.loads(path.read_text())
+        record.pop("time")
+        return json.dumps(record, sort_keys=True).replace(str(folder), "here").encode()
+    if path.name == "metrics.csv":
+        table = pd.read_csv(path, dtype=str)
+        return table[[name for name in table if not name.startswith("seconds")]].to_csv().encode()
+    return path.read_bytes().replace(str(folder).encode(), b"here")
+
+
+def _told(value) -> str:
+    if isinstance(value, dict):
+        return str({key: _told(each) for key, each in value.items()})
+    if isinstance(value, list | tuple):
+        return str([_told(each) for each in value])
+    return hashlib.sha256(value.numpy().tobytes()).hexdigest() if hasattr(value, "numpy") else str(value)
+
+
+def descendants(leader: int, folder: Path) -> list[int]:
+    """Return the processes that a command has left: those of its session, and those that it started in others."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == leader:
+                continue
+            if os.getsid(process.pid) == leader or process.environ().get("JSC_FAULTS") == str(folder):
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def wait_until(what, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

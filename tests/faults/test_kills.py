@@ -1,0 +1,119 @@
+"""Commands that are killed at random moments: repeated, they end with the results of an uninterrupted one.
+
+Nothing half-written stays, and no process. The figures are printed: ``pytest -m slow -s tests/faults/test_kills.py``.
+"""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+
+from joint_seg_cls.whole_file import PARTIAL_FILES
+
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+#: For each command: what it finds, its words, how many kills in the long form and in the short one.
+COMMANDS = {
+    "phantom": ((), ("out=cohort", "subjects=2", "spacing_mm=2", "workers=2"), 5, 0),
+    "cohort": (("scans",), ("source=pattern", "path=scans", "out=found.tsv", "flair={subject}_flair.nii.gz"), 4, 0),
+    "check": (("scans", "cohort.tsv", "store"), ("cohort=cohort.tsv", "store=store", "out=audit", "workers=2"), 5, 0),
+    "prepare": (("scans", "cohort.tsv"), ("cohort=cohort.tsv", "store=new", "workers=2", "PREPARE"), 8, 1),
+    "train": (("store",), ("data.store=store", "fold=0", "SMALL"), 10, 1),
+    "evaluate": (("store", "runs"), ("run=RUN", "fold=1", "device=cpu"), 6, 0),
+    "predict": (("scans", "cohort.tsv", "runs"), ("input=cohort.tsv", "checkpoint=RUN", "out=out", "device=cpu"), 8, 1),
+    "report": (("store", "runs"), ("study=small", "resamples=50"), 6, 0),
+    "sweep": (("store",), ("-m", "data.store=store", "fold=0,1", "study=swept", "SMALL"), 4, 0),
+}
+
+
+def words_of(command, world, faults):
+    (run,) = world.glob("runs/store/*/fold-0_seed-0")
+    words = ["train" if command == "sweep" else command]
+    for word in COMMANDS[command][1]:
+        several = {"PREPARE": faults.prepare, "SMALL": faults.small}
+        words += several.get(word, (word.replace("RUN", str(run.relative_to(world))),))
+    return words
+
+
+def place(world, folder, command):
+    """Make a folder that holds what the command finds."""
+    folder.mkdir()
+    for name in COMMANDS[command][0]:
+        copy = shutil.copytree if (world / name).is_dir() else shutil.copy
+        copy(world / name, folder / name)
+    return folder
+
+
+def kill_until_done(server, faults, folder, words, *, moments, seconds, kills, drawn):
+    """Kill the command until it was killed ``kills`` times, or was done before; return the signals."""
+    sent = []
+    while len(sent) < kills:
+        began = time.monotonic()
+        leader = server.start(folder, *words)
+        number = drawn.choice(SIGNALS)
+        time.sleep(max(0.0, moments() * seconds - (time.monotonic() - began)))
+        with suppress(ProcessLookupError):
+            os.kill(leader, number)
+        code = server.ended()
+        assert faults.wait_until(lambda leader=leader: not faults.descendants(leader, folder), 120), (
+            "a process has stayed"
+        )
+        if code == 0:
+            break
+        said = (folder / "said.txt").read_text()
+        assert code in (-number, 128 + number), said
+        assert "Traceback" not in said, said
+        sent.append(number)
+    return sent
+
+
+def killed_and_repeated(server, faults, world, tmp_path, command, kills, seed):
+    drawn = random.Random(f"{seed} {command}")
+    words = words_of(command, world, faults)
+    whole = place(world, tmp_path / "whole", command)
+    began = time.monotonic()
+    assert server.run(whole, *words) == 0, (whole / "said.txt").read_text()
+    seconds = time.monotonic() - began
+    expected = without_log(faults.results(whole))
+    sent: list[int] = []
+    for trial in range(3 * kills):
+        folder = place(world, tmp_path / str(trial), command)
+        in_a_row = min(2, kills - len(sent))
+        sent += kill_until_done(
+            server, faults, folder, words, moments=drawn.random, seconds=seconds, kills=in_a_row, drawn=drawn
+        )
+        assert server.run(folder, *words) == 0, (folder / "said.txt").read_text()
+        assert without_log(faults.results(folder)) == expected
+        assert not list(folder.rglob(PARTIAL_FILES))
+        shutil.rmtree(folder)
+        if len(sent) == kills:
+            break
+    assert len(sent) == kills
+    by_signal = ", ".join(f"{count} {signal.Signals(number).name}" for number, count in sorted(Counter(sent).items()))
+    print(
+        f"\n{command}: {kills} kills ({by_signal}) within {seconds:.1f} s each; results bit-equal, nothing left behind"
+    )
+
+
+def without_log(found):
+    return {name: digest for name, digest in found.items() if not name.endswith(".txt") or name.startswith("cohort/")}
+
+
+@pytest.mark.parametrize("command", [name for name, each in COMMANDS.items() if each[3]])
+def test_a_killed_command_that_is_repeated_gives_the_results_of_an_uninterrupted_one(
+    server, faults, world, tmp_path, command
+):
+    killed_and_repeated(server, faults, world, tmp_path, command, COMMANDS[command][3], seed=int(time.time()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_fifty_kills_at_random_moments_change_no_result(server, faults, world, tmp_path, command):
+    killed_and_repeated(
+        server, faults, world, tmp_path, command, COMMANDS[command][2], seed=os.environ.get("JSC_SEED", "0")
+    )

@@ -1,0 +1,116 @@
+"""Two processes at once: one store, one folder of findings, one run, one cohort."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+from joint_seg_cls import run_state
+from joint_seg_cls.training import RunFolder, run_folder
+from joint_seg_cls.whole_file import PARTIAL_FILES
+
+
+def both(folder, *commands):
+    """Run commands side by side; return their exit codes, and what they said."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "joint_seg_cls", *words],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for words in commands
+    ]
+    said = [process.communicate()[0] for process in running]
+    assert not any("Traceback" in text for text in said), said
+    return [process.returncode for process in running], said
+
+
+def copied(world, folder, *names):
+    folder.mkdir()
+    for name in names:
+        (shutil.copytree if (world / name).is_dir() else shutil.copy)(world / name, folder / name)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["prepare", "phantom", "predict", "evaluate", "report"])
+def test_the_same_command_twice_at_once_gives_what_it_gives_alone(world, faults, server, tmp_path, command):
+    run = str(next(world.glob("runs/store/*/fold-0_seed-0")).relative_to(world))
+    words = {
+        "prepare": ["cohort=cohort.tsv", "store=new", "workers=2", *faults.prepare],
+        "phantom": ["out=made", "subjects=1", "spacing_mm=2", "workers=0"],
+        "predict": ["input=cohort.tsv", f"checkpoint={run}", "out=out", "device=cpu"],
+        "evaluate": [f"run={run}", "fold=1", "device=cpu"],
+        "report": ["study=small", "resamples=50"],
+    }[command]
+    names = ("scans", "cohort.tsv", "store", "runs")
+    alone, together = (copied(world, tmp_path / name, *names) for name in ("alone", "together"))
+    assert server.run(alone, command, *words) == 0, (alone / "said.txt").read_text()
+    (alone / "said.txt").unlink()
+    codes, said = both(together, [command, *words], [command, *words])
+    assert codes == [0, 0], said
+    assert faults.results(together) == faults.results(alone)
+    assert not list(together.rglob(PARTIAL_FILES))
+
+
+@pytest.mark.slow
+def test_halves_of_a_cohort_predicted_at_once_stand_in_one_table(world, tmp_path):
+    run = next(world.glob("runs/store/*/fold-0_seed-0"))
+    halves = [",".join(f"scans/s{number}_flair.nii.gz" for number in half) for half in ((0, 1), (2, 3))]
+    words = [["predict", f"input=[{half}]", f"checkpoint={run}", f"out={tmp_path}", "device=cpu"] for half in halves]
+    codes, said = both(world, *words)
+    assert codes == [0, 0], said
+    assert sorted(pd.read_csv(tmp_path / "predictions.tsv", sep="\t")["id"]) == [f"s{n}_flair" for n in range(4)]
+
+
+@pytest.mark.slow
+def test_of_two_trainings_of_one_run_the_second_is_refused_and_the_first_is_whole(world, faults, tmp_path):
+    folder = copied(world, tmp_path / "here", "store")
+    words = ["train", "data.store=store", *faults.small, "trainer.max_epochs=20"]
+    codes, said = both(folder, words, words)
+    assert sorted(codes) in ([0, 2], [0, 0]), said  # the second where one came when the other was done
+    if 2 in codes:
+        assert "a run that no other process is training" in said[codes.index(2)]
+    (run,) = folder.glob("runs/store/*/fold-0_seed-0")
+    assert (run / "DONE").is_file()
+    assert len(pd.read_csv(run / "metrics.csv")) == 20
+
+
+def test_a_heartbeat_goes_on_after_a_write_that_failed(tmp_path, monkeypatch):
+    touched = []
+    touch = type(tmp_path).touch
+
+    def sometimes(self, *words, **more):
+        if self.name == run_state.HEARTBEAT:
+            touched.append(None)
+            if len(touched) in (1, 3):
+                raise OSError(28, "No space left on device")
+        touch(self, *words, **more)
+
+    monkeypatch.setattr(type(tmp_path), "touch", sometimes)
+    monkeypatch.setattr(run_folder, "HEARTBEAT_S", 0.01)
+    with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
+        end = time.monotonic() + 60
+        while len(touched) < 6 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert any(thread.name.endswith("(_beat)") for thread in threading.enumerate())
+    assert len(touched) >= 6
+    assert (tmp_path / run_state.HEARTBEAT).is_file()
+
+
+def test_a_disk_that_is_full_at_the_start_of_a_run_leaves_a_folder_that_can_be_taken_again(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", str(tmp_path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "write_text", full)
+        with pytest.raises(OSError, match="No space"), RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
+            pass
+    with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
+        pass
