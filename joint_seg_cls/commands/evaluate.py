@@ -25,7 +25,7 @@ from joint_seg_cls.evaluation import (
     summarise,
     write_evaluation,
 )
-from joint_seg_cls.scan import read_cohort
+from joint_seg_cls.scan import read_cohort, require_mask_geometry
 from joint_seg_cls.training import Checkpoint, RunFolder
 from joint_seg_cls.whole_file import write_json
 
@@ -120,6 +120,7 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
     rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
     pipeline = load_pipeline(checkpoint, config.trust)
+    pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
     path = Path(config.cohort).resolve()
     cases = (from_cohort(row, pipeline) for row in rows)
     return _Scans(f"{path.parent.name}-{path.stem}", path.stem, str(path), len(rows), None, cases)

@@ -45,7 +45,7 @@ def from_store(case: PreparedCase) -> TestCase:
 def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
     """Read and preprocess one row of a cohort table."""
     seen = pipeline.model_input(row.images, row.brain_mask)
-    native = pipeline.reference(row.lesion_masks, seen.geometry.native)
+    native = pipeline.reference(row.lesion_masks, seen.scan)
     return TestCase(
         case=row.case,
         subject=row.subject,
