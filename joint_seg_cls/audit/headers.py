@@ -1,4 +1,4 @@
-"""Where a scan's voxels lie, according to its header: orientation that is missing or contradictory, or no head's size."""
+"""Where a scan's voxels lie according to its header: orientation that is missing or contradictory, odd sizes."""
 
 import nibabel as nib
 import numpy as np

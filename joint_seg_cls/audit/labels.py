@@ -10,7 +10,7 @@ from joint_seg_cls.audit.finding import Check, Finding, Severity
 from joint_seg_cls.scan import PreparedCase
 
 
-def check_labels(scans: Sequence[ScanFacts], classes: Sequence[str]) -> list[Finding]:
+def check_labels(scans: Sequence[ScanFacts]) -> list[Finding]:
     """Count what is missing, and find subjects with two diseases."""
     no_disease = tuple(scan.case for scan in scans if scan.disease is None)
     no_mask = tuple(scan.case for scan in scans if not scan.has_reference)
@@ -112,7 +112,9 @@ def _odd_ages(scans: Sequence[ScanFacts], years: Sequence[float]) -> list[Findin
         return []
     found = ", ".join(f"{year:g}" for _, year in odd[:5])
     remedy = "correct the table, and write unknown ages as empty cells"
-    return [Finding("warning", "subjects", "ages of 0 to 110", f"ages of {found}", remedy, tuple(case for case, _ in odd))]
+    return [
+        Finding("warning", "subjects", "ages of 0 to 110", f"ages of {found}", remedy, tuple(case for case, _ in odd))
+    ]
 
 
 def _several(

@@ -32,7 +32,7 @@ def read_masks(
     lesion_value: LesionValue = None,
     mask_geometry: MaskGeometry = "header",
 ) -> Masks:
-    """Read every rater's mask of the scan whose header is ``scan``; all that is wrong with each of them is a finding."""
+    """Read every rater's mask of the scan whose header is ``scan``; each thing that is wrong is a finding."""
     findings: list[Finding] = []
     masks = []
     for path in paths.values():

@@ -66,7 +66,7 @@ def _mirrored(case: PreparedCase, lesions: Bool[np.ndarray, "x y z"]) -> list[Mi
 
 
 def _noticed(case: PreparedCase) -> list[Finding]:
-    """Return what the preparation noticed of this case; alike warnings, apart from their numbers, have one ``expected``."""
+    """Return the warnings of the preparation; those that differ in their numbers alone share one ``expected``."""
     return [
         Finding(
             "warning",

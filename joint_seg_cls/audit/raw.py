@@ -46,9 +46,7 @@ class Volume:
     is_brain: bool
 
 
-def measure_row(
-    row: Row, lesion_value: LesionValue = None, mask_geometry: MaskGeometry = "header"
-) -> ScanFacts:
+def measure_row(row: Row, lesion_value: LesionValue = None, mask_geometry: MaskGeometry = "header") -> ScanFacts:
     """Read all files of a row; what is wrong with one does not keep the others from being looked at."""
     findings: list[Finding] = list(row.findings)
     volumes = [read for path in row.images.values() if (read := _read_image(row.case, path, findings)) is not None]

@@ -47,7 +47,8 @@ def predict(config: DictConfig) -> None:
     finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the table
         if records:
             write_predictions(records, out)
-            for line in counted_warnings((record["id"], warning) for record in records for warning in record["warnings"]):
+            warnings = ((record["id"], warning) for record in records for warning in record["warnings"])
+            for line in counted_warnings(warnings):
                 _log.warning("%s", line)
             _log.info("%d scans written to %s", len(records), out)
     if failures:

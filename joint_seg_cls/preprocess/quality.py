@@ -104,13 +104,13 @@ def warnings_of(figures: Mapping[str, Any]) -> list[str]:
         found.append(figures["brain_doubt"])
     if thickest_mm > THICK_MM:
         found.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
-    for modality in figures["modalities"]:
-        if modality.get("extremes_sd_ratio", 1.0) > EXTREMES_SD_RATIO:
-            found.append(
-                f"a few voxels of extreme intensity in {modality['file']} make the brain's standard deviation "
-                f"{modality['extremes_sd_ratio']:.3g} times as large, which dims all other voxels for the network: set "
-                "them to the intensity of their neighbours"
-            )
+    found += [
+        f"a few voxels of extreme intensity in {modality['file']} make the brain's standard deviation "
+        f"{modality['extremes_sd_ratio']:.3g} times as large, which flattens all other voxels: set them "
+        "to the intensity of their neighbours"
+        for modality in figures["modalities"]
+        if modality.get("extremes_sd_ratio", 1.0) > EXTREMES_SD_RATIO
+    ]
     for modality in figures["modalities"][1:]:
         found += _warnings_of_modality(modality)
     lesions = figures.get("lesions")

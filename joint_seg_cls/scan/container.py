@@ -18,7 +18,11 @@ NIFTI_STARTS = tuple(size.to_bytes(4, order) for size in (348, 540) for order in
 #: What a file begins with that stands in place of the scan, what it is, and how to get the scan.
 _STAND_INS = (
     (b"version https://git-lfs", "a Git LFS pointer in place of the scan", "fetch the scan with git lfs pull"),
-    (b"/annex/objects/", "a git-annex pointer in place of the scan", "fetch the scan with git annex get or datalad get"),
+    (
+        b"/annex/objects/",
+        "a git-annex pointer in place of the scan",
+        "fetch the scan with datalad get or git annex get",
+    ),
     (b"<!doctype", "a web page", "download the scan again"),
     (b"<html", "a web page", "download the scan again"),
     (b"PK\x03\x04", "a ZIP archive", "unpack it"),

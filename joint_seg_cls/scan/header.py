@@ -68,8 +68,8 @@ def read_header(path: str | Path, *, remedy: str = "extract the one volume to be
         remedy: what to do about a file that holds no single 3-D volume.
 
     Raises:
-        ScanError: there is no NIfTI file; dimensions, type, scaling, voxel size or affine cannot be a scan's; the file is
-            shorter than the header claims.
+        ScanError: there is no NIfTI file; dimensions, type, scaling, voxel size or affine cannot be a scan's; the file
+            is shorter than the header claims.
     """
     path = Path(path)
     header = _parsed(path)
@@ -79,7 +79,7 @@ def read_header(path: str | Path, *, remedy: str = "extract the one volume to be
     unit = int(header["xyzt_units"]) & 7
     with np.errstate(all="ignore"):  # what comes out infinite or NaN is refused
         form, affine, other, fault = _affines(path, header, _MM.get(unit, 1.0))
-    if unit > 3:  # noqa: PLR2004 - the last code that NIfTI defines
+    if unit > 3:
         fault = f"its unit of length has the undefined code {unit}, read as millimetres"
     grid = Grid(shape, affine)
     _check_grid(path, grid, form, unit)
@@ -95,7 +95,7 @@ def _parsed(path: Path) -> nib.Nifti1Header:
         refuse_damaged(path, error)
     order: Literal["<", ">"] = "<" if block[:4] in NIFTI_STARTS[::2] else ">"
     size = int.from_bytes(block[:4], "little" if order == "<" else "big")
-    magic = block[344:347] if size == 348 else block[4:7]  # noqa: PLR2004 - the header's size is its version
+    magic = block[344:347] if size == 348 else block[4:7]
     if size not in _MAGIC or len(block) < size:
         refuse(path, "a damaged or foreign one", "convert it to .nii.gz, or copy it again", "a readable NIfTI file")
     if magic in (b"ni1", b"ni2"):
@@ -103,7 +103,7 @@ def _parsed(path: Path) -> nib.Nifti1Header:
     if magic != _MAGIC[size]:
         found = f"a damaged or foreign one (magic {magic!r})"
         refuse(path, found, "convert it to .nii.gz, or copy it again", "a readable NIfTI file")
-    kind = nib.Nifti1Header if size == 348 else nib.Nifti2Header  # noqa: PLR2004
+    kind = nib.Nifti1Header if size == 348 else nib.Nifti2Header
     header = kind(block[:size], endianness=order, check=False)
     for name in ("qform_code", "sform_code"):
         if not 0 <= int(header[name]) <= _LAST_XFORM_CODE:
@@ -116,11 +116,11 @@ def _shape(path: Path, header: nib.Nifti1Header, remedy: str) -> tuple[int, int,
     """Return the three sides, axes of length 1 behind the third dropped."""
     dims = [int(side) for side in header["dim"]]
     shape = dims[1 : dims[0] + 1]
-    if not 1 <= dims[0] <= 7 or min(shape) < 1:  # noqa: PLR2004 - dimensions that NIfTI has
+    if not 1 <= dims[0] <= 7 or min(shape) < 1:
         refuse(path, f"{dims[0]}, shape {tuple(shape)}", _REPAIR, "1 to 7 dimensions of at least one voxel")
-    while len(shape) > 3 and shape[-1] == 1:  # noqa: PLR2004
+    while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 2:  # noqa: PLR2004
+    if len(shape) != 3 or min(shape) < 2:
         refuse(path, f"shape {tuple(dims[1 : dims[0] + 1])}", remedy, "a 3-D volume")
     x, y, z = shape
     if x * y * z > _MOST_VOXELS:
@@ -131,9 +131,12 @@ def _shape(path: Path, header: nib.Nifti1Header, remedy: str) -> tuple[int, int,
 def _itemsize(path: Path, header: nib.Nifti1Header) -> int:
     try:
         kind = np.dtype(header.get_data_dtype())
-    except Exception as error:  # noqa: BLE001 - nibabel raises several kinds here
+    except Exception as error:
         raise ScanError(
-            path, expected="a data type that NIfTI defines", found=f"data code {int(header['datatype'])}", remedy=_REPAIR
+            path,
+            expected="a data type that NIfTI defines",
+            found=f"data code {int(header['datatype'])}",
+            remedy=_REPAIR,
         ) from error
     if kind.kind not in "iuf":
         found = {"c": "complex numbers", "V": "colours" if kind.names else f"type {int(header['datatype'])}"}[kind.kind]
@@ -161,9 +164,7 @@ def _check_scaling(path: Path, header: nib.Nifti1Header) -> None:
         refuse(path, f"slope {slope:g} and intercept {inter:g}", _REPAIR, "values with a finite scale")
 
 
-def _affines(
-    path: Path, header: nib.Nifti1Header, scale: float
-) -> tuple[Form, np.ndarray, np.ndarray | None, str]:
+def _affines(path: Path, header: nib.Nifti1Header, scale: float) -> tuple[Form, np.ndarray, np.ndarray | None, str]:
     """Return what the affine is from, the affine in millimetres, the qform's where it is not used, and its fault."""
     to_mm = np.diag([scale, scale, scale, 1.0])
     if int(header["sform_code"]) > 0:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from nibabel.arrayproxy import ArrayProxy
 
 from joint_seg_cls.errors import ConfigError, ScanError
-from joint_seg_cls.scan.container import DAMAGED, open_content, refuse, refuse_damaged, require_end
+from joint_seg_cls.scan.container import DAMAGED, open_content, refuse_damaged, require_end
 from joint_seg_cls.scan.grid import Grid, reorient
 from joint_seg_cls.scan.header import VolumeHeader, read_header
 from joint_seg_cls.whole_file import whole_file
@@ -158,24 +158,31 @@ def place_mask(head: VolumeHeader, grid: Grid, *, geometry: MaskGeometry = "head
     if geometry == "scan" and head.grid.shape == grid.shape:
         return grid
     tolerance_mm = max(0.5, min(grid.spacing_mm) / 2)
-    apart_mm = head.grid.like(grid).distance_mm(grid)
-    if apart_mm <= tolerance_mm:
+    if head.grid.like(grid).distance_mm(grid) <= tolerance_mm:
         return head.grid
+    found, remedy = _misplaced(head, grid, other, tolerance_mm)
     expected = f"the grid of its scan (shape {grid.shape}, within {tolerance_mm:.2f} mm)"
+    raise ScanError(head.path, expected=expected, found=found, remedy=remedy)
+
+
+def _misplaced(head: VolumeHeader, grid: Grid, other: Grid | None, tolerance_mm: float) -> tuple[str, str]:
+    """Return how a mask lies otherwise than its scan, and what to do."""
+    resample = "resample the mask onto its scan with nearest neighbours"
     take = "if it was drawn on this scan voxel for voxel, take the scan's header with mask_geometry=scan"
-    if np.isinf(apart_mm):
-        found = f"shape {head.grid.like(grid).shape} in the scan's axes"
-        refuse(head.path, found, "resample the mask onto its scan with nearest neighbours", expected)
-    apart = f"corners up to {apart_mm:.2f} mm away"
+    own = head.grid.like(grid)
+    if own.shape != grid.shape:
+        return f"shape {own.shape} in the scan's axes", resample
+    apart = f"corners up to {own.distance_mm(grid):.2f} mm away"
     if head.grid.shape != grid.shape:
-        refuse(head.path, apart, "resample the mask onto its scan with nearest neighbours", expected)
+        return apart, resample
     for whose, one, another in (("mask", head.other, grid), ("scan", head.grid, other)):
         if one is not None and another is not None and one.like(another).distance_mm(another) <= tolerance_mm:
-            found = f"{apart}: the two agree by the {whose}'s qform, but its sform is used"
-            refuse(head.path, found, f"correct the {whose}'s sform; {take}", expected)
+            return f"{apart}: the two agree by the {whose}'s qform, but its sform is used", (
+                f"correct the {whose}'s sform; {take}"
+            )
     if head.form == "voxel sizes":
-        refuse(head.path, f"{apart}, in a header without sform and qform", f"export it again; {take}", expected)
-    refuse(head.path, apart, f"resample the mask onto its scan with nearest neighbours; {take}", expected)
+        return f"{apart}, in a header without sform and qform", f"export it again; {take}"
+    return apart, f"{resample}; {take}"
 
 
 def require_mask_geometry(value: object) -> MaskGeometry:

@@ -1,6 +1,7 @@
-"""Damaged NIfTI headers: a file is read with its right geometry or refused in one sentence, quickly, whatever it claims."""
+"""Damaged NIfTI headers: a file is read with its right geometry or refused in one sentence, and quickly."""
 
 import gzip
+import re
 import time
 
 import nibabel as nib
@@ -90,14 +91,16 @@ def outcome(path, content, kind):
     """Read a file; return whether it was accepted. Anything but a ScanError, or a wrong grid, fails the test."""
     path.write_bytes(content if path.suffix == ".nii" else gzip.compress(content, 1))
     begun = time.perf_counter()
+    read, refusal = None, ""
     try:
-        data, head = read_volume(path, remedy="extract one volume")
+        read = read_volume(path, remedy="extract one volume")
     except ScanError as error:
-        assert str(error).startswith(str(path))
-        assert "\n" not in str(error)
+        refusal = str(error)
+    assert time.perf_counter() - begun < PATIENCE_S
+    if read is None:
+        assert re.fullmatch(rf"{re.escape(str(path))}: expected .+, found .+; .+\.", refusal)
         return False
-    finally:
-        assert time.perf_counter() - begun < PATIENCE_S
+    data, head = read
     assert data.shape == head.grid.shape
     assert all(0.01 <= mm <= 100 for mm in head.grid.spacing_mm)
     assert abs(np.linalg.det(head.grid.affine[:3, :3] / head.grid.spacing_mm)) > 0.5
@@ -172,7 +175,10 @@ def test_what_is_odd_but_clear_is_read(tmp_path, fields, spacing_mm):
         ({"srow_x": [0.001, 0, 0, 0], "srow_y": [0, 1, 0, 0], "srow_z": [0, 0, 1, 0]}, "voxels of 0.001 x 1 x 1 mm"),
         ({"srow_x": [0.9, 0, 0, 1e30]}, "an origin 1e+30 mm away"),
         ({"dim": [3, 32767, 32767, 32767]}, "32767 x 32767 x 32767 voxels"),
-        ({"dim": [3, 700, 700, 700], "srow_x": [-0.5, 0, 0, 0], "srow_z": [0, 0, 0.5, 0]}, "a header that claims 700 x"),
+        (
+            {"dim": [3, 700, 700, 700], "srow_x": [-0.5, 0, 0, 0], "srow_z": [0, 0, 0.5, 0]},
+            "claims 700 x 700",
+        ),
         ({"dim": [0, 7, 9, 5]}, "0, shape ()"),
         ({"dim": [3, 7, -9, 5]}, "3, shape (7, -9, 5)"),
         ({"dim": [4, 7, 9, 5, 2]}, "shape (7, 9, 5, 2)"),
@@ -210,7 +216,12 @@ def test_a_claim_of_five_gigabytes_takes_no_memory(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "found", "remedy"),
     [
-        ("a.nii.gz", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer", "git lfs pull"),
+        (
+            "a.nii.gz",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a Git LFS pointer",
+            "git lfs pull",
+        ),
         ("a.nii.gz", b"/annex/objects/MD5E-s1--0.nii.gz\n", "a git-annex pointer", "datalad get"),
         ("a.nii.gz", b"<!DOCTYPE html><html>", "a web page", "download"),
         ("a.nii", b"", "an empty file", "export"),
