@@ -5,6 +5,7 @@ from joint_seg_cls.audit.cohort import audit_cohort
 from joint_seg_cls.audit.draw import draw_cases, draw_rows
 from joint_seg_cls.audit.finding import Finding, Severity, require_checks
 from joint_seg_cls.audit.page import folds_table, write_audit_page
+from joint_seg_cls.audit.scan import check_scan
 from joint_seg_cls.audit.store import AUDIT_FILE, audit_folds, audit_frozen, audit_store
 from joint_seg_cls.audit.tables import Table
 
@@ -18,6 +19,7 @@ __all__ = [
     "audit_folds",
     "audit_frozen",
     "audit_store",
+    "check_scan",
     "draw_cases",
     "draw_rows",
     "folds_table",

@@ -18,7 +18,7 @@ def check_orientations(scans: Sequence[ScanFacts]) -> list[Finding]:
     counts = Counter(scan.axes for scan in scans if scan.axes)
     if len(counts) < 2:
         return []
-    found = ", ".join(f"{axes} ({count})" for axes, count in counts.most_common())
+    found = "axes run " + ", ".join(f"{axes} ({count})" for axes, count in counts.most_common())
     remedy = "nothing needs to be done: all are turned to RAS+, and results are written as each scan lies"
     return [Finding("note", "orientations", "one orientation of axes", found, remedy)]
 
@@ -47,7 +47,7 @@ def check_levels(scans: Sequence[ScanFacts]) -> list[Finding]:
                     severity,
                     "intensities",
                     f"medians within a factor of {low:g} of the cohort's {10**middle:.3g}",
-                    named,
+                    f"medians of {named}, a factor of {low:g} from the cohort's {10**middle:.3g}",
                     "find out how those were exported; standardising hides the factor but not what was lost in it",
                     odd,
                 )

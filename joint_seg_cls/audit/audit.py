@@ -16,14 +16,14 @@ from joint_seg_cls.audit.confounding import (
 )
 from joint_seg_cls.audit.duplicates import check_duplicates, duplicate_groups
 from joint_seg_cls.audit.facts import ScanFacts
-from joint_seg_cls.audit.finding import SEVERITIES, Finding, accepted, finding_from_json, worst_first
+from joint_seg_cls.audit.finding import SEVERITIES, Finding, accepted, counted, finding_from_json, worst_first
 from joint_seg_cls.audit.labels import check_labels, check_people
 from joint_seg_cls.audit.predictors import predictors_of
 from joint_seg_cls.audit.tables import Table, acquisition_table, cohort_table, confounding_table, lesion_table
 from joint_seg_cls.whole_file import write_json
 
 #: Raised when checks change, so that what an older version found is not taken for the whole.
-FORMAT = 1
+FORMAT = 2
 
 
 @final
@@ -74,10 +74,10 @@ def audit_scans(source: str, scans: Sequence[ScanFacts], classes: Sequence[str],
     confounding = measure_confounding(scans, predictors, classes)
     findings = [
         *more,
-        *(finding for scan in scans for finding in scan.findings),
+        *counted([finding for scan in scans for finding in scan.findings]),
         *check_duplicates(scans),
         *check_people(scans),
-        *check_labels(scans, classes),
+        *check_labels(scans),
         *check_confounding(confounding, predictors, scans),
         *check_orientations(scans),
         *check_levels(scans),

@@ -108,8 +108,8 @@ def check_confounding(
                 Finding(
                     "warning" if by_name[one.predictor].is_expected else "note",
                     "confounding",
-                    f"that {one.predictor} alone does not tell the disease (AUC about 0.5)",
-                    one.sentence,
+                    f"that {one.predictor} alone does not predict the disease (AUC about 0.5)",
+                    f"{one.predictor} alone predicts the disease: {one.sentence}",
                     "a network that recognises it has the answer without looking at lesions; report scores within "
                     "each of its values, or test with data/folds=leave_one_site_out",
                 )
@@ -121,7 +121,8 @@ def check_confounding(
                 "note",
                 "confounding",
                 f"at least {FEWEST} subjects of each class",
-                "fewer: too few to tell whether site, scanner, age or sex tell the disease",
+                f"fewer than {FEWEST} subjects of a class: too few to find out whether site, scanner, age or sex give "
+                "the disease away",
                 "look at the tables by eye",
             )
         )

@@ -16,7 +16,7 @@ from joint_seg_cls.audit.raw import open_row
 from joint_seg_cls.audit.rows import Row
 from joint_seg_cls.parallel import over_processes
 from joint_seg_cls.pictures import BRAIN_COLOUR, PREDICTION_COLOUR, Picture, strip_png
-from joint_seg_cls.scan import LesionValue, PreparedCase
+from joint_seg_cls.scan import LesionValue, MaskGeometry, PreparedCase
 
 _MARGIN = 2
 
@@ -30,11 +30,13 @@ def draw_rows(
     *,
     most: int,
     lesion_value: LesionValue,
+    mask_geometry: MaskGeometry = "header",
     workers: int,
 ) -> list[Picture]:
     """Draw up to ``most`` rows of a cohort table; those whose image cannot be read have no picture."""
     chosen = _chosen(scans, findings, most)
-    drawn = _each(partial(_draw_row, lesion_value=lesion_value), [rows[one] for one in chosen], workers)
+    draw = partial(_draw_row, lesion_value=lesion_value, mask_geometry=mask_geometry)
+    drawn = _each(draw, [rows[one] for one in chosen], workers)
     return [_captioned(png, scans[one], findings) for one, png in zip(chosen, drawn, strict=True) if png]
 
 
@@ -86,8 +88,8 @@ def _captioned(png: bytes, scan: ScanFacts, findings: Sequence[Finding]) -> Pict
     return Picture(png, scan.case, "; ".join(parts), f"Slices of {scan.case} with its masks outlined")
 
 
-def _draw_row(row: Row, *, lesion_value: LesionValue) -> bytes | None:
-    opened = open_row(row, lesion_value)
+def _draw_row(row: Row, *, lesion_value: LesionValue, mask_geometry: MaskGeometry) -> bytes | None:
+    opened = open_row(row, lesion_value, mask_geometry)
     if opened is None:
         return None
     volume, lesions = opened

@@ -15,9 +15,11 @@ Check = Literal[
     "table", "files", "brain masks", "grids", "orientations", "intensities", "mask values", "masks outside the brain",
     "left-right mismatch", "duplicates", "subjects", "labels", "confounding", "leakage", "folds", "preparation",
 ]  # fmt: skip
-#: Cases that a sentence names before it says how many more there are.
+#: Cases that a sentence names before it gives the number of the others.
 _NAMED = 5
 _ACCEPTED = " (accepted by the user)"
+#: Alike findings that are listed one by one; more are counted in one.
+_LISTED = 3
 
 
 @final
@@ -29,7 +31,7 @@ class Finding:
         severity: error, warning or note.
         check: name of the check, such as ``duplicates``.
         expected: what would have been right.
-        found: what was there instead, with the numbers.
+        found: what was there instead, with the numbers; of warnings and notes a statement that needs no ``expected``.
         remedy: what the user can do about it, as an imperative.
         cases: the cases it is about; empty where it is about the cohort.
         file: the file at fault, where it is one.
@@ -58,8 +60,14 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """All of it in one sentence."""
-        return f"{self.check}: {self.where}: expected {self.expected}, found {self.found}; {self.remedy}."
+        """All of it in one sentence: an error with what was expected, a warning or a note as a plain statement."""
+        told = f"expected {self.expected}, found {self.found}" if self.severity == "error" else self.found
+        return f"{self.check}: {self.where}: {told}; {self.remedy}."
+
+    @property
+    def statement(self) -> str:
+        """What was found and what to do, without the case."""
+        return f"{self.found} ({self.remedy})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as plain values."""
@@ -74,6 +82,28 @@ def finding_from_json(record: Mapping[str, Any]) -> Finding:
 def from_refusal(error: InputError, check: Check, case: str) -> Finding:
     """Return a named failure as a finding that stops training."""
     return Finding("error", check, error.expected, error.found, error.remedy, (case,) if case else (), error.where)
+
+
+def counted(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the same with alike warnings and notes of more than three cases as one: the first, and their number.
+
+    Findings are alike if severity, check, ``expected`` and remedy are equal.
+    """
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for number, one in enumerate(findings):
+        is_single = one.severity == "error" or len(one.cases) != 1
+        key = (one.severity, one.check, one.expected, one.remedy, str(number) if is_single else "")
+        alike.setdefault(key, []).append(one)
+    together = []
+    for group in alike.values():
+        if len(group) <= _LISTED:
+            together += group
+            continue
+        first, cases = group[0], tuple(dict.fromkeys(case for one in group for case in one.cases))
+        same = all(one.found == first.found for one in group)
+        found = first.found if same else f"{first.found} (in {first.cases[0]}; {len(group) - 1} more like it)"
+        together.append(replace(first, found=found, cases=cases, file=""))
+    return together
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -98,7 +128,7 @@ def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None
 
 
 def accepted(findings: Iterable[Finding], checks: Sequence[str]) -> list[Finding]:
-    """Return the same with errors of the accepted ``checks`` told as warnings."""
+    """Return the same with errors of the accepted ``checks`` as warnings."""
     return [
         replace(finding, severity="warning", remedy=f"{finding.remedy}{_ACCEPTED}")
         if finding.severity == "error" and finding.check in checks

@@ -1,82 +1,67 @@
-"""Where a scan's voxels lie, as its header says: orientation that is missing, contradictory, or no head's size."""
-
-from pathlib import Path
+"""Where a scan's voxels lie according to its header: orientation that is missing or contradictory, odd sizes."""
 
 import nibabel as nib
 import numpy as np
 
-from joint_seg_cls.audit.finding import Finding
-from joint_seg_cls.scan import Grid
+from joint_seg_cls.audit.finding import Check, Finding
+from joint_seg_cls.scan import VolumeHeader
 
 #: Voxels and fields of view of brain scans lie within these (millimetres).
 _VOXEL_MM = (0.2, 8.0)
 _FIELD_MM = (90.0, 400.0)
+#: Volume of the cell that the axes' directions span, below which a shear matters: 0.99 at 8 degrees.
+_CELL = 0.99
 
 
-def check_header(case: str, path: Path, grid: Grid) -> list[Finding]:
+def check_header(case: str, head: VolumeHeader) -> list[Finding]:
     """Look at one scan's header."""
-    findings = []
-    header = nib.load(path).header
-    if isinstance(header, nib.Nifti1Header):
-        findings = _codes(case, path, header, grid)
-    spacing = sorted(grid.spacing_mm)
-    field = sorted(n * mm for n, mm in zip(grid.shape, grid.spacing_mm, strict=True))
+
+    def warn(check: Check, expected: str, found: str, remedy: str) -> Finding:
+        return Finding("warning", check, expected, found, remedy, (case,), str(head.path))
+
+    grid = head.grid
+    findings = [warn("orientations", *odd) for odd in _orientation(head)]
+    spacing, field = sorted(grid.spacing_mm), np.multiply(grid.shape, grid.spacing_mm)
     if not (_VOXEL_MM[0] <= spacing[0] and spacing[-1] <= _VOXEL_MM[1]):
         findings.append(
-            Finding(
-                "warning",
+            warn(
                 "grids",
                 f"voxels of {_VOXEL_MM[0]:g} to {_VOXEL_MM[1]:g} mm",
-                f"{' x '.join(f'{mm:.3g}' for mm in grid.spacing_mm)} mm",
+                f"voxels of {' x '.join(f'{mm:.3g}' for mm in grid.spacing_mm)} mm",
                 "find out whether the header's unit is the millimetre",
-                (case,),
-                str(path),
             )
         )
-    elif not (_FIELD_MM[0] <= field[0] and field[-1] <= _FIELD_MM[1]):
+    elif not (_FIELD_MM[0] <= field.min() and field.max() <= _FIELD_MM[1]):
         findings.append(
-            Finding(
-                "warning",
+            warn(
                 "grids",
                 f"a field of view of {_FIELD_MM[0]:g} to {_FIELD_MM[1]:g} mm along each axis",
-                f"{' x '.join(f'{n * mm:.0f}' for n, mm in zip(grid.shape, grid.spacing_mm, strict=True))} mm",
-                "look whether the whole brain was scanned and the voxel size is right",
-                (case,),
-                str(path),
+                f"a field of view of {' x '.join(f'{mm:.0f}' for mm in field)} mm",
+                "check that the whole brain was scanned and the voxel size is right",
             )
         )
     return findings
 
 
-def _codes(case: str, path: Path, header: nib.Nifti1Header, grid: Grid) -> list[Finding]:
-    qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
-    if qform is None and sform is None:
-        return [
-            Finding(
-                "warning",
-                "orientations",
-                "a header that says which side is left",
-                "neither sform nor qform: left and right are a guess",
-                "convert the scan again from its source",
-                (case,),
-                str(path),
-            )
-        ]
-    if qform is None or sform is None:
-        return []
-    apart_mm = Grid(grid.shape, np.asarray(sform)).distance_mm(Grid(grid.shape, np.asarray(qform)))
-    if apart_mm <= max(1.0, min(grid.spacing_mm)):
-        return []
-    codes = (nib.aff2axcodes(sform), nib.aff2axcodes(qform))
-    turned = f", axes {''.join(codes[0])} and {''.join(codes[1])}" if codes[0] != codes[1] else ""
-    return [
-        Finding(
-            "warning",
-            "orientations",
-            "an sform and a qform that agree",
-            f"corners {apart_mm:.1f} mm apart{turned}: programs will disagree on where this scan lies",
-            "find out which is right and write it to both (this program reads the sform)",
-            (case,),
-            str(path),
-        )
-    ]
+def _orientation(head: VolumeHeader) -> list[tuple[str, str, str]]:
+    """Return what was expected, what was found, and what to do."""
+    odd = []
+    if head.fault:
+        odd.append(("a sound header", head.fault, "convert the scan again from its source"))
+    if head.form == "voxel sizes":
+        found = "the header has neither sform nor qform, so that left and right are a guess"
+        odd.append(("a header that gives the orientation", found, "convert the scan again from its source"))
+    axes = head.grid.affine[:3, :3] / head.grid.spacing_mm
+    if abs(np.linalg.det(axes)) < _CELL:
+        found = "the axes of the affine are not at right angles, so that lengths and volumes are distorted"
+        odd.append(("an affine without shear", found, "resample the scan to a grid with right angles"))
+    if head.other is None:
+        return odd
+    apart_mm = head.grid.distance_mm(head.other)
+    if apart_mm > max(1.0, min(head.grid.spacing_mm)):
+        codes = [nib.aff2axcodes(grid.affine) for grid in (head.grid, head.other)]
+        turned = f", axes {''.join(codes[0])} and {''.join(codes[1])}" if codes[0] != codes[1] else ""
+        found = f"sform and qform place the scan's corners up to {apart_mm:.1f} mm apart{turned}"
+        remedy = "find out which is right and write it to both (this program uses the sform)"
+        odd.append(("an sform and a qform that agree", found, remedy))
+    return odd

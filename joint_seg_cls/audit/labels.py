@@ -1,53 +1,68 @@
 """Who is labelled with what: missing and contradictory labels, and people who cannot be one."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from joint_seg_cls.audit.columns import age_column, numbers, sex_column, site_column, values
 from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Check, Finding, Severity
-
-#: Fewer subjects of a class than this cannot be cut into five folds.
-_FEWEST = 5
+from joint_seg_cls.scan import PreparedCase
 
 
-def check_labels(scans: Sequence[ScanFacts], classes: Sequence[str]) -> list[Finding]:
-    """Count what is missing, and tell subjects with two diseases."""
+def check_labels(scans: Sequence[ScanFacts]) -> list[Finding]:
+    """Count what is missing, and find subjects with two diseases."""
     no_disease = tuple(scan.case for scan in scans if scan.disease is None)
     no_mask = tuple(scan.case for scan in scans if not scan.has_reference)
     neither = tuple(scan.case for scan in scans if scan.disease is None and not scan.has_reference)
     kinds: tuple[tuple[Severity, str, tuple[str, ...], str], ...] = (
-        ("note", "a disease for every scan", no_disease, "those train the segmentation alone"),
-        ("note", "a lesion mask for every scan", no_mask, "those train the classification alone"),
-        ("warning", "a disease or a lesion mask for every scan", neither, "nothing is learned from those"),
+        ("note", "a disease", no_disease, "those train the segmentation alone"),
+        ("note", "a lesion mask", no_mask, "those train the classification alone"),
+        ("warning", "a disease or a lesion mask", neither, "nothing is learned from those"),
     )
     findings = [
-        Finding(severity, "labels", expected, f"{len(cases)} of {len(scans)} scans without", remedy, cases)
-        for severity, expected, cases, remedy in kinds
+        Finding(
+            severity,
+            "labels",
+            f"{label} for every scan",
+            f"{len(cases)} of {len(scans)} scans without {label}",
+            remedy,
+            cases,
+        )
+        for severity, label, cases, remedy in kinds
         if cases
     ]
     empty = tuple(scan.case for scan in scans if scan.lesion_count == 0)
     if empty:
-        found = f"{len(empty)} of {len(scans) - len(no_mask)} masks empty"
+        found = f"{len(empty)} of {len(scans) - len(no_mask)} masks are empty"
         remedy = "nothing needs to be done if those have no lesions; DSC is undefined there"
         findings.append(Finding("note", "labels", "lesions in each mask", found, remedy, empty))
-    sizes = Counter(dict.fromkeys(classes, 0))
-    sizes.update({disease: len(people) for disease, people in _by(scans, lambda scan: scan.disease).items() if disease})
-    findings += [
-        Finding(
-            "warning",
-            "labels",
-            f"at least {_FEWEST} subjects of {name}",
-            f"{size}",
-            "five folds need as many subjects of each class; collect more, or lower data.folds.count",
-        )
-        for name, size in sizes.items()
-        if size < _FEWEST and len(no_disease) < len(scans)
-    ]
     return findings + _several(
         scans, lambda scan: scan.disease, "error", "labels", "one disease a subject", "correct the table"
     )
+
+
+def check_sizes(
+    scans: Sequence[ScanFacts] | Sequence[PreparedCase], classes: Sequence[str], folds: int
+) -> list[Finding]:
+    """Warn of classes with fewer subjects than ``folds``; a cohort without any disease is not judged."""
+    people: dict[str, set[str]] = {name: set() for name in classes}
+    for scan in scans:
+        if scan.disease is not None:
+            people.setdefault(scan.disease, set()).add(scan.subject)
+    if not any(people.values()):
+        return []
+    return [
+        Finding(
+            "warning",
+            "labels",
+            f"at least {folds} subjects of {name}",
+            f"{len(own)} subjects of {name} for {folds} folds",
+            "collect more" + (f", or use data.folds.count={len(own)}" if len(own) > 1 else ""),
+        )
+        for name, own in people.items()
+        if len(own) < folds
+    ]
 
 
 def check_people(scans: Sequence[ScanFacts]) -> list[Finding]:
@@ -97,7 +112,9 @@ def _odd_ages(scans: Sequence[ScanFacts], years: Sequence[float]) -> list[Findin
         return []
     found = ", ".join(f"{year:g}" for _, year in odd[:5])
     remedy = "correct the table, and write unknown ages as empty cells"
-    return [Finding("warning", "subjects", "ages of 0 to 110", found, remedy, tuple(case for case, _ in odd))]
+    return [
+        Finding("warning", "subjects", "ages of 0 to 110", f"ages of {found}", remedy, tuple(case for case, _ in odd))
+    ]
 
 
 def _several(
@@ -124,10 +141,3 @@ def _several(
         for who, found in sorted(of.items())
         if len(found) > 1
     ]
-
-
-def _by(scans: Sequence[ScanFacts], value: Callable[[ScanFacts], str | None]) -> dict[str | None, set[str]]:
-    of: dict[str | None, set[str]] = defaultdict(set)
-    for scan in scans:
-        of[value(scan)].add(scan.subject)
-    return of

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Num
 from joint_seg_cls.audit.finding import Finding, from_refusal
 from joint_seg_cls.audit.flips import Mirrored
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.scan import Grid, LesionValue, binary, read_volume, reorient, require_grid_of
+from joint_seg_cls.scan import Grid, LesionValue, MaskGeometry, VolumeHeader, binary, place_mask, read_volume, reorient
 
 #: Share of lesion voxels that may lie outside the brain: its border is drawn by another hand.
 OUTSIDE_NOTE, OUTSIDE_WARNING = 0.005, 0.05
@@ -25,12 +25,18 @@ class Masks(NamedTuple):
     findings: list[Finding]
 
 
-def read_masks(case: str, paths: Mapping[str, Path], grid: Grid | None, lesion_value: LesionValue) -> Masks:
-    """Read every rater's mask; each thing that is wrong with each of them is a finding."""
+def read_masks(
+    case: str,
+    paths: Mapping[str, Path],
+    scan: VolumeHeader | None,
+    lesion_value: LesionValue = None,
+    mask_geometry: MaskGeometry = "header",
+) -> Masks:
+    """Read every rater's mask of the scan whose header is ``scan``; each thing that is wrong is a finding."""
     findings: list[Finding] = []
     masks = []
     for path in paths.values():
-        mask = _read(case, path, grid, lesion_value, findings)
+        mask = _read(case, path, scan, lesion_value, mask_geometry, findings)
         if mask is not None:
             masks.append(mask)
     whole = len(masks) == len(paths) and masks
@@ -38,27 +44,32 @@ def read_masks(case: str, paths: Mapping[str, Path], grid: Grid | None, lesion_v
 
 
 def _read(
-    case: str, path: Path, grid: Grid | None, lesion_value: LesionValue, findings: list[Finding]
+    case: str,
+    path: Path,
+    scan: VolumeHeader | None,
+    lesion_value: LesionValue,
+    mask_geometry: MaskGeometry,
+    findings: list[Finding],
 ) -> Bool[np.ndarray, "x y z"] | None:
     try:
-        data, own = read_volume(path, remedy="export one mask file for each rater")
+        data, head = read_volume(path, remedy="export one mask file for each rater")
     except ScanError as error:
         findings.append(from_refusal(error, "files", case))
         return None
-    usable = True
-    if grid is not None:
+    own = None
+    if scan is not None:
         try:
-            require_grid_of(path, own, grid)
+            own = place_mask(head, scan.grid, geometry=mask_geometry, other=scan.other)
         except ScanError as error:
-            findings.append(_mirrored_grid(case, path, own, grid) or from_refusal(error, "grids", case))
-            usable = False
+            mirrored = _mirrored_grid(case, path, head.grid, scan.grid)
+            findings.append(mirrored or from_refusal(error, "grids", case))
     try:
         mask = binary(path, data, lesion_value=lesion_value)
     except ScanError as error:
         findings.append(from_refusal(error, "mask values", case))
         return None
     findings += _rounded(case, path, data) + _uncounted(case, path, data, lesion_value)
-    return reorient(mask, own, grid) if usable and grid is not None else None
+    return None if own is None or scan is None else reorient(mask, own, scan.grid)
 
 
 def check_place(
@@ -77,8 +88,8 @@ def check_place(
                 "warning",
                 "mask values",
                 f"lesions in less than {100 * _LARGEST_SHARE:.0f} % of the brain",
-                f"a mask of {100 * count / size:.0f} % of it",
-                "look whether it is the brain's mask, or inverted",
+                f"lesions in {100 * count / size:.0f} % of the brain",
+                "check whether it is the brain's mask, or inverted",
                 (case,),
                 str(path),
             )

@@ -1,7 +1,5 @@
 """Everything about one prepared case that its record and its arrays tell, without reading all of them."""
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Bool
 
@@ -11,6 +9,7 @@ from joint_seg_cls.audit.flips import Mirrored, mirrored
 from joint_seg_cls.audit.masks import told_mirrored, told_outside
 from joint_seg_cls.audit.signature import content_hash, signature
 from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.preprocess import without_numbers
 from joint_seg_cls.scan import Geometry, PreparedCase
 
 #: One plane in so many is read to recognise a scan again.
@@ -67,16 +66,15 @@ def _mirrored(case: PreparedCase, lesions: Bool[np.ndarray, "x y z"]) -> list[Mi
 
 
 def _noticed(case: PreparedCase) -> list[Finding]:
-    """Tell what the preparation noticed of this case."""
+    """Return the warnings of the preparation; those that differ in their numbers alone share one ``expected``."""
     return [
         Finding(
             "warning",
             "preparation",
-            "nothing for a person to look at",
+            f"no warning such as: {without_numbers(str(warning))}",
             str(warning),
             "look at this case's picture and quality figures",
             (case.case,),
-            str(Path(case.case) / "case.json"),
         )
         for warning in case.provenance.get("warnings", ())
     ]

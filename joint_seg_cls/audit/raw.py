@@ -6,7 +6,6 @@ from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding, from_refusal
@@ -18,19 +17,21 @@ from joint_seg_cls.audit.rows import Row
 from joint_seg_cls.audit.signature import content_hash, signature
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.lesions import label_lesions
+from joint_seg_cls.preprocess import LARGEST_BRAIN_ML, judge_skull
 from joint_seg_cls.scan import (
     Grid,
     LesionValue,
+    MaskGeometry,
+    VolumeHeader,
     read_mask,
     read_volume,
     reorient,
     require_contrast,
 )
 
-#: A scan has lost its skull where at least this share is exactly 0 and the rest is no larger than a brain.
-_STRIPPED_SHARE = 0.2
-_LARGEST_BRAIN_ML = 2500.0
-_BRAIN_ML = (600.0, _LARGEST_BRAIN_ML)
+#: The background of a scan is exactly 0 where at least this share of its voxels is.
+_BACKGROUND_SHARE = 0.2
+_BRAIN_ML = (600.0, LARGEST_BRAIN_ML)
 
 
 @final
@@ -45,7 +46,7 @@ class Volume:
     is_brain: bool
 
 
-def measure_row(row: Row, lesion_value: LesionValue = None) -> ScanFacts:
+def measure_row(row: Row, lesion_value: LesionValue = None, mask_geometry: MaskGeometry = "header") -> ScanFacts:
     """Read all files of a row; what is wrong with one does not keep the others from being looked at."""
     findings: list[Finding] = list(row.findings)
     volumes = [read for path in row.images.values() if (read := _read_image(row.case, path, findings)) is not None]
@@ -53,12 +54,13 @@ def measure_row(row: Row, lesion_value: LesionValue = None) -> ScanFacts:
     scan = volumes[0] if volumes and volumes[0][0] == first else None
     facts = {"case": row.case, "subject": row.subject, "disease": row.disease, "columns": row.columns}
     if scan is None:
-        findings += read_masks(row.case, row.lesion_masks, None, lesion_value).findings
+        findings += read_masks(row.case, row.lesion_masks, None, lesion_value, mask_geometry).findings
         return ScanFacts(**facts, has_reference=bool(row.lesion_masks), findings=tuple(findings))
-    path, data, grid = scan
+    path, data, head = scan
+    grid = head.grid
     findings += _same_volume(row.case, volumes)
-    volume = _volume(row, data, grid, findings)
-    masks = read_masks(row.case, row.lesion_masks, grid, lesion_value)
+    volume = _volume(row, data, head, mask_geometry, findings)
+    masks = read_masks(row.case, row.lesion_masks, head, lesion_value, mask_geometry)
     findings += masks.findings
     values = volume.image[volume.tissue]
     level, spread = (float(np.median(values)), float(values.std())) if values.size else (0.0, 0.0)
@@ -87,60 +89,86 @@ def measure_row(row: Row, lesion_value: LesionValue = None) -> ScanFacts:
     )
 
 
-def open_row(row: Row, lesion_value: LesionValue = None) -> tuple[Volume, Bool[np.ndarray, "x y z"] | None] | None:
+def open_row(
+    row: Row, lesion_value: LesionValue = None, mask_geometry: MaskGeometry = "header"
+) -> tuple[Volume, Bool[np.ndarray, "x y z"] | None] | None:
     """Read a row again to draw it: its first image and its lesions, axes RAS+; None where the image is unusable."""
     path = next(iter(row.images.values()), None)
     read = None if path is None else _read_image(row.case, path, [])
     if read is None:
         return None
-    volume = _volume(row, read[1], read[2], [])
-    lesions = read_masks(row.case, row.lesion_masks, read[2], lesion_value).lesions
-    return volume, None if lesions is None else reorient(lesions, read[2], volume.grid)
+    _, data, head = read
+    volume = _volume(row, data, head, mask_geometry, [])
+    lesions = read_masks(row.case, row.lesion_masks, head, lesion_value, mask_geometry).lesions
+    return volume, None if lesions is None else reorient(lesions, head.grid, volume.grid)
 
 
-def _read_image(case: str, path: Path, findings: list[Finding]) -> tuple[Path, Float[np.ndarray, "x y z"], Grid] | None:
+def _read_image(
+    case: str, path: Path, findings: list[Finding]
+) -> tuple[Path, Float[np.ndarray, "x y z"], VolumeHeader] | None:
     try:
-        data, grid = read_volume(path, remedy="extract the one volume to be used")
-        findings += check_header(case, path, grid)
+        data, head = read_volume(path, remedy="extract the one volume to be used")
+        findings += check_header(case, head)
         require_contrast(path, data)
     except ScanError as error:
         findings.append(from_refusal(error, "files", case))
         return None
-    return path, data, grid
+    return path, data, head
 
 
-def _volume(row: Row, data: Float[np.ndarray, "x y z"], grid: Grid, findings: list[Finding]) -> Volume:
+def _volume(
+    row: Row,
+    data: Float[np.ndarray, "x y z"],
+    head: VolumeHeader,
+    mask_geometry: MaskGeometry,
+    findings: list[Finding],
+) -> Volume:
+    grid = head.grid
     canonical = grid.canonical()
     image = reorient(data, grid, canonical)
-    given = _given_brain(row, grid, findings)
+    given = _given_brain(row, head, mask_geometry, findings)
     if given is not None:
         return Volume(image, canonical, grid, reorient(given, grid, canonical), is_brain=True)
-    background = image == 0
-    if background.mean() >= _STRIPPED_SHARE:
-        brain = ndimage.binary_fill_holes(~background)
-        is_brain = float(brain.sum()) * grid.voxel_ml <= _LARGEST_BRAIN_ML
-        return Volume(image, canonical, grid, brain, is_brain)
+    if (image == 0).mean() >= _BACKGROUND_SHARE:
+        skull, tissue = judge_skull(image, canonical)
+        if skull == "unclear":
+            findings.append(_unclear_skull(row.case, head.path))
+        return Volume(image, canonical, grid, tissue, is_brain=skull != "present")
     return Volume(image, canonical, grid, image > image.mean(), is_brain=False)
 
 
-def _given_brain(row: Row, grid: Grid, findings: list[Finding]) -> Bool[np.ndarray, "x y z"] | None:
+def _unclear_skull(case: str, path: Path) -> Finding:
+    return Finding(
+        "warning",
+        "brain masks",
+        "a scan that clearly shows the skull or clearly does not",
+        "it is not clear whether this scan still shows the skull",
+        "look at the picture and name its brain mask in the column brain_mask",
+        (case,),
+        str(path),
+    )
+
+
+def _given_brain(
+    row: Row, head: VolumeHeader, mask_geometry: MaskGeometry, findings: list[Finding]
+) -> Bool[np.ndarray, "x y z"] | None:
     if row.brain_mask is None:
         return None
     try:
-        brain = read_mask(row.brain_mask, grid, of="brain")
+        brain = read_mask(row.brain_mask, head.grid, of="brain", geometry=mask_geometry, other=head.other)
     except ScanError as error:
         check = "grids" if error.expected.startswith("the grid") else "files"
         check = "mask values" if error.expected.startswith("a mask") else check
         findings.append(from_refusal(error, check, row.case))
         return None
-    volume_ml = float(brain.sum()) * grid.voxel_ml
+    volume_ml = float(brain.sum()) * head.grid.voxel_ml
     if not _BRAIN_ML[0] <= volume_ml <= _BRAIN_ML[1]:
         findings.append(
             Finding(
                 "error" if volume_ml == 0 else "warning",
                 "brain masks",
                 f"a brain of {_BRAIN_ML[0]:.0f} to {_BRAIN_ML[1]:.0f} mL",
-                f"{volume_ml:.0f} mL",
+                f"a brain mask of {volume_ml:.0f} mL",
                 "look at the mask and extract the brain again",
                 (row.case,),
                 str(row.brain_mask),
@@ -149,7 +177,7 @@ def _given_brain(row: Row, grid: Grid, findings: list[Finding]) -> Bool[np.ndarr
     return brain if brain.any() else None
 
 
-def _same_volume(case: str, volumes: list[tuple[Path, Float[np.ndarray, "x y z"], Grid]]) -> list[Finding]:
+def _same_volume(case: str, volumes: list[tuple[Path, Float[np.ndarray, "x y z"], VolumeHeader]]) -> list[Finding]:
     """Tell two modalities of one scan that are the same volume."""
     seen: dict[str, Path] = {}
     findings = []
@@ -161,7 +189,7 @@ def _same_volume(case: str, volumes: list[tuple[Path, Float[np.ndarray, "x y z"]
                     "warning",
                     "duplicates",
                     "another volume for each modality",
-                    f"the voxels of {seen[key].name}",
+                    f"the same voxels as in {seen[key].name}",
                     "name the right file in the table",
                     (case,),
                     str(path),

@@ -9,11 +9,13 @@ from filelock import FileLock
 
 from joint_seg_cls.audit.audit import Audit, audit_scans, read_audit, write_audit
 from joint_seg_cls.audit.finding import Finding, from_refusal
+from joint_seg_cls.audit.labels import check_sizes
 from joint_seg_cls.audit.leakage import check_leakage
 from joint_seg_cls.audit.prepared import measure_case
 from joint_seg_cls.data import FoldMaker, FoldName, Folds, Split, SplitFile, folds_hash, frozen_files, read_frozen
 from joint_seg_cls.errors import SplitError
 from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.preprocess import lost_lesions
 from joint_seg_cls.scan import PreparedStore
 
 _log = logging.getLogger(__name__)
@@ -53,7 +55,10 @@ def _look(store: PreparedStore, workers: int) -> Audit:
             raise result
         found[case.case] = result
     scans = [found[case.case] for case in store.cases]
-    return replace(audit_scans(str(store.path), scans, store.classes), data_hash=store.content_hash)
+    lost = lost_lesions(store.cases, store.model_shape)
+    remedy = "if they matter, prepare another store with a larger image_size="
+    more = [Finding("note", "preparation", "lesions that the network's grid keeps", lost, remedy)] if lost else []
+    return replace(audit_scans(str(store.path), scans, store.classes, more), data_hash=store.content_hash)
 
 
 def audit_folds(
@@ -70,9 +75,10 @@ def audit_folds(
     A subject on both sides is a warning where the cut was chosen to allow it (``protocol=paper``, or the user's own
     file with ``allow=[leakage]``), an error anywhere else.
     """
+    sizes = check_sizes(store.cases, store.classes, folds.count) if isinstance(folds, Folds) else []
     knows = isinstance(folds, Folds) or (isinstance(folds, SplitFile) and "leakage" in folds.allow)
     findings = check_leakage(splits, store.cases, audit.duplicates, name=name, severity="warning" if knows else "error")
-    return audit.with_findings(findings, accept=accept, folds_hash=folds_hash(splits))
+    return audit.with_findings([*sizes, *findings], accept=accept, folds_hash=folds_hash(splits))
 
 
 def audit_frozen(store: PreparedStore, *, but: str) -> list[Finding]:

@@ -29,10 +29,10 @@ from joint_seg_cls.audit import (
 from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.commands.start import ACCEPT_TRAINED_ON_TEST
-from joint_seg_cls.data import JointDataModule, folds_hash
+from joint_seg_cls.data import Folds, JointDataModule, folds_hash
 from joint_seg_cls.errors import CohortError, ConfigError, SplitError
 from joint_seg_cls.pictures import Picture
-from joint_seg_cls.scan import PreparedStore, require_lesion_value
+from joint_seg_cls.scan import PreparedStore, require_lesion_value, require_mask_geometry
 from joint_seg_cls.training import ACCEPT_CODE
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ _STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MOST_SHOWN = 25
 #: Warnings of one check that are repeated in full.
 _MOST_REPEATED = 3
+_FEWEST_FOLDS = 2
 #: Columns of text; tables are not squeezed into less.
 _NARROWEST = 120
 
@@ -163,16 +164,27 @@ def _grid(table: Table) -> Grid:
 def _of_cohort(config: DictConfig) -> _Part:
     lesion_value = plain(config.lesion_value)
     require_lesion_value(lesion_value)
-    shared = {"lesion_value": lesion_value, "workers": keys.workers(config)}
+    shared = {
+        "lesion_value": lesion_value,
+        "mask_geometry": require_mask_geometry(config.mask_geometry),
+        "workers": keys.workers(config),
+    }
     most = keys.whole_number(config, "pictures")
     audit, rows, scans = audit_cohort(
         keys.path(config, "cohort"),
         modalities=keys.names(config, "modalities", least=1),
         classes=keys.names(config, "classes", least=2),
+        folds=_fold_count(config),
         accept=list(config.accept),
         **shared,
     )
     return audit, [], draw_rows(rows, scans, audit.findings, most=most, **shared)
+
+
+def _fold_count(config: DictConfig) -> int:
+    """Return how many folds the cohort will be dealt into; 2, the fewest, where a file or a column decides that."""
+    folds = build(config.data.folds)
+    return folds.count if isinstance(folds, Folds) else _FEWEST_FOLDS
 
 
 def _of_store(config: DictConfig) -> _Part:

@@ -31,7 +31,7 @@ from joint_seg_cls.evaluation import (
     write_evaluation,
 )
 from joint_seg_cls.preprocess import case_key, content_hash
-from joint_seg_cls.scan import CohortCase, read_cohort
+from joint_seg_cls.scan import CohortCase, read_cohort, require_mask_geometry
 from joint_seg_cls.training import (
     Checkpoint,
     Overlap,
@@ -174,6 +174,7 @@ def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
     rows = read_cohort(config.cohort, modalities=recipe.modalities, classes=recipe.classes)
     pipeline = load_pipeline(checkpoint, config.trust)
+    pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
     _warn_of_trained(config, rows, checkpoint)
     path = Path(config.cohort).expanduser()
     cases = map(partial(from_cohort, pipeline=pipeline), rows)

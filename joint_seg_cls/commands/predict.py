@@ -17,7 +17,8 @@ from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.errors import CohortError, InputError, ScanError, enough_memory
 from joint_seg_cls.inference import write_findings, write_predictions
 from joint_seg_cls.parallel import watched
-from joint_seg_cls.scan import CohortCase, read_cohort
+from joint_seg_cls.preprocess import counted_warnings
+from joint_seg_cls.scan import CohortCase, read_cohort, require_mask_geometry
 from joint_seg_cls.scan.finder import (
     OUTPUTS,
     Remark,
@@ -43,6 +44,7 @@ def predict(config: DictConfig) -> None:
     out = keys.folder_to_write(config, "out")
     predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust)
     pipeline = load_pipeline(checkpoint, config.trust)
+    pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
     scans = _scans(config, checkpoint)
     _refuse_foreign_files(scans, out)
     keys.make_folder(out, "out")
@@ -66,6 +68,9 @@ def predict(config: DictConfig) -> None:
     finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the table
         if records:
             write_predictions(records, out)
+            warnings = ((record["id"], warning) for record in records for warning in record["warnings"])
+            for line in counted_warnings(warnings):
+                _log.warning("%s", line)
             _log.info("%d scans written to %s", len(records), out)
     if failures:
         for failure in failures[1:]:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain, require
 from joint_seg_cls.preprocess import Pipeline, Prepared, bytes_a_case, bytes_of, prepare_cohort, summary
-from joint_seg_cls.scan import read_cohort, require_lesion_value
+from joint_seg_cls.scan import read_cohort, require_lesion_value, require_mask_geometry
 
 _log = logging.getLogger(__name__)
 #: So many remarks are shown; quality.tsv holds all.
@@ -22,6 +22,10 @@ def prepare(config: DictConfig) -> None:
     store = keys.folder_to_write(config, "store")
     require_lesion_value(plain(config.lesion_value))
     pipeline: Pipeline = build(config.preprocess)
+    settings = plain(config.preprocess)
+    pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
+    if pipeline.mask_geometry != "header":  # the default is not written: older stores stay valid
+        settings["mask_geometry"] = pipeline.mask_geometry
     rows = read_cohort(config.cohort, modalities=modalities, classes=classes)
     size = bytes_a_case(len(modalities), pipeline.layout.model_shape)
     _log.info(
@@ -36,7 +40,7 @@ def prepare(config: DictConfig) -> None:
         rows,
         store,
         pipeline,
-        settings=plain(config.preprocess),
+        settings=settings,
         classes=classes,
         modalities=modalities,
         workers=workers,

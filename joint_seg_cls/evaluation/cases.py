@@ -59,7 +59,7 @@ def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
     """
     with enough_memory(row.images[0], remedy=MORE_MEMORY):
         seen = pipeline.model_input(row.images, row.brain_mask)
-        native = pipeline.reference(row.lesion_masks, seen.geometry.native)
+        native = pipeline.reference(row.lesion_masks, seen.scan)
         return TestCase(
             case=row.case,
             subject=row.subject,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from joint_seg_cls.audit import check_scan
 from joint_seg_cls.inference.predictor import Findings
 from joint_seg_cls.lesions import label_lesions, lesion_table
 from joint_seg_cls.preprocess import ModelInput, warnings_of
@@ -46,7 +47,7 @@ def write_findings(
     if found.location_map is not None:
         write_volume(out / f"{name}_location-map.nii.gz", found.location_map, seen.scan)
     record |= {"brain_volume_ml": seen.brain_ml, "model": model, "preprocessing": seen.figures}
-    record["warnings"] = _warnings(seen, record)
+    record["warnings"] = _warnings(name, seen, record)
     record["use"] = "research only; not a medical device"
     write_json(out / f"{name}.json", record)
     return record
@@ -83,8 +84,9 @@ def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: P
     write_table(pd.DataFrame(rows), out / "predictions.tsv")
 
 
-def _warnings(seen: ModelInput, record: dict[str, Any]) -> list[str]:
-    warnings = warnings_of(seen.figures)
+def _warnings(name: str, seen: ModelInput, record: dict[str, Any]) -> list[str]:
+    audit = check_scan(name, seen.scans, seen.brain)
+    warnings = [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(seen.figures)
     if record.get("lesion_count") == 0 and "disease" in record:
         warnings.append("no lesion was found: the disease rests on no lesion")
     return warnings

@@ -9,12 +9,20 @@ from joint_seg_cls.preprocess.intensity import ZScore
 from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
 from joint_seg_cls.preprocess.n4 import N4
 from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline, content_hash
-from joint_seg_cls.preprocess.quality import summary, warnings_of
+from joint_seg_cls.preprocess.quality import (
+    counted_warnings,
+    lost_lesions,
+    summary,
+    warnings_of,
+    without_numbers,
+)
 from joint_seg_cls.preprocess.raters import combine_raters
 from joint_seg_cls.preprocess.registration import ByHeader, Registered, Registration, Rigid, SameGrid
+from joint_seg_cls.preprocess.skull import LARGEST_BRAIN_ML, judge_skull
 from joint_seg_cls.preprocess.store import Prepared, case_key, prepare_cohort
 
 __all__ = [
+    "LARGEST_BRAIN_ML",
     "N4",
     "Bet",
     "BiasField",
@@ -44,7 +52,11 @@ __all__ = [
     "case_key",
     "combine_raters",
     "content_hash",
+    "counted_warnings",
+    "judge_skull",
+    "lost_lesions",
     "prepare_cohort",
     "summary",
     "warnings_of",
+    "without_numbers",
 ]

@@ -8,10 +8,11 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from joint_seg_cls.errors import ScanError
+from joint_seg_cls.preprocess.skull import judge_skull
 from joint_seg_cls.scan import Scan
 
-#: A head is larger than this, a brain never is; the fixed template brain holds 1,880 mL.
-LARGEST_BRAIN_ML = 2500.0
+_UNCLEAR = "it is not clear whether this scan still shows the skull"
+_NAME_IT = "if that is wrong, name its brain mask in the column brain_mask of a cohort table"
 #: An extracted mask whose largest piece holds less than this share of it is a failure.
 LEAST_SHARE = 0.95
 
@@ -24,10 +25,12 @@ class Brain:
     Attributes:
         mask: the brain on the scan's own grid.
         how: where the mask is from: ``table``, ``stripped`` (the scan came without skull) or the extractor's name.
+        doubt: why the choice between the two may be wrong, in a sentence; empty where it is clear.
     """
 
     mask: Bool[np.ndarray, "x y z"]
     how: str
+    doubt: str = ""
 
 
 @runtime_checkable
@@ -41,7 +44,7 @@ class BrainMask(Protocol):
 
 @runtime_checkable
 class Extractor(Protocol):
-    """Tells the brain from skull, scalp and the rest of the head."""
+    """Separates the brain from skull, scalp and the rest of the head."""
 
     @property
     def name(self) -> str:
@@ -63,19 +66,25 @@ class GivenBrain:
 
     Raises:
         ScanError: the mask is empty; or no mask is given and the scan still has its skull, that is, its background is
-            not 0 or the rest is larger than a brain can be.
+            not 0, the rest is larger than a brain, or a bright rim lies outside a dark shell.
     """
 
     def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain:
         """Return the brain on the grid of ``scan``."""
-        if (brain := without_extraction(scan, given)) is not None:
-            return brain
+        if given is not None:
+            return _from_table(scan, given)
+        skull, tissue = judge_skull(scan.data, scan.grid)
+        if skull == "absent":
+            return Brain(tissue, "stripped")
+        if skull == "unclear":
+            doubt = f"{_UNCLEAR}, and everything that is not 0 was taken as the brain: {_NAME_IT}"
+            return Brain(tissue, "stripped", doubt)
         volume_ml = float(np.count_nonzero(scan.data)) * scan.grid.voxel_ml
         raise ScanError(
             scan.path,
             expected="a scan without skull (background exactly 0) or a brain_mask in the table",
-            found=f"{volume_ml:.0f} mL that are not 0 (a brain has at most {LARGEST_BRAIN_ML:.0f})",
-            remedy="extract the brain (preprocess/brain=bet), or name its mask in the column brain_mask",
+            found=f"a head with its skull ({volume_ml:.0f} mL that are not 0)",
+            remedy="in jsc prepare use preprocess/brain=bet, or name its mask in the column brain_mask",
         )
 
 
@@ -115,20 +124,13 @@ class ExtractedBrain:
 
     def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain:
         """Return the brain on the grid of ``scan``."""
-        return without_extraction(scan, given) or Brain(self.extractor(scan), self.extractor.name)
-
-
-def without_extraction(scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain | None:
-    """Return the brain of a scan whose mask is given or that came without skull, and None for any other scan.
-
-    Raises:
-        ScanError: the given mask is empty.
-    """
-    if given is not None:
-        return _from_table(scan, given)
-    brain = ndimage.binary_fill_holes(scan.data != 0)
-    volume_ml = float(brain.sum()) * scan.grid.voxel_ml
-    return None if brain.all() or volume_ml > LARGEST_BRAIN_ML else Brain(brain, "stripped")
+        if given is not None:
+            return _from_table(scan, given)
+        skull, tissue = judge_skull(scan.data, scan.grid)
+        if skull == "absent":
+            return Brain(tissue, "stripped")
+        doubt = f"{_UNCLEAR}, and the brain was extracted: {_NAME_IT}" if skull == "unclear" else ""
+        return Brain(self.extractor(scan), self.extractor.name, doubt)
 
 
 def plausible_brain(

@@ -14,6 +14,20 @@ from joint_seg_cls.errors import ConfigError
 REGIONS = ("brain", "volume")
 
 
+#: Share of the values at either end that :func:`extremes_sd_ratio` clips.
+_EXTREME = 0.001
+
+
+def extremes_sd_ratio(values: Float[np.ndarray, " voxels"]) -> float:
+    """Return the standard deviation over that of the same values clipped at their 0.1st and 99.9th percentile.
+
+    It is near 1 unless a few extreme voxels decide the scale of all others.
+    """
+    low, high = np.quantile(values, (_EXTREME, 1 - _EXTREME))
+    clipped = float(np.clip(values, low, high).std(dtype=np.float64))
+    return float(values.std(dtype=np.float64)) / clipped if clipped > 0 else 1.0
+
+
 @final
 class ZScore:
     r"""Standardise an image, :math:`(I - \mu) / \sigma`; voxels outside the brain become exactly 0.

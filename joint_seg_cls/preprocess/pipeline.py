@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -13,7 +13,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.preprocess.bias_field import BiasField
 from joint_seg_cls.preprocess.brain import Brain, BrainMask
-from joint_seg_cls.preprocess.intensity import ZScore
+from joint_seg_cls.preprocess.intensity import ZScore, extremes_sd_ratio
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
 from joint_seg_cls.preprocess.raters import RaterRule, combine_raters, known_rule
@@ -23,11 +23,13 @@ from joint_seg_cls.scan import (
     Geometry,
     Grid,
     LesionValue,
+    MaskGeometry,
     PreparedCase,
     Scan,
     read_mask,
     read_scan,
     require_lesion_value,
+    require_mask_geometry,
     write_case,
 )
 
@@ -38,7 +40,8 @@ class ModelInput:
     """What the network sees of one scan, the way back, and what was done to it.
 
     Attributes:
-        scan: the first modality as read.
+        scans: the modalities as read.
+        brain: the brain in the first one's grid.
         image: the modalities in model space.
         brain_mask: the brain in model space.
         geometry: the scan's own grid and the network's.
@@ -46,12 +49,18 @@ class ModelInput:
         figures: quality figures (see :mod:`joint_seg_cls.preprocess.quality`), without those of lesions.
     """
 
-    scan: Scan
+    scans: tuple[Scan, ...]
+    brain: Bool[np.ndarray, "i j k"]
     image: Float32[np.ndarray, "c x y z"]
     brain_mask: Bool[np.ndarray, "x y z"]
     geometry: Geometry
     brain_ml: float
     figures: dict[str, Any]
+
+    @property
+    def scan(self) -> Scan:
+        """The first modality, on whose grid results are written."""
+        return self.scans[0]
 
 
 @final
@@ -69,9 +78,10 @@ class Pipeline:
         intensity: sets the scale of each modality.
         raters: how several lesion masks of one scan are combined.
         lesion_value: the value, or the values, of lesion voxels in masks; None where masks hold 0 and 1.
+        mask_geometry: whether masks lie where their own headers place them, or voxel for voxel on the scan.
 
     Raises:
-        ConfigError: ``raters`` is no such rule, or ``lesion_value`` marks nothing.
+        ConfigError: ``raters`` is no such rule, ``lesion_value`` marks nothing, or ``mask_geometry`` is neither.
     """
 
     def __init__(
@@ -83,6 +93,7 @@ class Pipeline:
         intensity: ZScore,
         raters: RaterRule,
         lesion_value: LesionValue = None,
+        mask_geometry: MaskGeometry = "header",
     ) -> None:
         require_lesion_value(lesion_value)
         self.brain = brain
@@ -92,6 +103,7 @@ class Pipeline:
         self.intensity = intensity
         self.raters: RaterRule = known_rule(raters)
         self.lesion_value: LesionValue = lesion_value
+        self.mask_geometry: MaskGeometry = require_mask_geometry(mask_geometry)
 
     def model_input(self, images: Sequence[Path], brain_mask: Path | None) -> ModelInput:
         """Read and preprocess one scan; the first image (FLAIR) gives the native grid.
@@ -103,7 +115,7 @@ class Pipeline:
         native = first.grid
         here = Registered(first.data, np.ones(native.shape, dtype=bool), np.eye(4), "same grid")
         registered = [here, *(self.registration(other, first) for other in others)]
-        given = None if brain_mask is None else read_mask(brain_mask, native, of="brain")
+        given = None if brain_mask is None else self._mask(brain_mask, first, of="brain")
         brain = self.brain(first, given)
         geometry = self._lay(first, brain)
         inside = geometry.to_model(brain.mask, linear=False)
@@ -112,9 +124,11 @@ class Pipeline:
             covered = brain.mask & found.covered
             corrected = self.bias_field(found.data, native, covered)
             seen = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
-            channels.append(self.intensity(geometry.to_model(corrected.image, linear=True), seen))
+            image = geometry.to_model(corrected.image, linear=True)
+            channels.append(self.intensity(image, seen))
             share = float(covered.sum() / brain.mask.sum())
-            modalities.append(_modality(scan, found, native, share, corrected.field_p99_over_p1))
+            record = _modality(scan, found, native, share, corrected.field_p99_over_p1)
+            modalities.append(record | {"extremes_sd_ratio": extremes_sd_ratio(image[seen]) if seen.any() else 1.0})
         brain_ml = float(brain.mask.sum()) * native.voxel_ml
         figures = {
             "version": __version__,
@@ -125,24 +139,36 @@ class Pipeline:
             "model_spacing_mm": list(geometry.model.spacing_mm),
             "brain_ml": brain_ml,
             "brain_how": brain.how,
+            "brain_doubt": brain.doubt,
             "cropped_share": geometry.cropped_share,
             "modalities": modalities,
         }
-        return ModelInput(first, np.stack(channels).astype(np.float32), inside, geometry, brain_ml, figures)
+        image = np.stack(channels).astype(np.float32)
+        return ModelInput((first, *others), brain.mask, image, inside, geometry, brain_ml, figures)
 
-    def reference(self, masks: Sequence[Path], native: Grid) -> Bool[np.ndarray, "x y z"] | None:
-        """Read the raters' lesion masks of a scan on ``native`` and combine them; None where there are none.
+    def reference(self, masks: Sequence[Path], scan: Scan) -> Bool[np.ndarray, "x y z"] | None:
+        """Read the raters' lesion masks of a scan and combine them; None where there are none.
 
         Raises:
             ScanError: a mask cannot be used or lies on another grid.
         """
-        read = [read_mask(path, native, lesion_value=self.lesion_value) for path in masks]
+        read = [self._mask(path, scan) for path in masks]
         return combine_raters(read, self.raters) if read else None
+
+    def _mask(self, path: Path, scan: Scan, of: Literal["lesion", "brain"] = "lesion") -> Bool[np.ndarray, "x y z"]:
+        return read_mask(
+            path,
+            scan.grid,
+            of=of,
+            lesion_value=self.lesion_value if of == "lesion" else None,
+            geometry=self.mask_geometry,
+            other=None if scan.head is None else scan.head.other,
+        )
 
     def prepare(self, row: CohortCase, folder: Path, key: str) -> PreparedCase:
         """Preprocess one row of the table and write it to ``folder``."""
         seen = self.model_input(row.images, row.brain_mask)
-        lesions = self.reference(row.lesion_masks, seen.geometry.native)
+        lesions = self.reference(row.lesion_masks, seen.scan)
         figures = dict(seen.figures)
         figures["sources"] = [path.name for path in (*row.images, row.brain_mask, *row.lesion_masks) if path]
         figures["image_hash"] = content_hash(row.images[0])

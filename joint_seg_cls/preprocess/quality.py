@@ -11,10 +11,13 @@ The record of a case (``provenance`` in its ``case.json``, a row of ``quality.ts
 ``model_spacing_mm``   of the network's grid (its axes run RAS+)
 ``brain_ml``           volume of the brain mask
 ``brain_how``          where the mask is from: ``table``, ``stripped`` or the extractor's name
+``brain_doubt``        why that may be wrong; empty where nothing is doubtful
 ``cropped_share``      share of the scan's volume that the network does not see, in [0, 1]
 ``modalities``         for each: ``file``, ``shape``, ``spacing_mm``, ``axes``; ``registration`` (how it came onto the
                        first one's grid), ``rotation_degrees``, ``shift_mm``; ``covered_share`` of the brain;
-                       ``field_p99_over_p1`` of its bias field inside the brain (null where none was estimated)
+                       ``field_p99_over_p1`` of its bias field inside the brain (null where none was estimated);
+                       ``extremes_sd_ratio``: standard deviation inside the brain with over without its 0.1 % lowest and
+                       highest values (clipped)
 ``lesions``            null without a reference, else ``raters``; ``native_count``, ``native_ml`` in the scan's grid,
                        ``model_count``, ``model_ml`` in the network's; ``erased``, ``erased_ml``: lesions of the scan of
                        which no voxel is left there; ``cropped``: those among them that lie outside the network's grid
@@ -22,7 +25,9 @@ The record of a case (``provenance`` in its ``case.json``, a row of ``quality.ts
 =====================  =================================================================================================
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +48,15 @@ WELL_COVERED = 0.98
 #: Heads do not move further than this between the series of one visit.
 LARGE_ROTATION_DEGREES = 20.0
 LARGE_SHIFT_MM = 30.0
+
+
+#: Extreme values that make the standard deviation larger by this factor spoil the standardised intensities. It is at
+#: most 1.1 in eleven real and ten simulated scans, lesions included.
+EXTREMES_SD_RATIO = 1.3
+#: Lesions whose mean volume is below this many of the network's voxels fall between them; that is normal.
+_NORMALLY_LOST_VOXELS = 2.0
+#: Alike warnings that are listed one by one; more are counted in one.
+_LISTED = 3
 
 
 def lesion_figures(
@@ -78,7 +92,7 @@ def lesion_figures(
 
 
 def warnings_of(figures: Mapping[str, Any]) -> list[str]:
-    """Say what a person should look at, from a case's figures (see the module's table)."""
+    """Return what a person should look at, from a case's figures (see the module's table), in plain sentences."""
     low, high = USUAL_BRAIN_ML
     thickest_mm = max(figures["spacing_mm"])
     found = []
@@ -87,40 +101,78 @@ def warnings_of(figures: Mapping[str, Any]) -> list[str]:
             f"brain volume {figures['brain_ml']:.0f} mL ({figures['brain_how']}) lies outside {low:.0f}-{high:.0f}: "
             "is this the brain?"
         )
+    if figures.get("brain_doubt"):
+        found.append(figures["brain_doubt"])
     if thickest_mm > THICK_MM:
         found.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
+    found += [
+        f"a few voxels of extreme intensity in {modality['file']} make the brain's standard deviation "
+        f"{modality['extremes_sd_ratio']:.3g} times as large, which flattens all other voxels: set them "
+        "to the intensity of their neighbours"
+        for modality in figures["modalities"]
+        if modality.get("extremes_sd_ratio", 1.0) > EXTREMES_SD_RATIO
+    ]
     for modality in figures["modalities"][1:]:
         found += _warnings_of_modality(modality)
     lesions = figures.get("lesions")
-    if lesions and lesions["erased"] > lesions["cropped"]:
+    if lesions and lesions["erased"] > lesions["cropped"] and not _is_normal_loss(figures):
         found.append(f"the resize erases {lesions['erased'] - lesions['cropped']} of {lesions['native_count']} lesions")
     if lesions and lesions["cropped"]:
         found.append(f"{lesions['cropped']} of {lesions['native_count']} lesions lie outside the brain's box")
     return found
 
 
+def _is_normal_loss(figures: Mapping[str, Any]) -> bool:
+    """Return whether the lesions that the resize erases are about as small as a voxel of the network's grid."""
+    lesions, spacing_mm = figures["lesions"], figures.get("model_spacing_mm")
+    if spacing_mm is None or "erased_ml" not in lesions:
+        return False
+    return lesions["erased_ml"] / lesions["erased"] <= _NORMALLY_LOST_VOXELS * float(np.prod(spacing_mm)) / 1000
+
+
+def without_numbers(text: str) -> str:
+    """Return a warning with ``...`` for its numbers: alike warnings come out equal."""
+    return re.sub(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?", "...", text)
+
+
+def counted_warnings(warnings: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each case and its warning; where more than three are alike, one line for all of them."""
+    alike: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for case, warning in warnings:
+        alike[without_numbers(warning)].append((case, warning))
+    lines = []
+    for group in alike.values():
+        case, warning = group[0]
+        counted = [f"{len(group)} scans, such as {case}: {warning}"]
+        lines += counted if len(group) > _LISTED else [f"{case}: {warning}" for case, warning in group]
+    return lines
+
+
+def lost_lesions(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> str:
+    """Return how many lesions the network's grid of ``model_shape`` voxels loses, in one sentence; empty if none."""
+    lesions = {case.case: case.provenance["lesions"] for case in cases if case.provenance.get("lesions")}
+    lost = {name: found["erased"] / found["native_count"] for name, found in lesions.items() if found["erased"]}
+    if not lost:
+        return ""
+    worst = max(lost, key=lambda name: lost[name])
+    return (
+        f"{len(lost)} of {len(lesions)} scans with a reference lose lesions at {' x '.join(map(str, model_shape))} "
+        f"({sum(found['erased'] for found in lesions.values())} of "
+        f"{sum(found['native_count'] for found in lesions.values())} lesions): "
+        f"worst {worst}: {lesions[worst]['erased']} of {lesions[worst]['native_count']}"
+    )
+
+
 def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[str]:
-    """Say in one line which cases lose lesions; then what was noticed, case by case, those that lose lesions last.
+    """Return one line on lost lesions; then the warnings of all cases, alike ones counted.
 
     Args:
         cases: the prepared cases.
         model_shape: voxels of the network's grid.
     """
-    lesions = {case.case: case.provenance["lesions"] for case in cases if case.provenance.get("lesions")}
-    lost = {name: found["erased"] / found["native_count"] for name, found in lesions.items() if found["erased"]}
-    lines = []
-    if lost:
-        worst = max(lost, key=lambda name: lost[name])
-        lines.append(
-            f"{len(lost)} of {len(lesions)} scans with a reference lose lesions at {' x '.join(map(str, model_shape))} "
-            f"({sum(found['erased'] for found in lesions.values())} of "
-            f"{sum(found['native_count'] for found in lesions.values())} lesions): "
-            f"worst {worst}: {lesions[worst]['erased']} of {lesions[worst]['native_count']}"
-        )
-    by_loss = sorted(cases, key=lambda case: lost.get(case.case, 0.0), reverse=True)
-    intact = [case for case in cases if case.case not in lost]
-    ordered = intact + [case for case in by_loss if case.case in lost]
-    return lines + [f"{case.case}: {said}" for case in ordered for said in case.provenance.get("warnings", ())]
+    lost = lost_lesions(cases, model_shape)
+    warnings = ((case.case, warning) for case in cases for warning in case.provenance.get("warnings", ()))
+    return ([lost] if lost else []) + counted_warnings(warnings)
 
 
 def write_quality(cases: Sequence[PreparedCase], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from joint_seg_cls.scan.cohort import DISEASES, CohortCase, read_cohort
 from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample, resample_oblique
+from joint_seg_cls.scan.header import VolumeHeader, read_header
 from joint_seg_cls.scan.prepared import (
     FORMAT,
     PreparedCase,
@@ -12,14 +13,16 @@ from joint_seg_cls.scan.prepared import (
 )
 from joint_seg_cls.scan.volume import (
     LesionValue,
+    MaskGeometry,
     Scan,
     binary,
+    place_mask,
     read_mask,
     read_scan,
     read_volume,
     require_contrast,
-    require_grid_of,
     require_lesion_value,
+    require_mask_geometry,
     write_volume,
 )
 from joint_seg_cls.scan.write_prepared import write_case, write_labels, write_store_record
@@ -31,12 +34,16 @@ __all__ = [
     "Geometry",
     "Grid",
     "LesionValue",
+    "MaskGeometry",
     "PreparedCase",
     "PreparedStore",
     "Scan",
+    "VolumeHeader",
     "binary",
+    "place_mask",
     "read_case",
     "read_cohort",
+    "read_header",
     "read_mask",
     "read_record",
     "read_scan",
@@ -44,8 +51,8 @@ __all__ = [
     "reorient",
     "require_contrast",
     "require_format",
-    "require_grid_of",
     "require_lesion_value",
+    "require_mask_geometry",
     "resample",
     "resample_oblique",
     "write_case",

@@ -41,11 +41,11 @@ class Grid:
 
     def canonical(self) -> "Grid":
         """Return the same voxels with the axes reordered and flipped to the nearest RAS+."""
-        return Grid(*_reoriented(self, nib.orientations.axcodes2ornt("RAS")))
+        return Grid(*_reoriented(self, np.eye(4)))
 
     def like(self, other: "Grid") -> "Grid":
         """Return the same voxels with the axes ordered and flipped as ``other``'s are."""
-        return Grid(*_reoriented(self, nib.io_orientation(other.affine)))
+        return Grid(*_reoriented(self, other.affine))
 
     def cropped(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> "Grid":
         """Return the part from voxel ``start`` up to, not including, ``stop``; negative starts enlarge the grid."""
@@ -79,16 +79,26 @@ class Grid:
         return cls((x, y, z), np.array(record["affine"], dtype=np.float64))
 
 
-def _reoriented(grid: Grid, target: np.ndarray) -> tuple[tuple[int, int, int], np.ndarray]:
-    transform = nib.orientations.ornt_transform(nib.io_orientation(grid.affine), target)
-    x, y, z = (grid.shape[int(np.flatnonzero(transform[:, 0] == axis)[0])] for axis in range(3))
-    return (x, y, z), grid.affine @ nib.orientations.inv_ornt_aff(transform, grid.shape)
+def _turn(source: Float[np.ndarray, "4 4"], target: Float[np.ndarray, "4 4"]) -> np.ndarray:
+    """Return which axis of ``target`` each axis of ``source`` is nearest to, and its sign, as nibabel's orientation.
+
+    The axes are compared with each other, not each with RAS+: near 45 degrees the nearest RAS+ axis of two grids that
+    agree but for rounding may differ.
+    """
+    directions = np.eye(4)
+    directions[:3, :3] = target[:3, :3] / np.linalg.norm(target[:3, :3], axis=0)
+    return nib.io_orientation(np.linalg.solve(directions, source))
+
+
+def _reoriented(grid: Grid, target: Float[np.ndarray, "4 4"]) -> tuple[tuple[int, int, int], np.ndarray]:
+    turn = _turn(grid.affine, target)
+    x, y, z = (grid.shape[int(np.flatnonzero(turn[:, 0] == axis)[0])] for axis in range(3))
+    return (x, y, z), grid.affine @ nib.orientations.inv_ornt_aff(turn, grid.shape)
 
 
 def reorient(array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid) -> Shaped[np.ndarray, "X Y Z"]:
     """Reorder and flip the axes of ``array`` from those of ``source`` to those of ``target``; values are untouched."""
-    start, stop = nib.io_orientation(source.affine), nib.io_orientation(target.affine)
-    return nib.apply_orientation(array, nib.orientations.ornt_transform(start, stop))
+    return nib.apply_orientation(array, _turn(source.affine, target.affine))
 
 
 def resample(

@@ -1,6 +1,5 @@
 """Reading and writing single volumes: a scan with its header, a mask on the scan's grid."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Literal, final
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from nibabel.arrayproxy import ArrayProxy
 
 from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.scan.container import DAMAGED, open_content, refuse_damaged, require_end
 from joint_seg_cls.scan.grid import Grid, reorient
+from joint_seg_cls.scan.header import VolumeHeader, read_header
 from joint_seg_cls.whole_file import whole_file
 
 #: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
@@ -22,45 +22,63 @@ MASK_ROUNDING = 1e-3
 _BYTE = 255
 #: A mask with more values than this is a map of something else.
 _MOST_VALUES = 20
-#: Millimetres in the units of length that a NIfTI header may name; files that name none mean millimetres.
-_MM = {"meter": 1000.0, "micron": 0.001}
-#: What reading a damaged file raises.
-_DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+#: Where a mask's voxels lie: as its own header gives it, or voxel for voxel on the scan of the same shape.
+MaskGeometry = Literal["header", "scan"]
+MASK_GEOMETRIES: tuple[MaskGeometry, ...] = ("header", "scan")
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A volume as acquired: values in the scan's own axes, its grid, and the header that outputs inherit."""
+    """A volume as acquired: values in the scan's own axes, its grid, and the header that outputs inherit.
+
+    ``head`` is what the gate found of the header; None for a scan that was not read from a file.
+    """
 
     path: Path
     data: Float[np.ndarray, "x y z"]
     grid: Grid
     header: nib.Nifti1Header
+    head: VolumeHeader | None = None
 
 
 def read_scan(path: str | Path) -> Scan:
     """Read one 3-D NIfTI volume as float32.
 
     Raises:
-        ScanError: the file is missing, damaged or no NIfTI; it is not 3-D; a value is NaN or infinite; all values are
-            equal; the affine is singular.
+        ScanError: as :func:`read_volume`; a value is NaN or infinite; all values are equal.
     """
-    path = Path(path)
-    image = _load(path)
-    data, grid = _volume(image, path, remedy="extract the one volume to be used")
+    data, head = read_volume(path, remedy="extract the one volume to be used")
     require_contrast(path, data)
-    return Scan(path, data, grid, image.header.copy())
+    return Scan(head.path, data, head.grid, head.header, head)
 
 
-def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x y z"], Grid]:
-    """Read the voxels of one 3-D NIfTI file as float32, whatever they are, and their grid; ``remedy`` is for 4-D files.
+def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x y z"], VolumeHeader]:
+    """Read the voxels of one 3-D NIfTI file as float32, whatever they are, and its header; ``remedy`` is for 4-D files.
 
     Raises:
-        ScanError: the file is missing, damaged or no NIfTI; it is not 3-D; the affine is singular.
+        ScanError: the header does not pass :func:`~joint_seg_cls.scan.header.read_header`; the voxels are damaged.
     """
-    path = Path(path)
-    return _volume(_load(path), path, remedy=remedy)
+    head = read_header(path, remedy=remedy)
+    header, shape = head.header, head.grid.shape
+    slope, inter = header.get_slope_inter()
+    layout = (shape, header.get_data_dtype(), header.get_data_offset())
+    scaled = () if slope is None else (slope, inter)
+    try:
+        with open_content(head.path) as file, np.errstate(over="ignore", invalid="ignore"):
+            # what float32 cannot hold becomes infinite, which is refused where values matter
+            data = np.asarray(ArrayProxy(file, (*layout, *scaled), mmap=False), dtype=np.float32)
+            require_end(head.path, file)
+    except (*DAMAGED, ValueError) as error:
+        refuse_damaged(head.path, error)
+    except MemoryError as error:
+        raise ScanError(
+            path,
+            expected="a volume that fits into memory",
+            found=f"{' x '.join(map(str, shape))} voxels",
+            remedy="use fewer workers=, or a machine with more memory",
+        ) from error
+    return data, head
 
 
 def require_contrast(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None:
@@ -104,39 +122,82 @@ def require_lesion_value(value: object) -> None:
 
 
 def read_mask(
-    path: str | Path, grid: Grid, *, of: Literal["lesion", "brain"] = "lesion", lesion_value: LesionValue = None
+    path: str | Path,
+    grid: Grid,
+    *,
+    of: Literal["lesion", "brain"] = "lesion",
+    lesion_value: LesionValue = None,
+    geometry: MaskGeometry = "header",
+    other: Grid | None = None,
 ) -> Bool[np.ndarray, "x y z"]:
     """Read a binary mask ``of`` lesions or of the brain that belongs to a scan on ``grid``, in that scan's axes.
 
     A mask whose axes run otherwise than the scan's but whose voxels lie at the same places is turned, not refused.
 
+    Args:
+        path: the mask.
+        grid: the scan's grid.
+        of: what the mask marks.
+        lesion_value: the value, or the values, of lesion voxels.
+        geometry: whether the mask's own header holds, or the scan's.
+        other: the scan's grid by the form of its header that is not used, to explain a difference.
+
     Raises:
-        ScanError: as :func:`read_volume`, :func:`require_grid_of` and :func:`binary`.
+        ScanError: as :func:`read_volume`, :func:`place_mask` and :func:`binary`.
     """
-    data, own = read_volume(path, remedy="export one mask file for each rater")
-    require_grid_of(path, own, grid)
+    data, head = read_volume(path, remedy="export one mask file for each rater")
+    own = place_mask(head, grid, geometry=geometry, other=other)
     return reorient(binary(path, data, of=of, lesion_value=lesion_value), own, grid)
 
 
-def require_grid_of(path: str | Path, own: Grid, grid: Grid) -> None:
-    """Refuse a mask on ``own`` that does not lie where the scan on ``grid`` does.
+def place_mask(head: VolumeHeader, grid: Grid, *, geometry: MaskGeometry = "header", other: Grid | None = None) -> Grid:
+    """Return the grid on which a mask lies.
 
     Raises:
-        ScanError: the shapes differ, or corners lie more than half a voxel (at least 0.5 mm) apart.
+        ScanError: it is not the grid of the scan: the shapes differ, or corners lie more than half a voxel (at least
+            0.5 mm) apart.
     """
+    if geometry == "scan" and head.grid.shape == grid.shape:
+        return grid
     tolerance_mm = max(0.5, min(grid.spacing_mm) / 2)
-    if (apart_mm := own.like(grid).distance_mm(grid)) > tolerance_mm:
-        found = (
-            f"shape {own.like(grid).shape} in the scan's axes"
-            if np.isinf(apart_mm)
-            else f"corners up to {apart_mm:.2f} mm away"
-        )
-        raise ScanError(
-            path,
-            expected=f"the grid of its scan (shape {grid.shape}, within {tolerance_mm:.2f} mm)",
-            found=found,
-            remedy="resample the mask onto its scan with nearest neighbours",
-        )
+    if head.grid.like(grid).distance_mm(grid) <= tolerance_mm:
+        return head.grid
+    found, remedy = _misplaced(head, grid, other, tolerance_mm)
+    expected = f"the grid of its scan (shape {grid.shape}, within {tolerance_mm:.2f} mm)"
+    raise ScanError(head.path, expected=expected, found=found, remedy=remedy)
+
+
+def _misplaced(head: VolumeHeader, grid: Grid, other: Grid | None, tolerance_mm: float) -> tuple[str, str]:
+    """Return how a mask lies otherwise than its scan, and what to do."""
+    resample = "resample the mask onto its scan with nearest neighbours"
+    take = "if it was drawn on this scan voxel for voxel, take the scan's header with mask_geometry=scan"
+    own = head.grid.like(grid)
+    if own.shape != grid.shape:
+        return f"shape {own.shape} in the scan's axes", resample
+    apart = f"corners up to {own.distance_mm(grid):.2f} mm away"
+    if head.grid.shape != grid.shape:
+        return apart, resample
+    for whose, one, another in (("mask", head.other, grid), ("scan", head.grid, other)):
+        if one is not None and another is not None and one.like(another).distance_mm(another) <= tolerance_mm:
+            return f"{apart}: the two agree by the {whose}'s qform, but its sform is used", (
+                f"correct the {whose}'s sform; {take}"
+            )
+    if head.form == "voxel sizes":
+        return f"{apart}, in a header without sform and qform", f"export it again; {take}"
+    return apart, f"{resample}; {take}"
+
+
+def require_mask_geometry(value: object) -> MaskGeometry:
+    """Return ``value`` if it is one of :data:`MASK_GEOMETRIES`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    for known in MASK_GEOMETRIES:
+        if value == known:
+            return known
+    remedy = "write mask_geometry=header or mask_geometry=scan"
+    raise ConfigError("mask_geometry", expected="header or scan", found=str(value), remedy=remedy)
 
 
 def binary(
@@ -205,52 +266,3 @@ def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Sca
     image = kind(array, header.get_best_affine(), header)
     with whole_file(path) as partial:
         nib.save(image, partial)
-
-
-def _load(path: Path) -> nib.Nifti1Image:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise ScanError(path, expected="a NIfTI file", found=found, remedy="correct the path")
-    try:
-        image = nib.load(path)
-    except _DAMAGED as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(image, nib.Nifti1Image):
-        kind = type(image).__name__
-        raise ScanError(path, expected="a NIfTI file", found=kind, remedy="convert it to .nii.gz")
-    return image
-
-
-def _volume(image: nib.Nifti1Image, path: Path, *, remedy: str) -> tuple[Float[np.ndarray, "x y z"], Grid]:
-    """Return the voxels and their grid, axes of length 1 behind the third dropped."""
-    shape = tuple(int(side) for side in image.shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 2:
-        raise ScanError(path, expected="a 3-D volume", found=f"shape {tuple(image.shape)}", remedy=remedy)
-    scale = _MM.get(str(image.header.get_xyzt_units()[0]), 1.0)
-    affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        found, remedy = f"{affine[:3].tolist()}", "repair the header's sform or qform"
-        raise ScanError(path, expected="an affine that can be inverted", found=found, remedy=remedy)
-    kind = np.dtype(image.get_data_dtype())
-    if kind.names is not None or kind.kind == "c":
-        found = "colours" if kind.names is not None else "complex numbers"
-        raise ScanError(path, expected="one real number a voxel", found=found, remedy="export it as a grey-scale image")
-    try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused by its name
-            data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except _DAMAGED as error:
-        raise _unreadable(path, error) from error
-    except MemoryError as error:
-        found = f"a header that tells of {' x '.join(map(str, shape))} voxels"
-        remedy = "export it again; if it is that large, use fewer workers="
-        raise ScanError(path, expected="a volume that memory holds", found=found, remedy=remedy) from error
-    x, y, z = shape
-    return data, Grid((x, y, z), affine)
-
-
-def _unreadable(path: Path, error: Exception) -> ScanError:
-    reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    found = f"a damaged or foreign one ({reason})"
-    return ScanError(path, expected="a readable NIfTI file", found=found, remedy="copy or export the file again")

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from joint_seg_cls.audit.duplicates import check_duplicates
-from joint_seg_cls.audit.labels import check_labels, check_people
+from joint_seg_cls.audit.labels import check_labels, check_people, check_sizes
 from joint_seg_cls.audit.signature import alike, content_hash, groups, signature
 
 
@@ -91,7 +91,7 @@ def test_people_at_two_sites_of_two_sexes_or_two_lifetimes(facts):
         ("warning", "a with north and south"),
         ("warning", "b with F and M"),
         ("warning", "c at the ages 21 and 70"),
-        ("warning", "-1"),
+        ("warning", "ages of -1"),
     ]
     assert check_people([facts("a"), facts("b")]) == []
 
@@ -100,18 +100,27 @@ def test_missing_labels_are_counted(facts):
     scans = [facts(f"m{i}", has_reference=True, lesion_count=int(i > 0)) for i in range(6)]
     scans += [facts(f"n{i}", disease="NMOSD") for i in range(5)]
     scans += [facts("u", disease=None, has_reference=True, lesion_count=3), facts("v", disease=None)]
-    told = {(f.severity, f.expected): (f.found, len(f.cases)) for f in check_labels(scans, ["MS", "NMOSD"])}
+    told = {(f.severity, f.expected): (f.found, len(f.cases)) for f in check_labels(scans)}
     assert told == {
-        ("note", "a disease for every scan"): ("2 of 13 scans without", 2),
-        ("note", "a lesion mask for every scan"): ("6 of 13 scans without", 6),
-        ("warning", "a disease or a lesion mask for every scan"): ("1 of 13 scans without", 1),
-        ("note", "lesions in each mask"): ("1 of 7 masks empty", 1),
+        ("note", "a disease for every scan"): ("2 of 13 scans without a disease", 2),
+        ("note", "a lesion mask for every scan"): ("6 of 13 scans without a lesion mask", 6),
+        ("warning", "a disease or a lesion mask for every scan"): (
+            "1 of 13 scans without a disease or a lesion mask",
+            1,
+        ),
+        ("note", "lesions in each mask"): ("1 of 7 masks are empty", 1),
     }
 
 
 def test_a_class_of_few_subjects_and_a_subject_of_two_classes_are_told(facts):
     scans = [facts(f"m{i}", f"m{i % 5}") for i in range(9)] + [facts(f"n{i}", f"m{i}", "NMOSD") for i in range(2)]
-    told = check_labels([*scans, facts("x", has_reference=True)], ["MS", "NMOSD", "MOGAD"])
-    few = [(f.expected, f.found) for f in told if f.severity == "warning" and "least" in f.expected]
-    assert few == [("at least 5 subjects of NMOSD", "2"), ("at least 5 subjects of MOGAD", "0")]
+    scans.append(facts("x", has_reference=True))
+    told = check_labels(scans)
+    few = [(f.expected, f.remedy) for f in check_sizes(scans, ["MS", "NMOSD", "MOGAD"], 6)]
+    assert few == [
+        ("at least 6 subjects of NMOSD", "collect more, or use data.folds.count=2"),
+        ("at least 6 subjects of MOGAD", "collect more"),
+    ]
+    assert [f.found for f in check_sizes(scans, ["MS", "NMOSD"], 3)] == ["2 subjects of NMOSD for 3 folds"]
+    assert check_sizes(scans, ["MS", "NMOSD"], 2) == []
     assert [f.found for f in told if f.severity == "error"] == ["m0 with MS and NMOSD", "m1 with MS and NMOSD"]

@@ -141,6 +141,6 @@ def test_a_brain_mask_is_used_and_checked(tmp_path, cohort, of):
     rows = [f"{lines[0]}\tbrain_mask", *(f"{line}\t{line.split(chr(9))[0]}_brain.nii.gz" for line in lines[1:])]
     path.write_text("\n".join(rows) + "\n")
     found, _, _ = audit_cohort(path, modalities=["flair"], classes=["MS", "NMOSD"])
-    assert [(f.severity, f.found) for f in of(found, "brain masks")] == [("error", "0 mL")]
+    assert [(f.severity, f.found) for f in of(found, "brain masks")] == [("error", "a brain mask of 0 mL")]
     (values,) = of(found, "mask values")
     assert (values.found, values.remedy) == ("the values 0, 2", "write brain voxels as 1 and all others as 0")

@@ -84,7 +84,7 @@ def test_mixed_orientations_are_noted_with_their_numbers(audit, of):
         files.put("lesion_mask", files.lesion, affine)
 
     (told,) = of(audit(3, {2: turned}), "orientations")
-    assert (told.severity, told.found) == ("note", "LPS (2), RPS (1)")
+    assert (told.severity, told.found) == ("note", "axes run LPS (2), RPS (1)")
 
 
 def test_voxels_in_metres_and_slabs_are_told(audit, of):
@@ -99,8 +99,8 @@ def test_voxels_in_metres_and_slabs_are_told(audit, of):
 
     told = of(audit(3, {1: slab, 2: fine}), "grids")
     assert [(f.severity, f.cases[0], f.found) for f in told] == [
-        ("warning", "s1", "186 x 210 x 60 mm"),
-        ("warning", "s2", "0.06 x 0.06 x 0.06 mm"),
+        ("warning", "s1", "a field of view of 186 x 210 x 60 mm"),
+        ("warning", "s2", "voxels of 0.06 x 0.06 x 0.06 mm"),
     ]
 
 

@@ -1,19 +1,16 @@
 """What stands beside a scan: how it was acquired, and whether a mask has its shape."""
 
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-
+from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan.finder import Remark, stem
+from joint_seg_cls.scan.header import read_header
 
-_UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, zlib.error)
 #: A number beyond this is no time in seconds and no field strength.
 _LARGEST = 1e6
+
 #: The column, the key of the sidecar, and what turns its unit into the column's.
 _FACTS = (
     ("field_strength_t", "MagneticFieldStrength", 1.0),
@@ -53,15 +50,12 @@ def same_shape(mask: Path, scan: Path) -> bool:
     """Return whether two volumes have the same sides, in any order of the axes; True where one cannot be read."""
     try:
         return _sides(mask) == _sides(scan)
-    except _UNREADABLE:
-        return True  # what is wrong with the file is said where its values are needed
+    except ScanError:
+        return True  # the file is refused where its values are needed
 
 
 def _sides(file: Path) -> list[int]:
-    image = nib.load(file)
-    if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
-        raise ValueError("no NIfTI file")
-    return sorted(int(side) for side in image.shape if side != 1)
+    return sorted(read_header(file).grid.shape)
 
 
 def read_side_car(file: Path) -> dict[str, Any] | None:

@@ -1,0 +1,125 @@
+"""The file around a NIfTI volume: plain or gzip-compressed, and whether it holds as many bytes as its header claims."""
+
+import gzip
+import io
+import os
+import zlib
+from pathlib import Path
+from typing import NoReturn
+
+from joint_seg_cls.errors import ScanError
+
+_GZIP = b"\x1f\x8b"
+#: Deflate compresses by no more than this factor.
+_LARGEST_RATIO = 1032
+_CHUNK = 1 << 20
+#: Size of the header, little- and big-endian, in NIfTI-1 and NIfTI-2.
+NIFTI_STARTS = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
+#: What a file begins with that stands in place of the scan, what it is, and how to get the scan.
+_STAND_INS = (
+    (b"version https://git-lfs", "a Git LFS pointer in place of the scan", "fetch the scan with git lfs pull"),
+    (
+        b"/annex/objects/",
+        "a git-annex pointer in place of the scan",
+        "fetch the scan with datalad get or git annex get",
+    ),
+    (b"<!doctype", "a web page", "download the scan again"),
+    (b"<html", "a web page", "download the scan again"),
+    (b"PK\x03\x04", "a ZIP archive", "unpack it"),
+)
+#: What reading a damaged file raises.
+DAMAGED = (OSError, EOFError, zlib.error)
+
+
+def refuse(path: Path, found: str, remedy: str, expected: str = "a NIfTI file (.nii or .nii.gz)") -> NoReturn:
+    """Raise a :class:`ScanError` about ``path``."""
+    raise ScanError(path, expected=expected, found=found, remedy=remedy)
+
+
+def refuse_damaged(path: Path, error: Exception) -> NoReturn:
+    """Raise a :class:`ScanError` that gives the first line of what a reader reported."""
+    reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    refuse(path, f"a damaged or foreign one ({reason})", "copy or export the file again", "a readable NIfTI file")
+
+
+def open_content(path: Path) -> io.BufferedIOBase:
+    """Open a volume's file, decompressed.
+
+    Raises:
+        ScanError: there is no file; something else stands in its place; the suffix contradicts the content.
+    """
+    if not path.is_file():
+        if path.is_symlink() and not path.exists():
+            refuse(path, "a link to a file that is not there", "fetch the file (datalad get) or correct the link")
+        refuse(path, "a folder" if path.is_dir() else "no such file", "correct the path")
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        refuse_damaged(path, error)
+    if not start:
+        refuse(path, "an empty file", "copy or export the file again")
+    for mark, found, remedy in _STAND_INS:
+        if start.lower().startswith(mark.lower()):
+            refuse(path, found, remedy)
+    is_compressed, name = start.startswith(_GZIP), path.name
+    if is_compressed and name.lower().endswith(".nii"):
+        refuse(path, "a gzip-compressed file without the suffix .gz", f"rename it to {name}.gz")
+    if not is_compressed and name.lower().endswith(".gz"):
+        if start.startswith(NIFTI_STARTS):
+            refuse(path, "an uncompressed NIfTI file with the suffix .gz", f"rename it to {name[:-3]}")
+        refuse(path, "a file that is not gzip-compressed", "copy or export the file again")
+    return gzip.open(path) if is_compressed else path.open("rb")
+
+
+def require_bytes(path: Path, offset: int, count: int, claim: str) -> None:
+    """Refuse a file whose content ends before its last voxel, without reading it into memory.
+
+    Args:
+        path: the file.
+        offset: byte of the decompressed content at which the voxels begin.
+        count: bytes of the voxels.
+        claim: what the header claims, for the message.
+
+    Raises:
+        ScanError: the content is shorter, or damaged.
+    """
+    size, needed = path.stat().st_size, offset + count
+    with path.open("rb") as file:
+        is_compressed = file.read(2) == _GZIP
+        file.seek(max(size - 4, 0))
+        stated = int.from_bytes(file.read(4), "little")  # the size modulo 2^32, of the last member
+    held = size
+    if is_compressed:
+        if needed > size * _LARGEST_RATIO:
+            held = size * _LARGEST_RATIO
+        else:
+            held = needed if needed <= stated else _count(path, needed)
+    if held < needed:
+        found = f"a header that claims {claim} ({count} bytes) in a file that holds at most {max(held - offset, 0)}"
+        refuse(path, found, "copy or export the file again", "a complete NIfTI file")
+
+
+def _count(path: Path, most: int) -> int:
+    """Return the size of the decompressed content, up to ``most``."""
+    held = 0
+    try:
+        with gzip.open(path) as file:
+            while held < most and (chunk := file.read(_CHUNK)):
+                held += len(chunk)
+    except DAMAGED as error:
+        refuse_damaged(path, error)
+    return held
+
+
+def require_end(path: Path, file: io.BufferedIOBase) -> None:
+    """Read a little further than the last voxel, where the checksum of a compressed file stands.
+
+    Raises:
+        ScanError: the checksum is wrong.
+    """
+    try:
+        file.seek(0, os.SEEK_CUR)
+        file.read(_CHUNK)
+    except DAMAGED as error:
+        refuse_damaged(path, error)
