@@ -83,12 +83,13 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
     """
     errors = audit.of("error")
     if errors:
-        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        first = errors[0]
+        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise CohortError(
             audit.source,
             expected="a cohort without errors",
-            found=f"{errors[0].sentence.rstrip('.')}{more}",
-            remedy=f"{remedy}; correct them, or accept a check's errors with accept=[{errors[0].check}]",
+            found=f"{first.check} of {first.where}: {first.found}{more}",
+            remedy=f"{first.remedy} ({remedy}), or accept a check's errors with accept=[{first.check}]",
         )
 
 
