@@ -121,7 +121,7 @@ def check_confounding(
                 "note",
                 "confounding",
                 f"at least {FEWEST} subjects of each class",
-                f"fewer than {FEWEST} subjects of a class: too few to find out whether site, scanner, age or sex give "
+                f"fewer than {FEWEST} subjects of a class: too few to tell whether site, scanner, age or sex give "
                 "the disease away",
                 "look at the tables by eye",
             )

@@ -81,14 +81,14 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
     """
     errors = audit.of("error")
     if errors:
-        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        first, more = errors[0], f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         before = [finding for finding in audit.findings if finding.is_accepted]
         accepted = ",".join(dict.fromkeys(finding.check for finding in (*before, *errors)))
         raise CohortError(
             audit.source,
             expected="a cohort without errors",
-            found=f"{errors[0].sentence.rstrip('.')}{more}",
-            remedy=f"{remedy}; correct them, or accept the errors of these checks with accept=[{accepted}]",
+            found=f"{first.check} of {first.where}: {first.found}{more}",
+            remedy=f"{first.remedy} ({remedy}), or accept the errors of these checks with accept=[{accepted}]",
         )
 
 

@@ -54,10 +54,9 @@ def test_the_audit_of_a_store_counts_what_preparation_noticed_in_plain_words(mak
 
 def test_classes_are_counted_against_the_folds_that_are_asked_for(make_store, tmp_path):
     store = PreparedStore(make_store(tmp_path / "store", subjects=6))
-    base = audit_store(store)
+    base, splits = audit_store(store), Folds("random", 3).splits(store.cases, 0)
     for count, warned in ((2, 0), (3, 0), (4, 2)):
         folds = Folds("random", count)
-        splits = folds.splits(store.cases, 0)
         told = audit_folds(base, store, splits, folds, name="it").findings
         few = [one.sentence for one in told if one.check == "labels" and "folds" in one.found]
         assert len(few) == warned

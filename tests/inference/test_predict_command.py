@@ -136,3 +136,40 @@ def test_a_network_of_another_versions_preprocessing_is_refused(run, folder, jsc
         "predict", f"input={folder / 'cohort.tsv'}", f"checkpoint={tmp_path / 'old.ckpt'}", f"out={tmp_path / 'out'}"
     )
     assert (code, says in err) == (2, True)
+
+
+def test_what_the_audit_finds_in_a_scan_is_printed_and_recorded(run, folder, jsc, tmp_path):
+    flair = nib.load(folder / "1_flair.nii.gz")
+    data = np.asarray(flair.dataobj).copy()
+    data[18, 20, 17] = 1e6
+    odd = nib.Nifti1Image(data, None)
+    odd.header["pixdim"][1:4] = 1.2
+    odd.set_sform(None, 0)
+    odd.set_qform(None, 0)
+    nib.save(odd, tmp_path / "odd.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(nib.load(folder / "1_t1.nii.gz").dataobj), odd.affine), tmp_path / "t1.nii.gz")
+    code, _, err = jsc(
+        "predict", f"input=[{tmp_path}/odd.nii.gz,{tmp_path}/t1.nii.gz]", f"checkpoint={run}", f"out={tmp_path}/out",
+        "device=cpu",
+    )  # fmt: skip
+    assert code == 0, err
+    warnings = json.loads((tmp_path / "out" / "odd.json").read_text())["warnings"]
+    for part in ("left and right are a guess", "extreme intensity in odd.nii.gz"):
+        assert sum(part in warning for warning in warnings) == 1
+        assert err.count(part) == 1
+    assert not any("expected" in warning for warning in warnings)
+
+
+def test_the_key_that_a_misplaced_brain_mask_is_offered_works(run, folder, jsc, tmp_path):
+    mask = nib.load(folder / "0_brain.nii.gz")
+    moved = mask.affine.copy()
+    moved[2, 3] += 20
+    nib.save(nib.Nifti1Image(np.asarray(mask.dataobj), moved), tmp_path / "brain.nii.gz")
+    words = [
+        "predict", f"input=[{folder}/0_flair.nii.gz,{folder}/0_t1.nii.gz]", f"checkpoint={run}", "device=cpu",
+        f"brain_mask={tmp_path}/brain.nii.gz", f"out={tmp_path}/out",
+    ]  # fmt: skip
+    code, _, err = jsc(*words)
+    assert (code, "mask_geometry=scan" in err) == (2, True)
+    code, _, err = jsc(*words, "mask_geometry=scan")
+    assert code == 0, err
