@@ -1,6 +1,7 @@
 """``jsc check``: what is wrong or suspicious in a cohort, its prepared store and its folds."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
             audit.source,
             expected="a cohort without errors",
             found=f"{errors[0].sentence.rstrip('.')}{more}",
-            remedy=f"{remedy}; correct them, or accept a check's errors with accept=[{errors[0].check}]",
+            remedy=f"{remedy}; correct them, or accept a check's errors with "
+            f"{shlex.quote(f'accept=[{errors[0].check}]')}",
         )
 
 
@@ -166,7 +168,7 @@ def _of_cohort(config: DictConfig) -> _Part:
     shared = {"lesion_value": lesion_value, "workers": keys.workers(config)}
     most = keys.whole_number(config, "pictures")
     audit, rows, scans = audit_cohort(
-        keys.path(config, "cohort"),
+        Path(config.cohort).expanduser(),
         modalities=keys.names(config, "modalities", least=1),
         classes=keys.names(config, "classes", least=2),
         accept=list(config.accept),

@@ -28,7 +28,7 @@ def cohort(config: DictConfig) -> None:
             "jsc cohort", expected=f"source= one of {kinds}", found="none", remedy="add it to the command"
         )
     require(config, "cohort", "path", "out")
-    out = keys.path(config, "out")
+    out = Path(str(config.out)).expanduser()
     require_out(out)
     for key in _MAPPINGS:
         _unpack(config, key)
@@ -38,7 +38,7 @@ def cohort(config: DictConfig) -> None:
     _require_class(config, classes)
     reader: Reader = build(config.source)
     there = out.exists()
-    found = reader.read(keys.path(config, "path"), out)
+    found = reader.read(Path(str(config.path)).expanduser(), out)
     cases = write_cohort_table(found, out, classes=classes)
     print("\n".join([*_summary(out, cases, found, there=there), *_left(found, cases)]))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.scan.tables import shortened
 
 
 def names(config: DictConfig, key: str, *, least: int) -> list[str]:
@@ -80,40 +79,19 @@ def folder_to_write(config: DictConfig, key: str) -> Path:
     Raises:
         ConfigError: it is a file, lies below one, or cannot be written to.
     """
-    return writable(path(config, key), key)
+    return writable(Path(str(OmegaConf.select(config, key))).expanduser(), key)
 
 
-def path(config: DictConfig, key: str) -> Path:
-    """Return the path that ``key`` names, ``~`` replaced by the home folder.
-
-    Raises:
-        ConfigError: there is no such home folder, or no file system takes the name.
-    """
-    return path_of(OmegaConf.select(config, key), key)
-
-
-def path_of(text: object, key: str) -> Path:
-    """Return the path that ``text``, a part of ``key``, names, as :func:`path` does."""
-    try:
-        found = Path(str(text)).expanduser()
-        found.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
-        where = f"{shortened(text)} ({reason})"
-        raise ConfigError(key, expected="a path", found=where, remedy=f"correct {key}=") from error
-    return found
-
-
-def writable(folder: Path, key: str) -> Path:
+def writable(path: Path, key: str) -> Path:
     """Return a folder that follows from ``key`` and is there or can be made; nothing is made yet.
 
     Raises:
         ConfigError: it is a file, lies below one, or cannot be written to.
     """
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
     found = None if there.is_dir() else f"a file, {there}"
     if found is None and not os.access(there, os.W_OK | os.X_OK):
         found = f"no right to write in {there}"
     if found is not None:
         raise ConfigError(key, expected="a folder that can be written", found=found, remedy=f"choose another {key}=")
-    return folder
+    return path

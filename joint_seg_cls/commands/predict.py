@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from joint_seg_cls.commands.build import require
-from joint_seg_cls.commands.keys import folder_to_write, path_of
+from joint_seg_cls.commands.keys import folder_to_write
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.errors import CohortError, InputError, ScanError
 from joint_seg_cls.inference import write_findings, write_predictions
@@ -90,12 +90,12 @@ def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
             found=f"{len(scans)} scans",
             remedy="name each scan's mask in the column brain_mask of a cohort table and give it as input=",
         )
-    return [replace(scan, brain_mask=path_of(config.brain_mask, "brain_mask")) for scan in scans]
+    return [replace(scan, brain_mask=Path(config.brain_mask).expanduser()) for scan in scans]
 
 
 def _is_many(item: object) -> bool:
     """Whether an input names more than one file: several modalities, a table or a folder."""
-    return isinstance(item, ListConfig) or _is_table(item) or path_of(item, "input").is_dir()
+    return isinstance(item, ListConfig) or _is_table(item) or Path(str(item)).expanduser().is_dir()
 
 
 def _is_table(item: object) -> bool:
@@ -106,8 +106,8 @@ def _scans_of(item: object, checkpoint: Checkpoint) -> Sequence[CohortCase]:
     """Return the scans that one input names: a file, one scan's files, a folder of files, or a table."""
     recipe = checkpoint.recipe
     if isinstance(item, list | ListConfig):
-        return [_scan([path_of(file, "input") for file in item], recipe["modalities"])]
-    path = path_of(item, "input")
+        return [_scan([Path(str(file)).expanduser() for file in item], recipe["modalities"])]
+    path = Path(str(item)).expanduser()
     if _is_table(item):
         return read_cohort(path, modalities=recipe["modalities"], classes=recipe["classes"])
     files = _files_in(path) if path.is_dir() else [path]

@@ -41,16 +41,10 @@ def readable(override: str, *, multirun: bool) -> str:
         return f"++{override}"
     if key.lstrip("+") not in _PATH_KEYS or not _HYDRA_SYNTAX & set(value) or value[:1] in ("'", '"') or "${" in value:
         return override
-    if not _exists(value) and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
+    whole = Path(value).expanduser().exists()
+    if not whole and ((multirun and "," in value) or (value[:1] == "[" and value[-1:] == "]")):
         return override
     return f"{key}={quoted(value)}"
-
-
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).expanduser().exists()
-    except (OSError, RuntimeError):  # too long for a name, or in the home of nobody
-        return False
 
 
 def flags_first(words: Sequence[str]) -> list[str]:

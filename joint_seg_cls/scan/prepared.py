@@ -13,10 +13,8 @@
 
 import hashlib
 import json
-import operator
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -97,13 +95,12 @@ class PreparedStore:
         self.path = Path(path).expanduser().resolve()
         record = read_record(self.path / "store.json")
         require_format(record, self.path)
-        with _whole(self.path / "store.json"):
-            self.settings: dict[str, Any] = dict(record["settings"])
-            self.classes: tuple[str, ...] = _words(record["classes"])
-            self.modalities: tuple[str, ...] = _words(record["modalities"])
-            x, y, z = (operator.index(side) for side in record["model_shape"])
-            self.model_shape: tuple[int, int, int] = (x, y, z)
-            self._names: tuple[str, ...] | None = None if record.get("cases") is None else _words(record["cases"])
+        self.settings: dict[str, Any] = record["settings"]
+        self.classes: tuple[str, ...] = tuple(record["classes"])
+        self.modalities: tuple[str, ...] = tuple(record["modalities"])
+        x, y, z = record["model_shape"]
+        self.model_shape: tuple[int, int, int] = (x, y, z)
+        self._names: list[str] | None = record.get("cases")
 
     @cached_property
     def cases(self) -> tuple[PreparedCase, ...]:
@@ -142,48 +139,19 @@ def require_format(record: dict[str, Any], store: Path) -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """Read one of the store's JSON files."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        found = None if isinstance(record, dict) else f"a JSON {type(record).__name__}"
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else f"an unreadable one ({error})"
-    if found is not None:
-        remedy = "make the store with `jsc prepare`"
-        raise StoreError(path, expected="a prepared store's record", found=found, remedy=remedy)
-    return record
+        raise StoreError(
+            path, expected="a prepared store's record", found=found, remedy="make the store with `jsc prepare`"
+        ) from error
 
 
 def read_case(folder: Path) -> PreparedCase:
     """Read the record of one case; its arrays are opened later."""
     record = read_record(folder / "case.json")
-    with _whole(folder / "case.json"):
-        geometry = Geometry.from_json(record.pop("geometry"))
-        case = PreparedCase(folder=folder, geometry=geometry, **record)
-        _words([case.case, case.subject, case.key, *case.columns, *case.columns.values()])
-        _words([name for name in (case.session, case.disease) if name is not None])
-        if not isinstance(case.has_lesion_mask, bool) or not isinstance(case.provenance, dict):
-            raise TypeError("has_lesion_mask or provenance")
-        return case
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Turn a field that is missing, or of another kind than was written, into one sentence."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        found = f"a damaged one ({' '.join(str(error).split())})"
-        raise StoreError(path, expected="a prepared store's record", found=found, remedy=_REMEDY) from error
-
-
-def _words(items: Any) -> tuple[str, ...]:
-    """Return a list of text.
-
-    Raises:
-        TypeError: it is no list, or something in it is no text.
-    """
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise TypeError(f"no list of words: {items!r:.80}")
-    return tuple(items)
+    geometry = Geometry.from_json(record.pop("geometry"))
+    return PreparedCase(folder=folder, geometry=geometry, **record)
 
 
 def write_store_record(
