@@ -62,7 +62,7 @@ def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, Wanted]:
     table.columns = table.columns.str.lower()
     by: Literal["case", "subject"] = "case" if "case" in table.columns else "subject"
     if by not in table.columns or not {"fold", "split"} & set(table.columns):
-        columns = ", ".join(map(str, table.columns))
+        columns = shortened(", ".join(map(str, table.columns)))
         raise _refusal(path, "columns case or subject, and fold or split", columns or "none", "name the columns so")
     rows = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
     places = [line_of(path, number) for number in table.index]
@@ -160,4 +160,4 @@ def _fold(path: Path, text: str) -> FoldName:
 
 
 def _refusal(where: str | Path, expected: str, found: str, remedy: str) -> SplitError:
-    return SplitError(where, expected=expected, found=found, remedy=remedy)
+    return SplitError(where, expected=shortened(expected), found=shortened(found), remedy=remedy)

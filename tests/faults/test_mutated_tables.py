@@ -165,7 +165,9 @@ def participants(rng, folder, count):
                 for row in rows_of
                 if row.get("participant_id", "").casefold().removeprefix("sub-").lstrip("0") in plain(case.subject)
             ]
-            assert case.disease is None or case.disease in {codes.get(cell.split(".")[0], "?") for cell in cells}, case
+            assert case.disease is None or case.disease in {
+                codes.get(cell.split(".")[0].upper(), "?") for cell in cells
+            }, case
 
 
 def plain(subject):
