@@ -129,7 +129,7 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
     except OSError as error:
         raise SplitError(path, expected="frozen folds", found=str(error.strerror), remedy=remedy) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        found = f"a damaged file ({' '.join(str(error).split())})"
+        found = f"an unreadable file ({' '.join(str(error).split())})"
         raise SplitError(path, expected="frozen folds", found=found, remedy=remedy) from error
     if written != folds_hash(splits):
         raise SplitError(

@@ -44,7 +44,8 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
     except FileNotFoundError as error:
         raise _refusal(path, "a split file", "no such file", "correct data.folds.path=") from error
     except CohortError as error:
-        raise SplitError(error.where, expected=error.expected, found=error.found, remedy=error.remedy) from error
+        found = f"an unreadable one ({error.found})"
+        raise _refusal(error.where, "a readable split file", found, error.remedy) from error
     except (OSError, ValueError, RecursionError) as error:  # errors of JSON and of text are ValueErrors
         reason = str(error).splitlines()[0]
         raise _refusal(path, "a readable split file", f"an unreadable one ({reason})", "save it again") from error

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ SESSION_COLUMNS = ("session_id", "session", "ses", "visit", "timepoint")
 #: Columns in which the disease may stand, where the user does not name one.
 DISEASE_COLUMNS = ("disease", "diagnosis", "dx")
 #: What names of diseases stand for; Hydra makes numbers of words such as ``0``.
-Meanings = Mapping[str | int | float | bool, str | int | float | bool | None]
+Meanings = Mapping[Any, str | int | float | bool | None]
 _PREFIX = re.compile(r"^(sub|ses)-", re.IGNORECASE)
 _PATHS = re.compile(r"(brain|lesion)_mask(_\d+)?$")
 
