@@ -46,15 +46,22 @@ def read_rows(path: Path, *, modalities: Sequence[str], classes: Sequence[str]) 
         raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
     lines = [line_of(path, number) for number in table.index]
     raters = rater_columns(table)
+    diseases = [str(cell) for cell in table.get("disease", ())]
     rows = [
-        _row(path, line, row, modalities, classes, raters)
+        _row(path, line, row, modalities, classes, raters, diseases)
         for line, (_, row) in zip(lines, table.iterrows(), strict=True)
     ]
     return rows, _of_one_name(rows, lines, path)
 
 
 def _row(
-    path: Path, where: str, cells: pd.Series, modalities: Sequence[str], classes: Sequence[str], raters: list[str]
+    path: Path,
+    where: str,
+    cells: pd.Series,
+    modalities: Sequence[str],
+    classes: Sequence[str],
+    raters: list[str],
+    diseases: list[str],
 ) -> Row:
     subject, session = one_spelling(str(cells["subject"])), one_spelling(str(cells.get("session", ""))) or None
     case = f"line-{where.rpartition(' ')[2]}"
@@ -79,7 +86,7 @@ def _row(
             images[name] = file
     masks = {name: told(lambda name=name: file_of(where, path, cells, name), "files") for name in raters}
     brain_mask = told(lambda: file_of(where, path, cells, "brain_mask"), "files")
-    disease = told(lambda: disease_of(where, str(cells.get("disease", "")), classes), "table")
+    disease = told(lambda: disease_of(where, str(cells.get("disease", "")), classes, diseases), "table")
     known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
     columns = {
         str(name): str(value)

@@ -47,8 +47,9 @@ def _as_json(value: str) -> str | None:
         return None
     if not isinstance(found, dict) or not all(isinstance(word, str) for item in found.items() for word in item):
         return None
-    is_escaped = "\\" in value and '"' not in value
-    if is_escaped or "" in found.values() or all(_PLAIN.fullmatch(word) for item in found.items() for word in item):
-        return None  # Hydra's own way to write such words, or one that it reads as well
+    is_quoted = '"' in value or "'" in value
+    is_plain = not is_quoted and all(_PLAIN.fullmatch(word) for item in found.items() for word in item)
+    if is_plain or "" in found.values() or ("\\" in value and not is_quoted):
+        return None  # Hydra reads it as well, or it is written in Hydra's own way
     meant = {name: None if label in ("null", "~") else label for name, label in found.items()}
     return json.dumps(meant, ensure_ascii=False)

@@ -44,7 +44,8 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
     except FileNotFoundError as error:
         raise _refusal(path, "a split file", "no such file", "correct data.folds.path=") from error
     except CohortError as error:
-        raise SplitError(error.where, expected=error.expected, found=error.found, remedy=error.remedy) from error
+        found = f"an unreadable one ({error.found})"
+        raise _refusal(error.where, "a readable split file", found, error.remedy) from error
     except (OSError, ValueError, RecursionError) as error:  # errors of JSON and of text are ValueErrors
         reason = str(error).splitlines()[0]
         raise _refusal(path, "a readable split file", f"an unreadable one ({reason})", "save it again") from error
@@ -62,7 +63,7 @@ def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, Wanted]:
     table.columns = table.columns.str.lower()
     by: Literal["case", "subject"] = "case" if "case" in table.columns else "subject"
     if by not in table.columns or not {"fold", "split"} & set(table.columns):
-        columns = ", ".join(map(str, table.columns))
+        columns = shortened(", ".join(map(str, table.columns)))
         raise _refusal(path, "columns case or subject, and fold or split", columns or "none", "name the columns so")
     rows = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
     places = [line_of(path, number) for number in table.index]
@@ -160,4 +161,4 @@ def _fold(path: Path, text: str) -> FoldName:
 
 
 def _refusal(where: str | Path, expected: str, found: str, remedy: str) -> SplitError:
-    return SplitError(where, expected=expected, found=found, remedy=remedy)
+    return SplitError(where, expected=shortened(expected), found=shortened(found), remedy=remedy)

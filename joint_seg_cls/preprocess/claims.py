@@ -46,7 +46,7 @@ def claim(store: Path, record: dict[str, Any]) -> None:
         )
     try:
         with _store_lock(store):
-            if (store / "store.json").exists():
+            if (store / "store.json").exists() and not _is_vacant(store):
                 _refuse_other_settings(store, record)
             else:
                 write_store_record(store, **record)
@@ -57,6 +57,20 @@ def claim(store: Path, record: dict[str, Any]) -> None:
             found="one that does not",
             remedy="choose a store= on another disk",
         ) from error
+
+
+def _is_vacant(store: Path) -> bool:
+    """Return whether no case was prepared and none is being prepared: what was asked for then binds nobody."""
+    if any((folder / "case.json").exists() for folder in store.iterdir()):
+        return False
+    try:
+        for lock in (store / _LOCKS).glob("*.lock"):
+            if lock.stem != ".store":
+                with case_lock(store, lock.stem, wait=False):
+                    pass
+    except Timeout:
+        return False
+    return True
 
 
 def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:

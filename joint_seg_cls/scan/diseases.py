@@ -33,7 +33,7 @@ _PERSON = re.compile(r"\b(patients?|persons?|people|participants?|individuals?|w
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 #: Names that need no quotation marks in ``labels={...}``.
 _PLAIN = re.compile(r"(?!null$)[A-Za-z][A-Za-z0-9_ .+/-]*(?<! )|0|-?[1-9][0-9]*", re.IGNORECASE)
-_MOST_ASKED = 12
+_MOST_ASKED, _LONGEST_NAME = 12, 100
 
 
 def class_named(text: str, classes: Sequence[str]) -> str | None:
@@ -70,8 +70,11 @@ def is_control(text: str) -> bool:
 
 
 def labels_word(names: Iterable[str]) -> str:
-    """Return the word of a command line that says of each name that it stands for no class, to be edited."""
-    asked = list(dict.fromkeys(map(_key, names)))[:_MOST_ASKED]
+    """Return the word of a command line that says of each name that it stands for no class, to be edited.
+
+    A text that is too long for a name is left out.
+    """
+    asked = list(dict.fromkeys(_key(name) for name in names if len(name) <= _LONGEST_NAME))[:_MOST_ASKED]
     return shlex.quote(f"labels={{{', '.join(f'{key}: null' for key in asked)}}}")
 
 

@@ -7,6 +7,7 @@ a missing value (``n/a``, ``NA``, ``NaN``) make a cell empty, except in the colu
 
 import csv
 import io
+import re
 import unicodedata
 import warnings
 from collections import Counter
@@ -29,6 +30,8 @@ _MISSING = ("n/a", "N/A", "NA", "nan", "NaN")
 #: The first words of files that stand for others which were not fetched.
 _POINTERS = {"version https://git-lfs": "git lfs pull", "/annex/objects/": "git annex get"}
 _LONGEST = 80
+#: What would begin another line, or show nothing.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def read_table(
@@ -94,7 +97,7 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
             remedy="give every column a name, and quote cells that hold the separator",
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        found = " ".join(str(error).split()) or type(error).__name__
+        found = shortened(" ".join(str(error).split())) or type(error).__name__
         raise CohortError(
             path, expected="a table with a header", found=found, remedy="save it as UTF-8 text again"
         ) from error
@@ -127,7 +130,7 @@ def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> No
         raise CohortError(
             path,
             expected=f"the columns {', '.join(names)}",
-            found=", ".join(map(str, table.columns)),
+            found=shortened(", ".join(map(str, table.columns))),
             remedy=f"add {', '.join(missing)}",
         )
 
@@ -156,8 +159,8 @@ def user_path(text: str | Path) -> Path:
 
 
 def shortened(text: object) -> str:
-    """Return a path for a message, its middle left out where it is long."""
-    whole = str(text).replace("\x00", "\\0")
+    """Return a text for a message: in one line, its middle left out where it is long."""
+    whole = _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
     return (
         whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
     )
@@ -199,7 +202,7 @@ def _refuse_repeated_columns(path: Path, names: Sequence[str]) -> None:
         raise CohortError(
             path,
             expected="columns of different names",
-            found=f"{repeated[0]} {names.count(repeated[0])} times",
+            found=f"{shortened(repeated[0])} {names.count(repeated[0])} times",
             remedy="rename or delete one of them",
         )
 

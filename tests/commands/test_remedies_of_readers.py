@@ -14,7 +14,9 @@ SHAPE = (12, 13, 14)
 
 def volume(path, data=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = np.random.default_rng(len(str(path))).normal(100, 9, SHAPE).astype(np.float32) if data is None else data
+    if data is None:  # a brain without skull
+        data = np.zeros(SHAPE, np.float32)
+        data[1:-1, 1:-1, 1:-1] = np.random.default_rng(len(str(path))).normal(100, 9, np.subtract(SHAPE, 2))
     nib.save(nib.Nifti1Image(data, np.diag([2.0, 2.0, 2.0, 1.0])), path)
 
 
@@ -57,9 +59,8 @@ SOURCES = {
     [
         ("bids", ("0", "1", "2.0")),
         ("table", ("1", "2", "3")),
-        ("bids", ("a, b: {c}", "Müller's", "007")),
+        ("bids", ("a, b: {c}", "Müller's", "007", "HC")),
         ("table", ("MS", "RR-MS/SP", "null", "True")),
-        ("bids", ("HC", "MS")),
     ],
 )
 def test_unknown_names_of_diseases(jsc, folder, source, cells):
@@ -121,7 +122,7 @@ def test_codes_in_a_cohort_table(jsc, folder):
     assert [case.disease for case in read_cohort("list_named.csv")] == [None, None, "MS"]
 
 
-@pytest.mark.parametrize("out", ["c.txt", "c", "."])
+@pytest.mark.parametrize("out", ["c.txt", "."])
 def test_a_place_for_the_table(jsc, folder, out):
     people(folder, ("MS",))
     code, _, err = jsc("cohort", *SOURCES["bids"], f"out={out}")
@@ -129,7 +130,7 @@ def test_a_place_for_the_table(jsc, folder, out):
     assert jsc("cohort", *SOURCES["bids"], advised(err.rstrip(".\n"), "out")[-1])[0] == 0
 
 
-@pytest.mark.parametrize("values", [(1, 2, 3, 4), (1, 2)])
+@pytest.mark.parametrize("values", [(1, 2, 3, 4)])
 def test_values_of_a_mask(jsc, folder, values):
     volume(folder / "p1.nii.gz")
     mask = np.zeros(SHAPE, np.uint8)

@@ -1,7 +1,6 @@
 """What `jsc predict` takes for scans, what it leaves out, and what it never writes over."""
 
 import gzip
-import inspect
 import json
 from types import SimpleNamespace
 
@@ -27,13 +26,14 @@ def predict(jsc, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def write(name, seen, found, out, **_):
+        out.mkdir(exist_ok=True)
         write_volume(out / f"{name}_lesions.nii.gz", np.zeros(SCAN.shape, np.uint8), seen.scan)
         record = {"id": name, "scan": seen.scan.path.name, "brain_volume_ml": 1.0, "warnings": []}
         (out / f"{name}.json").write_text(json.dumps(record))
         return record
 
     recipe = {"modalities": ["flair"], "classes": ["MS", "NMOSD"]}
-    checkpoint = Checkpoint(**dict.fromkeys(inspect.signature(Checkpoint).parameters, None) | {"recipe": recipe})
+    checkpoint = Checkpoint(path=tmp_path, recipe=recipe, weights={}, epoch=0)
 
     class Pipeline:
         def model_input(self, images, brain_mask):
@@ -124,13 +124,6 @@ def test_a_link_to_nowhere_fails_alone(predict, tmp_path):
     code, said = predict(out="out")
     assert (code, "p2.nii.gz" in said) == (2, True)
     assert ids(tmp_path / "out") == ["p1"]
-
-
-@pytest.mark.parametrize("value", ["~no_such_user/p.nii.gz", "x" * 5000, "'[~no_such_user/a.nii]'"])
-def test_a_path_that_cannot_be_is_one_sentence(predict, value):
-    code, said = predict(input=value)
-    assert (code, said.startswith("error: ")) == (2, True)
-    assert len(said) < 900
 
 
 def test_a_folder_without_scans_says_what_it_left_out(predict, tmp_path):

@@ -12,7 +12,7 @@ from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.scan.diseases import plain_code
 from joint_seg_cls.scan.readers.reader import OWN_COLUMNS
 from joint_seg_cls.scan.readers.sidecar import read_side_car
-from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, line_of, one_spelling
+from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, line_of, one_spelling, shortened
 
 #: Columns in which the visit may stand; the first that a table has is used.
 SESSION_COLUMNS = ("session_id", "session", "ses", "visit", "timepoint")
@@ -126,7 +126,7 @@ class People:
             raise CohortError(
                 path,
                 expected="a column that names the people (participant_id)",
-                found=", ".join(map(str, table.columns)),
+                found=shortened(", ".join(map(str, table.columns))),
                 remedy="rename the column",
             )
         self._session = _column(table, SESSION_COLUMNS)
@@ -134,7 +134,7 @@ class People:
             raise CohortError(
                 path,
                 expected=f"the column {disease}",
-                found=", ".join(map(str, table.columns)),
+                found=shortened(", ".join(map(str, table.columns))),
                 remedy="name the column of diseases as it is written there",
             )
         self.disease_column = disease or _column(table, DISEASE_COLUMNS)
@@ -191,7 +191,7 @@ class People:
                 raise CohortError(
                     line_of(self.path, number),
                     expected="one row for each person" + (" and visit" if self._session else ""),
-                    found=f"{subject} {session}".strip() + " again, with other cells",
+                    found=shortened(f"{subject} {session}".strip()) + " again, with other cells",
                     remedy="keep one of the two rows",
                 )
             rows[key] = row

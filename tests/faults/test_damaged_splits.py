@@ -1,0 +1,42 @@
+"""Frozen folds that were damaged: one sentence, whatever is wrong with the file."""
+
+import json
+
+import pytest
+
+from joint_seg_cls.data import Folds, freeze
+from joint_seg_cls.errors import SplitError
+from joint_seg_cls.scan import PreparedStore
+
+CHANGES = {
+    "cut": lambda text, _: text[: len(text) // 2],
+    "empty": lambda *_: "",
+    "a list": lambda *_: "[]",
+    "deep": lambda *_: "[" * 100000,
+    "no folds": lambda _, record: json.dumps({**record, "folds": None}),
+    "folds of words": lambda _, record: json.dumps({**record, "folds": {"0": "train"}}),
+    "parts of numbers": lambda _, record: json.dumps(
+        {**record, "folds": {k: {part: [1, None] for part in v} for k, v in record["folds"].items()}}
+    ),
+    "parts of text": lambda _, record: json.dumps(
+        {**record, "folds": {k: {part: "s0" for part in v} for k, v in record["folds"].items()}}
+    ),
+    "cases of words": lambda _, record: json.dumps({**record, "cases": "all"}),
+    "settings of words": lambda _, record: json.dumps({**record, "settings": "all"}),
+} | {
+    f"without {name}": (lambda name: lambda _, record: json.dumps({k: v for k, v in record.items() if k != name}))(name)
+    for name in ("folds", "cases", "settings", "hash", "data_hash")
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_damaged_folds_are_one_sentence(store, change):
+    folds = Folds(count=2, seed=0)
+    cut = freeze(PreparedStore(store), folds, 0.0)
+    assert cut.path is not None
+    text = cut.path.read_text()
+    cut.path.write_text(CHANGES[change](text, json.loads(text)))
+    with pytest.raises(SplitError, match="expected frozen folds") as error:
+        freeze(PreparedStore(store), folds, 0.0)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 900
