@@ -211,7 +211,7 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        write_text(self.path / DONE, json.dumps({"time": _now(), **facts}))
+        write_text(self.path / DONE, json.dumps({"time": _now(), **facts}, allow_nan=False))
 
     def _beat(self, stop: threading.Event) -> None:
         (self.path / HEARTBEAT).touch()
