@@ -11,6 +11,18 @@ from joint_seg_cls.errors import ConfigError
 
 JOINT = "joint"
 _NO_GROUP = re.compile(r"(?:In '(?P<origin>\w+)/(?P<option>\w+)': )?Could not override '(?P<group>network/\w+)'")
+#: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
+GROUPS = {
+    "network": "joint",
+    "loss": "joint",
+    "optimizer": "adam",
+    "scheduler": "constant",
+    "trainer": "paper",
+    "tracking": "none",
+    "protocol": "strict",
+    "data": "joint",
+}
+_NULL_OPTION = "Config group override must be a string or a list. Got NoneType"
 _SEARCHES = "optuna"
 
 
@@ -33,10 +45,19 @@ def refuse_misfits(config: DictConfig, choices: Mapping[str, str | None], overri
     build(plain(config.loss))
 
 
+def without_option(group: str) -> ConfigError:
+    """Return what to say of a group from which no option is chosen."""
+    remedy = f"set {group}={GROUPS[group]}" if group in GROUPS else f"leave {group} out, or choose one of its options"
+    return ConfigError(group, expected="one of its options", found="none", remedy=remedy)
+
+
 def misfit(message: str, overrides: Sequence[str]) -> ConfigError | None:
-    """Return what an error of the composition means where a part of the joint network was asked of another."""
+    """Return what an error of the composition means: a group without an option, or a part that a network lacks."""
     found = _NO_GROUP.search(message)
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
+    if _NULL_OPTION in message:
+        empty = [key for key, value in typed.items() if value == "null" and (key in GROUPS or "/" in key)]
+        return without_option(empty[0]) if empty else None
     network = typed.get("network", typed.get("variant", JOINT))
     if found is None or network == JOINT:
         return None

@@ -14,6 +14,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.commands.build import build
+from joint_seg_cls.commands.combinations import GROUPS, without_option
 from joint_seg_cls.commands.keys import flag
 from joint_seg_cls.commands.schedule import interval_of, schedule_of
 from joint_seg_cls.errors import ConfigError
@@ -57,17 +58,6 @@ _NOT_HERE = {
         "use trainer.max_epochs=1 trainer.limit_train_batches=1",
     ),
     "logger": ((None, False), "the run is told to what tracking= names", "use tracking="),
-}
-#: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
-_GROUPS = {
-    "network": "joint",
-    "loss": "joint",
-    "optimizer": "adam",
-    "scheduler": "constant",
-    "trainer": "paper",
-    "tracking": "none",
-    "protocol": "strict",
-    "data": "joint",
 }
 #: Steps of a schedule that is only tried: how many a training has is known once its data are.
 _TRIED_STEPS = 1000
@@ -119,9 +109,9 @@ def refuse_unknown_keys(config: DictConfig, known: DictConfig, choices: Mapping[
     Raises:
         ConfigError: there is one, or a whole group was taken away.
     """
-    for group, option in _GROUPS.items():
+    for group in GROUPS:
         if OmegaConf.select(config, group) is None:
-            raise ConfigError(group, expected="one of its options", found="none", remedy=f"set {group}={option}")
+            raise without_option(group)
     for part in _CLOSED:
         there, own = (OmegaConf.select(each, part) if part else each for each in (known, config))
         unknown = [str(key) for key in own if key not in there and not str(key).startswith("_")]

@@ -24,13 +24,17 @@ def stop(epoch: int, cases: Sequence[str], *, expected: str, found: str) -> Trai
 
     Args:
         epoch: counted from 0.
-        cases: the scans of this process's batch.
+        cases: the scans of this process that did it; none where only others' did.
         expected: what should have been finite.
         found: what was there instead.
     """
-    names = ", ".join(sorted({name for part in gathered(list(cases)) for name in part}))
+    parts = [part for part in gathered((list(cases), found)) if part[0]]
+    names = ", ".join(sorted({name for own, _ in parts for name in own}))
     return TrainingError(
-        f"epoch {epoch + 1}, scans {names}", expected=expected, found=found, remedy=f"{_REMEDY}; the last epoch is kept"
+        f"epoch {epoch + 1}, scans {names}",
+        expected=expected,
+        found="; ".join(dict.fromkeys(there for _, there in parts)),
+        remedy=f"{_REMEDY}; the last epoch is kept",
     )
 
 

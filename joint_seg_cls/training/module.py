@@ -127,8 +127,9 @@ class JointModule(LightningModule):
             raise self._broken_weights()
         self._forget_step()
         if losses:
-            found = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
-            raise finite.stop(self.current_epoch, batch.case, expected="a finite loss", found=found)
+            found = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
+            cases = batch.case if bool(is_broken) else []
+            raise finite.stop(self.current_epoch, cases, expected="a finite loss", found=found)
         segmented, classified = prediction.lesion_logits is not None, prediction.disease_logits is not None
         return {
             "segmentation": known_masks,

@@ -1,6 +1,7 @@
 """What callbacks do at a training's end is what is tested, and is done once however the run was interrupted."""
 
 import csv
+import importlib
 
 import pytest
 import torch
@@ -9,7 +10,6 @@ from lightning.pytorch.callbacks import StochasticWeightAveraging
 
 from joint_seg_cls.training import JointModule, read_checkpoint
 
-FIT = "joint_seg_cls.training.fit"
 CALLBACKS = "lightning.pytorch.callbacks"
 SWA = f"{{_target_: {CALLBACKS}.StochasticWeightAveraging, swa_lrs: 0.02, swa_epoch_start: 2, annealing_epochs: 2}}"
 EMA = f"{{_target_: {CALLBACKS}.EMAWeightAveraging, decay: 0.5}}"
@@ -55,7 +55,7 @@ def interrupt(monkeypatch, when):
     if when == "end":
         monkeypatch.setattr(JointModule, "on_train_end", die)
     if when == "kept":
-        monkeypatch.setattr(f"{FIT}.keep_the_end", die)
+        monkeypatch.setattr(importlib.import_module("joint_seg_cls.training.fit"), "keep_the_end", die)
     if when == "test":
         monkeypatch.setattr("joint_seg_cls.training.RunFolder.finish", die)
 
@@ -63,13 +63,15 @@ def interrupt(monkeypatch, when):
 @pytest.mark.parametrize(
     ("callback", "protocol", "moments"),
     [
-        (SWA, "paper", ("epoch", "end", "test")),
-        (EMA, "paper", ("epoch",)),
-        (HALVE, "strict", ("kept", "test")),
+        (SWA, "paper", ("end",)),
+        (HALVE, "strict", ("test",)),
+        pytest.param(SWA, "paper", ("epoch", "test"), marks=pytest.mark.slow),
         pytest.param(SWA, "strict", ("kept",), marks=pytest.mark.slow),
+        pytest.param(EMA, "paper", ("epoch",), marks=pytest.mark.slow),
         pytest.param(EMA, "strict", ("epoch", "end", "test"), marks=pytest.mark.slow),
+        pytest.param(HALVE, "strict", ("kept",), marks=pytest.mark.slow),
     ],
-    ids=["swa", "ema", "own", "swa-best", "ema-best"],
+    ids=["swa", "own", "swa-more", "swa-best", "ema", "ema-best", "own-more"],
 )
 def test_what_a_callback_does_at_the_end_is_tested_and_survives_a_kill(train, monkeypatch, callback, protocol, moments):
     words = (f"trainer.callbacks=[{callback}]", f"protocol={protocol}", *QUICK)
@@ -98,7 +100,7 @@ def test_what_a_callback_does_at_the_end_is_tested_and_survives_a_kill(train, mo
         assert len(rows_of(killed)) == 4
 
 
-@pytest.mark.parametrize("when", ["kept", "test"])
+@pytest.mark.parametrize("when", ["kept", pytest.param("test", marks=pytest.mark.slow)])
 def test_a_run_that_stopped_early_does_not_train_on(train, monkeypatch, when):
     words = (f"trainer.callbacks=[{STOP}]", "protocol=paper", *QUICK)
     with monkeypatch.context() as patch:
@@ -110,12 +112,13 @@ def test_a_run_that_stopped_early_does_not_train_on(train, monkeypatch, when):
     assert read_checkpoint(run).epoch == 1
 
 
+@pytest.mark.slow
 def test_averaging_that_an_early_stop_leaves_undone_is_reported(train):
     train(f"trainer.callbacks=[{STOP},{SWA}]", "protocol=paper", *QUICK, epochs=4)
     assert "StochasticWeightAveraging averages at the last of trainer.max_epochs=4 epochs alone" in train.err
 
 
-@pytest.mark.parametrize("name", ["OnExceptionCheckpoint, dirpath: x", "BatchSizeFinder", "LearningRateFinder"])
+@pytest.mark.parametrize("name", ["OnExceptionCheckpoint, dirpath: x"])
 def test_callbacks_that_do_not_go_with_a_resumable_run_are_refused_by_name(train, name):
     assert train(f"trainer.callbacks=[{{_target_: {CALLBACKS}.{name}}}]", code=2) is None
     assert f"found {name.partition(',')[0]}" in train.err

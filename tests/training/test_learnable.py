@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from joint_seg_cls.batch import Prediction
+from joint_seg_cls.commands.learnable import _reaches_last_batch
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks import (
     ClassificationBaseline,
@@ -98,18 +100,21 @@ def test_networks_whose_tasks_are_unknown_are_told_what_to_declare(make, says):
     ("words", "learns"),
     [
         (("ablation=only_seg",), True),
-        (("~network", f"+network={{_target_: {__name__}.Lesions}}", "loss/cross_task=none"), True),
+        (("--config-dir", "own", "network=mine", "loss/cross_task=none"), True),
         (("ablation=only_cls",), False),
         ((), False),
     ],
 )
-def test_a_segmentation_needs_no_fold_with_every_disease(jsc, make_store, tmp_path, words, learns):
+def test_a_segmentation_needs_no_fold_with_every_disease(jsc, make_store, tmp_path, monkeypatch, words, learns):
     store = make_store(tmp_path / "store", subjects=7, disease=("MS",) * 6 + ("NMOSD",))
     small = [
         *("tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu", "trainer.max_epochs=1"),
         *("evaluate=false", "trainer.limit_train_batches=1"),
-        *(() if "~network" in words else ("network.channels=4",)),
+        *(() if "network=mine" in words else ("network.channels=4",)),
     ]
+    (tmp_path / "own" / "network").mkdir(parents=True)
+    (tmp_path / "own" / "network" / "mine.yaml").write_text(f"_target_: {__name__}.Lesions\n")
+    monkeypatch.chdir(tmp_path)
     code, _, err = jsc("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *small, "protocol=paper", *words)
     assert (code == 0) is learns, err
     if not learns:
@@ -118,30 +123,9 @@ def test_a_segmentation_needs_no_fold_with_every_disease(jsc, make_store, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("limit", "is_refused"),
-    [("0.5", False), ("1", False), ("2", True), ("1.0", True), ("0.99", False), ("null", True)],
+    ("limit", "is_reached"),
+    [("0.5", False), ("1", False), ("2", True), ("1.0", True), ("0.99", False), ("null", True), ("5", True)],
 )
-def test_a_lone_scan_counts_only_where_an_epoch_reaches_it(limit, is_refused):
-    from types import SimpleNamespace
-    from typing import Any, cast
-
-    from omegaconf import OmegaConf
-
-    from joint_seg_cls.commands.learnable import _refuse_lone_scan
-
-    class Normalised(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm = nn.BatchNorm1d(1)
-
-        def forward(self, image):
-            return self.norm(image.mean((2, 3, 4)))
-
-    store = SimpleNamespace(modalities=("flair",))
-    data = SimpleNamespace(batch_size=2, split=SimpleNamespace(train="abc"), store=store, image_size=SIZE)
-    config = OmegaConf.create(f"trainer: {{limit_train_batches: {limit}}}")
-    if is_refused:
-        with pytest.raises(ConfigError, match="one of a single scan"):
-            _refuse_lone_scan(config, cast(Any, data), on_meta(Normalised))
-    else:
-        _refuse_lone_scan(config, cast(Any, data), on_meta(Normalised))
+def test_a_last_batch_counts_only_where_an_epoch_reaches_it(limit, is_reached):
+    assert _reaches_last_batch(OmegaConf.create(f"limit_train_batches: {limit}"), 2) is is_reached
+    assert _reaches_last_batch(OmegaConf.create(f"overfit_batches: {limit}"), 2) is is_reached
