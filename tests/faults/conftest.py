@@ -1,4 +1,4 @@
-"""A small cohort with everything that is made of it, and a server that runs commands on it in processes of their own."""
+"""A small cohort with all that is made of it, and a server that runs commands on it in processes of their own."""
 
 import hashlib
 import json
