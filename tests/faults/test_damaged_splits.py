@@ -19,7 +19,7 @@ CHANGES = {
         {**record, "folds": {k: {part: [1, None] for part in v} for k, v in record["folds"].items()}}
     ),
     "parts of text": lambda _, record: json.dumps(
-        {**record, "folds": {k: {part: "s0" for part in v} for k, v in record["folds"].items()}}
+        {**record, "folds": {k: dict.fromkeys(v, "s0") for k, v in record["folds"].items()}}
     ),
     "cases of words": lambda _, record: json.dumps({**record, "cases": "all"}),
     "settings of words": lambda _, record: json.dumps({**record, "settings": "all"}),

@@ -19,6 +19,8 @@ COMMANDS = {
     "predict": ((), "predict input=WORLD/cohort.tsv checkpoint=WORLD/RUN out=DISK/out device=cpu", 60),
     "report": (("runs",), "report study=small runs=DISK/runs resamples=50", 200),
 }
+#: What lists the others: it is whole, and shorter than it will be.
+_LISTS = {"store.json", "predictions.tsv"}
 
 
 @pytest.fixture
@@ -85,8 +87,8 @@ def test_a_full_disk_is_one_sentence_and_the_repeated_command_ends_as_on_a_large
     assert said.startswith(f"error: {place}"), err
     assert said.endswith("found No space left on device; make room, and repeat the command: what is finished stays.")
     assert not list(place.rglob(PARTIAL_FILES))
-    there = {name: digest for name, digest in faults.results(place).items() if expected.get(name, digest) == digest}
-    assert faults.results(place).keys() == there.keys(), "what is there is whole"
+    there = {name: digest for name, digest in faults.results(place).items() if Path(name).name not in _LISTS}
+    assert there.items() <= expected.items(), "what is there is whole"
     disk(65536)
     code, _, err = jsc(*words)
     assert code == 0, err

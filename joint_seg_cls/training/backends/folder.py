@@ -60,7 +60,8 @@ class _Folder:
         for one in pictures:
             path = self._folder / name / f"{one.name}_step-{step:07d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            imsave(path, one.pixels)
+            with whole_file(path) as partial:
+                imsave(partial, one.pixels, format="png")
 
     def table(self, name: str, rows: pd.DataFrame) -> None:
         path = self._folder / f"{name}.csv"
