@@ -16,7 +16,7 @@ from joint_seg_cls.errors import CheckpointError, InputError
 from joint_seg_cls.training import not_plain, shown
 
 #: What parts raise when they are made of arguments that they cannot bear.
-_OF_ARGUMENTS = (
+OF_ARGUMENTS = (
     TypeError,
     ValueError,
     ImportError,
@@ -57,18 +57,21 @@ class Recorded:
         Raises:
             CheckpointError: a part refuses its arguments.
         """
-        arguments = {name: _built(value) for name, value in self.arguments.items()}
         try:
-            return self.part.make(**arguments)
+            return self.make()
         except InputError as error:
             raise of_file(error, self.where) from error
-        except _OF_ARGUMENTS as error:
+        except OF_ARGUMENTS as error:
             raise CheckpointError(
                 self.where,
-                expected=f"arguments that {self.part.make.__name__} takes",
-                found=_reason(error),
+                expected=f"arguments that {self.part.make.__name__} and its parts take",
+                found=reason_of(error),
                 remedy=_REMEDY,
             ) from error
+
+    def make(self) -> Any:
+        """Return the object, and let pass what its constructors raise."""
+        return self.part.make(**{name: _made(value) for name, value in self.arguments.items()})
 
 
 def check_recorded(config: object, where: str | Path, kind: Kind, trust: Sequence[str] = ()) -> Recorded:
@@ -150,7 +153,7 @@ class _Reader:
             raise CheckpointError(
                 self._where,
                 expected=f"{place} from a package that can be imported",
-                found=f"{shown(target)} ({_reason(error)})",
+                found=f"{shown(target)} ({reason_of(error)})",
                 remedy="install what it needs",
             ) from error
         if part is not None and (kind is None or may_stand(part, kind)):
@@ -170,7 +173,7 @@ class _Reader:
         try:
             bound = signature.bind(**given)
         except TypeError as error:
-            raise self._refusal(place, f"arguments that {part.make.__name__} takes", _reason(error)) from None
+            raise self._refusal(place, f"arguments that {part.make.__name__} takes", reason_of(error)) from None
         bound.apply_defaults()
         for name, value in part.fixed.items():
             found = bound.arguments.get(name, value)
@@ -214,14 +217,15 @@ def _inner(value: Any) -> list[Recorded]:
     return [found for each in values for found in _inner(each)]
 
 
-def _built(value: Any) -> Any:
+def _made(value: Any) -> Any:
     if isinstance(value, Recorded):
-        return value.build()
+        return value.make()
     if isinstance(value, dict):
-        return {name: _built(each) for name, each in value.items()}
-    return [_built(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: _made(each) for name, each in value.items()}
+    return [_made(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return what an exception says, in one short line."""
     text = " ".join(str(error).split()).rstrip(".")[:200]
     return text or type(error).__name__

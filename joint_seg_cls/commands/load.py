@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from joint_seg_cls.commands.from_file import Recorded, build_trusted, check_recorded, of_file
+from joint_seg_cls.commands.from_file import OF_ARGUMENTS, Recorded, build_trusted, check_recorded, of_file, reason_of
 from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.networks import outlined, prediction_shapes
@@ -70,24 +70,22 @@ def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline
 def _refuse_misfit(recorded: Recorded, checkpoint: Checkpoint) -> None:
     """Refuse a network that is larger than its weights, or does not go with the rest of the recipe; allocates nothing.
 
-    A class of a trusted package may do what works on real memory alone; then this is left out.
+    A class of a trusted package may need real memory for its arithmetic; it is then not looked at further.
     """
-    recipe, outline = checkpoint.recipe, None
+    recipe = checkpoint.recipe
     stored = sum(weight.numel() for weight in checkpoint.weights.values())
     try:
         with outlined(2 * stored + _BESIDE_WEIGHTS):
-            outline = recorded.build()
+            outline = recorded.make()
         shapes = prediction_shapes(outline, len(recipe.modalities), recipe.model_shape)
     except InputError as error:
-        if recorded.is_known:
-            raise of_file(error, checkpoint.path) from error
-        return
-    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
+        raise of_file(error, checkpoint.path) from error
+    except OF_ARGUMENTS as error:
         if not recorded.is_known:
             return
         taken = f"{len(recipe.modalities)} modalities of {_spelled(recipe.model_shape)} voxels"
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise _misfit(checkpoint, f"a network that takes {taken}", f"one that does not ({reason})") from error
+        found = f"one that does not ({reason_of(error)})"
+        raise _misfit(checkpoint, f"a network that takes {taken}", found) from error
     lesions, disease = shapes["lesion_logits"], shapes["disease_logits"]
     if lesions not in (None, (1, 1, *recipe.model_shape)):
         raise _misfit(checkpoint, f"a lesion map of {_spelled(recipe.model_shape)} voxels", f"the shape {lesions}")

@@ -131,7 +131,8 @@ _NOT_PRETRAINED = MappingProxyType({"pretrained": False})
 
 
 def _names(make: Callable[..., Any], public: str) -> set[str]:
-    return {public, f"{make.__module__}.{make.__qualname__}"}
+    """Return the public name and the one where it is defined; MONAI's lambdas have the first alone."""
+    return {public, f"{make.__module__}.{make.__qualname__}"} if make.__qualname__.isidentifier() else {public}
 
 
 def _table() -> Mapping[str, Part]:

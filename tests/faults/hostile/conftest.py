@@ -111,20 +111,29 @@ def write_checkpoint(tmp_path, weights):
     return write
 
 
+def _use(path, trust=()):
+    from joint_seg_cls.commands.load import load_pipeline, load_predictor
+
+    predictor, checkpoint = load_predictor(path, device="cpu", trust=trust)
+    return predictor, load_pipeline(checkpoint, trust)
+
+
 @pytest.fixture
 def use():
     """Return a function that does with a checkpoint what `jsc predict` does before it reads the first scan."""
-    from joint_seg_cls.commands.load import load_pipeline, load_predictor
+    return _use
 
-    def use(path, trust=()):
-        predictor, checkpoint = load_predictor(path, device="cpu", trust=trust)
-        return predictor, load_pipeline(checkpoint, trust)
 
-    return use
+@pytest.fixture(scope="session")
+def everything_is_imported(tmp_path_factory, weights):
+    """Use a checkpoint once, so that what torch imports meanwhile is there."""
+    path = tmp_path_factory.mktemp("once") / "x.ckpt"
+    torch.save({"state_dict": weights, "epoch": 0, "joint_seg_cls": _make_recipe()}, path)
+    _use(path)
 
 
 @pytest.fixture
-def canary(tmp_path, monkeypatch):
+def canary(tmp_path, monkeypatch, everything_is_imported):
     """A file that hostile recipes try to make; at the end it is not there, and no module was imported."""
     here = tmp_path / "elsewhere"
     here.mkdir()
