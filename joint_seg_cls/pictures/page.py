@@ -34,9 +34,9 @@ class Picture:
     alt: str
 
     @property
-    def base64(self) -> str:
-        """Return the bytes as text that a page can hold."""
-        return base64.b64encode(self.png).decode("ascii")
+    def source(self) -> str:
+        """Return the picture as the address of an image in a page."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
 
 @final

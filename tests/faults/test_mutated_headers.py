@@ -230,6 +230,7 @@ def test_a_claim_of_five_gigabytes_takes_no_memory(tmp_path):
         ("a.nii", gzip.compress(original(nib.Nifti1Image)), "a gzip-compressed file", "rename it to a.nii.gz"),
         ("a.nii.gz", gzip.compress(original(nib.Nifti1Image))[:60], "a damaged", "again"),
     ],
+    ids=["LFS pointer", "annex pointer", "web page", "empty", "plain as gz", "plain as GZ", "gz as plain", "cut short"],
 )
 def test_what_stands_in_for_a_scan_is_named_with_its_remedy(tmp_path, name, content, found, remedy):
     path = tmp_path / name

@@ -16,6 +16,7 @@ from joint_seg_cls.scan.cells import (
     path_cell,
     plain,
     read_written,
+    shown,
     table_text,
     without_folders,
     write_table,
@@ -95,3 +96,10 @@ def test_markdown_shows_text_and_renders_none_of_it():
 )
 def test_absolute_paths_are_cut_to_names(text, expected):
     assert without_folders(text) == expected
+
+
+def test_a_picture_in_a_page_is_no_path():
+    picture = "data:image/png;base64,+/ab/cd/ef="
+    assert shown(picture) == picture
+    assert shown("in /data/x/y.nii") == "in y.nii"
+    assert shown(3) == 3
