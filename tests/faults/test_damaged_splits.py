@@ -19,14 +19,15 @@ CHANGES = {
         {**record, "folds": {k: {part: [1, None] for part in v} for k, v in record["folds"].items()}}
     ),
     "parts of text": lambda _, record: json.dumps(
-        {**record, "folds": {k: {part: "s0" for part in v} for k, v in record["folds"].items()}}
+        {**record, "folds": {k: dict.fromkeys(v, "s0") for k, v in record["folds"].items()}}
     ),
     "cases of words": lambda _, record: json.dumps({**record, "cases": "all"}),
     "settings of words": lambda _, record: json.dumps({**record, "settings": "all"}),
-} | {
-    f"without {name}": (lambda name: lambda _, record: json.dumps({k: v for k, v in record.items() if k != name}))(name)
-    for name in ("folds", "cases", "settings", "hash", "data_hash")
 }
+for field in ("folds", "cases", "settings", "hash", "data_hash"):
+    CHANGES[f"without {field}"] = lambda _, record, field=field: json.dumps(
+        {name: value for name, value in record.items() if name != field}
+    )
 
 
 @pytest.mark.parametrize("change", CHANGES)
