@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.grammar import quoted
 from joint_seg_cls.commands.source_keys import for_source
-from joint_seg_cls.commands.words import flags_first, is_multirun, readable
+from joint_seg_cls.commands.words import all_readable, flags_first
 from joint_seg_cls.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse_undecodable(overrides)
         overrides = flags_first(overrides)
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
-        _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])
+        _run(command, all_readable(overrides))
     except InputError as error:
         sys.exit(_report(error))
     except KeyboardInterrupt:
@@ -128,6 +128,7 @@ def _run(command: str, overrides: list[str]) -> None:
 
     from joint_seg_cls.commands import resolvers
 
+    os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")  # MONAI imports Optuna 2, which needs SQLAlchemy 1.4
     resolvers.register()
     wants_help = bool({"--help", "-h"} & set(overrides))
     if command == "train" and (not wants_help or any(word.startswith("variant=") for word in overrides)):

@@ -30,7 +30,7 @@ def _expand_user(path: str) -> str:
 
 def _mapping(text: str) -> DictConfig:
     """Return a mapping written as JSON, whose keys may be any text."""
-    return OmegaConf.create(json.loads(text))
+    return DictConfig(json.loads(text))
 
 
 def _auto_precision(accelerator: str = "auto") -> str:
