@@ -12,6 +12,7 @@ os.environ |= {
     "MPLBACKEND": "Agg",
     "WANDB_MODE": "disabled",
     "COLUMNS": "120",
+    "SQLALCHEMY_SILENCE_UBER_WARNING": "1",  # MONAI imports Optuna 2, which needs SQLAlchemy 1.4
 }
 for name in ("HYDRA_FULL_ERROR", "FORCE_COLOR"):
     os.environ.pop(name, None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.grammar import quoted
 from joint_seg_cls.commands.source_keys import for_source
-from joint_seg_cls.commands.words import flags_first, is_multirun, readable, without_hyphens
+from joint_seg_cls.commands.words import all_readable, flags_first, without_hyphens
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _main(arguments: list[str]) -> None:
         overrides = flags_first([without_hyphens(word) for word in overrides])
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
         with _disk_errors_told():
-            _run(command, [readable(override, multirun=is_multirun(overrides)) for override in overrides])
+            _run(command, all_readable(overrides))
     except InputError as error:
         sys.exit(_report(error))
     except KeyboardInterrupt:
@@ -153,6 +153,7 @@ def _run(command: str, overrides: list[str]) -> None:
 
     from joint_seg_cls.commands import resolvers
 
+    os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")  # MONAI imports Optuna 2, which needs SQLAlchemy 1.4
     resolvers.register()
     wants_help = bool({"--help", "-h"} & set(overrides))
     if command == "train" and (not wants_help or any(word.startswith("variant=") for word in overrides)):

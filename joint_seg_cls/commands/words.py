@@ -74,6 +74,15 @@ def without_hyphens(word: str) -> str:
     return f"{key.removeprefix('--')}={'null' if value == 'None' else value}"
 
 
+def all_readable(words: Sequence[str]) -> list[str]:
+    """Return all words of a command line as Hydra's grammar wants them, flags and their values as they are."""
+    multirun = is_multirun(words)
+    follows = [False, *(word in _FLAGS_WITH_VALUE for word in words)]
+    return [
+        word if is_value else readable(word, multirun=multirun) for word, is_value in zip(words, follows, strict=False)
+    ]
+
+
 def flags_first(words: Sequence[str]) -> list[str]:
     """Return ``words`` with flags and their values before the others: Hydra takes no word that follows a later flag."""
     flags: list[str] = []

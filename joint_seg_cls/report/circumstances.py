@@ -15,6 +15,7 @@ _DEALT = {
     "grouped": ("folds grouped by subject", "subject"),
     "strict": ("folds stratified by disease and lesion load, grouped by subject", "subject"),
 }
+_TOO_GOOD = ": its test is too good"
 _WEIGHTS = {"best": "weights chosen on an inner validation split", "last": "weights of the last epoch"}
 
 
@@ -78,25 +79,24 @@ def unseen(runs: Iterable[FigureRun]) -> str:
 
 def contaminated(runs: Iterable[FigureRun]) -> list[str]:
     """Return a warning for each run that was tested on what its initial weights had been trained on."""
-    found = []
-    for run in runs:
-        started = run.provenance.get("started_from")
-        counts = started.get("trained_on_test") if isinstance(started, dict) else None
-        if isinstance(counts, dict) and any(counts.values()):
-            found.append(f"warning: {run.label}, fold {run.fold}: its initial weights, {_knows_test(run)}")
-    return found
+    said = {run: told([run], _knows_test) for run in runs if run.provenance.get("started_from")}
+    return [
+        f"warning: {run.label}, fold {run.fold}: its initial weights, {what}"
+        for run, what in said.items()
+        if what.endswith(_TOO_GOOD)
+    ]
 
 
 def _knows_test(run: FigureRun) -> str:
     started = run.provenance.get("started_from")
     if not isinstance(started, dict) or not started.get("is_known"):
         return "of which it is not recorded what they had been trained on"
-    counts = started["trained_on_test"]
+    counts = {name: started["trained_on_test"][name] for name in ("scans", "by_subject")}
     if not any(counts.values()):
         return "which had been trained on no scan of the test fold and on no other scan of its subjects in this store"
     return (
         f"which had been trained on {counts['scans']} scans of the test fold and on other scans of the subjects of "
-        f"{counts['by_subject']} more: its test is too good"
+        f"{counts['by_subject']} more{_TOO_GOOD}"
     )
 
 

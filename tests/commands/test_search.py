@@ -17,7 +17,6 @@ HAS_DATABASE = int(version("SQLAlchemy").split(".")[0]) < 2
 @pytest.fixture
 def search(jsc, store, tmp_path, monkeypatch):
     """Return a function that searches with a training of no time; the guidances trained are ``search.tried``."""
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
     def fit(plan, tracker):
         guidance = plan.config.network.guidance["_target_"].rpartition(".")[2]

@@ -96,7 +96,7 @@ def test_a_run_of_changed_code_is_refused_until_it_is_accepted(train, own, monke
     train(word, epochs=1, code=2)
     train(word, "accept=[code]", epochs=1)
     record = json.loads((run / "provenance.json").read_text())
-    assert record["git"][OWN]["changed"] is True
+    assert record["git"]["own_lab_parts"]["changed"] is True
     (earlier,) = record["earlier_code"]
     assert earlier["code.own_lab_parts"] != record["identity"]["code.own_lab_parts"]
     monkeypatch.setattr(joint_seg_cls, "RESULTS_VERSION", joint_seg_cls.RESULTS_VERSION + 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Transformer
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log
 from hydra.errors import HydraException
@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from joint_seg_cls.commands.build import require
 from joint_seg_cls.commands.combinations import misfit
 from joint_seg_cls.commands.composer import Composer, composer_of, options_chosen
-from joint_seg_cls.commands.grammar import as_value, quoted
+from joint_seg_cls.commands.grammar import as_text, as_value, quoted
 from joint_seg_cls.commands.keys import refuse_wrong_paths
 from joint_seg_cls.commands.launcher.local import LocalLauncher
 from joint_seg_cls.commands.launcher.outcome import job_name, last_line, refuse_failures
@@ -152,8 +152,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
         elif override.is_discrete_sweep():
-            # `choice` drops the quotes of its arguments
-            values[key] = [f"{key}={as_value(value)}" for value in override.sweep_string_iterator()]
+            values[key] = [f"{key}={_typed(value)}" for value in override.sweep_iterator()]
         else:
             raise ConfigError(
                 override.input_line or key,
@@ -162,6 +161,11 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
                 remedy="add hydra/sweeper=optuna to search in it, or name values",
             )
     return [list(words) for words in itertools.product(*values.values())]
+
+
+def _typed(value: Any) -> str:
+    """Return a value of a sweep as a word has it; ``choice`` has dropped the quotes of its arguments."""
+    return as_text(value) if isinstance(value, str) else str(Transformer.str(value))
 
 
 def _refuse_swept_store() -> None:
