@@ -116,6 +116,7 @@ def program(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         running.append(process)
         return process
@@ -179,6 +180,17 @@ def test_a_worker_that_is_killed_for_want_of_memory_is_one_sentence(table, progr
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 2, out
     assert "want of memory; run the same command with fewer workers=" in out
+    assert "Traceback" not in out
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_a_terminal_which_reaches_the_workers_too_is_one_sentence(table, program, tmp_path):
+    process = program(table(8), tmp_path / "store", seconds=0.3, workers=2)
+    wait_for(lambda: list((tmp_path / "store").glob("*/case.json")))
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 130, out
+    assert out.splitlines()[-1] == "jsc: interrupted; the same command goes on where it stopped"
     assert "Traceback" not in out
 
 
