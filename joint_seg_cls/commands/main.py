@@ -79,7 +79,7 @@ def _main(arguments: list[str]) -> None:
         _refuse_undecodable(overrides)
         overrides = flags_first([without_hyphens(word) for word in overrides])
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
-        with _disk_errors_told():
+        with _disk_errors_named():
             _run(command, all_readable(overrides))
     except InputError as error:
         sys.exit(_report(error))
@@ -112,7 +112,7 @@ def run_command(config: "DictConfig") -> object:
     name = str(HydraConfig.get().job.config_name)
     command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
     try:
-        with _disk_errors_told():
+        with _disk_errors_named():
             keys.refuse_wrong_paths(config, name)
             return command(config)
     except InputError as error:
@@ -123,8 +123,8 @@ def run_command(config: "DictConfig") -> object:
 
 
 @contextmanager
-def _disk_errors_told() -> Iterator[None]:
-    """Say in one sentence that a disk is full, read-only or broken, wherever a command meets it."""
+def _disk_errors_named() -> Iterator[None]:
+    """Raise the error of a full, read-only or broken disk as one that names the path and the remedy."""
     try:
         yield
     except OSError as error:
