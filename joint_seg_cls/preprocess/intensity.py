@@ -14,18 +14,25 @@ from joint_seg_cls.errors import ConfigError
 REGIONS = ("brain", "volume")
 
 
-#: Share of the values at either end that :func:`extremes_sd_ratio` clips.
-_EXTREME = 0.001
+#: Share of the values at either end of the range by which :func:`extremes` finds extreme values.
+_TAIL = 0.025
 
 
-def extremes_sd_ratio(values: Float[np.ndarray, " voxels"]) -> float:
-    """Return the standard deviation over that of the same values clipped at their 0.1st and 99.9th percentile.
+def extremes(values: Float[np.ndarray, " voxels"]) -> dict[str, float]:
+    r"""Return what the extreme values among those of a brain do to the scale of all.
 
-    It is near 1 unless a few extreme voxels decide the scale of all others.
+    ``extremes_sd_ratio``: the standard deviation over that of the values clipped to
+    :math:`[q_{2.5} - w, q_{97.5} + w]`, :math:`w = q_{97.5} - q_{2.5}`, about six standard deviations from the mean,
+    farther than lesions lie.
+    ``farthest_sd``: the largest distance from the median, in standard deviations of the clipped values.
     """
-    low, high = np.quantile(values, (_EXTREME, 1 - _EXTREME))
-    clipped = float(np.clip(values, low, high).std(dtype=np.float64))
-    return float(values.std(dtype=np.float64)) / clipped if clipped > 0 else 1.0
+    if not values.size:
+        return {"extremes_sd_ratio": 1.0, "farthest_sd": 0.0}
+    low, middle, high = (float(value) for value in np.quantile(values, (_TAIL, 0.5, 1 - _TAIL)))
+    width = high - low
+    clipped = float(np.clip(values, low - width, high + width).std(dtype=np.float64)) or 1.0
+    farthest = max(float(values.max()) - middle, middle - float(values.min()))
+    return {"extremes_sd_ratio": float(values.std(dtype=np.float64)) / clipped, "farthest_sd": farthest / clipped}
 
 
 @final

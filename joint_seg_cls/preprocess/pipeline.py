@@ -13,7 +13,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.preprocess.bias_field import BiasField
 from joint_seg_cls.preprocess.brain import Brain, BrainMask
-from joint_seg_cls.preprocess.intensity import ZScore, extremes_sd_ratio
+from joint_seg_cls.preprocess.intensity import ZScore, extremes
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
 from joint_seg_cls.preprocess.raters import RaterRule, combine_raters, known_rule
@@ -128,7 +128,7 @@ class Pipeline:
             channels.append(self.intensity(image, seen))
             share = float(covered.sum() / brain.mask.sum())
             record = _modality(scan, found, native, share, corrected.field_p99_over_p1)
-            modalities.append(record | {"extremes_sd_ratio": extremes_sd_ratio(image[seen]) if seen.any() else 1.0})
+            modalities.append(record | extremes(image[seen]))
         brain_ml = float(brain.mask.sum()) * native.voxel_ml
         figures = {
             "version": __version__,

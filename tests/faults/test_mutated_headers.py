@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.scan import read_header, read_volume
+from joint_seg_cls.scan import read_header, read_scan, read_volume, write_volume
 
 SHAPE = (7, 9, 5)
 SPACING_MM = (0.9, 1.1, 3.0)
@@ -258,3 +258,28 @@ def test_a_file_of_several_gzip_members_is_read(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"".join(gzip.compress(part) for part in parts))
     data, _ = read_volume(tmp_path / "scan.nii.gz", remedy="")
     np.testing.assert_array_equal(data, nib.Nifti1Image.from_bytes(content).get_fdata())
+
+
+def test_bytes_behind_the_compressed_data_do_no_harm(tmp_path):
+    for tail in (bytes(512), b"padding of another program"):
+        (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(original(nib.Nifti1Image)) + tail)
+        assert read_volume(tmp_path / "scan.nii.gz", remedy="")[0].shape == SHAPE
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"quatern_b": 3},
+        {"pixdim": [0, np.nan, 0, -3]},
+        {"xyzt_units": 5},
+        {"dim": [4, *SHAPE, 1]},
+        {"sform_code": 77},
+        {"scl_slope": np.nan},
+    ],
+)
+def test_a_result_lies_where_its_odd_scan_does(tmp_path, fields):
+    scan = read_scan(put(tmp_path, **fields))
+    write_volume(tmp_path / "mask.nii.gz", (scan.data > 400).astype(np.uint8), scan)
+    mask, head = read_volume(tmp_path / "mask.nii.gz", remedy="")
+    np.testing.assert_allclose(head.grid.affine, scan.grid.affine)
+    np.testing.assert_array_equal(mask, scan.data > 400)

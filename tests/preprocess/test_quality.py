@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from joint_seg_cls.preprocess import counted_warnings, warnings_of
-from joint_seg_cls.preprocess.intensity import extremes_sd_ratio
+from joint_seg_cls.preprocess.intensity import extremes
 from joint_seg_cls.preprocess.quality import lesion_figures
 from joint_seg_cls.scan import Geometry, Grid
 
@@ -98,14 +98,16 @@ def test_alike_warnings_are_counted():
     ]
 
 
-@pytest.mark.parametrize(("brightest", "warns"), [(300, False), (3e6, True)])
-def test_one_extreme_voxel_is_a_warning(brightest, warns):
+@pytest.mark.parametrize(
+    ("brightest", "count", "warns"), [(180, 1, False), (2000, 1, True), (3e6, 1, True), (260, 2000, True)]
+)
+def test_voxels_of_extreme_intensity_are_a_warning(brightest, count, warns):
     values = np.random.default_rng(0).normal(100, 10, 100_000)
-    values[:3000] += 60  # lesions
-    values[-1] = brightest
-    modality = FIGURES["modalities"][0] | {"extremes_sd_ratio": extremes_sd_ratio(values)}
+    values[:3000] += 40  # lesions
+    values[-count:] = brightest
+    modality = FIGURES["modalities"][0] | extremes(values)
     found = warnings_of(FIGURES | {"modalities": [modality]})
-    assert [("extreme intensity in a_flair.nii.gz" in warning) for warning in found] == [True] * warns
+    assert [("a_flair.nii.gz has voxels of extreme intensity" in warning) for warning in found] == [True] * warns
 
 
 @pytest.mark.parametrize(
