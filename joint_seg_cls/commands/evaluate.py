@@ -15,7 +15,7 @@ from joint_seg_cls.commands.keys import writable
 from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.commands.track import track_evaluation
 from joint_seg_cls.data import JointDataModule
-from joint_seg_cls.errors import CheckpointError, ConfigError
+from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 from joint_seg_cls.evaluation import (
     TestCase,
     evaluate_cases,
@@ -28,12 +28,13 @@ from joint_seg_cls.evaluation import (
 from joint_seg_cls.preprocess import case_key, content_hash
 from joint_seg_cls.scan import CohortCase, read_cohort
 from joint_seg_cls.training import (
-    MARKS,
     Checkpoint,
     Overlap,
     RunFolder,
+    kept_marks,
     known_marks,
     marks,
+    marks_of,
     overlap,
     trained_marks,
 )
@@ -76,7 +77,7 @@ def evaluate(config: DictConfig) -> None:
     if config.cohort is not None and config.fold is not None:
         raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
-    scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
+    scans = _of_cohort(config, run, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe["classes"]
     folder = writable(run.path / "evaluations" / (name or scans.name), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
@@ -126,30 +127,41 @@ def _split_of(checkpoint: Checkpoint) -> str:
     return f", folds {quoted}" if quoted else ""
 
 
-def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
+def _of_cohort(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
     rows = read_cohort(config.cohort, modalities=recipe["modalities"], classes=recipe["classes"])
     pipeline = load_pipeline(checkpoint, config.trust)
-    _warn_of_trained(config, rows, checkpoint)
+    _warn_of_trained(config, run, rows, checkpoint)
     path = Path(config.cohort).resolve()
     cases = (from_cohort(row, pipeline) for row in rows)
     return _Scans(f"{path.parent.name}-{path.stem}", path.stem, str(path), len(rows), None, cases)
 
 
-def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
+def _warn_of_trained(config: DictConfig, run: RunFolder, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
     """Say which scans of a cohort, and which other scans of their subjects, the network was trained on."""
-    trained = checkpoint.recipe.get(MARKS)
+    trained = kept_marks(checkpoint.recipe)
     if trained is None:
         _log.warning("%s: it is not known which scans this network was trained on; some of these may be", config.cohort)
         return
     known, settings = set(trained), checkpoint.recipe["preprocess"]
     marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
-    people = {row.subject for row in rows if marked[row.case] & known}
+    people = {row.subject for row in rows if marked[row.case] & known} | _trained_subjects(run, known)
     seen = sorted(row.case for row in rows if marked[row.case] & known)
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
-    if seen:
+    if seen or others:
         found = Overlap(tuple(seen), tuple(others)).of(len(rows))
         _log.warning("%s: this network has trained on %s: its test is too good", config.cohort, found)
+
+
+def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
+    """Return the names of the subjects that were trained on, as far as the run's store is here and as it was."""
+    from joint_seg_cls.report import FigureRun
+
+    try:
+        cases = FigureRun(run.path, "", "", 0, 0).cases().values()
+    except InputError:
+        return set()
+    return {case.subject for case in cases if marks_of(case) & trained}
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:

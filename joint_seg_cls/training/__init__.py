@@ -5,11 +5,21 @@ from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, find_checkpoin
 from joint_seg_cls.training.fit import fit
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
+from joint_seg_cls.training.provenance import ACCEPT_CODE
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
-from joint_seg_cls.training.run_folder import ACCEPT_CODE, RunFolder
+from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
-from joint_seg_cls.training.trained_scans import MARKS, Overlap, known_marks, marks, overlap, trained_marks
+from joint_seg_cls.training.trained_scans import (
+    MARKS,
+    Overlap,
+    kept_marks,
+    known_marks,
+    marks,
+    marks_of,
+    overlap,
+    trained_marks,
+)
 
 __all__ = [
     "ACCEPT_CODE",
@@ -31,8 +41,10 @@ __all__ = [
     "choose_cases",
     "find_checkpoint",
     "fit",
+    "kept_marks",
     "known_marks",
     "marks",
+    "marks_of",
     "overlap",
     "publish_test",
     "publish_weights",

@@ -15,41 +15,21 @@
 import csv
 import json
 import logging
-import os
-import platform
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, final
 
 from filelock import FileLock, Timeout
 
-from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS, PROVENANCE
+from joint_seg_cls.training.provenance import ACCEPT_CODE, code_of, is_code, is_compatible, now, provenance
 from joint_seg_cls.whole_file import PARTIAL_FILES, write_json, write_text
 
-#: The word that makes a run of other code count as this one.
-ACCEPT_CODE = "code"
-#: The entry of an identity that holds ``joint_seg_cls.RESULTS_VERSION``.
-RESULTS = "results_version"
 _log = logging.getLogger(__name__)
-_PACKAGES = (
-    "torch",
-    "lightning",
-    "monai",
-    "hydra-core",
-    "omegaconf",
-    "numpy",
-    "scipy",
-    "nibabel",
-    "torchmetrics",
-    "wandb",
-)
 
 
 @final
@@ -102,7 +82,7 @@ class RunFolder:
         differing = sorted(key for key in own.keys() | there.keys() if own.get(key) != there.get(key))
         code = [key for key in differing if is_code(key)]
         if differing and differing == code:
-            if not accept_code and not _is_compatible(own, there):
+            if not accept_code and not is_compatible(own, there):
                 raise ConfigError(
                     self.path,
                     expected="a run of the code as it is now",
@@ -169,7 +149,7 @@ class RunFolder:
             raise
         except BaseException as error:
             text = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            write_text(self.path / FAILED, f"{_now()}\n{text}\n")
+            write_text(self.path / FAILED, f"{now()}\n{text}\n")
             raise
         finally:
             self._lock.release()
@@ -201,7 +181,7 @@ class RunFolder:
         for left in self.path.rglob(PARTIAL_FILES):
             left.unlink()
         write_text(self.config, config_text)
-        write_json(self.provenance, _provenance(identity) | more)
+        write_json(self.provenance, provenance(identity) | more)
 
     def _earlier_code(self, identity: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the code that earlier epochs of this run were trained by, where it was other than now."""
@@ -230,50 +210,9 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        write_text(self.path / DONE, json.dumps({"time": _now(), **facts}))
+        write_text(self.path / DONE, json.dumps({"time": now(), **facts}))
 
     def _beat(self, stop: threading.Event) -> None:
         (self.path / HEARTBEAT).touch()
         while not stop.wait(HEARTBEAT_S):
             (self.path / HEARTBEAT).touch()
-
-
-def is_code(key: str) -> bool:
-    """Return whether an entry of an identity is of the code and not of the configuration or the data."""
-    return key == RESULTS or key.startswith("code.")
-
-
-def code_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of an identity that are of the code."""
-    return {key: value for key, value in identity.items() if is_code(key)}
-
-
-def _is_compatible(own: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
-    """Return whether a run may be of this code; one older than the record of code is taken for version 1."""
-    return RESULTS not in there and own.get(RESULTS) == 1
-
-
-def _provenance(identity: dict[str, Any]) -> dict[str, Any]:
-    import torch
-
-    return {
-        "time": _now(),
-        "joint_seg_cls": __version__,
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "identity": identity,
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -65,10 +65,16 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
     return sorted(set(start).union(*(marks_of(case) for case in cases if case.case in seen)))
 
 
+def kept_marks(recipe: Mapping[str, Any]) -> list[str] | None:
+    """Return the marks that a checkpoint keeps; None where it keeps none."""
+    found = recipe.get(MARKS)
+    return found if isinstance(found, list) and all(isinstance(mark, str) for mark in found) else None
+
+
 def known_marks(
     recipe: Mapping[str, Any], cases: Sequence[PreparedCase], folds: Mapping[Any, Split], facts: Mapping[str, Any]
 ) -> list[str] | None:
-    """Return the marks that a checkpoint keeps; None where it keeps none and they cannot be found out.
+    """Return the marks that a checkpoint keeps, or those that follow from its fold; None where they are not known.
 
     An older checkpoint has none. If it was trained on these ``folds`` of this store, they follow from its fold.
 
@@ -78,8 +84,10 @@ def known_marks(
         folds: of the store at hand.
         facts: hashes of the store at hand and of its folds.
     """
+    if (kept := kept_marks(recipe)) is not None:
+        return kept
     if MARKS in recipe:
-        return recipe[MARKS]
+        return None
     trained = recipe.get("trained_on", {})
     alike = all(trained.get(name) == facts[name] for name in ("data_hash", "folds_hash"))
     if not alike or "init_hash" in trained or trained.get("fold") not in folds:

@@ -74,3 +74,27 @@ def test_fine_tuning_on_what_is_tested_is_refused_accepted_and_said(train, jsc, 
     code, _, err = jsc("evaluate", f"run={second}")
     assert code == 0, err
     assert "this run has trained on" in err
+
+
+def test_a_cohort_of_trained_scans_is_told_by_scan_and_by_subject(tmp_path, caplog):
+    from omegaconf import OmegaConf
+
+    from joint_seg_cls.commands.evaluate import _warn_of_trained
+    from joint_seg_cls.preprocess import case_key, content_hash
+    from joint_seg_cls.scan import CohortCase
+    from joint_seg_cls.training import Checkpoint, RunFolder, marks
+
+    rows = []
+    for case, subject in (("a1", "a"), ("a2", "a"), ("b", "b")):
+        (tmp_path / case).write_text(case)
+        rows.append(CohortCase(case, subject, None, (tmp_path / case,), None, (), None, {}))
+    settings = {"of": "preprocessing"}
+    trained = sorted(marks("another key", content_hash(tmp_path / "a1")))  # prepared with other settings
+    assert not marks(case_key(rows[1], settings), content_hash(tmp_path / "a2")) & set(trained)
+    checkpoint = Checkpoint(tmp_path, {MARKS: trained, "preprocess": settings}, {}, 0)
+    config = OmegaConf.create({"cohort": "new.tsv"})
+    _warn_of_trained(config, RunFolder(tmp_path), rows, checkpoint)
+    assert "trained on 1 of its 3 scans (a1) and on other scans of the subjects of 1 more (a2)" in caplog.text
+    caplog.clear()
+    _warn_of_trained(config, RunFolder(tmp_path), rows[2:], checkpoint)
+    assert not caplog.text
