@@ -38,6 +38,7 @@ from joint_seg_cls.training import (
     RunFolder,
     known_marks,
     marks,
+    marks_of,
     overlap,
     trained_marks,
 )
@@ -79,7 +80,7 @@ def evaluate(config: DictConfig) -> None:
     if config.cohort is not None and config.fold is not None:
         raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
-    scans = _of_cohort(config, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
+    scans = _of_cohort(config, run, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe.classes
     folder = writable(run.path / "evaluations" / (name or _free_name(run, scans)), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name}
@@ -170,12 +171,12 @@ def _split_of(checkpoint: Checkpoint) -> str:
     return f", folds {quoted}" if quoted else ""
 
 
-def _of_cohort(config: DictConfig, checkpoint: Checkpoint) -> _Scans:
+def _of_cohort(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
     recipe = checkpoint.recipe
     rows = read_cohort(config.cohort, modalities=recipe.modalities, classes=recipe.classes)
     pipeline = load_pipeline(checkpoint, config.trust)
     pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
-    _warn_of_trained(config, rows, checkpoint)
+    _warn_of_trained(config, run, rows, checkpoint)
     path = Path(config.cohort).expanduser()
     cases = map(partial(from_cohort, pipeline=pipeline), rows)
     return _Scans(path.stem, f"{path.name}, content {_content_of(path, rows)}", len(rows), None, cases)
@@ -190,7 +191,7 @@ def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
     return content.hexdigest()[:12]
 
 
-def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
+def _warn_of_trained(config: DictConfig, run: RunFolder, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
     """Say which scans of a cohort, and which other scans of their subjects, the network was trained on."""
     trained = checkpoint.recipe.trained_scans
     if trained is None:
@@ -198,12 +199,23 @@ def _warn_of_trained(config: DictConfig, rows: Sequence[CohortCase], checkpoint:
         return
     known, settings = set(trained), checkpoint.recipe.preprocess
     marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
-    people = {row.subject for row in rows if marked[row.case] & known}
+    people = {row.subject for row in rows if marked[row.case] & known} | _trained_subjects(run, known)
     seen = sorted(row.case for row in rows if marked[row.case] & known)
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
-    if seen:
+    if seen or others:
         found = Overlap(tuple(seen), tuple(others)).of(len(rows))
         _log.warning("%s: this network has trained on %s: its test is too good", config.cohort, found)
+
+
+def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
+    """Return the names of the subjects that were trained on, as far as the run's store is here and as it was."""
+    from joint_seg_cls.report import FigureRun
+
+    try:
+        cases = FigureRun(run.path, "", "", 0, 0).cases().values()
+    except InputError:
+        return set()
+    return {case.subject for case in cases if marks_of(case) & trained}
 
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:

@@ -59,10 +59,12 @@ def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
     Scans that were predicted into the folder before, or are at the same time by another process, are read from their
     JSON records.
     """
-    seen: list[Path] = []
-    while seen != (there := sorted(out.glob("*.json"))):  # another process may have added one, and written the table
-        seen = there
-        _write_predictions(records, seen, out)
+    there = sorted(out.glob("*.json"))
+    while True:  # until no other process has added a record while the table was written
+        _write_predictions(records, there, out)
+        if (now := sorted(out.glob("*.json"))) == there:
+            return
+        there = now
 
 
 def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: Path) -> None:

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.preprocess.quality import write_quality

@@ -91,7 +91,10 @@ def _knows_test(run: FigureRun) -> str:
     started = run.provenance.get("started_from")
     if not isinstance(started, dict) or not started.get("is_known"):
         return "of which it is not recorded what they had been trained on"
-    counts = {name: started["trained_on_test"][name] for name in ("scans", "by_subject")}
+    tested = started.get("trained_on_test")
+    counts = {name: tested.get(name) if isinstance(tested, dict) else None for name in ("scans", "by_subject")}
+    if not all(isinstance(count, int) for count in counts.values()):
+        return "of which it is not recorded what they had been trained on"
     if not any(counts.values()):
         return "which had been trained on no scan of the test fold and on no other scan of its subjects in this store"
     return (

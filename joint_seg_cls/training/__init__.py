@@ -6,14 +6,23 @@ from joint_seg_cls.training.fit import fit
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
 from joint_seg_cls.training.plain_data import not_plain, shown
+from joint_seg_cls.training.provenance import ACCEPT_CODE
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
 from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.refused import make_trainer_or_refuse
-from joint_seg_cls.training.run_folder import ACCEPT_CODE, RunFolder
+from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
-from joint_seg_cls.training.trained_scans import MARKS, Overlap, known_marks, marks, overlap, trained_marks
+from joint_seg_cls.training.trained_scans import (
+    MARKS,
+    Overlap,
+    known_marks,
+    marks,
+    marks_of,
+    overlap,
+    trained_marks,
+)
 
 __all__ = [
     "ACCEPT_CODE",
@@ -41,6 +50,7 @@ __all__ = [
     "known_marks",
     "make_trainer_or_refuse",
     "marks",
+    "marks_of",
     "not_plain",
     "overlap",
     "publish_test",

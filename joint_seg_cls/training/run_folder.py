@@ -16,41 +16,21 @@ import csv
 import json
 import logging
 import math
-import os
-import platform
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, final
 
 from filelock import FileLock, Timeout
 
-from joint_seg_cls import __version__
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
 from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS, PROVENANCE
+from joint_seg_cls.training.provenance import ACCEPT_CODE, code_of, is_code, is_compatible, now, provenance
 from joint_seg_cls.whole_file import clear_partial, nan_as_null, write_json, write_text
 
-#: The word that makes a run of other code count as this one.
-ACCEPT_CODE = "code"
-#: The entry of an identity that holds ``joint_seg_cls.RESULTS_VERSION``.
-RESULTS = "results_version"
 _log = logging.getLogger(__name__)
-_PACKAGES = (
-    "torch",
-    "lightning",
-    "monai",
-    "hydra-core",
-    "omegaconf",
-    "numpy",
-    "scipy",
-    "nibabel",
-    "torchmetrics",
-    "wandb",
-)
 
 
 @final
@@ -103,7 +83,7 @@ class RunFolder:
         differing = sorted(key for key in own.keys() | there.keys() if own.get(key) != there.get(key))
         code = [key for key in differing if is_code(key)]
         if differing and differing == code:
-            if not accept_code and not _is_compatible(own, there):
+            if not accept_code and not is_compatible(own, there):
                 raise ConfigError(
                     self.path,
                     expected="a run of the code as it is now",
@@ -155,9 +135,8 @@ class RunFolder:
         """
         try:
             self._begin(identity, config_text, dict(more or {}), accept_code=accept_code)
-        except OSError:
-            self._lock.release()
-            raise
+        except OSError as error:
+            raise disk_error(error) or error from error
         handler = _Log(self.path / LOG, encoding="utf-8", delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger = logging.getLogger("joint_seg_cls")
@@ -176,7 +155,7 @@ class RunFolder:
             known = (disk_error(error) if isinstance(error, OSError) else None) or error
             text = str(known) if isinstance(known, InputError) else traceback.format_exc()
             with suppress(OSError):  # the disk may be what failed
-                write_text(self.path / FAILED, f"{_now()}\n{text}\n")
+                write_text(self.path / FAILED, f"{now()}\n{text}\n")
             raise known from (None if known is error else error)
         finally:
             self._lock.release()
@@ -204,7 +183,7 @@ class RunFolder:
                 (self.path / ended).unlink(missing_ok=True)
             clear_partial(self.path, below=True)
             write_text(self.config, config_text)
-            write_json(self.provenance, _provenance(identity) | more)
+            write_json(self.provenance, provenance(nan_as_null(identity)) | more)
         except BaseException:
             self._lock.release()
             raise
@@ -240,7 +219,7 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Say that everything is written."""
-        write_json(self.path / DONE, {"time": _now(), **facts})
+        write_json(self.path / DONE, {"time": now(), **facts})
 
     def _beat(self, stop: threading.Event) -> None:
         is_first = True
@@ -256,44 +235,3 @@ class _Log(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Do nothing."""
-
-
-def is_code(key: str) -> bool:
-    """Return whether an entry of an identity is of the code and not of the configuration or the data."""
-    return key == RESULTS or key.startswith("code.")
-
-
-def code_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of an identity that are of the code."""
-    return {key: value for key, value in identity.items() if is_code(key)}
-
-
-def _is_compatible(own: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
-    """Return whether a run may be of this code; one older than the record of code is taken for version 1."""
-    return RESULTS not in there and own.get(RESULTS) == 1
-
-
-def _provenance(identity: dict[str, Any]) -> dict[str, Any]:
-    import torch
-
-    return {
-        "time": _now(),
-        "joint_seg_cls": __version__,
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "identity": nan_as_null(identity),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,7 +1,6 @@
 """Warnings are plain sentences, alike ones are counted, and those of one scan reach the prediction's record."""
 
 import gzip
-import json
 
 import nibabel as nib
 import numpy as np
@@ -34,14 +33,12 @@ def test_more_than_three_alike_warnings_are_one_with_their_number():
     )
 
 
-def test_the_audit_of_a_store_counts_what_preparation_noticed_in_plain_words(make_store, tmp_path):
+def test_the_audit_of_a_store_counts_what_preparation_noticed_in_plain_words(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=12)
     for number in range(12):
-        record = json.loads((folder / f"s{number}" / "case.json").read_text())
         lesions = {"native_count": 9, "erased": 3, "cropped": 0, "erased_ml": 0.1, "native_ml": 2.0}
         warnings = [f"slices of {4 + number}.5 mm are thicker than small lesions"]
-        record["provenance"] = {"warnings": warnings, "lesions": lesions}
-        (folder / f"s{number}" / "case.json").write_text(json.dumps(record))
+        edit_case(folder / f"s{number}", provenance={"warnings": warnings, "lesions": lesions})
     found = audit_store(PreparedStore(folder))
     assert [one.sentence for one in found.of("warning")] == [
         "preparation: s0, s1, s10, s11, s2 and 7 more: slices of 4.5 mm are thicker than small lesions (in s0; 11 more "

@@ -160,7 +160,7 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("ablation=[dot,add]",), "ablation=[dot,add]: expected one for a training, found 2; sweep over them"),
         (("variant=[joint,dot]",), "jsc train -m variant=joint,dot"),
         (("data.store=one,two",), "data.store: expected one store a command, found one,two"),
-        (("network=null",), "Config group override must be a string"),
+        (("network=null",), "network: expected one of its options, found none; set network=joint"),
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
 )  # fmt: skip

@@ -27,11 +27,11 @@ def ends(monkeypatch):
     def at_second(error):
         seen, call = [], Predictor.__call__
 
-        def second(self, image):
+        def second(self, image, scan="image"):
             seen.append(None)
             if len(seen) == 2:
                 raise error
-            return call(self, image)
+            return call(self, image, scan)
 
         monkeypatch.setattr(Predictor, "__call__", second)
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from lightning import Callback
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, DiskError
 from joint_seg_cls.training import RunFolder, read_checkpoint, run_folder
+from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
 
 RECIPE = {"joint_seg_cls": {"format": 1}, "state_dict": {}, "epoch": 0}
@@ -34,7 +35,7 @@ SMALL = (
 def test_numbers_of_numpy_in_a_callbacks_state_can_be_read_back(tmp_path, state, expected):
     path = tmp_path / "last.ckpt"
     WholeCheckpointIO().save_checkpoint(RECIPE | {"callbacks": {"Mine": {"seen": state}}}, path)
-    read_checkpoint(path)
+    read_archive(path)
     found = torch.load(path, weights_only=True)["callbacks"]["Mine"]["seen"]
     assert repr(found) == repr(expected)
 
@@ -138,7 +139,7 @@ def test_a_disk_that_fills_up_at_a_trainings_start_is_one_sentence_and_the_run_b
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
-        with pytest.raises(ConfigError, match=r"expected room to write to, found No space left on device; make room"):
+        with pytest.raises(DiskError, match=r"expected room to write to, found No space left on device; make room"):
             start(tmp_path)
     assert not list(tmp_path.rglob(".partial-*"))
     with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):

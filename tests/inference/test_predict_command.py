@@ -65,7 +65,9 @@ def run(folder):
 def test_a_training_scan_reaches_the_network_bit_by_bit_as_it_was_prepared(run, folder, jsc, tmp_path, monkeypatch):
     seen = []
     call = Predictor.__call__
-    monkeypatch.setattr(Predictor, "__call__", lambda self, image: (seen.append(image), call(self, image))[1])
+    monkeypatch.setattr(
+        Predictor, "__call__", lambda self, image, scan: (seen.append(image), call(self, image, scan))[1]
+    )
     code, _, err = jsc(
         "predict", f"input={folder / 'cohort.tsv'}", f"checkpoint={run}", f"out={tmp_path / 'out'}", "device=cpu"
     )

@@ -10,7 +10,7 @@ import pytest
 
 from joint_seg_cls.commands import predict as command
 from joint_seg_cls.scan import read_scan, write_volume
-from joint_seg_cls.training import Checkpoint
+from joint_seg_cls.training import Checkpoint, Recipe
 
 SCAN = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -32,7 +32,7 @@ def predict(jsc, monkeypatch, tmp_path):
         (out / f"{name}.json").write_text(json.dumps(record))
         return record
 
-    recipe = {"modalities": ["flair"], "classes": ["MS", "NMOSD"]}
+    recipe = Recipe({}, {}, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", {})
     checkpoint = Checkpoint(path=tmp_path, recipe=recipe, weights={}, epoch=0)
 
     class Pipeline:
@@ -43,7 +43,7 @@ def predict(jsc, monkeypatch, tmp_path):
         def in_native_space(self, found, geometry):
             return found
 
-        def __call__(self, image):
+        def __call__(self, image, scan):
             return image
 
     monkeypatch.setattr(command, "load_predictor", lambda *_, **__: (Network(), checkpoint))

@@ -128,7 +128,7 @@ def test_written_volumes_have_the_scans_grid_and_the_record_its_numbers(scan, pi
     assert record["lesion_volume_ml"] == pytest.approx(found.lesions.sum() * abs(np.linalg.det(AFFINE)) / 1000)
     assert table["volume_ml"].sum() == pytest.approx(record["lesion_volume_ml"], rel=1e-4)
     assert record["disease_probability"]["NMOSD"] == pytest.approx(0.7311, abs=1e-4)
-    assert "brain volume" in record["warnings"][0]  # a ball of 35 mL is no brain
+    assert any("brain volume" in warning for warning in record["warnings"])  # a ball of 35 mL is no brain
     write_predictions([record], out)
     row = pd.read_csv(out / "predictions.tsv", sep="\t").iloc[0]
     assert (row["id"], row["disease"], row["lesion_count"]) == ("my scan", "NMOSD", 1)

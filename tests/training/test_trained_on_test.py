@@ -9,7 +9,7 @@ from joint_seg_cls.data import Split
 from joint_seg_cls.report import FigureRun
 from joint_seg_cls.report.circumstances import contaminated, initial_weights, unseen
 from joint_seg_cls.scan import PreparedStore
-from joint_seg_cls.training import MARKS, known_marks, overlap, read_checkpoint, trained_marks
+from joint_seg_cls.training import Recipe, known_marks, overlap, read_checkpoint, trained_marks
 
 
 @pytest.fixture
@@ -39,10 +39,13 @@ def test_marks_hold_no_name_and_follow_the_image_through_other_settings(cases):
 def test_an_older_checkpoint_is_judged_by_its_fold_where_the_folds_are_the_same(cases):
     facts = {"data_hash": "d", "folds_hash": "f"}
     folds = {0: Split(("s0",), (), ("s1",))}
-    recipe = {"trained_on": {**facts, "fold": 0}}
-    assert known_marks(recipe, cases, folds, facts) == trained_marks(cases, folds[0])
-    assert known_marks(recipe, cases, folds, facts | {"folds_hash": "g"}) is None
-    assert known_marks({"trained_on": {**facts, "fold": 0, "init_hash": "x"}}, cases, folds, facts) is None
+
+    def recipe(**trained_on):
+        return Recipe({}, {}, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", facts | trained_on)
+
+    assert known_marks(recipe(fold=0), cases, folds, facts) == trained_marks(cases, folds[0])
+    assert known_marks(recipe(fold=0), cases, folds, facts | {"folds_hash": "g"}) is None
+    assert known_marks(recipe(fold=0, init_hash="x"), cases, folds, facts) is None
     assert trained_marks(cases, folds[0], None) is None
 
 
@@ -68,9 +71,33 @@ def test_fine_tuning_on_what_is_tested_is_refused_accepted_and_said(train, jsc, 
     assert "which had been trained on no scan of the test fold" in unseen([run])
     assert not contaminated([run])
 
-    kept = set(read_checkpoint(second).recipe[MARKS])
-    assert kept > set(read_checkpoint(first).recipe[MARKS])  # the chain: both folds' scans
+    kept = set(read_checkpoint(second).recipe.trained_scans)
+    assert kept > set(read_checkpoint(first).recipe.trained_scans)  # the chain: both folds' scans
     train(f"init_from={second}", epochs=1, runs="fourth", code=2)
     code, _, err = jsc("evaluate", f"run={second}")
     assert code == 0, err
     assert "this run has trained on" in err
+
+
+def test_a_cohort_of_trained_scans_is_told_by_scan_and_by_subject(tmp_path, caplog):
+    from omegaconf import OmegaConf
+
+    from joint_seg_cls.commands.evaluate import _warn_of_trained
+    from joint_seg_cls.preprocess import case_key, content_hash
+    from joint_seg_cls.scan import CohortCase
+    from joint_seg_cls.training import Checkpoint, RunFolder, marks
+
+    rows = []
+    for case, subject in (("a1", "a"), ("a2", "a"), ("b", "b")):
+        (tmp_path / case).write_text(case)
+        rows.append(CohortCase(case, subject, None, (tmp_path / case,), None, (), None, {}))
+    settings = {"of": "preprocessing"}
+    trained = sorted(marks("another key", content_hash(tmp_path / "a1")))  # prepared with other settings
+    assert not marks(case_key(rows[1], settings), content_hash(tmp_path / "a2")) & set(trained)
+    checkpoint = Checkpoint(tmp_path, {MARKS: trained, "preprocess": settings}, {}, 0)
+    config = OmegaConf.create({"cohort": "new.tsv"})
+    _warn_of_trained(config, RunFolder(tmp_path), rows, checkpoint)
+    assert "trained on 1 of its 3 scans (a1) and on other scans of the subjects of 1 more (a2)" in caplog.text
+    caplog.clear()
+    _warn_of_trained(config, RunFolder(tmp_path), rows[2:], checkpoint)
+    assert not caplog.text
