@@ -103,6 +103,18 @@ def disk_error(error: OSError) -> DiskError | None:
 
 
 @contextmanager
+def disk_errors_named() -> Iterator[None]:
+    """Raise the error of a full, read-only or broken disk as one that names the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        known = disk_error(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+@contextmanager
 def enough_memory(scan: str | Path, *, remedy: str) -> Iterator[None]:
     """Make memory that ends in the block an error of this scan, so that the next one can still be worked on.
 

@@ -7,16 +7,15 @@ import os
 import signal
 import string
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joint_seg_cls import __version__
 from joint_seg_cls.commands.grammar import quoted
 from joint_seg_cls.commands.source_keys import for_source
-from joint_seg_cls.commands.words import all_readable, flags_first, without_hyphens
-from joint_seg_cls.errors import ConfigError, InputError, disk_error
+from joint_seg_cls.commands.words import all_readable, flags_first, refuse_undecodable, without_hyphens
+from joint_seg_cls.errors import ConfigError, InputError, disk_errors_named
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -76,10 +75,10 @@ def _main(arguments: list[str]) -> None:
             close = difflib.get_close_matches(command, COMMANDS, n=1)
             remedy = f"did you mean {close[0]}" if close else "see jsc --help"
             raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
-        _refuse_undecodable(overrides)
+        refuse_undecodable(overrides)
         overrides = flags_first([without_hyphens(word) for word in overrides])
         overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
-        with _disk_errors_named():
+        with disk_errors_named():
             _run(command, all_readable(overrides))
     except InputError as error:
         sys.exit(_report(error))
@@ -112,7 +111,7 @@ def run_command(config: "DictConfig") -> object:
     name = str(HydraConfig.get().job.config_name)
     command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
     try:
-        with _disk_errors_named():
+        with disk_errors_named():
             keys.refuse_wrong_paths(config, name)
             return command(config)
     except InputError as error:
@@ -120,30 +119,6 @@ def run_command(config: "DictConfig") -> object:
             raise
         # past Hydra, which would add a line of its own
         sys.exit(_report(error))
-
-
-@contextmanager
-def _disk_errors_named() -> Iterator[None]:
-    """Raise the error of a full, read-only or broken disk as one that names the path and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        known = disk_error(error)
-        if known is None:
-            raise
-        raise known from error
-
-
-def _refuse_undecodable(words: Sequence[str]) -> None:
-    """Refuse names in another encoding than UTF-8, which Python keeps as bytes that no file of text can hold."""
-    for word in words:
-        try:
-            word.encode()
-        except UnicodeEncodeError:
-            shown = word.encode(errors="replace").decode()
-            raise ConfigError(
-                "jsc", expected="names in UTF-8", found=shown, remedy="rename the file or folder (convmv does)"
-            ) from None
 
 
 def _run(command: str, overrides: list[str]) -> None:

@@ -17,6 +17,7 @@ from joint_seg_cls.commands.build import build
 from joint_seg_cls.commands.combinations import GROUPS, without_option
 from joint_seg_cls.commands.keys import flag
 from joint_seg_cls.commands.schedule import interval_of, schedule_of
+from joint_seg_cls.commands.words import LONGEST_NAME, is_name
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training import refuse_misuse
 
@@ -67,9 +68,6 @@ _CLOSED = ("", "protocol", "width")
 _TABLES = range(3, 10)
 #: Keys whose values name a file or a folder.
 _NAMES = ("study", "collection")
-_LONGEST_NAME = 200  # bytes; file systems take 255, and some files add an ending
-#: Joiners that words of Persian and of Indic scripts hold; nobody sees them.
-_JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 
 
 def refuse_wrong_values(config: DictConfig) -> None:
@@ -137,10 +135,10 @@ def _refuse_wrong_names(config: DictConfig) -> None:
     """Refuse what cannot name a run's folder or its study."""
     for key in _NAMES:
         value = OmegaConf.select(config, key)
-        if value is not None and not _is_name(str(value)):
+        if value is not None and not is_name(str(value)):
             raise ConfigError(
                 key,
-                expected=f"a name of at most {_LONGEST_NAME} bytes without slashes, not beginning with . , - or +",
+                expected=f"a name of at most {LONGEST_NAME} bytes without slashes, not beginning with . , - or +",
                 found=repr(value),
                 remedy=f"choose another {key}=",
             )
@@ -154,13 +152,6 @@ def _refuse_wrong_names(config: DictConfig) -> None:
             "tables", expected="a list of the paper's tables, 3 to 9", found=str(tables), remedy="write tables=[7]"
         )
     flag(config, "evaluate")
-
-
-def _is_name(text: str) -> bool:
-    """Return whether a folder may have this name, whatever script it is in."""
-    is_long = len(text.encode()) > _LONGEST_NAME
-    is_shown = text.translate(_JOINERS).isprintable() and not set(text) & set("/\\")
-    return bool(text.strip()) and is_shown and not is_long and text[0] not in " .,-+"
 
 
 def _number_of(table: object) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from joint_seg_cls.commands.grammar import as_value, is_quoted, quoted
+from joint_seg_cls.errors import ConfigError
 
 #: Keys whose values are paths, or lists of them.
 PATH_KEYS = (
@@ -31,6 +32,10 @@ _FLAGS_WITH_VALUE = frozenset(
 _FLAGS_WITH_EQUALS = frozenset(
     {"--cfg", "--config-dir", "--config-name", "--config-path", "--package", "--experimental-rerun", "--info"}
 )
+#: Bytes of a name of a folder; file systems take 255, and some files add an ending.
+LONGEST_NAME = 200
+#: Joiners that words of Persian and of Indic scripts hold; nobody sees them.
+_JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 #: What Hydra's flag --info may show.
 _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -83,6 +88,18 @@ def all_readable(words: Sequence[str]) -> list[str]:
     ]
 
 
+def refuse_undecodable(words: Sequence[str]) -> None:
+    """Refuse names in another encoding than UTF-8, which Python keeps as bytes that no file of text can hold."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = word.encode(errors="replace").decode()
+            raise ConfigError(
+                "jsc", expected="names in UTF-8", found=shown, remedy="rename the file or folder (convmv does)"
+            ) from None
+
+
 def flags_first(words: Sequence[str]) -> list[str]:
     """Return ``words`` with flags and their values before the others: Hydra takes no word that follows a later flag."""
     flags: list[str] = []
@@ -101,3 +118,10 @@ def flags_first(words: Sequence[str]) -> list[str]:
 def is_multirun(overrides: Sequence[str]) -> bool:
     """Return whether the words ask for a sweep."""
     return any(override in ("-m", "--multirun") for override in overrides)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a folder may have this name, whatever script it is in."""
+    is_long = len(text.encode()) > LONGEST_NAME
+    is_shown = text.translate(_JOINERS).isprintable() and not set(text) & set("/\\")
+    return bool(text.strip()) and is_shown and not is_long and text[0] not in " .,-+"

@@ -3,6 +3,15 @@
 from joint_seg_cls.scan.cohort import DISEASES, CohortCase, read_cohort
 from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample, resample_oblique
 from joint_seg_cls.scan.header import VolumeHeader, read_header
+from joint_seg_cls.scan.mask import (
+    LesionValue,
+    MaskGeometry,
+    binary,
+    place_mask,
+    read_mask,
+    require_lesion_value,
+    require_mask_geometry,
+)
 from joint_seg_cls.scan.prepared import (
     FORMAT,
     PreparedCase,
@@ -11,20 +20,7 @@ from joint_seg_cls.scan.prepared import (
     read_record,
     require_format,
 )
-from joint_seg_cls.scan.volume import (
-    LesionValue,
-    MaskGeometry,
-    Scan,
-    binary,
-    place_mask,
-    read_mask,
-    read_scan,
-    read_volume,
-    require_contrast,
-    require_lesion_value,
-    require_mask_geometry,
-    write_volume,
-)
+from joint_seg_cls.scan.volume import Scan, read_scan, read_volume, require_contrast, write_volume
 from joint_seg_cls.scan.write_prepared import write_case, write_labels, write_store_record
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from torch import Tensor
 
@@ -37,24 +37,6 @@ class FitLoop(_FitLoop):
         before = trainer.fit_loop
         trainer.fit_loop = cls(trainer, before.min_epochs, before.max_epochs)
         trainer.fit_loop.epoch_loop = before.epoch_loop
-
-
-class KeepEpochs(ModelCheckpoint):
-    """Lightning's callback, which passes over an epoch that does not define what it monitors.
-
-    An epoch in which no optimiser step was made (of batch statistics, after weights were averaged) changes nothing that
-    is kept, in a resumed run too.
-    """
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the step that was kept last."""
-        super().on_train_start(trainer, pl_module)
-        self._last_global_step_saved = trainer.global_step
-
-    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        value = None if self.monitor is None else monitor_candidates.get(self.monitor)
-        if self.monitor is None or (value is not None and bool(value.isfinite())):
-            super()._save_topk_checkpoint(trainer, monitor_candidates)
 
 
 def ended(run: RunFolder) -> dict[str, Any] | None:

@@ -3,12 +3,10 @@
 import logging
 import signal
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal
 
-from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -18,7 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochSeed, EpochTable, TrainingProgress
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
-from joint_seg_cls.training.ending import FitLoop, KeepEpochs, ended, keep_the_end
+from joint_seg_cls.training.ending import FitLoop, ended, keep_the_end
+from joint_seg_cls.training.kept_epochs import keep
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.resume import require_resumable
@@ -106,8 +105,8 @@ def _watching(run: RunFolder, logger: Tracker | None) -> list[Callback]:
 
 
 def _keeping(run: RunFolder, weights: Literal["best", "last"]) -> list[Callback]:
-    best: list[Callback] = [_keep(run, "best", monitor="val/score", mode="max")] if weights == "best" else []
-    return [*best, _keep(run, "last")]
+    best: list[Callback] = [keep(run, "best", monitor="val/score", mode="max")] if weights == "best" else []
+    return [*best, keep(run, "last")]
 
 
 def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
@@ -149,67 +148,3 @@ def _cluster() -> list[SLURMEnvironment]:
     A run goes on after its last finished epoch, so that its numbers are those of an uninterrupted one.
     """
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-
-
-@final
-class _Keep(KeepEpochs):
-    """A :class:`ModelCheckpoint` whose checkpoint names no folder of the machine, and which finds its files again.
-
-    Lightning stores the absolute paths of the files that it keeps, and discards what it knows of them when their
-    folder was moved. Here every path in the state of any callback is stored by its name alone. A checkpoint that is
-    resumed, an older one with absolute paths included, is taken up in the folders that its callbacks write to now.
-    """
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what is kept, without the folder."""
-        return _with_paths(super().state_dict(), lambda path: path.name)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was kept, wherever the folder lay then."""
-        super().load_state_dict(_moved(state_dict, self))
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Leave the folders out of the states of the user's callbacks too."""
-        checkpoint["callbacks"] = _with_paths(checkpoint.get("callbacks", {}), lambda path: path.name)
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Give the user's callbacks that keep checkpoints their present folders."""
-        states = checkpoint["callbacks"]
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
-                states[callback.state_key] = _moved(states[callback.state_key], callback)
-
-
-def _with_paths(value: Any, change: Callable[[Path], str]) -> Any:
-    """Return plain values with ``change`` of every absolute path in them, keys of mappings included."""
-    if isinstance(value, dict):
-        return {_with_paths(key, change): _with_paths(child, change) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_with_paths(child, change) for child in value]
-    if isinstance(value, tuple):
-        return tuple(_with_paths(child, change) for child in value)
-    if isinstance(value, Path) or (isinstance(value, str) and Path(value).is_absolute()):
-        return change(Path(value))
-    return value
-
-
-def _moved(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
-    """Return the state of a :class:`ModelCheckpoint` with its files in the folder that it writes to."""
-
-    def path(kept: str) -> str:
-        return str(Path(str(callback.dirpath), Path(kept).name)) if kept else kept
-
-    named = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
-    kept = {path(one): score for one, score in state["best_k_models"].items()}
-    return state | named | {"dirpath": callback.dirpath, "best_k_models": kept}
-
-
-def _keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:
-    return _Keep(
-        dirpath=run.checkpoints,
-        filename=name,
-        monitor=monitor,
-        mode=mode,
-        save_on_train_epoch_end=monitor is None,  # a score is of the weights that were validated
-        enable_version_counter=False,
-    )

@@ -138,10 +138,11 @@ def test_cohort_and_store_stand_on_one_page(jsc, cohort, tmp_path):
     assert (tmp_path / "audit" / "audit.html").read_text().count("data:image/png") == 6
 
 
-def test_an_error_stops_training_before_anything_is_written_and_can_be_accepted(jsc, store, tmp_path):
+def test_an_error_stops_training_before_anything_is_written_and_can_be_accepted(jsc, store, edit_case, tmp_path):
     import shutil
 
     shutil.copy(store / "s2" / "image.npy", store / "s4" / "image.npy")
+    edit_case(store / "s4")
     words = ("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *SMALL)
     code, _, err = jsc(*words)
     assert code == 2

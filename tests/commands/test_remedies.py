@@ -144,14 +144,14 @@ def parts(*, of=8, test=(0, 1), validation=(2, 3)):
     ]
 
 
-def duplicate(store):
+def duplicate(store, edit_case):
     for name in ("image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.npz"):
         shutil.copy(store / "s0" / name, store / "s2" / name)
+    edit_case(store / "s2")
 
 
-def one_subject(store):
-    path = store / "s1" / "case.json"
-    path.write_text(path.read_text().replace('"subject": "s1"', '"subject": "s3"'))
+def one_subject(store, edit_case):
+    edit_case(store / "s1", subject="s3")
 
 
 #: Name; words of the command; what the remedy replaces; what is done to the store, or which split there is.
@@ -183,12 +183,12 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "words", "drop", "made"), CASES)
-def test_a_remedy_leads_where_it_says(sentence, make_store, tmp_path, name, words, drop, made):
+def test_a_remedy_leads_where_it_says(sentence, make_store, edit_case, tmp_path, name, words, drop, made):
     store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 8)
     if isinstance(made, list):
         words = split_table(tmp_path, [*made, *words])
     elif callable(made):
-        made(store)
+        made(store, edit_case)
         words = [*words, *(split_table(tmp_path, parts()) if name == "leakage" else ())]
     first = [word for word in words if "n_trials" not in word]  # which the plain sweeper does not have
     tiny = [word for word in TINY if key_of(word) not in {key_of(each) for each in words}]

@@ -11,6 +11,7 @@ from matplotlib.image import imsave
 
 from joint_seg_cls.scan.cells import cell, write_table
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
+from joint_seg_cls.whole_file import whole_file
 
 _FOLDER = "tracking"
 

@@ -1,0 +1,161 @@
+"""Masks: which voxels are set, and how a mask lies on its scan."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.scan.grid import Grid, reorient
+from joint_seg_cls.scan.header import VolumeHeader
+from joint_seg_cls.scan.volume import read_volume
+
+#: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
+MASK_ROUNDING = 1e-3
+#: How programs that write bytes mark a mask's voxels.
+_BYTE = 255
+#: A mask with more values than this is a map of something else.
+_MOST_VALUES = 20
+#: Where a mask's voxels lie: as its own header gives it, or voxel for voxel on the scan of the same shape.
+MaskGeometry = Literal["header", "scan"]
+MASK_GEOMETRIES: tuple[MaskGeometry, ...] = ("header", "scan")
+#: The value, or the values, that mark lesions in a mask; None where masks hold 0 and 1.
+LesionValue = int | float | Sequence[int | float] | None
+
+
+def require_lesion_value(value: object) -> None:
+    """Refuse what marks no voxel of a mask, or its background.
+
+    Raises:
+        ConfigError: it is no number other than 0, nor a list of such.
+    """
+    each = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if value is None or (each and all(type(one) in (int, float) and one for one in each)):
+        return
+    remedy = "write the number that marks lesions, as in lesion_value=255 or lesion_value=[1,2]"
+    raise ConfigError("lesion_value", expected="numbers other than 0", found=str(value), remedy=remedy)
+
+
+def read_mask(
+    path: str | Path,
+    grid: Grid,
+    *,
+    of: Literal["lesion", "brain"] = "lesion",
+    lesion_value: LesionValue = None,
+    geometry: MaskGeometry = "header",
+    other: Grid | None = None,
+) -> Bool[np.ndarray, "x y z"]:
+    """Read a binary mask ``of`` lesions or of the brain that belongs to a scan on ``grid``, in that scan's axes.
+
+    A mask whose axes run otherwise than the scan's but whose voxels lie at the same places is turned, not refused.
+
+    Args:
+        path: the mask.
+        grid: the scan's grid.
+        of: what the mask marks.
+        lesion_value: the value, or the values, of lesion voxels.
+        geometry: whether the mask's own header holds, or the scan's.
+        other: the scan's grid by the form of its header that is not used, to explain a difference.
+
+    Raises:
+        ScanError: as :func:`read_volume`, :func:`place_mask` and :func:`binary`.
+    """
+    data, head = read_volume(path, remedy="export one mask file for each rater")
+    own = place_mask(head, grid, geometry=geometry, other=other)
+    return reorient(binary(path, data, of=of, lesion_value=lesion_value), own, grid)
+
+
+def place_mask(head: VolumeHeader, grid: Grid, *, geometry: MaskGeometry = "header", other: Grid | None = None) -> Grid:
+    """Return the grid on which a mask lies.
+
+    Raises:
+        ScanError: it is not the grid of the scan: the shapes differ, or corners lie more than half a voxel (at least
+            0.5 mm) apart.
+    """
+    if geometry == "scan" and head.grid.shape == grid.shape:
+        return grid
+    tolerance_mm = max(0.5, min(grid.spacing_mm) / 2)
+    if head.grid.like(grid).distance_mm(grid) <= tolerance_mm:
+        return head.grid
+    found, remedy = _misplaced(head, grid, other, tolerance_mm)
+    expected = f"the grid of its scan (shape {grid.shape}, within {tolerance_mm:.2f} mm)"
+    raise ScanError(head.path, expected=expected, found=found, remedy=remedy)
+
+
+def _misplaced(head: VolumeHeader, grid: Grid, other: Grid | None, tolerance_mm: float) -> tuple[str, str]:
+    """Return how a mask lies otherwise than its scan, and what to do."""
+    resample = "resample the mask onto its scan with nearest neighbours"
+    take = "if it was drawn on this scan voxel for voxel, take the scan's header with mask_geometry=scan"
+    own = head.grid.like(grid)
+    if own.shape != grid.shape:
+        return f"shape {own.shape} in the scan's axes", resample
+    apart = f"corners up to {own.distance_mm(grid):.2f} mm away"
+    if head.grid.shape != grid.shape:
+        return apart, resample
+    for whose, one, another in (("mask", head.other, grid), ("scan", head.grid, other)):
+        if one is not None and another is not None and one.like(another).distance_mm(another) <= tolerance_mm:
+            return f"{apart}: the two agree by the {whose}'s qform, but its sform is used", (
+                f"correct the {whose}'s sform; {take}"
+            )
+    if head.form == "voxel sizes":
+        return f"{apart}, in a header without sform and qform", f"export it again; {take}"
+    return apart, f"{resample}; {take}"
+
+
+def require_mask_geometry(value: object) -> MaskGeometry:
+    """Return ``value`` if it is one of :data:`MASK_GEOMETRIES`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    for known in MASK_GEOMETRIES:
+        if value == known:
+            return known
+    remedy = "write mask_geometry=header or mask_geometry=scan"
+    raise ConfigError("mask_geometry", expected="header or scan", found=str(value), remedy=remedy)
+
+
+def binary(
+    path: str | Path,
+    data: Float[np.ndarray, "x y z"],
+    *,
+    of: Literal["lesion", "brain"] = "lesion",
+    lesion_value: LesionValue = None,
+) -> Bool[np.ndarray, "x y z"]:
+    """Return where a mask is set: where its values, rounded within 0.001, are 1, or 255 alone, or ``lesion_value``.
+
+    With a ``lesion_value``, the values that it names count and no others.
+
+    Raises:
+        ScanError: without a ``lesion_value``, the values are not 0 and 1, nor 0 and 255; with one, a value is not a
+            whole number, or there are values but none of those asked for.
+    """
+    whole = np.round(data)
+    values = np.unique(whole)
+    is_whole = bool((np.abs(data - whole) <= MASK_ROUNDING).all())
+    is_byte = lesion_value is None and _BYTE in values and set(values.tolist()) <= {0, _BYTE}
+    asked_for = (_BYTE if is_byte else 1) if lesion_value is None else lesion_value
+    wanted = np.atleast_1d(np.asarray(asked_for, dtype=np.float64))
+    others = values[~np.isin(values, (0, *wanted))]
+    if not is_whole or (others.size and (lesion_value is None or not np.isin(values, wanted).any())):
+        odd = values if is_whole else np.unique(data)
+        asked = "" if lesion_value is None else f" (lesion_value={_listed(wanted)})"
+        remedy = f"write {of} voxels as 1 and all others as 0"
+        every = np.union1d(values[values != 0], [] if lesion_value is None else wanted)
+        raise ScanError(
+            path,
+            expected=f"a mask of 0 and {' and '.join(f'{v:g}' for v in wanted)}{asked}",
+            found=f"the values {', '.join(f'{v:g}' for v in odd[:6])}{' ...' if odd.size > 6 else ''}",
+            remedy=f"if all of them mark lesions, say so with lesion_value={_listed(every)}; if only some do, list "
+            f"those; if none does, {remedy}"
+            if is_whole and of == "lesion" and every.size <= _MOST_VALUES
+            else remedy,
+        )
+    return np.isin(whole, wanted)
+
+
+def _listed(values: np.ndarray) -> str:
+    text = ",".join(f"{value:.0f}" if value == np.round(value) else f"{value:g}" for value in values)
+    return text if values.size == 1 else f"[{text}]"
