@@ -124,18 +124,19 @@ def binary(
     of: Literal["lesion", "brain"] = "lesion",
     lesion_value: LesionValue = None,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return where a mask is set: where its values, rounded within 0.001, are 1, or 255 alone, or ``lesion_value``.
+    """Return where a mask is set: where its values, rounded within 0.001, are 1, or ``lesion_value``.
 
-    With a ``lesion_value``, the values that it names count and no others.
+    With a ``lesion_value``, the values that it names count and no others. A brain mask of 0 and 255 is binary; of a
+    lesion mask, 255 may be one label of several, so the user is asked.
 
     Raises:
-        ScanError: without a ``lesion_value``, the values are not 0 and 1, nor 0 and 255; with one, a value is not a
-            whole number, or there are values but none of those asked for.
+        ScanError: without a ``lesion_value``, a value is neither 0 nor 1; with one, a value is not a whole number, or
+            there are values but none of those asked for.
     """
     whole = np.round(data)
     values = np.unique(whole)
     is_whole = bool((np.abs(data - whole) <= MASK_ROUNDING).all())
-    is_byte = lesion_value is None and _BYTE in values and set(values.tolist()) <= {0, _BYTE}
+    is_byte = of == "brain" and _BYTE in values and set(values.tolist()) <= {0, _BYTE}
     asked_for = (_BYTE if is_byte else 1) if lesion_value is None else lesion_value
     wanted = np.atleast_1d(np.asarray(asked_for, dtype=np.float64))
     others = values[~np.isin(values, (0, *wanted))]

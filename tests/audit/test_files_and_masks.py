@@ -96,7 +96,7 @@ def test_a_mask_elsewhere_is_told_in_millimetres_together_with_its_values(audit,
     assert (values.severity, values.found) == ("error", "the values 0, 2")
 
 
-@pytest.mark.parametrize(("value", "key"), [(2, "lesion_value=2"), (254, "lesion_value=254")])
+@pytest.mark.parametrize(("value", "key"), [(2, "lesion_value=2"), (255, "lesion_value=255")])
 def test_other_whole_values_are_refused_naming_the_key_with_which_they_are_read(audit, of, value, key):
     spoil = {number: lambda files: files.put("lesion_mask", files.lesion * np.uint8(value)) for number in range(2)}
     refused = of(audit(2, spoil), "mask values")
