@@ -88,7 +88,7 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
             audit.source,
             expected="a cohort without errors",
             found=f"{first.check} of {first.where}: {first.found}{more}",
-            remedy=f"{first.remedy} ({remedy}), or accept the errors of these checks with accept=[{accepted}]",
+            remedy=f"{first.remedy} ({remedy}); or accept the errors of these checks with accept=[{accepted}]",
         )
 
 

@@ -134,7 +134,8 @@ def _refuse_too_many(cases: Sequence[PreparedCase], count: int, *, grouped: bool
     units = make_units(cases, stratified=False, grouped=grouped)
     by_name = {case.case: case for case in cases}
     sizes = Counter(disease_of_unit([by_name[name] for name in unit.cases]) for unit in units)
-    of_class = {disease: size for disease, size in sizes.items() if disease and not small_classes}
+    known = {disease: size for disease, size in sizes.items() if disease}
+    of_class = {} if small_classes else known
     smallest = min(sorted(of_class), key=lambda disease: of_class[disease], default="")
     most = of_class.get(smallest, len(units))
     if 2 <= count <= most:
@@ -145,5 +146,10 @@ def _refuse_too_many(cases: Sequence[PreparedCase], count: int, *, grouped: bool
         where_of(cases),
         expected=f"at least 2 folds and at most {most}, the number of {limit}",
         found=f"data.folds.count={count}",
-        remedy=f"set data.folds.count={min(most, 5)}" if most >= 2 else f"prepare more {limit}",
+        remedy=f"set data.folds.count={_advised(most, known)}" if most >= 2 else f"prepare more {limit}",
     )
+
+
+def _advised(most: int, of_class: Mapping[str, int]) -> int:
+    """Return a number of folds that also gives each of them every class, where that is possible."""
+    return min(most, 5, *(size for size in of_class.values() if size >= 2))

@@ -67,6 +67,11 @@ class EpochTable(Callback):
             self.load_state_dict(state)
             self._write()
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the rows of a resumed run, of which no epoch may be left to train."""
+        if self._rows and trainer.is_global_zero:
+            self._write()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""
         self._start_s, self._first_step = time.monotonic(), trainer.global_step

@@ -12,6 +12,7 @@ from joint_seg_cls.commands.build import build
 from joint_seg_cls.commands.composer import Composer
 from joint_seg_cls.commands.main import COMMANDS, config_folder
 from joint_seg_cls.commands.naming import changes_result
+from joint_seg_cls.commands.schedule import schedule_of
 from joint_seg_cls.commands.variant import variant_of
 from joint_seg_cls.errors import ConfigError
 
@@ -103,7 +104,7 @@ def test_every_schedule_follows_the_optimizer(composed, name):
     config = composed(f"scheduler={name}")
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = build(config.optimizer)([weight])
-    schedule = build(config.scheduler)(optimizer)
+    schedule = schedule_of(config).start(optimizer, {"epoch": 100, "step": 100}.__getitem__)
     optimizer.step()
     schedule.step(*([1.0] if name == "plateau" else []))
     assert 0 < optimizer.param_groups[0]["lr"] <= 1e-4

@@ -26,6 +26,14 @@ FOLLOWED = {
     ("commands/combinations.py", "loss/cross_task={}"): "cross task of one",
     ("commands/combinations.py", "{}={}"): "two variants",
     ("commands/combinations.py", "protocol=strict"): "no validation",
+    ("commands/cohort.py", "classes=[...]"): "tests/commands/test_remedies_of_readers.py: the user's names",
+    ("commands/cohort.py", "disease={}"): "tests/commands/test_remedies_of_readers.py",
+    ("commands/schedule.py", "scheduler.frequency=1"): "tests/training/test_schedules.py",
+    ("commands/schedule.py", "scheduler.interval=step"): "tests/training/test_schedules.py",
+    ("training/refused.py", "trainer.precision={}"): "tests/training/test_refused.py",
+    ("training/schedule.py", "scheduler.interval=step"): "tests/training/test_schedules.py",
+    ("training/schedule.py", "scheduler=constant"): "tests/training/test_schedules.py",
+    ("training/schedule.py", "trainer.max_epochs=200"): "tests/training/test_schedules.py",
     ("commands/keys.py", "{}=[{}]"): "names",
     ("commands/keys.py", "{}={}"): "null path",
     ("commands/keys.py", "{}={one: two}"): "tests/commands/test_values.py: the shape, not a value",
@@ -38,8 +46,7 @@ FOLLOWED = {
     ("commands/settings.py", "trainer.max_epochs=1"): "fast_dev_run",
     ("commands/settings.py", "trainer.limit_train_batches=1"): "fast_dev_run",
     ("commands/start.py", "accept=[{}]"): "tests/training/test_trained_on_test.py",
-    ("commands/build.py", "trust=[{}]"): "tests of trust",
-    ("training/fit.py", "protocol=paper"): "no score, which is refused before the training",
+    ("training/ending.py", "protocol=paper"): "no score, which is refused before the training",
     ("training/fit.py", "trainer.devices=1"): "tests/training/test_several_processes.py",
     ("training/run_folder.py", "accept=[{}]"): "tests/training/test_other_code.py",
     ("data/held_out.py", "data.folds.held_out=0.2"): "held-out cases",
@@ -154,6 +161,12 @@ def one_subject(store, edit_case):
     edit_case(store / "s1", subject="s3")
 
 
+def one_site(store, edit_case):
+    for folder in store.glob("s*/"):
+        if (folder / "case.json").is_file():
+            edit_case(folder, columns={"site": "north"})
+
+
 #: Name; words of the command; what the remedy replaces; what is done to the store, or which split there is.
 CASES = [
     ("no validation", ["protocol=paper", "protocol.weights=best"], (), None),
@@ -166,7 +179,7 @@ CASES = [
     ("held out", ["fold=held_out"], (), None),
     ("held-out cases", ["data.folds.held_out=2"], (), None),
     ("few subjects", ["protocol=paper", "data.folds.kind=strict", "data.validation_fraction=0.3"], (), 4),
-    ("no column", ["data/folds=leave_one_site_out"], (), None),
+    ("no column", ["data/folds=leave_one_site_out"], (), one_site),
     ("ablated baseline", ["network=unet3d", "ablation=no_cross"], (), None),
     ("part of another network", ["network=unet3d", "network/guidance=dot"], (), None),
     ("cross task of one", ["ablation=only_seg", "loss/cross_task=mse"], (), None),
@@ -184,7 +197,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "words", "drop", "made"), CASES)
 def test_a_remedy_leads_where_it_says(sentence, make_store, edit_case, tmp_path, name, words, drop, made):
-    store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 8)
+    store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 10 if made is one_site else 8)
     if isinstance(made, list):
         words = split_table(tmp_path, [*made, *words])
     elif callable(made):

@@ -259,7 +259,7 @@ def test_bad_settings_and_stores_are_refused_with_a_sentence(store, tmp_path):
     assert "data.batch_size: expected a number of at least 1, found 0" in sentence(
         ConfigError, lambda: module(store, batch_size=0)
     )
-    assert "found data.folds.count=12" in sentence(SplitError, module(store, folds=Folds("strict", 12)).setup)
+    assert "found data.folds.count=99" in sentence(SplitError, module(store, folds=Folds("strict", 99)).setup)
     assert "found fold=7" in sentence(SplitError, module(store, fold=7).setup)
     assert "no such file" in sentence(StoreError, JointDataModule(tmp_path / "nothing").setup)
 

@@ -66,7 +66,7 @@ def test_what_cannot_be_read_back_is_not_written_and_its_callback_named(tmp_path
 
 
 class Keeps(Callback):
-    """Keep a number of NumPy, and from the second epoch on a path."""
+    """Keep a number of NumPy, and from the second epoch on what is no plain value."""
 
     def __init__(self):
         self.epochs = 0
@@ -75,7 +75,7 @@ class Keeps(Callback):
         self.epochs = trainer.current_epoch
 
     def state_dict(self):
-        return {"seen": np.float64(0.5) if self.epochs == 0 else Path("x")}
+        return {"seen": np.float64(0.5) if self.epochs == 0 else Odd()}
 
 
 def test_a_run_whose_callback_keeps_what_cannot_be_read_ends_with_the_last_good_checkpoint(jsc, store, tmp_path):

@@ -94,7 +94,8 @@ def test_a_cohort_of_trained_scans_is_told_by_scan_and_by_subject(tmp_path, capl
     settings = {"of": "preprocessing"}
     trained = sorted(marks("another key", content_hash(tmp_path / "a1")))  # prepared with other settings
     assert not marks(case_key(rows[1], settings), content_hash(tmp_path / "a2")) & set(trained)
-    checkpoint = Checkpoint(tmp_path, {MARKS: trained, "preprocess": settings}, {}, 0)
+    recipe = Recipe({}, settings, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", {}, tuple(trained))
+    checkpoint = Checkpoint(tmp_path, recipe, {}, 0)
     config = OmegaConf.create({"cohort": "new.tsv"})
     _warn_of_trained(config, RunFolder(tmp_path), rows, checkpoint)
     assert "trained on 1 of its 3 scans (a1) and on other scans of the subjects of 1 more (a2)" in caplog.text
