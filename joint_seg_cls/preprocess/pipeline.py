@@ -124,11 +124,10 @@ class Pipeline:
             covered = brain.mask & found.covered
             corrected = self.bias_field(found.data, native, covered)
             seen = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
-            image = geometry.to_model(corrected.image, linear=True)
-            channels.append(self.intensity(image, seen))
+            channels.append(self.intensity(geometry.to_model(corrected.image, linear=True), seen))
             share = float(covered.sum() / brain.mask.sum())
             record = _modality(scan, found, native, share, corrected.field_p99_over_p1)
-            modalities.append(record | extremes(image[seen]))
+            modalities.append(record | extremes(found.data[covered]))
         brain_ml = float(brain.mask.sum()) * native.voxel_ml
         figures = {
             "version": __version__,
