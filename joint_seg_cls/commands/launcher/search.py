@@ -111,7 +111,11 @@ class SearchSweeper(Sweeper):
             _log.error("none of the trials was finished; see above for what each of them said")
             raise SystemExit(1) from error
         if failed := self._launcher.failed:
-            listed = "; ".join(f"{' '.join(words)}: {last_line(error)}" for words, error in failed.items())
+            fixed = {_quoted(word).casefold() for word in arguments}  # Hydra writes false as False
+            listed = "; ".join(
+                f"{' '.join(word for word in words if word.casefold() not in fixed)}: {last_line(error)}"
+                for words, error in failed.items()
+            )
             _log.warning("%d trials failed and are left out of the search: %s", len(failed), listed)
 
 
