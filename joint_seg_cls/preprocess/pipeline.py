@@ -1,6 +1,7 @@
 """From one row of the cohort table to one prepared case: the steps of preprocessing, in their order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,7 +13,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.preprocess.bias_field import BiasField
 from joint_seg_cls.preprocess.brain import Brain, BrainMask
-from joint_seg_cls.preprocess.intensity import ZScore
+from joint_seg_cls.preprocess.intensity import Intensity
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
 from joint_seg_cls.preprocess.raters import RaterRule, combine_raters, known_rule
@@ -79,7 +80,7 @@ class Pipeline:
         bias_field: BiasField,
         registration: Registration,
         layout: Layout,
-        intensity: ZScore,
+        intensity: Intensity,
         raters: RaterRule,
         lesion_value: LesionValue = None,
     ) -> None:
@@ -111,7 +112,7 @@ class Pipeline:
             covered = brain.mask & found.covered
             corrected = self.bias_field(found.data, native, covered)
             seen = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
-            channels.append(self.intensity(geometry.to_model(corrected.image, linear=True), seen))
+            channels.append(self._scale(scan, geometry.to_model(corrected.image, linear=True), seen))
             share = float(covered.sum() / brain.mask.sum())
             modalities.append(_modality(scan, found, native, share, corrected.field_p99_over_p1))
         brain_ml = float(brain.mask.sum()) * native.voxel_ml
@@ -166,10 +167,23 @@ class Pipeline:
         return case
 
     def _lay(self, scan: Scan, brain: Brain) -> Geometry:
-        try:
+        with _naming(scan):
             return self.layout(scan.grid, brain.mask)
-        except ScanError as error:  # the layout does not know the file
-            raise ScanError(scan.path, expected=error.expected, found=error.found, remedy=error.remedy) from error
+
+    def _scale(
+        self, scan: Scan, image: Float32[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
+    ) -> Float32[np.ndarray, "x y z"]:
+        with _naming(scan):
+            return self.intensity(image, brain)
+
+
+@contextmanager
+def _naming(scan: Scan) -> Iterator[None]:
+    """Name the file in the sentence of a step that was given its arrays alone."""
+    try:
+        yield
+    except ScanError as error:
+        raise ScanError(scan.path, expected=error.expected, found=error.found, remedy=error.remedy) from error
 
 
 def _modality(

@@ -9,16 +9,18 @@
     <store>/<case>/brain_mask.npy           uint8 (x, y, z), model space
     <store>/<case>/lesion_mask.npy          uint8 (x, y, z), model space; absent where the scan has no reference
     <store>/<case>/lesion_mask_native.npz   the reference in the scan's own grid, packed; absent likewise
+    <store>/<case>/labels.npz               uint8 (x, y, z) by name, what a simulated image was drawn from; else absent
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -64,6 +66,17 @@ class PreparedCase:
     def lesion_mask(self) -> UInt8[np.ndarray, "x y z"] | None:
         """Return the reference in model space, or None where the scan has none."""
         return self._open("lesion_mask.npy") if self.has_lesion_mask else None
+
+    def labels(self) -> dict[str, UInt8[np.ndarray, "x y z"]]:
+        """Return what a simulated image was drawn from, by name, in model space; nothing for scans."""
+        path = self.folder / "labels.npz"
+        if not path.is_file():
+            return {}
+        try:
+            with np.load(path) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise StoreError(path, expected="packed labels", found=type(error).__name__, remedy=_REMEDY) from error
 
     def lesion_mask_native(self) -> Bool[np.ndarray, "x y z"] | None:
         """Return the reference in the scan's own grid, or None where the scan has none."""
@@ -182,6 +195,7 @@ def write_case(
     brain_mask: Bool[np.ndarray, "x y z"],
     lesion_mask: Bool[np.ndarray, "x y z"] | None,
     lesion_mask_native: Bool[np.ndarray, "X Y Z"] | None,
+    labels: Mapping[str, UInt8[np.ndarray, "x y z"]] | None = None,
 ) -> None:
     """Write one case in a folder beside its own and move it into place, so that a half-written case is never seen.
 
@@ -196,6 +210,8 @@ def write_case(
     if lesion_mask is not None and lesion_mask_native is not None:
         np.save(partial / "lesion_mask.npy", lesion_mask.astype(np.uint8))
         np.savez_compressed(partial / "lesion_mask_native.npz", bits=np.packbits(lesion_mask_native))
+    if labels:
+        np.savez_compressed(partial / "labels.npz", allow_pickle=False, **labels)
     write_json(partial / "case.json", _record(case))
     if case.folder.exists():
         case.folder.rename(replaced)
