@@ -56,7 +56,7 @@ class PreparedCase:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def image(self) -> Float32[np.ndarray, "c x y z"]:
-        """Return the network's input: z-scored modalities in model space."""
+        """Return the network's input: the modalities in model space, their intensities scaled."""
         return self._open("image.npy")
 
     def brain_mask(self) -> UInt8[np.ndarray, "x y z"]:
