@@ -23,7 +23,7 @@ from joint_seg_cls.scan import read_cohort
 
 def main() -> None:
     """Measure, print, and write ``bench.csv`` and ``bench.md``."""
-    words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    words = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     words.add_argument("--checkpoint", required=True)
     words.add_argument("--cohort", required=True, type=Path)
     words.add_argument("--out", type=Path)

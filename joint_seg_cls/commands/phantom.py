@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from joint_seg_cls.commands import keys
 from joint_seg_cls.commands.build import build, plain
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.phantom import RandomisedCohort, write_cohort, write_scene_store
+from joint_seg_cls.phantom import Cohort, RandomisedCohort, write_cohort, write_scene_store
 from joint_seg_cls.scan import read_cohort
 
 _log = logging.getLogger(__name__)
@@ -21,10 +21,10 @@ def phantom(config: DictConfig) -> None:
         raise ConfigError(
             "jsc phantom", expected="a value for out, or for store", found=found, remedy="add out=... to the command"
         )
-    cohort = build(config.phantom)
+    cohort: Cohort | RandomisedCohort = build(config.phantom)
     if not isinstance(cohort, RandomisedCohort):
         _refuse_keys_of_randomised(config)
-    if config.store is not None:
+    if config.store is not None and isinstance(cohort, RandomisedCohort):
         _write_store(config, cohort)
     else:
         _write_cohort(config, cohort)
@@ -34,6 +34,7 @@ def _refuse_keys_of_randomised(config: DictConfig) -> None:
     """Refuse what only ``phantom=randomised`` reads."""
     asked = [key for key in ("store", "path", "shapes") if config[key] is not None]
     asked += ["anatomy=label_maps"] if "path" in config.anatomy else []
+    asked += ["skull=labels"] if str(config.skull._target_).endswith("LabelledSkull") else []
     if asked:
         raise ConfigError(
             asked[0].partition("=")[0],
@@ -43,12 +44,8 @@ def _refuse_keys_of_randomised(config: DictConfig) -> None:
         )
 
 
-def _write_cohort(config: DictConfig, cohort: object) -> None:
+def _write_cohort(config: DictConfig, cohort: Cohort | RandomisedCohort) -> None:
     skull = build(config.skull)
-    if skull.name == "labels" and not isinstance(cohort, RandomisedCohort):
-        raise ConfigError(
-            "skull=labels", expected="phantom=randomised", found=cohort.population.name, remedy="use skull=shell"
-        )
     extra = "".join(f" {key}={config[key]}" for key in ("path", "shapes") if config[key] is not None)
     extra = (" anatomy=label_maps" if config.path is not None else "") + extra
     command = (

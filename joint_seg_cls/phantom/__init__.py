@@ -2,9 +2,10 @@
 
 from joint_seg_cls.phantom.anatomies import Anatomies, LabelMaps, TemplateAnatomy
 from joint_seg_cls.phantom.cohort import subject_name, write_cohort
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes, lesion_shapes
 from joint_seg_cls.phantom.patient import Patient, Population
-from joint_seg_cls.phantom.randomised import LabelledSkull, RandomisedCohort
+from joint_seg_cls.phantom.randomised import RandomisedCohort
 from joint_seg_cls.phantom.raster import Drawn
 from joint_seg_cls.phantom.recruitment import Balanced, ByGroup, Enrolment, Group, Recruitment
 from joint_seg_cls.phantom.scene_store import write_scene_store

@@ -8,16 +8,14 @@ from typing import Any, final
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import UInt8
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from scipy import ndimage
 
 from joint_seg_cls.errors import CohortError, ConfigError, ScanError
-from joint_seg_cls.lesions import template_regions
 from joint_seg_cls.phantom.head import Head
-from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer, is_brain
-from joint_seg_cls.scan.template import load_template
+from joint_seg_cls.phantom.template_head import template_head
+from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer
 
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
 #: Coarser label maps blur the cortex away.
@@ -82,7 +80,7 @@ class TemplateAnatomy(Anatomies):
     def head(self, number: int) -> Head:
         """Return the template's brain as labels."""
         del number
-        return _template_head()
+        return template_head()
 
     def name(self, number: int) -> str:
         """Return the template's name."""
@@ -240,29 +238,3 @@ def _unreadable(path: Path, error: Exception) -> ScanError:
         found=f"a damaged or foreign file ({reason})",
         remedy="copy it again, or leave it out of the folder",
     )
-
-
-@lru_cache(maxsize=1)
-def _template_head() -> Head:
-    template, regions = load_template(1), template_regions(1)
-    region = regions.masks
-    fluid = 1 - template.white - template.grey
-    tissue = np.where(template.white >= template.grey, Tissue.WHITE, Tissue.CORTEX).astype(np.uint8)
-    grey = template.grey > template.white
-    infratentorial = region["infratentorial"]
-    tissue[grey & ~region["cortex"]] = Tissue.DEEP_GREY
-    tissue[region["cortex"]] = Tissue.CORTEX
-    tissue[region["thalamus"]] = Tissue.DEEP_GREY
-    tissue[infratentorial] = Tissue.BRAIN_STEM
-    cerebellum = region["cerebellum"]
-    tissue[cerebellum] = np.where(template.white[cerebellum] > 0.5, Tissue.CEREBELLAR_WHITE, Tissue.CEREBELLAR_CORTEX)
-    tissue[fluid > 0.5] = Tissue.FLUID
-    tissue[~template.brain] = Tissue.AIR
-    for name in ("lateral", "third", "fourth"):
-        tissue[region[f"{name}_ventricle"]] = Tissue[f"{name.upper()}_VENTRICLE"]
-    return Head("MNI152", _cut(tissue))
-
-
-def _cut(tissue: UInt8[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:
-    box = ndimage.find_objects(is_brain(tissue).astype(np.uint8))[0]
-    return np.ascontiguousarray(np.pad(tissue[box], 6))

@@ -15,7 +15,8 @@ from jaxtyping import Float, Shaped
 
 from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.parallel import over_processes
-from joint_seg_cls.phantom.randomised import LabelledSkull, RandomisedCohort
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
+from joint_seg_cls.phantom.randomised import RandomisedCohort
 from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort
 from joint_seg_cls.scan import Grid
@@ -61,7 +62,7 @@ def write_cohort(
     out, skull = Path(out), skull or NoSkull()
     settings = cohort.settings() | {"spacing_mm": spacing, "readers": readers}
     settings |= {} if skull.stripped else {"skull": skull.name}
-    cohort.prepare(spacing)
+    cohort.prepare(spacing, skull)
     _claim(out, settings)
     subjects = range(1, cohort.recruitment.subjects() + 1)
     missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]

@@ -5,7 +5,6 @@ from typing import final
 
 import numpy as np
 import torch
-from monai.transforms import Randomizable
 from torch import Tensor
 
 from joint_seg_cls.errors import ConfigError
@@ -23,8 +22,8 @@ _LEVEL_SD, BRIGHTEST = 0.06, 3.0
 
 
 @final
-class RandomAppearance(Randomizable):
-    """A MONAI dictionary transform that replaces ``image`` and ``lesion_mask`` by those drawn from the case's labels.
+class RandomAppearance:
+    """A dictionary transform, as MONAI's are: ``image`` and ``lesion_mask`` are drawn from the case's labels.
 
     It needs the entries ``tissue`` and ``lesions`` of simulated cases. The image is brightness over that of white
     matter, as :class:`~joint_seg_cls.preprocess.TissueMode` estimates it in use, and 0 outside the brain.
@@ -46,6 +45,14 @@ class RandomAppearance(Randomizable):
         self.spacing_mm = float(spacing_mm)
         self.patch = None if patch is None else tuple(patch)
         self.mirrored = mirrored
+        self._random = np.random.RandomState()
+
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> "RandomAppearance":
+        """Set where the next draws come from."""
+        self._random = np.random.RandomState(seed) if state is None else state
+        return self
 
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
         """Return the image and the mask of one visit."""
@@ -56,7 +63,7 @@ class RandomAppearance(Randomizable):
                 found="one of prepared scans",
                 remedy="make it with jsc phantom phantom=randomised store=STORE",
             )
-        rng = np.random.default_rng(self.R.randint(0, 2**32, size=4, dtype=np.uint32))
+        rng = np.random.default_rng(self._random.randint(0, 2**32, size=4, dtype=np.uint32))
         scene = Scene(data["tissue"][0].numpy(), data["lesions"][0].numpy(), self.spacing_mm)
         scene = scene.mirrored() if rng.random() < self.mirrored else scene
         extent = ventricular_extent(scene)

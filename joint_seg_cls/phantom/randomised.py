@@ -11,6 +11,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom.anatomies import Anatomies
 from joint_seg_cls.phantom.any_scanner import scan_scene
 from joint_seg_cls.phantom.head import Head
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import Patient, Population
@@ -21,16 +22,6 @@ from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import SimulatedScan
 
 _MARGIN_MM = 14.0
-#: The skull of a label map: what lies outside its brain, as far as it is labelled.
-LABELLED = "labels"
-
-
-@final
-class LabelledSkull:
-    """Show what the label map has outside the brain: skull, skin, eyes, neck."""
-
-    name = LABELLED
-    stripped = False
 
 
 @final
@@ -67,9 +58,20 @@ class RandomisedCohort:
                 remedy="write phantom.load_ml=[0.4,80]",
             )
 
-    def prepare(self, spacing_mm: int) -> None:
-        """Refuse anatomies and shapes that cannot be used, before any work is spent."""
+    def prepare(self, spacing_mm: int, skull: Skull | LabelledSkull) -> None:
+        """Refuse anatomies and shapes that cannot be used, before any work is spent.
+
+        Raises:
+            InputError: one cannot; or the heads do not have such a ``skull``.
+        """
         del spacing_mm
+        if not isinstance(skull, NoSkull | LabelledSkull):
+            raise ConfigError(
+                f"skull={skull.name}",
+                expected="none or labels, since the heads of phantom=randomised have their own",
+                found=skull.name,
+                remedy="use skull=labels",
+            )
         self.shapes.describe()
         self.shapes.draw(100.0, np.random.default_rng(0))
         self.anatomies.check()
@@ -124,13 +126,6 @@ class RandomisedCohort:
     ) -> Iterator[SimulatedScan]:
         """Yield a subject's scans, visit by visit: the same lesions, seen by another scanner."""
         skull = skull or NoSkull()
-        if skull.name not in (NoSkull.name, LABELLED):
-            raise ConfigError(
-                f"skull={skull.name}",
-                expected=f"none or {LABELLED}, since the heads of phantom=randomised have their own",
-                found=skull.name,
-                remedy=f"use skull={LABELLED}",
-            )
         scene = self.scene(subject, None, float(spacing_mm))
         for visit in range(1, self.patient(subject)[0].visits + 1):
             rng = stream(self.seed, subject, "appearance", visit)

@@ -17,6 +17,7 @@ from joint_seg_cls.phantom.cohort import subject_name
 from joint_seg_cls.phantom.parameters import stream
 from joint_seg_cls.phantom.patient import DISEASE_NAMES
 from joint_seg_cls.phantom.randomised import RandomisedCohort
+from joint_seg_cls.phantom.skull import NoSkull
 from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, read_case, write_case, write_store_record
 
 Intensity = Callable[[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]], Float[np.ndarray, "x y z"]]
@@ -88,7 +89,7 @@ def write_scene_store(
         StoreError: ``store`` holds something else.
     """
     store = Path(store)
-    cohort.prepare(1)
+    cohort.prepare(1, NoSkull())
     key = hashlib.sha256(json.dumps([cohort.settings(), settings, shape, spacing_mm]).encode()).hexdigest()[:32]
     record: dict[str, Any] = {
         "settings": settings,

@@ -14,6 +14,7 @@ from joint_seg_cls.phantom.acquisition import Sampler, draw_acquisition, draw_si
 from joint_seg_cls.phantom.anatomy import draw_anatomy
 from joint_seg_cls.phantom.atlas import load_atlas
 from joint_seg_cls.phantom.flair import bias_field, brighten, compose, draw_contrast, magnitude, within
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import Patient, Population
 from joint_seg_cls.phantom.plan import plan_lesions
@@ -68,8 +69,19 @@ class Cohort:
         """Return whose anatomy the scans have, as a phrase."""
         return "the MNI152 anatomy"
 
-    def prepare(self, spacing_mm: Literal[1, 2]) -> None:
-        """Load what all subjects share, once for all processes."""
+    def prepare(self, spacing_mm: Literal[1, 2], skull: Skull | LabelledSkull) -> None:
+        """Load what all subjects share, once for all processes.
+
+        Raises:
+            ConfigError: the template does not have such a ``skull``.
+        """
+        if isinstance(skull, LabelledSkull):
+            raise ConfigError(
+                f"skull={skull.name}",
+                expected="none or shell, since the template has no labels outside the brain",
+                found=skull.name,
+                remedy="use skull=shell, or phantom=randomised",
+            )
         load_atlas(spacing_mm)
 
     def person(self, subject: int, visit: int) -> dict[str, str]:
@@ -77,9 +89,10 @@ class Cohort:
         return person(self, subject, visit)
 
     def scans(
-        self, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | None = None
+        self, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | LabelledSkull | None = None
     ) -> Iterator["SimulatedScan"]:
         """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are."""
+        assert not isinstance(skull, LabelledSkull)  # which prepare refuses
         return simulate_scans(self, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
 
 

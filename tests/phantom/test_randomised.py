@@ -227,12 +227,13 @@ def test_a_file_of_something_else_is_no_file_of_shapes(tmp_path, changes):
         (("phantom=randomised", "anatomy=label_maps", "path=absent", "out=x"), "a folder of label maps"),
         (("phantom=randomised", "shapes=absent.npz", "out=x"), "shapes"),
         (("phantom=randomised", "phantom.load_ml=[3,1]", "out=x"), "load_ml"),
+        (("phantom=randomised", "out=x", "skull=shell"), "use skull=labels"),
         (("phantom=randomised", "out=x", "store=y"), "found both"),
         (("phantom=clear", "store=y"), "phantom=randomised"),
         (("phantom=clear", "out=x", "anatomy=label_maps", "path=."), "phantom=randomised"),
         (("phantom=clear", "out=x", "shapes=some.npz"), "phantom=randomised"),
         (("phantom=clear", "out=x", "skull=labels"), "phantom=randomised"),
-        (("phantom=randomised", "store=y", "preprocess/layout=crop_resize"), "isotropic_pad"),
+        (("phantom=randomised", "store=y", "preprocess=paper"), "isotropic_pad"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(jsc, tmp_path, monkeypatch, words, named):
