@@ -110,9 +110,9 @@ def test_one_scene_gives_another_image_each_time_and_the_same_from_the_same_draw
 
 def test_lesions_run_from_barely_visible_to_very_bright(head):
     lesions = seed_lesions(head, patient("MS", "periventricular"), 15.0, RoughEllipsoids(), np.random.default_rng(1))
-    scene = draw_scene(head, lesions, (80, 96, 80), 1.5, np.random.default_rng(1))
+    scene = draw_scene(head, lesions, (64, 72, 64), 2.0, np.random.default_rng(1))
     contrast = []
-    for n in range(24):
+    for n in range(14):
         drawn = draw_appearance(scene, ventricular_extent(scene), np.random.default_rng(n))
         if drawn.lesions.any():
             contrast.append(float(np.median(drawn.image[drawn.lesions])) / drawn.white)
@@ -160,8 +160,8 @@ def test_whole_heads_show_what_the_labels_have_outside_the_brain(jsc, folder, tm
 def test_a_store_of_scenes_feeds_a_training_with_new_images(cohort, tmp_path):
     settings = {"_target_": "joint_seg_cls.preprocess.Pipeline"}
     arguments = {
-        "shape": (80, 96, 80),
-        "spacing_mm": 1.5,
+        "shape": (64, 80, 64),
+        "spacing_mm": 2.0,
         "intensity": TissueMode(),
         "settings": settings,
         "workers": 0,
@@ -172,7 +172,7 @@ def test_a_store_of_scenes_feeds_a_training_with_new_images(cohort, tmp_path):
     assert [case.case for case in store.cases] == ["sub-001", "sub-002", "sub-003"]
     assert (tmp_path / "store" / "sub-001" / "labels.npz").stat().st_mtime_ns == before
     entries = {name: torch.from_numpy(array)[None] for name, array in store.cases[0].labels().items()}
-    draw = RandomAppearance(1.5, [32, 48, 32])
+    draw = RandomAppearance(2.0, [32, 48, 32])
     drawn = []
     for seed in (1, 2, 1):
         draw.set_random_state(seed=seed)
@@ -181,9 +181,9 @@ def test_a_store_of_scenes_feeds_a_training_with_new_images(cohort, tmp_path):
     assert torch.equal(drawn[0]["image"], drawn[2]["image"])
     assert not torch.equal(drawn[0]["image"], drawn[1]["image"])
     assert 0 <= float(drawn[0]["image"].min()) <= float(drawn[0]["image"].max()) <= 3
-    whole = RandomAppearance(1.5)
+    whole = RandomAppearance(2.0)
     whole.set_random_state(seed=1)
-    assert whole(entries)["image"].shape == (1, 80, 96, 80)
+    assert whole(entries)["image"].shape == (1, 64, 80, 64)
 
 
 def test_prepared_scans_have_no_labels_to_draw_from():
