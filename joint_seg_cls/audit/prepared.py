@@ -35,7 +35,8 @@ def measure_case(case: PreparedCase) -> ScanFacts:
         path = case.folder / "lesion_mask.npy"
         outside = float((lesions & ~np.asarray(case.brain_mask(), dtype=bool)).sum()) / max(int(lesions.sum()), 1)
         findings += told_outside(case.case, path, outside)
-        findings += told_mirrored(case.case, path, _mirrored(case, lesions))
+        tissue = planes[brain].astype(np.float64) if brain.any() else planes.ravel()
+        findings += told_mirrored(case.case, path, _mirrored(case, lesions, float(tissue.mean()), float(tissue.std())))
     return ScanFacts(
         case=case.case,
         subject=case.subject,
@@ -59,10 +60,10 @@ def mirror_centre(geometry: Geometry) -> np.ndarray:
     return np.linalg.solve(geometry.model.affine, geometry.native.affine @ middle)[:3]
 
 
-def _mirrored(case: PreparedCase, lesions: Bool[np.ndarray, "x y z"]) -> list[Mirrored]:
-    """Compare with mirror images; intensities inside the brain have mean 0 and standard deviation 1."""
+def _mirrored(case: PreparedCase, lesions: Bool[np.ndarray, "x y z"], level: float, spread: float) -> list[Mirrored]:
+    """Compare with mirror images; the brain's mean and standard deviation depend on how intensities were scaled."""
     image = case.image()[0]
-    return mirrored(image, lesions, 0.0, 1.0, mirror_centre(case.geometry)) if lesions.any() else []
+    return mirrored(image, lesions, level, spread, mirror_centre(case.geometry)) if lesions.any() else []
 
 
 def _noticed(case: PreparedCase) -> list[Finding]:

@@ -17,6 +17,7 @@ from monai.transforms import Compose
 from torch import nn
 
 from joint_seg_cls import data, networks, preprocess
+from joint_seg_cls.phantom.random_appearance import RandomAppearance
 
 Kind = Literal[
     "network", "sharing", "segmentation", "guidance", "classification", "backbone",
@@ -119,11 +120,13 @@ _OURS = (
     Part(preprocess.CropResize, "layout", most={"image_size": 1024}),
     Part(preprocess.IsotropicPad, "layout", most={"image_size": 1024}),
     Part(preprocess.ZScore, "intensity"),
+    Part(preprocess.TissueMode, "intensity"),
     Part(data.JointDataModule, "data", {"folds": "folds", "augmentation": "augmentation"}, most={"seed": _SEED}),
     Part(data.Folds, "folds", most={"seed": _SEED}),
     Part(data.LeaveOneOut, "folds", most={"seed": _SEED}),
     Part(data.SplitFile, "folds", most={"seed": _SEED}),
     Part(data.RandFlipRotated, "augmentation"),
+    Part(RandomAppearance, "augmentation"),
     Part(Compose, "augmentation", {"transforms": "augmentation"}, is_ours=False),
 )
 #: Arguments by which MONAI's networks load other weights; a checkpoint brings its own.

@@ -19,8 +19,9 @@ from joint_seg_cls.scan import PreparedCase
 class Augmentation(Protocol):
     """Any MONAI dictionary transform or composition of them.
 
-    It takes and returns the entries ``image`` and ``lesion_mask``, both (c, x, y, z), and keeps their size. A scan
-    without a reference comes without ``lesion_mask``.
+    It takes and returns the entries ``image`` and ``lesion_mask``, both (c, x, y, z). All images of a training must
+    come out at one size. A scan without a reference comes without ``lesion_mask``; a simulated case brings what it was
+    drawn from as further entries.
     """
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> object:
@@ -68,6 +69,7 @@ class CaseDataset(Dataset[Batch]):
         kept = self._in_memory.get(case.case)
         entries = _entries(case) if kept is None else dict(kept)
         if self.augmentation is not None:
+            entries |= {name: torch.from_numpy(array)[None] for name, array in case.labels().items()}
             self.augmentation.set_random_state(state=random_state("augmentation", self.seed, epoch, case.case))
             own = entries if kept is None else {key: value.clone() for key, value in kept.items()}
             entries = {key: _plain(value) for key, value in self.augmentation(own).items()}

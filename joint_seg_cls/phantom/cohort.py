@@ -1,7 +1,6 @@
 """A simulated cohort on disk, as a hospital would hand it over: a folder a subject, one table, a page."""
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -16,10 +15,10 @@ from jaxtyping import Float, Shaped
 
 from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.parallel import over_processes
-from joint_seg_cls.phantom.atlas import load_atlas
-from joint_seg_cls.phantom.parameters import parameters
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
+from joint_seg_cls.phantom.randomised import RandomisedCohort
 from joint_seg_cls.phantom.skull import NoSkull, Skull
-from joint_seg_cls.phantom.subject import Cohort, person, simulate_scans
+from joint_seg_cls.phantom.subject import Cohort
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.whole_file import PARTIAL_FILES, clear_partial, whole_folder, write_text
@@ -31,14 +30,14 @@ _SCANNER_ANATOMICAL = 1
 
 
 def write_cohort(
-    cohort: Cohort,
+    cohort: Cohort | RandomisedCohort,
     out: str | Path,
     *,
     spacing_mm: int,
     readers: int,
     workers: int,
     command: str,
-    skull: Skull | None = None,
+    skull: Skull | LabelledSkull | None = None,
     brain_masks: bool | None = None,
 ) -> Path:
     """Write every scan of a cohort and its table below ``out``; return the table's path.
@@ -63,11 +62,12 @@ def write_cohort(
     """
     spacing = _checked(spacing_mm, readers, workers)
     out, skull = Path(out), skull or NoSkull()
-    settings = _settings(cohort, spacing, readers) | ({} if skull.stripped else {"skull": skull.name})
+    settings = cohort.settings() | {"spacing_mm": spacing, "readers": readers}
+    settings |= {} if skull.stripped else {"skull": skull.name}
+    cohort.prepare(spacing, skull)
     _claim(out, settings)
     subjects = range(1, cohort.recruitment.subjects() + 1)
     missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]
-    load_atlas(spacing)  # once, for all processes
     make = partial(write_subject, cohort, out=out, spacing_mm=spacing, readers=readers, skull=skull)
     for _, failure in over_processes(make, missing, workers=workers, label="subjects", share=True):
         if failure is not None:
@@ -100,22 +100,6 @@ def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
                 key, expected=f"a whole number from {low} to {high}", found=repr(value), remedy=f"correct {key}="
             )
     return 1 if spacing_mm == 1 else 2
-
-
-def _settings(cohort: Cohort, spacing_mm: int, readers: int) -> dict[str, Any]:
-    """Return what a subject's files depend on, the number of subjects left out."""
-    population = cohort.population
-    return {
-        "parameters": hashlib.sha256(json.dumps(parameters(), sort_keys=True).encode()).hexdigest()[:12],
-        "seed": cohort.seed,
-        "population": population.name,
-        "atypical": {name: float(share) for name, share in sorted(population.atypical.items())},
-        "lesion_free": {name: float(share) for name, share in sorted(population.lesion_free.items())},
-        "pooled_load": population.pooled_load,
-        "recruitment": cohort.recruitment.describe(),
-        "spacing_mm": spacing_mm,
-        "readers": readers,
-    }
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
@@ -151,11 +135,16 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
 
 
 def write_subject(
-    cohort: Cohort, subject: int, out: Path, spacing_mm: Literal[1, 2], readers: int, skull: Skull
+    cohort: Cohort | RandomisedCohort,
+    subject: int,
+    out: Path,
+    spacing_mm: Literal[1, 2],
+    readers: int,
+    skull: Skull | LabelledSkull,
 ) -> None:
     """Write one subject's scans in a folder beside its own and move it into place once it is complete."""
     name = subject_name(subject)
-    scans = simulate_scans(cohort, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
+    scans = cohort.scans(subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
     with whole_folder(out / name, keep=True) as partial:
         for visit, scan in enumerate(scans, start=1):
             folder = partial / f"ses-{visit:02d}"
@@ -171,7 +160,7 @@ def _mask_name(reader: int) -> str:
     return "lesion-mask" if reader == 1 else f"lesion-mask-{reader}"
 
 
-def _rows(cohort: Cohort, subject: int, readers: int, out: Path) -> Iterator[dict[str, str]]:
+def _rows(cohort: Cohort | RandomisedCohort, subject: int, readers: int, out: Path) -> Iterator[dict[str, str]]:
     enrolment, patient = cohort.patient(subject)
     name = subject_name(subject)
     for visit in range(1, enrolment.visits + 1):
@@ -181,7 +170,7 @@ def _rows(cohort: Cohort, subject: int, readers: int, out: Path) -> Iterator[dic
         row |= {"flair": f"{files}_flair.nii.gz", "brain_mask": f"{files}_brain-mask.nii.gz"}
         for reader in range(1, readers + 1):
             row["lesion_mask" if reader == 1 else f"lesion_mask_{reader}"] = f"{files}_{_mask_name(reader)}.nii.gz"
-        row |= {"disease": patient.disease} | person(cohort, subject, visit)
+        row |= {"disease": patient.disease} | cohort.person(subject, visit)
         spacing = np.linalg.norm(_affine(out / row["flair"])[:3, :3], axis=0)
         row["voxel_size_mm"] = "x".join(f"{length:.2f}" for length in spacing)
         yield row
@@ -202,10 +191,12 @@ def _write_volume(path: Path, array: Shaped[np.ndarray, "x y z"], grid: Grid) ->
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=5, mtime=0))
 
 
-def _page(cohort: Cohort, command: str, settings: dict[str, Any], skull: Skull) -> str:
+def _page(
+    cohort: Cohort | RandomisedCohort, command: str, settings: dict[str, Any], skull: Skull | LabelledSkull
+) -> str:
     return (
         "Simulated brain FLAIR scans of patients with MS and NMOSD, "
-        f"{'without' if skull.stripped else 'with'} skull, on the MNI152 anatomy.\n"
+        f"{'without' if skull.stripped else 'with'} skull, on {cohort.anatomy()}.\n"
         "No real person was scanned.\n\n"
         f"Made with   {command}\n"
         f"Cohort      {cohort.population.name}, {cohort.recruitment.subjects()} subjects, seed {cohort.seed}\n"

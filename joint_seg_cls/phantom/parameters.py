@@ -23,6 +23,10 @@ STREAMS = {
     "noise": 10,
     "rater": 11,
     "head": 12,
+    "head choice": 13,
+    "seeding": 14,
+    "scene": 15,
+    "appearance": 16,
 }
 
 

@@ -1,8 +1,10 @@
 """One simulated subject: the lesions alone, or every scan with its masks."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Bool, Int16
@@ -10,7 +12,9 @@ from jaxtyping import Bool, Int16
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom.acquisition import Sampler, draw_acquisition, draw_site
 from joint_seg_cls.phantom.anatomy import draw_anatomy
+from joint_seg_cls.phantom.atlas import load_atlas
 from joint_seg_cls.phantom.flair import bias_field, brighten, compose, draw_contrast, magnitude, within
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import Patient, Population
 from joint_seg_cls.phantom.plan import plan_lesions
@@ -47,6 +51,49 @@ class Cohort:
         """Return who subject number ``subject`` (from 1) is."""
         enrolment = self.recruitment.enrol(self.seed, subject)
         return enrolment, self.population.draw(enrolment.disease, self.seed, subject)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the subjects depend on, their number left out."""
+        population = self.population
+        return {
+            "parameters": hashlib.sha256(json.dumps(parameters(), sort_keys=True).encode()).hexdigest()[:12],
+            "seed": self.seed,
+            "population": population.name,
+            "atypical": {name: float(share) for name, share in sorted(population.atypical.items())},
+            "lesion_free": {name: float(share) for name, share in sorted(population.lesion_free.items())},
+            "pooled_load": population.pooled_load,
+            "recruitment": self.recruitment.describe(),
+        }
+
+    def anatomy(self) -> str:
+        """Return whose anatomy the scans have, as a phrase."""
+        return "the MNI152 anatomy"
+
+    def prepare(self, spacing_mm: Literal[1, 2], skull: Skull | LabelledSkull) -> None:
+        """Load what all subjects share, once for all processes.
+
+        Raises:
+            ConfigError: the template does not have such a ``skull``.
+        """
+        if isinstance(skull, LabelledSkull):
+            raise ConfigError(
+                f"skull={skull.name}",
+                expected="none or shell, since the template has no labels outside the brain",
+                found=skull.name,
+                remedy="use skull=shell, or phantom=randomised",
+            )
+        load_atlas(spacing_mm)
+
+    def person(self, subject: int, visit: int) -> dict[str, str]:
+        """Return what a hospital's table would say of a subject at a visit, apart from disease and files."""
+        return person(self, subject, visit)
+
+    def scans(
+        self, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | LabelledSkull | None = None
+    ) -> Iterator["SimulatedScan"]:
+        """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are."""
+        assert not isinstance(skull, LabelledSkull)  # which prepare refuses
+        return simulate_scans(self, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
 
 
 @final

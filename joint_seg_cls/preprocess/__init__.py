@@ -5,7 +5,7 @@ from joint_seg_cls.preprocess.bias_field import BiasField, Corrected, NoBiasFiel
 from joint_seg_cls.preprocess.brain import Brain, BrainMask, ExtractedBrain, Extractor, GivenBrain, TableBrain
 from joint_seg_cls.preprocess.disk import bytes_a_case, bytes_of
 from joint_seg_cls.preprocess.hd_bet import HdBet
-from joint_seg_cls.preprocess.intensity import ZScore
+from joint_seg_cls.preprocess.intensity import Intensity, TissueMode, ZScore, tissue_mode
 from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
 from joint_seg_cls.preprocess.n4 import N4
 from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline, content_hash
@@ -35,6 +35,7 @@ __all__ = [
     "Extractor",
     "GivenBrain",
     "HdBet",
+    "Intensity",
     "IsotropicPad",
     "Layout",
     "ModelInput",
@@ -46,6 +47,7 @@ __all__ = [
     "Rigid",
     "SameGrid",
     "TableBrain",
+    "TissueMode",
     "ZScore",
     "bytes_a_case",
     "bytes_of",
@@ -57,6 +59,7 @@ __all__ = [
     "lost_lesions",
     "prepare_cohort",
     "summary",
+    "tissue_mode",
     "warnings_of",
     "without_numbers",
 ]

@@ -1,7 +1,8 @@
 """From one row of the cohort table to one prepared case: the steps of preprocessing, in their order."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -13,7 +14,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.preprocess.bias_field import BiasField
 from joint_seg_cls.preprocess.brain import Brain, BrainMask
-from joint_seg_cls.preprocess.intensity import ZScore, extremes
+from joint_seg_cls.preprocess.intensity import Intensity, extremes
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
 from joint_seg_cls.preprocess.raters import RaterRule, combine_raters, known_rule
@@ -90,7 +91,7 @@ class Pipeline:
         bias_field: BiasField,
         registration: Registration,
         layout: Layout,
-        intensity: ZScore,
+        intensity: Intensity,
         raters: RaterRule,
         lesion_value: LesionValue = None,
         mask_geometry: MaskGeometry = "header",
@@ -124,7 +125,7 @@ class Pipeline:
             covered = brain.mask & found.covered
             corrected = self.bias_field(found.data, native, covered)
             seen = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
-            channels.append(self.intensity(geometry.to_model(corrected.image, linear=True), seen))
+            channels.append(self._scale(scan, geometry.to_model(corrected.image, linear=True), seen))
             share = float(covered.sum() / brain.mask.sum())
             record = _modality(scan, found, native, share, corrected.field_p99_over_p1)
             modalities.append(record | extremes(found.data[covered]))
@@ -193,10 +194,23 @@ class Pipeline:
         return case
 
     def _lay(self, scan: Scan, brain: Brain) -> Geometry:
-        try:
+        with _naming(scan):
             return self.layout(scan.grid, brain.mask)
-        except ScanError as error:  # the layout does not know the file
-            raise ScanError(scan.path, expected=error.expected, found=error.found, remedy=error.remedy) from error
+
+    def _scale(
+        self, scan: Scan, image: Float32[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
+    ) -> Float32[np.ndarray, "x y z"]:
+        with _naming(scan):
+            return self.intensity(image, brain)
+
+
+@contextmanager
+def _naming(scan: Scan) -> Iterator[None]:
+    """Name the file in the sentence of a step that was given its arrays alone."""
+    try:
+        yield
+    except ScanError as error:
+        raise ScanError(scan.path, expected=error.expected, found=error.found, remedy=error.remedy) from error
 
 
 def content_hash(path: Path) -> str:

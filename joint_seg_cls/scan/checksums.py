@@ -22,6 +22,8 @@ from joint_seg_cls.whole_file import write_json
 _log = logging.getLogger(__name__)
 RECORD = "case.json"
 ARRAYS = ("image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.npz")
+#: What a simulated image was drawn from; scans have none.
+LABELS = "labels.npz"
 #: The entry of ``case.json``, and the file beside the cases.
 CHECKSUMS, VERIFIED = "checksums", ".verified.json"
 REMEDY = "run the `jsc prepare` of this store again, which prepares this case anew"
@@ -31,7 +33,7 @@ Stamps = dict[str, list[int]]
 
 def array_checksums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each array's file in a case's folder."""
-    return {name: _of_file(folder / name) for name in ARRAYS if (folder / name).exists()}
+    return {name: _of_file(folder / name) for name in (*ARRAYS, LABELS) if (folder / name).exists()}
 
 
 def record_checksum(record: Mapping[str, Any]) -> str:
@@ -57,7 +59,8 @@ def verify_arrays(folder: Path, checksums: Mapping[str, str], *, has_lesion_mask
     Raises:
         StoreError: a file is missing, cut short or changed.
     """
-    for name in ARRAYS if has_lesion_mask else ARRAYS[:2]:
+    labels = (LABELS,) if LABELS in checksums else ()
+    for name in (*(ARRAYS if has_lesion_mask else ARRAYS[:2]), *labels):
         path = folder / name
         try:
             is_whole = _of_file(path) == checksums.get(name) if checksums else _can_be_read(path)

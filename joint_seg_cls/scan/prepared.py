@@ -10,6 +10,7 @@
     <store>/<case>/brain_mask.npy           uint8 (x, y, z), model space
     <store>/<case>/lesion_mask.npy          uint8 (x, y, z), model space; absent where the scan has no reference
     <store>/<case>/lesion_mask_native.npz   the reference in the scan's own grid, packed; absent likewise
+    <store>/<case>/labels.npz               uint8 (x, y, z) by name, what a simulated image was drawn from; else absent
 """
 
 import hashlib
@@ -25,7 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from joint_seg_cls.errors import StoreError
-from joint_seg_cls.scan.checksums import RECORD, REMEDY, verify_once, verify_record
+from joint_seg_cls.scan.checksums import LABELS, RECORD, REMEDY, verify_once, verify_record
 from joint_seg_cls.scan.grid import Geometry
 
 #: Raised whenever the store's files change, or what preprocessing makes of the same scan and settings: stores of one
@@ -58,7 +59,7 @@ class PreparedCase:
     checksums: dict[str, str] = field(default_factory=dict)
 
     def image(self) -> Float32[np.ndarray, "c x y z"]:
-        """Return the network's input: z-scored modalities in model space."""
+        """Return the network's input: the modalities in model space, their intensities scaled."""
         return self._open("image.npy")
 
     def brain_mask(self) -> UInt8[np.ndarray, "x y z"]:
@@ -68,6 +69,17 @@ class PreparedCase:
     def lesion_mask(self) -> UInt8[np.ndarray, "x y z"] | None:
         """Return the reference in model space, or None where the scan has none."""
         return self._open("lesion_mask.npy") if self.has_lesion_mask else None
+
+    def labels(self) -> dict[str, UInt8[np.ndarray, "x y z"]]:
+        """Return what a simulated image was drawn from, by name, in model space; nothing for scans."""
+        path = self.folder / LABELS
+        if not path.is_file():
+            return {}
+        try:
+            with np.load(path) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except _DAMAGED as error:
+            raise StoreError(path, expected="packed labels", found=type(error).__name__, remedy=REMEDY) from error
 
     def lesion_mask_native(self) -> Bool[np.ndarray, "x y z"] | None:
         """Return the reference in the scan's own grid, or None where the scan has none."""

@@ -1,13 +1,13 @@
 """Prepared cases and the record of their store, written whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
-from joint_seg_cls.scan.checksums import CHECKSUMS, RECORD, array_checksums, record_checksum
+from joint_seg_cls.scan.checksums import CHECKSUMS, LABELS, RECORD, array_checksums, record_checksum
 from joint_seg_cls.scan.prepared import FORMAT, PreparedCase
 from joint_seg_cls.whole_file import nan_as_null, whole_folder, write_json
 
@@ -40,6 +40,7 @@ def write_case(
     brain_mask: Bool[np.ndarray, "x y z"],
     lesion_mask: Bool[np.ndarray, "x y z"] | None,
     lesion_mask_native: Bool[np.ndarray, "X Y Z"] | None,
+    labels: Mapping[str, UInt8[np.ndarray, "x y z"]] | None = None,
 ) -> None:
     """Write one case in a folder beside its own and move it into place, so that a half-written case is never seen.
 
@@ -51,6 +52,8 @@ def write_case(
         if lesion_mask is not None and lesion_mask_native is not None:
             np.save(partial / "lesion_mask.npy", lesion_mask.astype(np.uint8))
             np.savez_compressed(partial / "lesion_mask_native.npz", bits=np.packbits(lesion_mask_native))
+        if labels:
+            np.savez_compressed(partial / LABELS, allow_pickle=False, **labels)
         write_json(partial / RECORD, _record(case, array_checksums(partial)))
 
 

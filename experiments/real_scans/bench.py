@@ -1,0 +1,103 @@
+"""A checkpoint on real scans, scan by scan: how good its masks are, at several thresholds, and which lesions it finds.
+
+    python experiments/real_scans/bench.py --checkpoint RUN_OR_FILE --cohort TABLE [--out FOLDER] [--thresholds 0.3 0.5]
+
+TABLE is any cohort table whose scans have lesion masks. All numbers are in the scans' own grids. The first table is at
+the checkpoint's own threshold; the second shows what other thresholds would give (to look at, not to choose by).
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from joint_seg_cls.commands.load import load_pipeline, load_predictor
+from joint_seg_cls.evaluation import evaluate_cases, from_cohort
+from joint_seg_cls.metrics import SIZES, dice
+from joint_seg_cls.scan import read_cohort
+
+
+def main() -> None:
+    """Measure, print, and write ``bench.csv`` and ``bench.md``."""
+    words = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    words.add_argument("--checkpoint", required=True)
+    words.add_argument("--cohort", required=True, type=Path)
+    words.add_argument("--out", type=Path)
+    words.add_argument("--thresholds", type=float, nargs="+", default=[0.1, 0.3, 0.5, 0.7])
+    words.add_argument(
+        "--extract", action="store_true", help="find the brain as jsc predict does, whatever the table says"
+    )
+    asked = words.parse_args()
+    torch.set_num_threads(1)
+    table, others = measure(asked.checkpoint, asked.cohort, asked.thresholds, extract=asked.extract)
+    text = f"{_markdown(table)}\n\nDSC at other thresholds:\n\n{_markdown(others)}\n"
+    print(text)
+    if asked.out:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(asked.out / "bench.csv", index=False)
+        (asked.out / "bench.md").write_text(text, encoding="utf-8")
+
+
+def measure(
+    checkpoint: str, cohort: Path, thresholds: list[float], *, extract: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return one row a scan and their means: at the checkpoint's threshold, and DSC alone at others."""
+    predictor, found = load_predictor(checkpoint, device="cpu")
+    pipeline = load_pipeline(found)
+    rows = read_cohort(cohort, modalities=found.recipe["modalities"], classes=found.recipe["classes"])
+    measured, others = [], []
+    for row in rows:
+        case = from_cohort(replace(row, brain_mask=None) if extract else row, pipeline)
+        start = time.perf_counter()
+        figures = evaluate_cases([case], predictor, total=1, classes=found.recipe["classes"], fold=None).iloc[0]
+        seconds = time.perf_counter() - start
+        probability = predictor.in_native_space(predictor(case.image), case.geometry).lesion_probability
+        assert probability is not None
+        assert case.reference_native is not None
+        sizes = {
+            size: f"{figures[f'lesions_detected_{size}']:.0f}/{figures[f'lesions_reference_{size}']:.0f}"
+            for size in SIZES
+        }
+        measured.append(
+            {
+                "scan": case.case,
+                "mL": figures["volume_reference_ml"],
+                "found mL": figures["volume_predicted_ml"],
+                **{name: figures[name] for name in ("dsc", "ppv", "tpr", "lesion_f1", "dsc_ceiling")},
+                **sizes,
+                "false": figures["lesions_false"],
+                "s": seconds,
+            }
+        )
+        at = {f"{level:g}": dice(probability >= level, case.reference_native) for level in thresholds}
+        others.append({"scan": case.case, **at})
+    return _with_means(measured), _with_means(others)
+
+
+def _with_means(rows: list[dict[str, object]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    numbers = table.select_dtypes(np.number).mean()
+    return pd.concat([table, pd.DataFrame([{"scan": "mean", **numbers}])], ignore_index=True)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    def cell(name: str, value: object) -> str:
+        if pd.isna(value):
+            return ""
+        if not isinstance(value, float | np.floating):
+            return str(value)
+        return f"{value:.1f}" if name in ("mL", "found mL", "false", "s") else f"{value:.3f}"
+
+    lines = ["| " + " | ".join(table.columns) + " |", "|---" * len(table.columns) + "|"]
+    lines += [
+        "| " + " | ".join(cell(str(name), value) for name, value in row.items()) + " |" for _, row in table.iterrows()
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

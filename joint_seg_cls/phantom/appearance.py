@@ -1,0 +1,111 @@
+"""A FLAIR image of a scene: drawn anew each time, so that one scene gives images without end."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from joint_seg_cls.phantom.lesion_contrast import paint_lesions
+from joint_seg_cls.phantom.look_alikes import add_look_alikes, stripped
+from joint_seg_cls.phantom.scan_effects import blurred_or_sharpened, draw_slices, moved, received, sliced
+from joint_seg_cls.phantom.scene import Scene
+from joint_seg_cls.phantom.tissue import Tissue
+from joint_seg_cls.phantom.tissue_contrast import draw_tissue_contrast, paint_tissue
+
+#: Share of images without any lesion, and of those that show all of their scene's lesions.
+_LESION_FREE, _ALL_LESIONS = 0.08, 0.45
+_LEAST_WHITE = 300
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What a scene looks like before it is scanned: white matter is 1.
+
+    Attributes:
+        values: brightness, air 0.
+        brain: what a brain extraction leaves.
+        lesions: the reference.
+    """
+
+    values: Float32[np.ndarray, "x y z"]
+    brain: Bool[np.ndarray, "x y z"]
+    lesions: Bool[np.ndarray, "x y z"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """One image of a scene, on the scene's voxels.
+
+    Attributes:
+        image: brightness, 0 outside ``brain``.
+        brain: what a brain extraction leaves.
+        lesions: the reference.
+        white: brightness of normal white matter as it came out.
+    """
+
+    image: Float32[np.ndarray, "x y z"]
+    brain: Bool[np.ndarray, "x y z"]
+    lesions: Bool[np.ndarray, "x y z"]
+    white: float
+
+
+def ventricular_extent(scene: Scene) -> tuple[float, float]:
+    """Return the rear and the front end of the lateral ventricles along the second axis."""
+    filled = np.flatnonzero((scene.tissue == Tissue.LATERAL_VENTRICLE).any(axis=(0, 2)))
+    return (float(filled[0]), float(filled[-1])) if filled.size else (0.0, float(scene.tissue.shape[1]))
+
+
+def draw_signal(
+    scene: Scene, extent: tuple[float, float], rng: np.random.Generator, *, all_lesions: bool = False
+) -> Signal:
+    """Draw tissue contrasts, lesions and what looks like them.
+
+    Args:
+        scene: the labels.
+        extent: :func:`ventricular_extent` of the whole scene, in voxels of this one, which may be a part.
+        rng: what is drawn comes from it.
+        all_lesions: show all lesions; else a random part of them, or none.
+    """
+    tissue, spacing_mm = scene.tissue, scene.spacing_mm
+    shown = _shown(rng)
+    lesions = scene.lesions if all_lesions else np.where(shown[scene.lesions], scene.lesions, 0).astype(np.uint8)
+    contrast = draw_tissue_contrast(rng)
+    values, texture = paint_tissue(tissue, contrast, spacing_mm, rng)
+    add_look_alikes(values, tissue, texture, spacing_mm, extent, rng)
+    mask = paint_lesions(values, lesions, tissue, texture, spacing_mm, rng)
+    brain = stripped(values, tissue, texture, spacing_mm, rng)
+    return Signal(values.astype(np.float32), brain, mask)
+
+
+def draw_appearance(scene: Scene, extent: tuple[float, float], rng: np.random.Generator) -> Appearance:
+    """Draw a stripped image of a scene as a scanner of any kind may show it, on the scene's voxels."""
+    signal = draw_signal(scene, extent, rng)
+    image, lesions = np.where(signal.brain, signal.values, 0), signal.lesions
+    if (slices := draw_slices(rng)) is not None:
+        image, lesions = sliced(image, lesions, slices, scene.spacing_mm, rng)
+    image = received(blurred_or_sharpened(moved(image, rng), scene.spacing_mm, rng), rng)
+    image = np.where(signal.brain, image, 0).astype(np.float32)
+    return Appearance(image, signal.brain, lesions & signal.brain, _white(image, scene.tissue, lesions, signal.brain))
+
+
+def _shown(rng: np.random.Generator) -> Bool[np.ndarray, "256"]:
+    """Return which lesions, by their number, an image shows."""
+    luck, share = rng.random(256), rng.uniform(0.1, 1)
+    if (fate := rng.random()) < _LESION_FREE:
+        return np.zeros(256, dtype=bool)
+    return np.ones(256, dtype=bool) if fate < _LESION_FREE + _ALL_LESIONS else luck < share
+
+
+def _white(
+    image: Float32[np.ndarray, "x y z"],
+    tissue: UInt8[np.ndarray, "x y z"],
+    lesions: Bool[np.ndarray, "x y z"],
+    brain: Bool[np.ndarray, "x y z"],
+) -> float:
+    white = (tissue == Tissue.WHITE) & ~lesions & brain
+    if white.sum() < _LEAST_WHITE:
+        white = brain
+    return max(float(np.median(image[white])), 1e-3) if white.any() else 1.0

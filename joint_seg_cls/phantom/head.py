@@ -1,0 +1,173 @@
+"""A head as labels: where its tissues are, and where in it lesions of each kind may lie."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from scipy import ndimage
+
+from joint_seg_cls.lesions.regions import BOXES, COURSES
+from joint_seg_cls.phantom.atlas import WALL_MM, Atlas
+from joint_seg_cls.phantom.tissue import Tissue, is_brain
+from joint_seg_cls.scan import Grid
+
+#: The box around the template's brain, MNI mm: a head's coordinates are those of the template stretched box to box.
+TEMPLATE_BOX_MM = np.array([(-71.0, -106.0, -66.0), (71.0, 72.0, 80.0)])
+#: Medulla, pons and midbrain as shares of the brain stem's height, from below.
+_MEDULLA, _PONS = 0.38, 0.74
+_FAR_MM = 5.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One head, in RAS+ voxels of 1 mm.
+
+    Attributes:
+        name: where it comes from.
+        tissue: :class:`Tissue` of each voxel.
+    """
+
+    name: str
+    tissue: UInt8[np.ndarray, "x y z"]
+
+    @cached_property
+    def brain_box(self) -> tuple[slice, slice, slice]:
+        """The smallest box around the brain, with a margin of 4 voxels where there is room."""
+        box = ndimage.find_objects(is_brain(self.tissue).astype(np.uint8))[0]
+        x, y, z = (slice(max(part.start - 4, 0), part.stop + 4) for part in box)
+        return x, y, z
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """Where lesions of each kind may lie, over :attr:`brain_box`; positions are roughly those of MNI mm."""
+        return _atlas(self.tissue[self.brain_box])
+
+
+def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
+    grid = _template_like(tissue)
+    x, y, z = np.meshgrid(
+        *(grid.affine[k, 3] + grid.affine[k, k] * np.arange(tissue.shape[k]) for k in range(3)),
+        indexing="ij",
+        sparse=True,
+    )
+    lateral = tissue == Tissue.LATERAL_VENTRICLE
+    stem = tissue == Tissue.BRAIN_STEM
+    level = _level_of_stem(stem)
+    medulla, pons, midbrain = (
+        stem & part for part in (level < _MEDULLA, (level >= _MEDULLA) & (level < _PONS), level >= _PONS)
+    )
+    wall_mm = {
+        "lateral_ventricle": _distance(lateral),
+        "third_ventricle": _distance(tissue == Tissue.THIRD_VENTRICLE),
+        "fourth_ventricle": _distance(tissue == Tissue.FOURTH_VENTRICLE),
+        "aqueduct": _distance(midbrain & (np.abs(x) <= 1.5) & _behind(midbrain)),
+    }
+    cortex_mm = _distance(tissue == Tissue.CORTEX)
+    parenchyma = np.isin(tissue, (1, 3, 4, 6, 7))
+    white = tissue == Tissue.WHITE
+    box = {name: _in_boxes(BOXES[name], x, y, z) for name in ("callosum", "inferior_temporal", "hypothalamus")}
+    near_wall = wall_mm["lateral_ventricle"] <= WALL_MM
+    far = wall_mm["lateral_ventricle"] > _FAR_MM
+    near_cortex = cortex_mm <= 1.5
+    callosum = white & box["callosum"] & (wall_mm["lateral_ventricle"] <= 9)
+    temporal = box["inferior_temporal"] & white
+    capsule = parenchyma & _along(grid, tissue.shape, "internal_capsule")
+    tract = parenchyma & _along(grid, tissue.shape, "corticospinal_tract")
+    deep = white & ~temporal & ~near_wall & ~near_cortex & ~callosum
+    midline = [wall_mm[name] <= WALL_MM for name in ("third_ventricle", "fourth_ventricle", "aqueduct")]
+    midline_walls = midline[0] | midline[1] | midline[2]
+    hypothalamus = parenchyma & box["hypothalamus"]
+    postrema = medulla & (wall_mm["fourth_ventricle"] <= 4)
+    cerebellum = tissue == Tissue.CEREBELLAR_WHITE
+    zones = {
+        "periventricular": white & ~callosum & (wall_mm["lateral_ventricle"] <= 2.3),
+        "juxtacortical": white & near_cortex & far & ~temporal,
+        "inferior_temporal": temporal & far,
+        "deep": deep & far & (cortex_mm > 2.5),
+        "subcortical": deep & (wall_mm["lateral_ventricle"] > 8) & (cortex_mm > 2.2) & (y > -60) & (z > 0),
+        "callosum": callosum,
+        "deep_grey": (tissue == Tissue.DEEP_GREY) & ~midline_walls,
+        "pons": pons,
+        "midbrain": midbrain,
+        "medulla": medulla & ~postrema,
+        "cerebellum": cerebellum,
+        "area_postrema": postrema,
+        "hypothalamus": hypothalamus,
+        "corticospinal": capsule,
+        "third_ventricle": parenchyma & midline[0] & ~hypothalamus,
+        "fourth_ventricle": parenchyma & midline[1],
+        "aqueduct": midbrain & midline[2],
+    }
+    infratentorial = stem | cerebellum
+    spared = {
+        "periventricular": near_wall & ~callosum,
+        "juxtacortical": near_cortex & ~box["inferior_temporal"] & ~infratentorial,
+        "inferior_temporal": box["inferior_temporal"] & ~infratentorial,
+        "callosal": callosum,
+        "infratentorial": infratentorial & ~postrema & ~midline_walls,
+        "pons": pons & ~midline_walls,
+        "cerebellum": cerebellum & ~midline_walls,
+        "periependymal": midline_walls & ~hypothalamus & ~postrema,
+        "area_postrema": postrema,
+        "hypothalamus": hypothalamus,
+        "corticospinal": (capsule | tract) & ~infratentorial & (z < 18),
+    }
+    return Atlas(grid, parenchyma, white, zones, wall_mm, spared)
+
+
+def _template_like(tissue: UInt8[np.ndarray, "x y z"]) -> Grid:
+    """Return the grid that lays the brain's box over the template's."""
+    filled = ndimage.find_objects(is_brain(tissue).astype(np.uint8))[0]
+    low, high = (np.array([getattr(part, end) for part in filled], dtype=float) for end in ("start", "stop"))
+    scale = (TEMPLATE_BOX_MM[1] - TEMPLATE_BOX_MM[0]) / (high - low)
+    affine = np.diag([*scale, 1.0])
+    affine[:3, 3] = TEMPLATE_BOX_MM[0] - scale * low
+    x, y, z = tissue.shape
+    return Grid((x, y, z), affine)
+
+
+def _distance(mask: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
+    """Return how far each voxel is from ``mask``; far away where the mask is empty."""
+    if not mask.any():
+        return np.full(mask.shape, 1e3, dtype=np.float32)
+    return ndimage.distance_transform_edt(~mask).astype(np.float32)
+
+
+def _level_of_stem(stem: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "1 1 z"]:
+    """Return how high each slice lies in the brain stem, 0 at its foot and 1 at its top."""
+    filled = np.flatnonzero(stem.any(axis=(0, 1)))
+    low, high = (filled[0], filled[-1]) if filled.size else (0, 1)
+    return ((np.arange(stem.shape[2]) - low) / max(high - low, 1))[None, None, :]
+
+
+def _behind(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Return the rear third of a mask's extent from front to back."""
+    filled = np.flatnonzero(mask.any(axis=(0, 2)))
+    edge = filled[0] + (filled[-1] - filled[0]) / 3 if filled.size else 0
+    return np.broadcast_to((np.arange(mask.shape[1]) <= edge)[None, :, None], mask.shape)
+
+
+def _in_boxes(boxes: tuple, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Bool[np.ndarray, "x y z"]:
+    found = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), dtype=bool)
+    for (x0, x1), (y0, y1), (z0, z1) in boxes:
+        found |= (np.abs(x) >= x0) & (np.abs(x) <= x1) & (y >= y0) & (y <= y1) & (z >= z0) & (z <= z1)
+    return found
+
+
+def _along(grid: Grid, shape: tuple[int, ...], name: str) -> Bool[np.ndarray, "x y z"]:
+    """Return the surroundings of a tract's course on both sides."""
+    course, radius_mm = COURSES[name]
+    points = np.array(course, dtype=float)
+    found = np.ones(shape, dtype=bool)
+    for start, stop in pairwise(points):
+        steps = max(int(np.linalg.norm(stop - start)), 1)
+        for side in (1, -1):
+            line = np.linspace(start, stop, steps + 1) * (side, 1, 1)
+            voxel = np.round((line - grid.affine[:3, 3]) / np.diag(grid.affine)[:3]).astype(int)
+            voxel = voxel[((voxel >= 0) & (voxel < shape)).all(axis=1)]
+            found[tuple(voxel.T)] = False
+    return ndimage.distance_transform_edt(found) <= radius_mm

@@ -1,0 +1,58 @@
+"""How bright lesions are on a randomised FLAIR: each its own, from barely visible to very bright."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from scipy import ndimage
+
+from joint_seg_cls.phantom.smooth_noise import smooth_noise
+from joint_seg_cls.phantom.tissue import Tissue
+
+#: Brightness of white matter = 1 that a scan's lesions have on average; some scans have faint ones only.
+_BASE, _FAINT_BASE, _FAINT_SHARE = (1.15, 1.85), (1.07, 1.25), 0.2
+_BETWEEN_LESIONS_SD = (0.05, 0.22)
+_LEAST, _MOST = 1.07, 2.6
+#: Lesions of at least this volume count as confluent, and may be fainter than the others.
+_CONFLUENT_MM3 = 1500.0
+
+
+def paint_lesions(
+    signal: Float32[np.ndarray, "x y z"],
+    lesions: UInt8[np.ndarray, "x y z"],
+    tissue: UInt8[np.ndarray, "x y z"],
+    texture: Float32[np.ndarray, "x y z"],
+    spacing_mm: float,
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, "x y z"]:
+    """Draw lesions into ``signal`` (changed in place); return where they are."""
+    mask = lesions > 0
+    levels = _levels(lesions, spacing_mm, rng)
+    soft_mm = rng.uniform(0.45, 1.2)
+    unevenness = rng.uniform(0, 0.10), rng.uniform(0, 0.05)
+    halo, halo_mm, has_halo = rng.uniform(0, 0.25), rng.uniform(2.2, 4.5), rng.random() < 0.5
+    has_cavities, cavity = rng.random() < 0.15, rng.uniform(0.3, 0.9)
+    sharpness = rng.uniform(1.0, 1.5)
+    if not mask.any():
+        return mask
+    full = mask.astype(np.float32)
+    share = ndimage.gaussian_filter(full, soft_mm / spacing_mm)
+    level = ndimage.gaussian_filter(levels[lesions] * full, soft_mm / spacing_mm) / np.maximum(share, 1e-3)
+    level *= 1 + unevenness[0] * smooth_noise(mask.shape, 6 / spacing_mm, rng) + unevenness[1] * texture
+    if has_cavities:
+        level[ndimage.binary_erosion(mask, iterations=max(round(3 / spacing_mm), 1))] *= cavity
+    if has_halo:  # dirty white matter around
+        signal += halo * ndimage.gaussian_filter(full, halo_mm / spacing_mm) * (tissue == Tissue.WHITE)
+    share = np.clip(share * sharpness, 0, 1)
+    signal += share * (level - signal)
+    return mask
+
+
+def _levels(
+    lesions: UInt8[np.ndarray, "x y z"], spacing_mm: float, rng: np.random.Generator
+) -> Float32[np.ndarray, "256"]:
+    """Return the brightness of each lesion by its number."""
+    base = rng.uniform(*(_FAINT_BASE if rng.random() < _FAINT_SHARE else _BASE))
+    levels = base + rng.uniform(*_BETWEEN_LESIONS_SD) * rng.standard_normal(256)
+    fainter = rng.uniform(0.4, 1.0) if rng.random() < 0.4 else 1.0
+    large = np.bincount(lesions.ravel(), minlength=256) * spacing_mm**3 >= _CONFLUENT_MM3
+    levels[large] = 1 + (levels[large] - 1) * fainter
+    return np.clip(levels, _LEAST, _MOST).astype(np.float32)

@@ -1,0 +1,141 @@
+"""What is bright on FLAIR and is no lesion: rims and caps of ventricles, septum, plexus, flow, remains of a skull."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from scipy import ndimage
+
+from joint_seg_cls.phantom.smooth_noise import smooth_noise
+from joint_seg_cls.phantom.tissue import VENTRICLES, Tissue, is_brain
+
+Volume = Float32[np.ndarray, "x y z"]
+Labels = UInt8[np.ndarray, "x y z"]
+_RIM_REACH_MM = 9.0
+
+
+def add_look_alikes(
+    signal: Volume,
+    tissue: Labels,
+    texture: Volume,
+    spacing_mm: float,
+    extent: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Draw what there is of each kind into ``signal``.
+
+    Args:
+        signal: changed in place.
+        tissue: the labels.
+        texture: the tissue's, mean 0 and standard deviation 1.
+        spacing_mm: edge of a voxel.
+        extent: rear and front end of the lateral ventricles, in voxels along the second axis.
+        rng: what is drawn comes from it.
+    """
+    lateral = tissue == Tissue.LATERAL_VENTRICLE
+    if lateral.sum() * spacing_mm**3 > 150:
+        if rng.random() < 0.85:
+            _rim(signal, tissue, lateral, texture, spacing_mm, extent, rng)
+        if rng.random() < 0.5:
+            _septum(signal, tissue, lateral, spacing_mm, rng)
+        if rng.random() < 0.7:
+            _choroid_plexus(signal, lateral, texture, spacing_mm, extent, rng)
+    if rng.random() < 0.3:
+        _flow(signal, tissue, spacing_mm, rng)
+    if rng.random() < 0.25:
+        _sinus(signal, tissue, texture, spacing_mm, rng)
+
+
+def _rim(
+    signal: Volume,
+    tissue: Labels,
+    lateral: Bool[np.ndarray, "x y z"],
+    texture: Volume,
+    spacing_mm: float,
+    extent: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Brighten the white matter at the ventricle's wall, fading outwards, widest at the horns."""
+    distance_mm = spacing_mm * ndimage.distance_transform_edt(~lateral).astype(np.float32)
+    rear, front = extent
+    along = np.abs((np.arange(lateral.shape[1]) - (rear + front) / 2) / max(front - rear, 1) * 2)[None, :, None]
+    width_mm = rng.uniform(0.4, 2.4) + rng.uniform(0, 3.3) * np.clip(along - 0.5, 0, 1)
+    width_mm = width_mm + 0.9 * np.maximum(0, smooth_noise(lateral.shape, 12 / spacing_mm, rng))
+    fading = np.exp(-np.maximum(distance_mm - width_mm, 0) / rng.uniform(0.4, 1.6))
+    bright = 1 + rng.uniform(0.03, 0.5) * fading * (1 + 0.05 * texture)
+    near = (tissue == Tissue.WHITE) & (distance_mm < _RIM_REACH_MM)
+    signal[near] = np.maximum(signal[near], bright[near])
+
+
+def _septum(
+    signal: Volume, tissue: Labels, lateral: Bool[np.ndarray, "x y z"], spacing_mm: float, rng: np.random.Generator
+) -> None:
+    """Brighten the thin tissue between the ventricles: septum and fornix."""
+    surrounded = ndimage.gaussian_filter(lateral.astype(np.float32), 3.5 / spacing_mm) > rng.uniform(0.38, 0.5)
+    thin = surrounded & is_brain(tissue) & ~np.isin(tissue, VENTRICLES)
+    signal[thin] *= rng.uniform(1.0, 1.5)
+
+
+def _choroid_plexus(
+    signal: Volume,
+    lateral: Bool[np.ndarray, "x y z"],
+    texture: Volume,
+    spacing_mm: float,
+    extent: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Put tissue into the rear half of the lateral ventricles, most of it at the glomus."""
+    rear, front = extent
+    place = (np.arange(lateral.shape[1]) - rear) / max(front - rear, 1)
+    likely = np.exp(-(((place - rng.uniform(0.2, 0.4)) / 0.22) ** 2))[None, :, None]
+    lumps = smooth_noise(lateral.shape, rng.uniform(4, 8) / spacing_mm, rng)
+    plexus = lateral & (lumps + 1.6 * likely > rng.uniform(1.3, 2.2))
+    soft = np.clip(1.3 * ndimage.gaussian_filter(plexus.astype(np.float32), 0.7 / spacing_mm), 0, 1)
+    level = rng.uniform(0.5, 1.8) * (1 + 0.15 * texture)
+    signal[lateral] += (soft * (level - signal))[lateral]
+
+
+def _flow(signal: Volume, tissue: Labels, spacing_mm: float, rng: np.random.Generator) -> None:
+    """Brighten fluid where it moves: foramina, third and fourth ventricle, cisterns."""
+    fluid = (tissue >= Tissue.LATERAL_VENTRICLE) & (tissue <= Tissue.FLUID)
+    moving = np.maximum(0, rng.uniform(0.2, 1.0) * smooth_noise(tissue.shape, rng.uniform(10, 20) / spacing_mm, rng))
+    signal[fluid] += moving[fluid]
+
+
+def _sinus(signal: Volume, tissue: Labels, texture: Volume, spacing_mm: float, rng: np.random.Generator) -> None:
+    """Brighten veins in the fluid around the brain, at its outer border."""
+    fluid = tissue == Tissue.FLUID
+    outer = fluid & ndimage.binary_dilation(
+        (tissue == Tissue.AIR) | (tissue >= Tissue.OUTSIDE), iterations=round(3 / spacing_mm)
+    )
+    vein = outer & (smooth_noise(tissue.shape, rng.uniform(7, 14) / spacing_mm, rng) > rng.uniform(0.5, 1.3))
+    signal[vein] = (rng.uniform(0.7, 1.6) * (1 + 0.1 * texture))[vein]
+
+
+def stripped(
+    signal: Volume, tissue: Labels, texture: Volume, spacing_mm: float, rng: np.random.Generator
+) -> Bool[np.ndarray, "x y z"]:
+    """Return what a brain extraction leaves, and draw the fat and vessels that it forgot into ``signal``.
+
+    The mask is tight or loose, bites into the cortex or keeps the fluid around the brain, and may hold lumps of what
+    lies outside, such as the fat behind the eyes.
+    """
+    brain = is_brain(tissue)
+    kept = brain.copy()
+    luck = rng.random()
+    if luck < 0.6:  # with the fluid of the sulci
+        closed = ndimage.binary_closing(np.pad(brain, 4), iterations=3)[4:-4, 4:-4, 4:-4]
+        kept |= (closed | ndimage.binary_dilation(brain, iterations=int(rng.integers(1, 3)))) & (
+            tissue < Tissue.OUTSIDE
+        )
+    elif luck < 0.78:  # and all around
+        kept |= tissue == Tissue.FLUID
+    elif luck < 0.9:  # too tight in places
+        border = brain & ~ndimage.binary_erosion(brain, iterations=int(rng.integers(1, 4)), border_value=1)
+        kept &= ~(border & (smooth_noise(tissue.shape, 18 / spacing_mm, rng) > rng.uniform(0.2, 1.0)))
+    outside = (tissue >= Tissue.OUTSIDE) | (tissue == Tissue.FLUID)
+    if rng.random() < 0.45 and outside.any():
+        near = ndimage.distance_transform_edt(~brain) * spacing_mm < rng.uniform(3, 14)
+        lumps = smooth_noise(tissue.shape, rng.uniform(9, 18) / spacing_mm, rng) > rng.uniform(0.4, 1.4)
+        left = outside & near & lumps & ~kept
+        signal[left] = (rng.uniform(0.6, 2.6) * (1 + 0.12 * texture))[left]
+        kept |= left
+    return kept

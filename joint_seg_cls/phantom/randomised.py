@@ -1,0 +1,139 @@
+"""Cohorts for networks that must work elsewhere: any anatomy, any load, any scanner, drawn far wider than in life."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import UInt8
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.phantom.anatomies import Anatomies
+from joint_seg_cls.phantom.any_scanner import scan_scene
+from joint_seg_cls.phantom.head import Head
+from joint_seg_cls.phantom.labelled_skull import LabelledSkull
+from joint_seg_cls.phantom.lesion_shapes import LesionShapes
+from joint_seg_cls.phantom.parameters import parameters, stream
+from joint_seg_cls.phantom.patient import Patient, Population
+from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
+from joint_seg_cls.phantom.scene import Scene, draw_scene
+from joint_seg_cls.phantom.seeding import seed_lesions
+from joint_seg_cls.phantom.skull import NoSkull, Skull
+from joint_seg_cls.phantom.subject import SimulatedScan
+
+_MARGIN_MM = 14.0
+
+
+@final
+@dataclass(frozen=True)
+class RandomisedCohort:
+    """Who is in a randomised cohort, and what they look like.
+
+    Args:
+        population: how the patients of each disease differ.
+        recruitment: how many subjects of each disease there are.
+        anatomies: whose heads they have.
+        shapes: shapes of their lesions.
+        load_ml: least and most lesion volume, drawn evenly on a logarithmic scale, whatever the disease.
+        seed: of everything.
+    """
+
+    population: Population
+    recruitment: Recruitment
+    anatomies: Anatomies
+    shapes: LesionShapes
+    load_ml: Sequence[float]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise ConfigError(
+                "seed", expected="a whole number, 0 or more", found=repr(self.seed), remedy="correct seed="
+            )
+        if len(self.load_ml) != 2 or not 0 < self.load_ml[0] <= self.load_ml[1]:
+            raise ConfigError(
+                "phantom.load_ml",
+                expected="two volumes above 0, the least and the most",
+                found=str(list(self.load_ml)),
+                remedy="write phantom.load_ml=[0.4,80]",
+            )
+
+    def prepare(self, spacing_mm: int, skull: Skull | LabelledSkull) -> None:
+        """Refuse anatomies and shapes that cannot be used, before any work is spent.
+
+        Raises:
+            InputError: one cannot; or the heads do not have such a ``skull``.
+        """
+        del spacing_mm
+        if not isinstance(skull, NoSkull | LabelledSkull):
+            raise ConfigError(
+                f"skull={skull.name}",
+                expected="none or labels, since the heads of phantom=randomised have their own",
+                found=skull.name,
+                remedy="use skull=labels",
+            )
+        self.shapes.describe()
+        self.shapes.draw(100.0, np.random.default_rng(0))
+        self.anatomies.check()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the subjects depend on, their number left out."""
+        return {
+            "seed": self.seed,
+            "population": self.population.name,
+            "recruitment": self.recruitment.describe(),
+            "load_ml": [float(volume) for volume in self.load_ml],
+            **self.anatomies.describe(),
+            **self.shapes.describe(),
+        }
+
+    def anatomy(self) -> str:
+        """Return whose anatomy the scans have, as a phrase."""
+        return self.anatomies.phrase()
+
+    def patient(self, subject: int) -> tuple[Enrolment, Patient]:
+        """Return who subject number ``subject`` (from 1) is."""
+        enrolment = self.recruitment.enrol(self.seed, subject)
+        return enrolment, self.population.draw(enrolment.disease, self.seed, subject)
+
+    def person(self, subject: int, visit: int) -> dict[str, str]:
+        """Return what a hospital's table would say of a subject at a visit, apart from disease and files."""
+        del visit
+        rng = stream(self.seed, subject, "person", 1)
+        mean, sd, least, most = parameters()["age_years"]
+        age = float(np.clip(rng.normal(mean, sd), least, most))
+        sex = "F" if rng.random() < parameters()["share_female"] else "M"
+        return {"site": "any", "age": f"{age:.0f}", "sex": sex, "head": self.anatomies.name(self.head_number(subject))}
+
+    def head_number(self, subject: int) -> int:
+        """Return whose head a subject has."""
+        return int(stream(self.seed, subject, "head choice").integers(self.anatomies.count()))
+
+    def scene(self, subject: int, shape: tuple[int, int, int] | None, spacing_mm: float) -> Scene:
+        """Return a subject's head with its lesions as labels, centred on a grid of ``shape``, or one that holds it."""
+        head = self.anatomies.head(self.head_number(subject))
+        lesions = self._lesions(head, subject)
+        rng = stream(self.seed, subject, "scene")
+        return draw_scene(head, lesions, _holding(head, spacing_mm) if shape is None else shape, spacing_mm, rng)
+
+    def _lesions(self, head: Head, subject: int) -> UInt8[np.ndarray, "x y z"]:
+        rng = stream(self.seed, subject, "seeding")
+        volume_ml = float(np.exp(rng.uniform(*np.log(self.load_ml))))
+        return seed_lesions(head, self.patient(subject)[1], volume_ml, self.shapes, rng)
+
+    def scans(
+        self, subject: int, *, spacing_mm: int, readers: int, skull: Skull | LabelledSkull | None = None
+    ) -> Iterator[SimulatedScan]:
+        """Yield a subject's scans, visit by visit: the same lesions, seen by another scanner."""
+        skull = skull or NoSkull()
+        scene = self.scene(subject, None, float(spacing_mm))
+        for visit in range(1, self.patient(subject)[0].visits + 1):
+            rng = stream(self.seed, subject, "appearance", visit)
+            raters = [stream(self.seed, subject, "rater", visit, reader) for reader in range(2, readers + 1)]
+            yield scan_scene(scene, rng, raters, strip=skull.stripped)
+
+
+def _holding(head: Head, spacing_mm: float) -> tuple[int, int, int]:
+    """Return the sides of a grid that holds a head, however it is turned and stretched."""
+    x, y, z = (int(np.ceil(1.2 * side + 2 * _MARGIN_MM) / spacing_mm) for side in head.tissue.shape)
+    return x, y, z

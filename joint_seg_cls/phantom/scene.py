@@ -1,0 +1,124 @@
+"""A scene: a head with its lesions as labels, deformed and brought to a grid. Slow to make, quick to draw images of."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy import ndimage
+
+from joint_seg_cls.phantom.head import Head
+from joint_seg_cls.phantom.smooth_noise import smooth_noise
+from joint_seg_cls.phantom.tissue import Tissue, is_brain
+
+_TURN_SD_DEG = 7.0
+_SCALE = (0.88, 1.12)
+_SHEAR_SD = 0.03
+_WARP_LENGTH_MM, _WARP_MM = 33.0, (0.5, 3.5)
+#: How far the walls of the lateral ventricles move outwards, and over which distance that fades.
+_WIDER_MM, _WIDER_REACH_MM = (-0.8, 2.5), 9.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Labels in cubic voxels, axes RAS+.
+
+    Attributes:
+        tissue: :class:`Tissue` of each voxel.
+        lesions: the lesions' numbers from 1; 0 elsewhere.
+        spacing_mm: edge of a voxel.
+    """
+
+    tissue: UInt8[np.ndarray, "x y z"]
+    lesions: UInt8[np.ndarray, "x y z"]
+    spacing_mm: float
+
+    def cropped(self, box: tuple[slice, slice, slice]) -> "Scene":
+        """Return a part."""
+        return Scene(np.ascontiguousarray(self.tissue[box]), np.ascontiguousarray(self.lesions[box]), self.spacing_mm)
+
+    def mirrored(self) -> "Scene":
+        """Return the scene with left and right exchanged."""
+        return Scene(np.ascontiguousarray(self.tissue[::-1]), np.ascontiguousarray(self.lesions[::-1]), self.spacing_mm)
+
+
+def draw_scene(
+    head: Head,
+    lesions: UInt8[np.ndarray, "x y z"],
+    shape: tuple[int, int, int],
+    spacing_mm: float,
+    rng: np.random.Generator,
+) -> Scene:
+    """Turn, stretch and bend a head with its lesions, move its ventricles' walls, and centre its brain on a grid."""
+    matrix = _linear(rng)
+    box = ndimage.find_objects(is_brain(head.tissue).astype(np.uint8))[0]
+    middle = np.array([(part.start + part.stop - 1) / 2 for part in box])
+    axes = [(np.arange(side) - (side - 1) / 2) * spacing_mm for side in shape]
+    source = _positions(axes, matrix, middle)
+    for axis in range(3):
+        bend = smooth_noise(shape, _WARP_LENGTH_MM / spacing_mm, rng) * rng.uniform(*_WARP_MM)
+        source[axis] += bend
+    away, corner = _away_from_ventricles(head)
+    wider = float(rng.uniform(*_WIDER_MM))
+    coarse = [(source[axis] - corner[axis]) / 2 for axis in range(3)]
+    push = [ndimage.map_coordinates(part, coarse, order=1, mode="constant") for part in away]
+    index = []
+    for axis, side in enumerate(head.tissue.shape):
+        index.append(np.clip(np.round(source[axis] - wider * push[axis]), 0, side - 1).astype(np.int32))
+    where = (index[0], index[1], index[2])
+    tissue, numbers = head.tissue[where], lesions[where]
+    numbers[np.isin(tissue, (Tissue.LATERAL_VENTRICLE, Tissue.AIR))] = 0
+    return _centred(Scene(tissue, numbers, spacing_mm))
+
+
+def _linear(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
+    matrix = np.eye(3)
+    for axis, degrees in enumerate(rng.normal(0, _TURN_SD_DEG, 3)):
+        one, other = (k for k in range(3) if k != axis)
+        turn = np.eye(3)
+        angle = np.deg2rad(degrees)
+        turn[one, one] = turn[other, other] = np.cos(angle)
+        turn[one, other], turn[other, one] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ turn
+    matrix = matrix @ (np.eye(3) + _SHEAR_SD * np.triu(rng.standard_normal((3, 3)), 1))
+    matrix = matrix @ np.diag(1 / rng.uniform(*_SCALE, 3))
+    return matrix @ np.diag([-1.0, 1.0, 1.0]) if rng.random() < 0.5 else matrix
+
+
+def _positions(axes: list[np.ndarray], matrix: np.ndarray, middle: np.ndarray) -> list[np.ndarray]:
+    """Return where each voxel of the grid lies in the head, one array an axis."""
+    x, y, z = axes
+    return [
+        (middle[k] + matrix[k, 0] * x[:, None, None] + (matrix[k, 1] * y[:, None] + matrix[k, 2] * z)).astype(
+            np.float32
+        )
+        for k in range(3)
+    ]
+
+
+def _away_from_ventricles(head: Head) -> tuple[list[np.ndarray], list[int]]:
+    """Return a field, in voxels of 2 mm, that points away from the lateral ventricles and fades; and its corner."""
+    distance = head.atlas.wall_mm["lateral_ventricle"][::2, ::2, ::2]
+    inside = distance <= 0
+    signed = distance - 2 * ndimage.distance_transform_edt(inside).astype(np.float32)
+    slope = np.gradient(ndimage.gaussian_filter(signed, 1.0), 2.0)
+    length = np.maximum(np.sqrt(sum(part**2 for part in slope)), 0.3)
+    fade = np.exp(-((signed / _WIDER_REACH_MM) ** 2))
+    field = [ndimage.gaussian_filter(part / length * fade, 1.0).astype(np.float32) for part in slope]
+    return field, [part.start for part in head.brain_box]
+
+
+def _centred(scene: Scene) -> Scene:
+    """Move the brain's box to the middle of the grid."""
+    box = ndimage.find_objects(is_brain(scene.tissue).astype(np.uint8))[0]
+    shift = [round((side - part.start - part.stop) / 2) for side, part in zip(scene.tissue.shape, box, strict=True)]
+    return Scene(_shifted(scene.tissue, shift), _shifted(scene.lesions, shift), scene.spacing_mm)
+
+
+def _shifted(volume: UInt8[np.ndarray, "x y z"], shift: list[int]) -> UInt8[np.ndarray, "x y z"]:
+    moved = np.zeros_like(volume)
+    there = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(shift, volume.shape, strict=True))
+    here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(shift, volume.shape, strict=True))
+    moved[there] = volume[here]
+    return moved

@@ -1,0 +1,131 @@
+"""A prepared store of scenes: to train on without ever writing an image twice."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from joint_seg_cls.errors import StoreError
+from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
+from joint_seg_cls.phantom.cohort import subject_name
+from joint_seg_cls.phantom.parameters import stream
+from joint_seg_cls.phantom.patient import DISEASE_NAMES
+from joint_seg_cls.phantom.randomised import RandomisedCohort
+from joint_seg_cls.phantom.skull import NoSkull
+from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, read_case, write_case, write_store_record
+
+Intensity = Callable[[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]], Float[np.ndarray, "x y z"]]
+
+
+@final
+class _CaseWriter:
+    """Writes one subject's scene as a prepared case, with one image of it."""
+
+    def __init__(
+        self,
+        cohort: RandomisedCohort,
+        store: Path,
+        key: str,
+        shape: tuple[int, int, int],
+        spacing_mm: float,
+        intensity: Intensity,
+    ) -> None:
+        self._cohort, self._store, self._key, self._intensity = cohort, store, key, intensity
+        self._shape, self._spacing_mm = shape, spacing_mm
+
+    def __call__(self, subject: int) -> None:
+        """Write it."""
+        name = subject_name(subject)
+        scene = self._cohort.scene(subject, self._shape, self._spacing_mm)
+        rng = stream(self._cohort.seed, subject, "appearance", 0)
+        drawn = draw_appearance(scene, ventricular_extent(scene), rng)
+        grid = Grid(self._shape, np.diag([self._spacing_mm] * 3 + [1.0]))
+        columns = self._cohort.person(subject, 1) | {"skull_stripped": "true"}
+        disease = self._cohort.patient(subject)[1].disease
+        case = PreparedCase(
+            self._store / name, name, name, None, disease, True, self._key, Geometry(grid, grid), columns
+        )
+        write_case(
+            case,
+            image=self._intensity(drawn.image, drawn.brain)[None].astype(np.float32),
+            brain_mask=drawn.brain,
+            lesion_mask=drawn.lesions,
+            lesion_mask_native=drawn.lesions,
+            labels={"tissue": scene.tissue, "lesions": scene.lesions},
+        )
+
+
+def write_scene_store(
+    cohort: RandomisedCohort,
+    store: str | Path,
+    *,
+    shape: tuple[int, int, int],
+    spacing_mm: float,
+    intensity: Intensity,
+    settings: dict[str, Any],
+    workers: int,
+) -> PreparedStore:
+    """Write every subject's scene as a prepared case; return the store.
+
+    A case holds one image of the scene, to validate and to test on, and the labels, from which ``RandomAppearance``
+    draws others. Cases that are there already are kept.
+
+    Args:
+        cohort: who is in it.
+        store: the folder; it may hold an earlier, smaller or interrupted store of the same settings, and nothing else.
+        shape: voxels of the network's grid.
+        spacing_mm: edge of a voxel.
+        intensity: sets the scale of the image.
+        settings: how scans are to be preprocessed for a network that was trained on this store.
+        workers: processes; 0 makes all subjects in this one.
+
+    Raises:
+        StoreError: ``store`` holds something else.
+    """
+    store = Path(store)
+    cohort.prepare(1, NoSkull())
+    key = hashlib.sha256(json.dumps([cohort.settings(), settings, shape, spacing_mm]).encode()).hexdigest()[:32]
+    record: dict[str, Any] = {
+        "settings": settings,
+        "classes": DISEASE_NAMES,
+        "modalities": ("flair",),
+        "model_shape": shape,
+    }
+    subjects = range(1, cohort.recruitment.subjects() + 1)
+    there = _there(store, key)
+    missing = sorted((n for n in subjects if subject_name(n) not in there), key=cohort.head_number)
+    write_store_record(store, **record)
+    write = _CaseWriter(cohort, store, key, shape, spacing_mm, intensity)
+    for _, failure in over_processes(partial(_call, write), missing, workers=workers, label="scenes", share=True):
+        if failure is not None:
+            raise failure
+    write_store_record(store, **record, cases=[subject_name(n) for n in subjects])
+    return PreparedStore(store)
+
+
+def _call(write: _CaseWriter, subject: int) -> None:
+    write(subject)
+
+
+def _there(store: Path, key: str) -> set[str]:
+    """Return the names of the cases that are there; refuse a folder of anything else."""
+    folders = sorted(store.iterdir()) if store.is_dir() else []
+    found = set()
+    for folder in folders:
+        if folder.name.startswith(".") or folder.is_file() or folder.name == "splits":
+            continue
+        if not (folder / "case.json").is_file() or read_case(folder).key != key:
+            raise StoreError(
+                store,
+                expected="an empty folder or a store of the same scenes",
+                found=f"{folder.name}, which is of another",
+                remedy="name another folder with store=",
+            )
+        found.add(folder.name)
+    return found

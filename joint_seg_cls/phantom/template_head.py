@@ -1,0 +1,39 @@
+"""The template's brain as labels."""
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import UInt8
+from scipy import ndimage
+
+from joint_seg_cls.lesions import template_regions
+from joint_seg_cls.phantom.head import Head
+from joint_seg_cls.phantom.tissue import Tissue, is_brain
+from joint_seg_cls.scan.template import load_template
+
+
+@lru_cache(maxsize=1)
+def template_head() -> Head:
+    """Return the MNI152 brain, each voxel of the tissue that most of it is; nothing surrounds it."""
+    template, regions = load_template(1), template_regions(1)
+    region = regions.masks
+    fluid = 1 - template.white - template.grey
+    tissue = np.where(template.white >= template.grey, Tissue.WHITE, Tissue.CORTEX).astype(np.uint8)
+    grey = template.grey > template.white
+    infratentorial = region["infratentorial"]
+    tissue[grey & ~region["cortex"]] = Tissue.DEEP_GREY
+    tissue[region["cortex"]] = Tissue.CORTEX
+    tissue[region["thalamus"]] = Tissue.DEEP_GREY
+    tissue[infratentorial] = Tissue.BRAIN_STEM
+    cerebellum = region["cerebellum"]
+    tissue[cerebellum] = np.where(template.white[cerebellum] > 0.5, Tissue.CEREBELLAR_WHITE, Tissue.CEREBELLAR_CORTEX)
+    tissue[fluid > 0.5] = Tissue.FLUID
+    tissue[~template.brain] = Tissue.AIR
+    for name in ("lateral", "third", "fourth"):
+        tissue[region[f"{name}_ventricle"]] = Tissue[f"{name.upper()}_VENTRICLE"]
+    return Head("MNI152", _cut(tissue))
+
+
+def _cut(tissue: UInt8[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:
+    box = ndimage.find_objects(is_brain(tissue).astype(np.uint8))[0]
+    return np.ascontiguousarray(np.pad(tissue[box], 6))

@@ -1,0 +1,96 @@
+"""Training on scenes: images drawn at each visit, averaged weights, and a second part that starts from the first."""
+
+import csv
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from joint_seg_cls.training import JointModule, read_checkpoint
+
+COARSE = ("image_size=[32,32,32]", "preprocess.layout.spacing_mm=6")
+SMALL = (
+    *("width.channels=4", "data.workers=0", "data.folds.count=2", "data.validation_fraction=0.2"),
+    *("trainer.accelerator=cpu", "trainer.limit_train_batches=2", "trainer.check_val_every_n_epoch=1"),
+    "data.augmentation.spacing_mm=6",
+)
+
+
+def head():
+    """Return a coarse head of ellipsoids with FreeSurfer's numbers, in voxels of 2 mm."""
+    x, y, z = np.meshgrid(*(2.0 * (np.arange(n) - n / 2) for n in (60, 74, 60)), indexing="ij")
+
+    def ball(centre, radii):
+        return sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True)) < 1
+
+    labels = np.zeros(x.shape, np.int16)
+    for number, radii in ((24, (56, 70, 56)), (3, (52, 66, 52)), (2, (46, 60, 46))):
+        labels[ball((0, 0, 0), radii)] = number
+    labels[ball((-10, 0, 8), (7, 30, 10)) | ball((10, 0, 8), (7, 30, 10))] = 4
+    labels[ball((0, -10, -40), (10, 10, 14))] = 16
+    return labels
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    from joint_seg_cls.commands.main import main
+
+    folder = tmp_path_factory.mktemp("scenes")
+    (folder / "maps").mkdir()
+    nib.save(nib.Nifti1Image(head(), np.diag([2.0, 2.0, 2.0, 1.0])), folder / "maps" / "head.nii.gz")
+    words = ("phantom=randomised", "anatomy=label_maps", f"path={folder / 'maps'}", f"store={folder / 'store'}")
+    main(["phantom", *words, "subjects=8", "workers=0", *COARSE])
+    return folder / "store"
+
+
+@pytest.fixture
+def train(jsc, scenes, tmp_path):
+    def run(experiment, *words, epochs=2, runs="runs"):
+        patch = () if experiment == "pretrain_joint" else ("data.augmentation.patch=[32,32,32]",)
+        where = (f"data.store={scenes}", f"runs={tmp_path / runs}", f"trainer.max_epochs={epochs}")
+        code, _, said = jsc("train", f"experiment={experiment}", *where, *SMALL, *patch, *words)
+        assert code == 0, said
+        return next((tmp_path / runs).glob("*/joint*/fold-0_seed-0"))
+
+    return run
+
+
+def losses(run):
+    with (run / "metrics.csv").open() as file:
+        return [row["train/loss/segmentation"] for row in csv.DictReader(file)]
+
+
+def test_the_second_part_goes_on_from_the_first(train):
+    first = train("pretrain", epochs=1)
+    assert len(losses(first)) == 1
+    found = read_checkpoint(first)
+    second = train("pretrain_joint", f"init_from={first}", epochs=1, runs="second")
+    names = set(read_checkpoint(second).weights)
+    assert set(found.weights) < names
+    assert any(name.startswith("classification") for name in names - set(found.weights))
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_the_moving_average_and_an_interrupted_training_ends_alike(train, monkeypatch):
+    whole = train("pretrain", epochs=3, runs="whole")
+    content = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+    name = "network.segmentation.outputs.3.bias"
+    assert content["state_dict"][name] != content["current_model_state"][name]
+    step = JointModule.training_step
+
+    def dies(self, batch, batch_index):
+        if self.current_epoch == 2:
+            raise MemoryError("the machine went away")
+        return step(self, batch, batch_index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JointModule, "training_step", dies)
+        with pytest.raises(MemoryError):
+            train("pretrain", epochs=3, runs="killed")
+    killed = train("pretrain", epochs=3, runs="killed")
+    assert losses(killed) == losses(whole)
+    ends = [read_checkpoint(run).weights for run in (whole, killed)]
+    for key, value in ends[0].items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(ends[1][key], value, rtol=0, atol=0)
