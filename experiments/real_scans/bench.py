@@ -48,12 +48,12 @@ def measure(
     """Return one row a scan and their means: at the checkpoint's threshold, and DSC alone at others."""
     predictor, found = load_predictor(checkpoint, device="cpu")
     pipeline = load_pipeline(found)
-    rows = read_cohort(cohort, modalities=found.recipe["modalities"], classes=found.recipe["classes"])
+    rows = read_cohort(cohort, modalities=found.recipe.modalities, classes=found.recipe.classes)
     measured, others = [], []
     for row in rows:
         case = from_cohort(replace(row, brain_mask=None) if extract else row, pipeline)
         start = time.perf_counter()
-        figures = evaluate_cases([case], predictor, total=1, classes=found.recipe["classes"], fold=None).iloc[0]
+        figures = evaluate_cases([case], predictor, total=1, classes=found.recipe.classes, fold=None).iloc[0]
         seconds = time.perf_counter() - start
         probability = predictor.in_native_space(predictor(case.image), case.geometry).lesion_probability
         assert probability is not None
