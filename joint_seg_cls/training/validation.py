@@ -7,9 +7,10 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc, multiclass_accuracy, multiclass_auroc
 
 from joint_seg_cls.batch import Batch, Prediction, scan_of
-from joint_seg_cls.metrics import auc, dice
+from joint_seg_cls.metrics import dice
 from joint_seg_cls.training.finite import gathered
 
 Loss = Callable[[Prediction, Batch], Mapping[str, Tensor]]
@@ -83,14 +84,24 @@ class ValidationScans:
             scores.append(found["dice"])
         if self.diagnoses:
             probability, disease = (torch.tensor(part) for part in zip(*self.diagnoses, strict=True))
-            found["acc"] = float((probability.argmax(dim=1) == disease).float().mean())
-            area = auc(probability.numpy(), disease.numpy())
+            found["acc"] = float(multiclass_accuracy(probability, disease, probability.shape[1], average="micro"))
+            area = _area_under_roc(probability, disease)
             if not math.isnan(area):
                 found["auc"] = area
                 scores.append(area)
         if scores:
             found["score"] = sum(scores) / len(scores)
         return found
+
+
+def _area_under_roc(probability: Tensor, disease: Tensor) -> float:
+    """Return the area of the last of two classes, or the mean over more; NaN where a class has no scan."""
+    classes = probability.shape[1]
+    if len(disease.unique()) < classes:
+        return math.nan
+    if classes == 2:
+        return float(binary_auroc(probability[:, 1], disease))
+    return float(multiclass_auroc(probability, disease, classes, average="macro"))
 
 
 def has_relevant_label(prediction: Prediction, batch: Batch) -> bool:

@@ -59,7 +59,7 @@ def filled(place):
 
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(name, marks=() if name in ("predict", "prepare") else pytest.mark.slow) for name in COMMANDS],
+    [pytest.param(name, marks=() if name == "predict" else pytest.mark.slow) for name in COMMANDS],
 )
 def test_a_full_disk_is_one_sentence_and_the_repeated_command_ends_as_on_a_large_one(
     disk, jsc, faults, world, monkeypatch, command
