@@ -195,6 +195,13 @@ CASES = [
 ]  # fmt: skip
 
 
+QUICK = ("tables", "folds", "null path", "two variants", "leakage")
+CASES = [
+    case if hasattr(case, "values") or case[0] in QUICK else pytest.param(*case, marks=pytest.mark.slow)
+    for case in CASES
+]
+
+
 @pytest.mark.parametrize(("name", "words", "drop", "made"), CASES)
 def test_a_remedy_leads_where_it_says(sentence, make_store, edit_case, tmp_path, name, words, drop, made):
     store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 10 if made is one_site else 8)

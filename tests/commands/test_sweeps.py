@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -213,11 +214,20 @@ def test_a_run_that_was_not_tested_is_tested_when_that_is_asked(sweep, trained, 
     assert (len(tested), len(trained)) == (1, 2)  # the training went on from its end
 
 
+def started(weight):
+    """Return the content of a checkpoint with one weight."""
+    target = {"_target_": "joint_seg_cls.networks.JointNetwork"}
+    trained_on = {"collection": "other", "fold": 0, "seed": 0, "data_hash": "other"}
+    recipe = {"format": 1, "network": target, "preprocess": target, "classes": ["MS", "NMOSD"], "modalities": ["flair"]}
+    recipe |= {"model_shape": [16, 16, 16], "lesion_threshold": 0.5, "variant": "joint", "trained_on": trained_on}
+    return {"epoch": 0, "state_dict": {"network.w": torch.tensor(weight)}, "joint_seg_cls": recipe}
+
+
 def test_other_weights_to_start_from_are_another_run(sweep, trained, tmp_path, store, make_store, jsc):
     start = tmp_path / "start.ckpt"
-    start.write_bytes(b"one")
+    torch.save(started(0.0), start)
     assert sweep(f"init_from={start}") == 0, sweep.err
-    start.write_bytes(b"two")
+    torch.save(started(1.0), start)
     assert sweep(f"init_from={start}") == 2
     assert "a run with init_hash =" in sweep.err
 

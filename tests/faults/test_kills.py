@@ -21,10 +21,10 @@ COMMANDS = {
     "phantom": ((), ("out=cohort", "subjects=2", "spacing_mm=2", "workers=2"), 5, 0),
     "cohort": (("scans",), ("source=pattern", "path=scans", "out=found.tsv", "flair={subject}_flair.nii.gz"), 4, 0),
     "check": (("scans", "cohort.tsv", "store"), ("cohort=cohort.tsv", "store=store", "out=audit", "workers=2"), 5, 0),
-    "prepare": (("scans", "cohort.tsv"), ("cohort=cohort.tsv", "store=new", "workers=2", "PREPARE"), 8, 1),
+    "prepare": (("scans", "cohort.tsv"), ("cohort=cohort.tsv", "store=new", "workers=2", "PREPARE"), 8, 0),
     "train": (("store",), ("data.store=store", "fold=0", "SMALL"), 10, 1),
     "evaluate": (("store", "runs"), ("run=RUN", "fold=1", "device=cpu"), 6, 0),
-    "predict": (("scans", "cohort.tsv", "runs"), ("input=cohort.tsv", "checkpoint=RUN", "out=out", "device=cpu"), 8, 1),
+    "predict": (("scans", "cohort.tsv", "runs"), ("input=cohort.tsv", "checkpoint=RUN", "out=out", "device=cpu"), 8, 0),
     "report": (("store", "runs"), ("study=small", "resamples=50"), 6, 0),
     "sweep": (("store",), ("-m", "data.store=store", "fold=0,1", "study=swept", "SMALL"), 4, 0),
 }

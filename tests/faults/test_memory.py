@@ -56,7 +56,7 @@ def test_another_error_is_not_taken_for_memory():
         raise RuntimeError("shapes cannot be multiplied")
 
 
-@pytest.mark.parametrize("kind", ["numpy", "CUDA"])
+@pytest.mark.parametrize("kind", ["numpy", pytest.param("CUDA", marks=pytest.mark.slow)])
 def test_the_next_scan_is_predicted(world, jsc, ends, monkeypatch, tmp_path, kind):
     monkeypatch.chdir(world)
     words = ["predict", f"input={world / 'cohort.tsv'}", f"checkpoint={run_of(world)}", f"out={tmp_path}", "device=cpu"]

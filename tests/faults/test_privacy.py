@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from joint_seg_cls.training import PanelPlan, RunCard, RunFolder, TensorBoardTracking, WandbTracking, start_tracking
 from joint_seg_cls.training.backends import MlflowTracking
-from joint_seg_cls.training.fit import _keep
+from joint_seg_cls.training.kept_epochs import keep
 
 #: What stands for whom or what; each is a word that nothing else contains.
 MARKERS = {
@@ -99,8 +99,8 @@ def test_a_checkpoint_names_no_folder_and_its_callbacks_find_their_files_again(t
 
     def callbacks(folder):
         foreign = ModelCheckpoint(dirpath=own, monitor="val/dice")
-        kept = [foreign, _keep(RunFolder(folder.parent), "best", monitor="val/score", mode="max")]
-        return [*kept, _keep(RunFolder(folder.parent), "last")]
+        kept = [foreign, keep(RunFolder(folder.parent), "best", monitor="val/score", mode="max")]
+        return [*kept, keep(RunFolder(folder.parent), "last")]
 
     def trainer(folder):
         return Trainer(accelerator="cpu", logger=False, callbacks=callbacks(folder), default_root_dir=tmp_path)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from joint_seg_cls import run_state
+from joint_seg_cls.errors import DiskError
 from joint_seg_cls.training import RunFolder, run_folder
 from joint_seg_cls.whole_file import PARTIAL_FILES
 
@@ -110,7 +111,7 @@ def test_a_disk_that_is_full_at_the_start_of_a_run_leaves_a_folder_that_can_be_t
 
     with monkeypatch.context() as patch:
         patch.setattr(run_folder, "write_text", full)
-        with pytest.raises(OSError, match="No space"), RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
+        with pytest.raises(DiskError, match="No space"), RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
             pass
     with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
         pass

@@ -64,7 +64,7 @@ def interrupt(monkeypatch, when):
     ("callback", "protocol", "moments"),
     [
         (SWA, "paper", ("end",)),
-        (HALVE, "strict", ("test",)),
+        pytest.param(HALVE, "strict", ("test",), marks=pytest.mark.slow),
         pytest.param(SWA, "paper", ("epoch", "test"), marks=pytest.mark.slow),
         pytest.param(SWA, "strict", ("kept",), marks=pytest.mark.slow),
         pytest.param(EMA, "paper", ("epoch",), marks=pytest.mark.slow),

@@ -19,7 +19,8 @@ from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.training import JointModule, RunFolder, read_checkpoint
 from joint_seg_cls.training.callbacks import seed_network
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
-from joint_seg_cls.training.fit import _keep, normalised_together
+from joint_seg_cls.training.fit import normalised_together
+from joint_seg_cls.training.kept_epochs import keep
 
 
 def epochs_of(run):
@@ -327,7 +328,7 @@ def test_a_folder_that_another_run_took_meanwhile_is_refused_and_left_as_it_is(t
 
 
 def test_a_run_that_was_moved_remembers_its_best_weights(tmp_path):
-    there, here = (_keep(RunFolder(tmp_path / name), "best", monitor="val/score", mode="max") for name in "ab")
+    there, here = (keep(RunFolder(tmp_path / name), "best", monitor="val/score", mode="max") for name in "ab")
     kept, score = str(tmp_path / "a" / "checkpoints" / "best.ckpt"), torch.tensor(0.7)
     there.best_model_path = there.kth_best_model_path = kept
     there.best_model_score = there.kth_value = score
