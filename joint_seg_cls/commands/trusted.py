@@ -141,8 +141,10 @@ def _names(make: Callable[..., Any], public: str) -> set[str]:
 def _table() -> Mapping[str, Part]:
     table: dict[str, Part] = {}
     for part in _OURS:
-        package = part.make.__module__.rsplit(".", 1)[0]
-        table |= dict.fromkeys(_names(part.make, f"{package}.{part.make.__qualname__}"), part)
+        module, name = part.make.__module__, part.make.__qualname__
+        package = module.rsplit(".", 1)[0]
+        is_public = getattr(sys.modules[package], name, None) is part.make
+        table |= dict.fromkeys(_names(part.make, f"{package if is_public else module}.{name}"), part)
     for name in MONAI_NETWORKS:
         if (make := getattr(nets, name, None)) is not None:  # not every version of MONAI has all of them
             part = Part(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)

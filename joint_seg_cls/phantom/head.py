@@ -54,18 +54,12 @@ def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
         indexing="ij",
         sparse=True,
     )
-    lateral = tissue == Tissue.LATERAL_VENTRICLE
     stem = tissue == Tissue.BRAIN_STEM
     level = _level_of_stem(stem)
     medulla, pons, midbrain = (
         stem & part for part in (level < _MEDULLA, (level >= _MEDULLA) & (level < _PONS), level >= _PONS)
     )
-    wall_mm = {
-        "lateral_ventricle": _distance(lateral),
-        "third_ventricle": _distance(tissue == Tissue.THIRD_VENTRICLE),
-        "fourth_ventricle": _distance(tissue == Tissue.FOURTH_VENTRICLE),
-        "aqueduct": _distance(midbrain & (np.abs(x) <= 1.5) & _behind(midbrain)),
-    }
+    wall_mm = _walls_mm(tissue, midbrain & (np.abs(x) <= 1.5) & _behind(midbrain))
     cortex_mm = _distance(tissue == Tissue.CORTEX)
     parenchyma = np.isin(tissue, (1, 3, 4, 6, 7))
     white = tissue == Tissue.WHITE
@@ -117,6 +111,18 @@ def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
         "corticospinal": (capsule | tract) & ~infratentorial & (z < 18),
     }
     return Atlas(grid, parenchyma, white, zones, wall_mm, spared)
+
+
+def _walls_mm(
+    tissue: UInt8[np.ndarray, "x y z"], aqueduct: Bool[np.ndarray, "x y z"]
+) -> dict[str, Float32[np.ndarray, "x y z"]]:
+    """Return the distance to each part of the ventricles, in mm."""
+    return {
+        "lateral_ventricle": _distance(tissue == Tissue.LATERAL_VENTRICLE),
+        "third_ventricle": _distance(tissue == Tissue.THIRD_VENTRICLE),
+        "fourth_ventricle": _distance(tissue == Tissue.FOURTH_VENTRICLE),
+        "aqueduct": _distance(aqueduct),
+    }
 
 
 def _template_like(tissue: UInt8[np.ndarray, "x y z"]) -> Grid:

@@ -31,7 +31,7 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
     with _arguments_checked(), warnings.catch_warnings():
         # that another precision is used: refused below
         warnings.filterwarnings("ignore", message=r"You passed `Trainer\(accelerator='cpu', precision='16-mixed'\)`")
-        warnings.filterwarnings("ignore", message=r"(16|bf16) is supported for historical reasons")
+        warnings.filterwarnings("ignore", message=r"`precision=\w+` is supported for historical reasons")
         trainer = make_trainer(**arguments)
     asked = str(getattr(make_trainer, "keywords", {}).get("precision"))
     asked = _PRECISIONS.get(asked, asked)

@@ -40,7 +40,7 @@ def test_damaged_folds_are_one_sentence(store, change):
     assert cut.path is not None
     text = cut.path.read_text()
     cut.path.write_text(CHANGES[change](text, json.loads(text)))
-    with pytest.raises(SplitError, match="expected (frozen folds|folds made with)") as error:
+    with pytest.raises(SplitError, match=r"expected (frozen folds|folds made with)") as error:
         freeze(PreparedStore(store), folds, 0.0)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 900
