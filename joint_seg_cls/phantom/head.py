@@ -49,11 +49,7 @@ class Head:
 
 def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
     grid = _template_like(tissue)
-    x, y, z = np.meshgrid(
-        *(grid.affine[k, 3] + grid.affine[k, k] * np.arange(tissue.shape[k]) for k in range(3)),
-        indexing="ij",
-        sparse=True,
-    )
+    x, y, z = _coordinates_mm(grid)
     stem = tissue == Tissue.BRAIN_STEM
     level = _level_of_stem(stem)
     medulla, pons, midbrain = (
@@ -64,13 +60,13 @@ def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
     parenchyma = np.isin(tissue, (1, 3, 4, 6, 7))
     white = tissue == Tissue.WHITE
     box = {name: _in_boxes(BOXES[name], x, y, z) for name in ("callosum", "inferior_temporal", "hypothalamus")}
-    near_wall = wall_mm["lateral_ventricle"] <= WALL_MM
+    near_wall, near_cortex = wall_mm["lateral_ventricle"] <= WALL_MM, cortex_mm <= 1.5
     far = wall_mm["lateral_ventricle"] > _FAR_MM
-    near_cortex = cortex_mm <= 1.5
     callosum = white & box["callosum"] & (wall_mm["lateral_ventricle"] <= 9)
     temporal = box["inferior_temporal"] & white
-    capsule = parenchyma & _along(grid, tissue.shape, "internal_capsule")
-    tract = parenchyma & _along(grid, tissue.shape, "corticospinal_tract")
+    capsule, tract = (
+        parenchyma & _along(grid, tissue.shape, name) for name in ("internal_capsule", "corticospinal_tract")
+    )
     deep = white & ~temporal & ~near_wall & ~near_cortex & ~callosum
     midline = [wall_mm[name] <= WALL_MM for name in ("third_ventricle", "fourth_ventricle", "aqueduct")]
     midline_walls = midline[0] | midline[1] | midline[2]
@@ -111,6 +107,12 @@ def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
         "corticospinal": (capsule | tract) & ~infratentorial & (z < 18),
     }
     return Atlas(grid, parenchyma, white, zones, wall_mm, spared)
+
+
+def _coordinates_mm(grid: Grid) -> list[Float[np.ndarray, "_ _ _"]]:
+    """Return the coordinates of a grid along each axis, in mm, such that they broadcast."""
+    axes = (grid.affine[k, 3] + grid.affine[k, k] * np.arange(grid.shape[k]) for k in range(3))
+    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
 
 def _walls_mm(
