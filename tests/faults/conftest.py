@@ -60,6 +60,7 @@ class Server:
     def close(self) -> None:
         self._server.stdin.close()
         self._server.wait()
+        self._server.stdout.close()
 
 
 @pytest.fixture(scope="session")
