@@ -145,7 +145,7 @@ def test_every_command_shows_its_groups_and_examples(jsc, command):
     assert f"jsc {command} " in out
     assert "Keys" in out
     assert ("network/guidance: add, concat, dot, full, none" in out) == (command == "train")
-    assert ("skull: none, shell" in out) == (command == "phantom")
+    assert ("skull: labels, none, shell" in out) == (command == "phantom")
 
 
 def test_help_may_be_asked_for_at_the_end_of_any_line(jsc):
