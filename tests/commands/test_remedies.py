@@ -40,6 +40,7 @@ FOLLOWED = {
     ("commands/launcher/search.py", "hydra.sweeper.storage=null"): "tests/commands/test_search.py: searches in memory",
     ("commands/launcher/sweeper.py", "hydra/sweeper=optuna"): "interval",
     ("commands/learnable.py", "protocol=paper"): "no score",
+    ("commands/phantom.py", "phantom=randomised"): "tests/training/test_pretraining.py makes a store with it",
     ("commands/predict.py", "input=[{}]"): "tests/inference/test_predict_command.py: names of the user's own files",
     ("commands/settings.py", "tables=[7]"): "tables",
     ("commands/settings.py", "scheduler.mode={}"): "plateau",
