@@ -58,7 +58,7 @@ check: setup-test ## formatting, lint, types, layers, and what stands at the top
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	@extra="$(filter-out $(TOP_LEVEL),$(shell git ls-files | cut -d/ -f1 | grep -v '^\.' | sort -u))"; \
+	@extra="$(filter-out $(TOP_LEVEL),$(shell git -c core.quotePath=off ls-files | cut -d/ -f1 | grep -v '^\.' | sort -u))"; \
 	  [ -z "$$extra" ] || { echo "these do not belong at the top level: $$extra" >&2; exit 1; }
 
 bench: setup ## measure again what experiments/benchmarks/ claims
