@@ -75,7 +75,7 @@ def draw_signal(
     contrast = draw_tissue_contrast(rng)
     values, texture = paint_tissue(tissue, contrast, spacing_mm, rng)
     add_look_alikes(values, tissue, texture, spacing_mm, extent, rng)
-    mask = paint_lesions(values, lesions, tissue, texture, spacing_mm, rng)
+    mask = paint_lesions(values, lesions, tissue, texture, contrast.level(Tissue.CORTEX), spacing_mm, rng)
     brain = stripped(values, tissue, texture, spacing_mm, rng)
     return Signal(values.astype(np.float32), brain, mask)
 

@@ -8,9 +8,11 @@ from joint_seg_cls.phantom.smooth_noise import smooth_noise
 from joint_seg_cls.phantom.tissue import Tissue
 
 #: Brightness of white matter = 1 that a scan's lesions have on average; some scans have faint ones only.
-_BASE, _FAINT_BASE, _FAINT_SHARE = (1.15, 1.85), (1.07, 1.25), 0.2
+_BASE, _FAINT_BASE, _FAINT_SHARE = (1.15, 1.85), (1.10, 1.28), 0.2
 _BETWEEN_LESIONS_SD = (0.05, 0.22)
-_LEAST, _MOST = 1.07, 2.6
+_LEAST, _MOST = 1.08, 2.6
+#: In most scans lesions are at least about as bright as the cortex.
+_OVER_CORTEX, _OVER_CORTEX_SHARE = (0.95, 1.15), 0.7
 #: Lesions of at least this volume count as confluent, and may be fainter than the others.
 _CONFLUENT_MM3 = 1500.0
 
@@ -20,12 +22,13 @@ def paint_lesions(
     lesions: UInt8[np.ndarray, "x y z"],
     tissue: UInt8[np.ndarray, "x y z"],
     texture: Float32[np.ndarray, "x y z"],
+    cortex: float,
     spacing_mm: float,
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Draw lesions into ``signal`` (changed in place); return where they are."""
+    """Draw lesions into ``signal`` (changed in place), next to a cortex of the given brightness; return their mask."""
     mask = lesions > 0
-    levels = _levels(lesions, spacing_mm, rng)
+    levels = _levels(lesions, cortex, spacing_mm, rng)
     soft_mm = rng.uniform(0.45, 1.2)
     unevenness = rng.uniform(0, 0.10), rng.uniform(0, 0.05)
     halo, halo_mm, has_halo = rng.uniform(0, 0.25), rng.uniform(2.2, 4.5), rng.random() < 0.5
@@ -47,12 +50,14 @@ def paint_lesions(
 
 
 def _levels(
-    lesions: UInt8[np.ndarray, "x y z"], spacing_mm: float, rng: np.random.Generator
+    lesions: UInt8[np.ndarray, "x y z"], cortex: float, spacing_mm: float, rng: np.random.Generator
 ) -> Float32[np.ndarray, "256"]:
     """Return the brightness of each lesion by its number."""
     base = rng.uniform(*(_FAINT_BASE if rng.random() < _FAINT_SHARE else _BASE))
+    if rng.random() < _OVER_CORTEX_SHARE:
+        base = max(base, cortex * rng.uniform(*_OVER_CORTEX))
     levels = base + rng.uniform(*_BETWEEN_LESIONS_SD) * rng.standard_normal(256)
-    fainter = rng.uniform(0.4, 1.0) if rng.random() < 0.4 else 1.0
+    fainter = rng.uniform(0.5, 1.0) if rng.random() < 0.4 else 1.0
     large = np.bincount(lesions.ravel(), minlength=256) * spacing_mm**3 >= _CONFLUENT_MM3
     levels[large] = 1 + (levels[large] - 1) * fainter
     return np.clip(levels, _LEAST, _MOST).astype(np.float32)

@@ -121,14 +121,14 @@ def stripped(
     brain = is_brain(tissue)
     kept = brain.copy()
     luck = rng.random()
-    if luck < 0.6:  # with the fluid of the sulci
+    if luck < 0.7:  # with the fluid of the sulci
         closed = ndimage.binary_closing(np.pad(brain, 4), iterations=3)[4:-4, 4:-4, 4:-4]
         kept |= (closed | ndimage.binary_dilation(brain, iterations=int(rng.integers(1, 3)))) & (
             tissue < Tissue.OUTSIDE
         )
-    elif luck < 0.78:  # and all around
+    elif luck < 0.85:  # and all around
         kept |= tissue == Tissue.FLUID
-    elif luck < 0.9:  # too tight in places
+    elif luck < 0.93:  # too tight in places
         border = brain & ~ndimage.binary_erosion(brain, iterations=int(rng.integers(1, 4)), border_value=1)
         kept &= ~(border & (smooth_noise(tissue.shape, 18 / spacing_mm, rng) > rng.uniform(0.2, 1.0)))
     outside = (tissue >= Tissue.OUTSIDE) | (tissue == Tissue.FLUID)

@@ -31,12 +31,12 @@ class _CaseWriter:
         self,
         cohort: RandomisedCohort,
         store: Path,
-        key: str,
+        keys: dict[str, str],
         shape: tuple[int, int, int],
         spacing_mm: float,
         intensity: Intensity,
     ) -> None:
-        self._cohort, self._store, self._key, self._intensity = cohort, store, key, intensity
+        self._cohort, self._store, self._keys, self._intensity = cohort, store, keys, intensity
         self._shape, self._spacing_mm = shape, spacing_mm
 
     def __call__(self, subject: int) -> None:
@@ -49,7 +49,7 @@ class _CaseWriter:
         columns = self._cohort.person(subject, 1) | {"skull_stripped": "true"}
         disease = self._cohort.patient(subject)[1].disease
         case = PreparedCase(
-            self._store / name, name, name, None, disease, True, self._key, Geometry(grid, grid), columns
+            self._store / name, name, name, None, disease, True, self._keys[name], Geometry(grid, grid), columns
         )
         write_case(
             case,
@@ -90,18 +90,19 @@ def write_scene_store(
     """
     store = Path(store)
     cohort.prepare(1, NoSkull())
-    key = hashlib.sha256(json.dumps([cohort.settings(), settings, shape, spacing_mm]).encode()).hexdigest()[:32]
+    subjects = range(1, cohort.recruitment.subjects() + 1)
+    made_of = json.dumps([cohort.settings(), settings, shape, spacing_mm])
+    keys = {name: hashlib.sha256(f"{made_of} {name}".encode()).hexdigest()[:32] for name in map(subject_name, subjects)}
     record: dict[str, Any] = {
         "settings": settings,
         "classes": DISEASE_NAMES,
         "modalities": ("flair",),
         "model_shape": shape,
     }
-    subjects = range(1, cohort.recruitment.subjects() + 1)
-    there = _there(store, key)
+    there = _there(store, keys)
     missing = sorted((n for n in subjects if subject_name(n) not in there), key=cohort.head_number)
     write_store_record(store, **record)
-    write = _CaseWriter(cohort, store, key, shape, spacing_mm, intensity)
+    write = _CaseWriter(cohort, store, keys, shape, spacing_mm, intensity)
     for _, failure in over_processes(partial(_call, write), missing, workers=workers, label="scenes", share=True):
         if failure is not None:
             raise failure
@@ -113,14 +114,14 @@ def _call(write: _CaseWriter, subject: int) -> None:
     write(subject)
 
 
-def _there(store: Path, key: str) -> set[str]:
+def _there(store: Path, keys: dict[str, str]) -> set[str]:
     """Return the names of the cases that are there; refuse a folder of anything else."""
     folders = sorted(store.iterdir()) if store.is_dir() else []
     found = set()
     for folder in folders:
         if folder.name.startswith(".") or folder.is_file() or folder.name == "splits":
             continue
-        if not (folder / "case.json").is_file() or read_case(folder).key != key:
+        if not (folder / "case.json").is_file() or read_case(folder).key != keys.get(folder.name):
             raise StoreError(
                 store,
                 expected="an empty folder or a store of the same scenes",

@@ -24,7 +24,9 @@ _MEAN = {
 }
 _WILD, _WILD_SHARE = (0.7, 1.5), 0.12
 #: Fluid of the lateral ventricles, and how far that of the other spaces departs from it.
-_FLUID, _FLUID_SD = (0.05, 0.60), 0.06
+_FLUID, _FLUID_SD = (0.06, 0.62), 0.06
+#: Sulci hold vessels and membranes: fluid around the brain may be brighter than that of the ventricles by this much.
+_SULCI = (0.0, 0.35)
 _OUTSIDE_DARK, _OUTSIDE_BRIGHT = (0.0, 0.3), (0.3, 1.7)
 _SD = (0.01, 0.06)
 _ROUGH = {Tissue.CHOROID_PLEXUS: 0.2, Tissue.FLUID: 0.06}
@@ -57,6 +59,7 @@ def draw_tissue_contrast(rng: np.random.Generator) -> TissueContrast:
     for tissue in (Tissue.LATERAL_VENTRICLE, Tissue.THIRD_VENTRICLE, Tissue.FOURTH_VENTRICLE, Tissue.FLUID):
         mean[tissue] = max(fluid + rng.normal(0, _FLUID_SD), 0.02)
         sd[tissue] = rng.uniform(*_SD)
+    mean[Tissue.FLUID] += rng.uniform(*_SULCI)
     bright = rng.random(OUTSIDE_KINDS) < 0.5
     outside = np.where(bright, rng.uniform(*_OUTSIDE_BRIGHT, OUTSIDE_KINDS), rng.uniform(*_OUTSIDE_DARK, OUTSIDE_KINDS))
     mean[Tissue.OUTSIDE :] = outside
