@@ -10,6 +10,8 @@ import pandas as pd
 #: Resamples of a bootstrap; enough for two digits of an interval's ends.
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+#: Subjects drawn before they are measured; bounds the memory.
+_DRAWN_AT_ONCE = 200_000
 
 
 class Interval(NamedTuple):
@@ -53,8 +55,8 @@ def bootstrap_interval(
     select = rows.iloc if isinstance(rows, pd.DataFrame) else rows
     members = _members(rows, group)
 
-    def measure(drawn: np.ndarray) -> float:
-        return statistic(select[np.concatenate([members[which] for which in drawn])])
+    def measure(draws: np.ndarray) -> list[float]:
+        return [statistic(select[np.concatenate([members[which] for which in drawn])]) for drawn in draws]
 
     return _percentiles(measure, len(members), seed, resamples, confidence)
 
@@ -92,20 +94,30 @@ def bootstrap_ratio(
         np.add.at(sums[number, 0], of_fold[own], above[own])
         np.add.at(sums[number, 1], of_fold[own], below[own])
 
-    def measure(drawn: np.ndarray) -> float:
-        over, under = sums[drawn].sum(axis=0)
+    def measure(draws: np.ndarray) -> np.ndarray:
+        over, under = np.moveaxis(sums[draws].sum(axis=1), 1, 0)
         defined = under != 0
-        return float(np.mean(over[defined] / under[defined])) if defined.any() else math.nan
+        ratios = np.divide(over, under, out=np.zeros_like(over), where=defined)
+        folds = defined.sum(axis=1)
+        return np.divide(ratios.sum(axis=1), folds, out=np.full(len(draws), math.nan), where=folds > 0)
 
     return _percentiles(measure, len(members), seed, resamples, confidence)
 
 
 def _percentiles(
-    measure: Callable[[np.ndarray], float], subjects: int, seed: int, resamples: int, confidence: float
+    measure: Callable[[np.ndarray], Sequence[float] | np.ndarray],
+    subjects: int,
+    seed: int,
+    resamples: int,
+    confidence: float,
 ) -> Interval:
-    """Return the interval of what ``measure`` gives for subjects drawn with replacement."""
+    """Return the interval of ``measure``, a number for each row of subjects drawn with replacement."""
     generator = np.random.default_rng(seed)
-    draws = np.array([measure(generator.integers(subjects, size=subjects)) for _ in range(resamples)], dtype=np.float64)
+    draws = np.empty(resamples)
+    block = max(_DRAWN_AT_ONCE // subjects, 1)
+    for start in range(0, resamples, block):
+        here = draws[start : start + block]
+        here[:] = measure(generator.integers(subjects, size=(len(here), subjects)))
     draws = draws[~np.isnan(draws)]
     if not len(draws):
         return Interval(math.nan, math.nan)
