@@ -231,7 +231,7 @@ def test_a_remedy_leads_where_it_says(sentence, make_store, edit_case, tmp_path,
 )
 def test_a_list_is_shown_as_it_is_typed(sentence, make_store, tmp_path, words, says):
     """`names`: the remedy's word is taken by the same command."""
-    command = ["check", f"store={make_store(tmp_path / 'store')}", f"out={tmp_path / 'audit'}"]
+    command = ["check", f"store={make_store(tmp_path / 'store')}", f"out={tmp_path / 'audit'}", "workers=0"]
     if words == ["modalities=x"]:
         command = ["prepare", "cohort=nowhere.tsv", f"store={tmp_path / 'new'}"]
     code, error = sentence(*command, *words)

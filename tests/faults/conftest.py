@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from filelock import FileLock
 
 SHAPE = (24, 26, 22)
 SMALL = (
@@ -79,16 +81,20 @@ def faults():
 
 
 @pytest.fixture(scope="session")
-def world(server, tmp_path_factory):
-    """A folder with a cohort of four scans, their store, two trained runs and their study."""
-    folder = tmp_path_factory.mktemp("world")
-    write_cohort(folder)
-    for words in (
-        ["prepare", "cohort=cohort.tsv", "store=store", "workers=0", *PREPARE],
-        *(["train", "data.store=store", f"fold={fold}", "study=small", *SMALL] for fold in (0, 1)),
-    ):
-        assert server.run(folder, *words) == 0, (folder / "said.txt").read_text()
-    return folder
+def world(server, tmp_path_factory, request):
+    """A folder with a cohort of four scans, their store, two trained runs and their study: made once, copied for each worker."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "first-world"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "ready").exists():
+            write_cohort(folder)
+            for words in (
+                ["prepare", "cohort=cohort.tsv", "store=store", "workers=0", *PREPARE],
+                *(["train", "data.store=store", f"fold={fold}", "study=small", *SMALL] for fold in (0, 1)),
+            ):
+                assert server.run(folder, *words) == 0, (folder / "said.txt").read_text()
+            (folder / "ready").touch()
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("worlds") / "world"))
 
 
 def write_cohort(folder: Path, count: int = 4) -> None:

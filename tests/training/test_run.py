@@ -83,9 +83,9 @@ def test_a_finished_run_is_not_trained_again(train):
 @pytest.mark.parametrize(
     ("protocol", "workers"),
     [
-        pytest.param("strict", 0, marks=pytest.mark.slow),
+        ("strict", 0),
         pytest.param("paper", 0, marks=pytest.mark.slow),
-        ("strict", 1),
+        pytest.param("strict", 1, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monkeypatch, protocol, workers):

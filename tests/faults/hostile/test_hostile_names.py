@@ -173,14 +173,21 @@ def test_there_are_as_many_hostile_names_as_were_tried():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_name_outside_the_table_is_built(name, write_checkpoint, use, canary, replaced, refused):
+def test_no_name_outside_the_table_is_built(name, canary, replaced, refused):
     for place in PLACES:
         for arguments in ARGUMENTS:
             recipe = replaced(place, {"_target_": name, **arguments(canary)})
             kind = {"network": "network", "preprocess": "preprocessing"}[place[0]]
             refused(lambda part=recipe[place[0]], kind=kind: check_recorded(part, "f", kind), "f")
-    path = write_checkpoint(recipe)  # and so it is when a file is read
-    refused(lambda: use(path), path)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if k % 12 else []) for k, name in enumerate(NAMES)]
+)
+def test_no_checkpoint_with_such_a_name_is_used(name, write_checkpoint, use, canary, replaced, refused):
+    for arguments in ARGUMENTS:
+        path = write_checkpoint(replaced(("network", "sharing"), {"_target_": name, **arguments(canary)}))
+        refused(lambda path=path: use(path), path)
 
 
 def _roots():
