@@ -1,9 +1,13 @@
 """The two records that every stage speaks: what goes into a network, and what comes out."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+#: Images of a scan whose predictions are averaged: the scan itself, or the scan and its left-right mirror image.
+Views = Literal["one", "flips"]
+VIEWS: tuple[Views, ...] = get_args(Views)
 
 
 class Batch(NamedTuple):

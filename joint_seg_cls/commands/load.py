@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from joint_seg_cls.batch import Views
 from joint_seg_cls.commands.from_file import OF_ARGUMENTS, Recorded, build_trusted, check_recorded, of_file, reason_of
 from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 from joint_seg_cls.inference import Predictor
@@ -19,7 +20,12 @@ _BESIDE_WEIGHTS = 2**24
 
 
 def load_predictor(
-    path: str | Path, *, device: str, trust: Sequence[str] = (), network: nn.Module | None = None
+    path: str | Path,
+    *,
+    device: str,
+    trust: Sequence[str] = (),
+    network: nn.Module | None = None,
+    views: Views | None = None,
 ) -> tuple[Predictor, Checkpoint]:
     """Rebuild the network that a checkpoint describes and give it its weights.
 
@@ -28,6 +34,7 @@ def load_predictor(
         device: where to compute.
         trust: packages whose classes the checkpoint may name beside this program's.
         network: takes the weights in place of the network that the checkpoint describes.
+        views: images that are averaged, in place of what the checkpoint records.
 
     Raises:
         CheckpointError: the checkpoint cannot be used, or names parts that a file may not build.
@@ -41,7 +48,15 @@ def load_predictor(
         network = recorded.build()
     assert isinstance(network, nn.Module)
     checkpoint.load_into(network)
-    return Predictor(network, checkpoint.recipe.lesion_threshold, where), checkpoint
+    recipe = checkpoint.recipe
+    predictor = Predictor(
+        network,
+        recipe.lesion_threshold,
+        where,
+        views=views or recipe.views,
+        least_lesion_mm3=recipe.least_lesion_mm3,
+    )
+    return predictor, checkpoint
 
 
 def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline:

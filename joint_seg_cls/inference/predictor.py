@@ -7,12 +7,16 @@ from typing import final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
-from torch import nn
+from torch import Tensor, nn
 
-from joint_seg_cls.batch import Prediction
+from joint_seg_cls.batch import Prediction, Views
 from joint_seg_cls.errors import ScanError
+from joint_seg_cls.lesions import without_small
 from joint_seg_cls.networks import summed_map
 from joint_seg_cls.scan import Geometry
+
+#: Axis of a batch (b c x y z) along which left and right lie.
+_LEFT_RIGHT = 2
 
 
 @final
@@ -40,12 +44,25 @@ class Predictor:
         network: returns a :class:`~joint_seg_cls.batch.Prediction`.
         lesion_threshold: probability from which a voxel counts as lesion.
         device: where to compute.
+        views: ``one``, or ``flips`` to average over the image and its left-right mirror image. On a CPU a batch of two
+            takes no longer than one image.
+        least_lesion_mm3: lesions of a smaller volume are dropped from the mask in native space.
     """
 
-    def __init__(self, network: nn.Module, lesion_threshold: float, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        lesion_threshold: float,
+        device: str | torch.device = "cpu",
+        *,
+        views: Views = "one",
+        least_lesion_mm3: float = 0.0,
+    ) -> None:
         self._network = network.to(device).eval()
         self._device = device
         self.lesion_threshold = lesion_threshold
+        self.views: Views = views
+        self.least_lesion_mm3 = least_lesion_mm3
 
     @property
     def network(self) -> nn.Module:
@@ -63,8 +80,9 @@ class Predictor:
             ScanError: an output is NaN or infinite.
         """
         with torch.inference_mode():
-            seen = torch.from_numpy(np.array(image)).unsqueeze(0).to(self._device)
-            prediction: Prediction = self._network(seen)
+            one = torch.from_numpy(np.array(image)).unsqueeze(0).to(self._device)
+            batch = one if self.views == "one" else torch.cat([one, one.flip(_LEFT_RIGHT)])
+            prediction: Prediction = self._network(batch)
             if not prediction.is_finite():
                 raise ScanError(
                     scan,
@@ -73,17 +91,19 @@ class Predictor:
                     remedy="look at the scan with `jsc check`; where every scan fails, use another checkpoint=",
                 )
             lesion = prediction.lesion_probability()
-            probability = None if lesion is None else lesion[0, 0].cpu().numpy()
+            probability = None if lesion is None else _averaged(lesion[:, 0]).cpu().numpy()
             scores = prediction.disease_logits
-            disease = None if scores is None else scores[0].double().softmax(dim=0).cpu().numpy()
-            location = _location(prediction, seen.shape[2:], disease)
+            disease = None if scores is None else scores.double().softmax(dim=1).mean(dim=0).cpu().numpy()
+            location = _location(prediction, one.shape[2:], disease)
         lesions = None if probability is None else probability >= self.lesion_threshold
         return Findings(probability, lesions, location, disease)
 
     def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
         """Return findings on the scan's own grid: maps resampled linearly, the mask taken from the resampled map."""
-        probability = _to_native(findings.lesion_probability, geometry)
-        lesions = None if probability is None else probability >= self.lesion_threshold
+        probability, lesions = _to_native(findings.lesion_probability, geometry), None
+        if probability is not None:
+            least_voxels = self.least_lesion_mm3 / 1000 / geometry.native.voxel_ml
+            lesions = without_small(probability >= self.lesion_threshold, least_voxels)
         return Findings(probability, lesions, _to_native(findings.location_map, geometry), findings.disease_probability)
 
 
@@ -92,7 +112,13 @@ def _location(
 ) -> Float32[np.ndarray, "x y z"] | None:
     if prediction.location_maps is None or disease is None:
         return None
-    return summed_map(prediction.location_maps, int(disease.argmax()), size)[0].cpu().numpy()
+    maps = summed_map(prediction.location_maps, int(disease.argmax()), size)
+    return _averaged(maps).cpu().numpy()
+
+
+def _averaged(views: Float[Tensor, "views x y z"]) -> Float[Tensor, "x y z"]:
+    """Return the map of the image, or its mean with that of the mirror image, mirrored back."""
+    return views[0] if len(views) == 1 else (views[0] + views[1].flip(0)) / 2
 
 
 def _to_native(volume: Float32[np.ndarray, "x y z"] | None, geometry: Geometry) -> Float32[np.ndarray, "X Y Z"] | None:

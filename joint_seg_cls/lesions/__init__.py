@@ -1,6 +1,6 @@
 """Lesions as objects: connected components, shape, and the anatomical regions they lie in."""
 
-from joint_seg_cls.lesions.components import CONNECTIVITY, Connectivity, label_lesions, lesion_table
+from joint_seg_cls.lesions.components import CONNECTIVITY, Connectivity, label_lesions, lesion_table, without_small
 from joint_seg_cls.lesions.features import load_features, region_features
 from joint_seg_cls.lesions.places import PLACES, Place, count_by_place, lesion_places
 from joint_seg_cls.lesions.regions import Regions, template_regions
@@ -18,4 +18,5 @@ __all__ = [
     "load_features",
     "region_features",
     "template_regions",
+    "without_small",
 ]

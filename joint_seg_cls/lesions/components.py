@@ -28,6 +28,16 @@ def label_lesions(
     return labels.astype(np.int32), int(count)
 
 
+def without_small(mask: Bool[np.ndarray, "x y z"], least_voxels: float) -> Bool[np.ndarray, "x y z"]:
+    """Return ``mask`` without the lesions of fewer than ``least_voxels`` voxels."""
+    if least_voxels <= 1:
+        return mask
+    labels, count = label_lesions(mask)
+    kept = np.bincount(labels.ravel(), minlength=count + 1) >= least_voxels
+    kept[0] = False
+    return kept[labels]
+
+
 def lesion_table(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> pd.DataFrame:
     r"""Describe every lesion of ``mask``, one row a lesion, in the order of :func:`label_lesions`.
 

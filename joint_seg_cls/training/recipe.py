@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from joint_seg_cls.batch import VIEWS, Views
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training.plain_data import not_plain, shown
 
@@ -17,6 +18,8 @@ MOST_SIDE, MOST_VOXELS = 1024, 512**3
 _MOST_NAMES, _MOST_LETTERS = 64, 500
 #: Marks of trained scans, see :mod:`.trained_scans`.
 _MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
+#: A volume below which predicted lesions are dropped is at most this.
+_MOST_MM3 = 1000.0
 _REMEDY = "use a checkpoint that jsc train wrote, and copy it again if it was damaged on the way"
 
 
@@ -36,6 +39,8 @@ class Recipe:
         variant: the ablation or network, and what else was set.
         trained_on: ``collection``, ``fold``, ``seed``, ``data_hash`` and further facts.
         trained_scans: marks of the scans that it was trained on; None where they are not recorded.
+        views: images of a scan that are averaged, see :class:`~joint_seg_cls.inference.Predictor`.
+        least_lesion_mm3: predicted lesions of a smaller volume are dropped.
     """
 
     network: dict[str, Any]
@@ -48,6 +53,8 @@ class Recipe:
     variant: str
     trained_on: dict[str, Any]
     trained_scans: tuple[str, ...] | None = None
+    views: Views = "one"
+    least_lesion_mm3: float = 0.0
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
@@ -68,6 +75,8 @@ class Recipe:
             variant=read.text("variant"),
             trained_on=read.facts("trained_on"),
             trained_scans=None if content.get("trained_scans") is None else read.marks("trained_scans"),
+            views=read.views() if "views" in content else "one",
+            least_lesion_mm3=read.volume("least_lesion_mm3") if "least_lesion_mm3" in content else 0.0,
         )
 
 
@@ -130,6 +139,21 @@ class _Entries:
         if type(found) not in (int, float) or not 0 <= found <= 1:  # NaN is in no range
             raise self._refusal(key, expected, shown(found))
         return float(found)
+
+    def volume(self, key: str) -> float:
+        expected = f"a volume in mm3 from 0 to {_MOST_MM3:g}"
+        found = self.entry(key, expected)
+        if type(found) not in (int, float) or not 0 <= found <= _MOST_MM3:
+            raise self._refusal(key, expected, shown(found))
+        return float(found)
+
+    def views(self) -> Views:
+        expected = f"one of {', '.join(VIEWS)}"
+        found = self.entry("views", expected)
+        for name in VIEWS:
+            if found == name:
+                return name
+        raise self._refusal("views", expected, shown(found))
 
     def text(self, key: str, within: str = "") -> str:
         expected = f"a text of at most {_MOST_LETTERS} letters"

@@ -82,7 +82,7 @@ def faults():
 
 @pytest.fixture(scope="session")
 def world(server, tmp_path_factory, request):
-    """A folder with a cohort of four scans, their store, two trained runs and their study: made once, copied for each worker."""
+    """A folder with a cohort of four scans, their store, two trained runs and their study."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(request.config, "workerinput") else base) / "first-world"
     with FileLock(f"{folder}.lock"):

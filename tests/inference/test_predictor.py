@@ -93,6 +93,50 @@ def test_threshold_decides_what_is_lesion():
     assert not Predictor(Bright(), 0.65)(image).lesions.any()
 
 
+class LeftSided(nn.Module):
+    """Finds only what lies left of the middle, and the second class there."""
+
+    def forward(self, image):
+        near = torch.linspace(4, -4, image.shape[2]).reshape(1, 1, -1, 1, 1)
+        lesion = near + 3 * image
+        maps = tuple(
+            torch.ones(len(image), 2, s, s, s) * lesion.mean(dim=(1, 2, 3, 4)).reshape(-1, 1, 1, 1, 1)
+            for s in (2, 4, 8)
+        )
+        score = (image * near).mean(dim=(1, 2, 3, 4))
+        return Prediction(lesion, None, torch.stack([-score, score], 1), maps)
+
+
+def test_views_by_flips_average_the_scan_and_its_mirror_image():
+    image = np.random.default_rng(1).normal(size=(1, 16, 16, 16)).astype(np.float32)
+    one = Predictor(LeftSided(), 0.5)
+    both = Predictor(LeftSided(), 0.5, views="flips")
+    here, mirrored = one(image), one(image[:, ::-1].copy())
+    found = both(image)
+    np.testing.assert_allclose(
+        found.lesion_probability, (here.lesion_probability + mirrored.lesion_probability[::-1]) / 2, rtol=1e-6
+    )
+    assert np.abs(found.lesion_probability - here.lesion_probability).max() > 0.1
+    expected = (here.disease_probability + mirrored.disease_probability) / 2
+    np.testing.assert_allclose(found.disease_probability, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        both(image[:, ::-1].copy()).lesion_probability, found.lesion_probability[::-1], rtol=1e-6
+    )
+
+
+def test_small_lesions_are_dropped_by_their_volume_in_the_scans_grid(scan, pipeline):
+    path, _ = scan
+    seen = pipeline.model_input([path], None)
+    every = Predictor(Bright(), 0.5)
+    native = every.in_native_space(every(seen.image), seen.geometry)
+    volume_mm3 = native.lesions.sum() * seen.geometry.native.voxel_ml * 1000
+    for least, kept in ((0.99 * volume_mm3, True), (1.01 * volume_mm3, False)):
+        predictor = Predictor(Bright(), 0.5, least_lesion_mm3=least)
+        found = predictor.in_native_space(predictor(seen.image), seen.geometry)
+        assert found.lesions.any() == kept
+        np.testing.assert_array_equal(found.lesion_probability, native.lesion_probability)
+
+
 def test_a_network_without_segmentation_finds_no_masks(scan, pipeline, tmp_path):
     path, _ = scan
     seen = pipeline.model_input([path], None)
