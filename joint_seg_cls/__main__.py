@@ -1,6 +1,6 @@
 """``python -m joint_seg_cls`` is ``jsc``."""
 
-from joint_seg_cls.commands.main import main
+from joint_seg_cls.cli.main import main
 
 if __name__ == "__main__":
     main()

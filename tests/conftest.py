@@ -26,9 +26,12 @@ LONG = (
     "training/test_tracking.py",
     "frame/test_wheel.py",
     "frame/test_demo.py",
-    "commands/test_sweeps.py",
+    "sweep/test_sweeps.py",
     "report/",
     "commands/",
+    "config/",
+    "runs/",
+    "sweep/",
 )
 
 
@@ -58,7 +61,7 @@ def _no_network() -> Iterator[None]:
 @pytest.fixture
 def jsc(capfd: pytest.CaptureFixture[str]):
     """Return a function that runs a command in this process and gives (exit code, standard output, standard error)."""
-    from joint_seg_cls.commands.main import main
+    from joint_seg_cls.cli.main import main
 
     def run(*words: str) -> tuple[int, str, str]:
         capfd.readouterr()

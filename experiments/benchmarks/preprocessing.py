@@ -40,7 +40,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import nibabel as nib  # noqa: E402
 import numpy as np  # noqa: E402
 
-from joint_seg_cls.commands.main import main as jsc  # noqa: E402
+from joint_seg_cls.cli.main import main as jsc  # noqa: E402
 from joint_seg_cls.parallel import over_processes  # noqa: E402
 from joint_seg_cls.preprocess import N4, Bet, ByHeader, CropResize, ExtractedBrain, Pipeline, ZScore  # noqa: E402
 from joint_seg_cls.scan import Grid, read_mask, read_scan, resample  # noqa: E402

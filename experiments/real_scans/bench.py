@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from joint_seg_cls.commands.load import load_pipeline, load_predictor
 from joint_seg_cls.evaluation import evaluate_cases, from_cohort
 from joint_seg_cls.metrics import SIZES, dice
+from joint_seg_cls.runs.load import load_pipeline, load_predictor
 from joint_seg_cls.scan import read_cohort
 
 

@@ -1,1 +1,1 @@
-"""The command line: the only users of Hydra. Nothing heavy is imported until a command runs."""
+"""One file a command: ``commands/<name>.py`` holds a function of the same name."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 from rich import box
@@ -10,7 +9,6 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from joint_seg_cls.audit import (
-    AUDIT_FILE,
     Audit,
     Finding,
     Table,
@@ -21,27 +19,24 @@ from joint_seg_cls.audit import (
     draw_cases,
     draw_rows,
     folds_table,
-    read_audit,
     require_checks,
     write_audit_page,
     write_audits,
 )
-from joint_seg_cls.commands import keys
-from joint_seg_cls.commands.build import build, plain
-from joint_seg_cls.commands.start import ACCEPT_TRAINED_ON_TEST
-from joint_seg_cls.data import Folds, JointDataModule, folds_hash
-from joint_seg_cls.errors import CohortError, ConfigError, SplitError
+from joint_seg_cls.config import keys
+from joint_seg_cls.config.build import build
+from joint_seg_cls.config.tree import plain
+from joint_seg_cls.data import Folds, folds_hash
+from joint_seg_cls.errors import ConfigError, SplitError
 from joint_seg_cls.pictures import Picture
+from joint_seg_cls.runs.audited import refuse_errors
 from joint_seg_cls.scan import PreparedStore, require_lesion_value, require_mask_geometry
-from joint_seg_cls.training import ACCEPT_CODE
 
 _log = logging.getLogger(__name__)
 _PAGE, _RECORD = "audit.html", "audit.json"
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 #: Findings of one severity that the terminal shows; the page has all.
 _MOST_SHOWN = 25
-#: Warnings of one check that are repeated in full.
-_MOST_REPEATED = 3
 _FEWEST_FOLDS = 2
 #: Columns of text; tables are not squeezed into less.
 _NARROWEST = 120
@@ -71,61 +66,6 @@ def check(config: DictConfig) -> None:
     _log.info("written to %s and %s", out / _PAGE, out / _RECORD)
     for audit, _, _ in parts:
         refuse_errors(audit, f"see {out / _PAGE}")
-
-
-def refuse_errors(audit: Audit, remedy: str) -> None:
-    """Stop where an error stands.
-
-    Raises:
-        CohortError: there is one.
-    """
-    errors = audit.of("error")
-    if errors:
-        first, more = errors[0], f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-        before = [finding for finding in audit.findings if finding.is_accepted]
-        accepted = ",".join(dict.fromkeys(finding.check for finding in (*before, *errors)))
-        raise CohortError(
-            audit.source,
-            expected="a cohort without errors",
-            found=f"{first.check} of {first.where}: {first.found}{more}",
-            remedy=f"{first.remedy} ({remedy}); or accept the errors of these checks with accept=[{accepted}]",
-        )
-
-
-def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
-    """Look at a prepared store and its folds before they are trained on; say what is suspicious.
-
-    Raises:
-        CohortError: an error stands.
-    """
-    require_checks(accept, besides=(ACCEPT_CODE, ACCEPT_TRAINED_ON_TEST))
-    audit = audit_store(data.store, workers=data.workers)
-    name = data.folds.name(data.validation_fraction)
-    audit = audit_folds(audit, data.store, data.frozen.splits, data.folds, name=name, accept=accept)
-    for line in warning_lines(audit):
-        _log.warning("%s", line)
-    refuse_errors(audit, f"run jsc check store={data.store.path} for pictures of them")
-    return audit
-
-
-def repeat_warnings(run: Path) -> None:
-    """Print again what the audit of a run's data warned of, under the run's numbers."""
-    audit = read_audit(run / AUDIT_FILE)
-    for line in warning_lines(audit) if audit is not None else []:
-        print(line)
-
-
-def warning_lines(audit: Audit) -> list[str]:
-    """Return the warnings as lines, those of one check beyond a few as a count."""
-    of_check: dict[str, list[Finding]] = {}
-    for finding in audit.of("warning"):
-        of_check.setdefault(finding.check, []).append(finding)
-    lines = []
-    for check, findings in of_check.items():
-        lines += [f"warning: {finding.sentence}" for finding in findings[:_MOST_REPEATED]]
-        if len(findings) > _MOST_REPEATED:
-            lines.append(f"warning: {check}: {len(findings) - _MOST_REPEATED} more; see {AUDIT_FILE}")
-    return lines
 
 
 def print_audit(audit: Audit, tables: Sequence[Table]) -> None:

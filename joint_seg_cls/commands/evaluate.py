@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import final
 
 from omegaconf import DictConfig
-from torch import nn
 
-from joint_seg_cls.commands.build import require
-from joint_seg_cls.commands.check import repeat_warnings
-from joint_seg_cls.commands.from_file import build_trusted
-from joint_seg_cls.commands.keys import make_folder, writable
-from joint_seg_cls.commands.load import load_pipeline, load_predictor
-from joint_seg_cls.commands.run_config import read_run_config
-from joint_seg_cls.commands.track import track_evaluation
+from joint_seg_cls.config.build import require
+from joint_seg_cls.config.from_file import build_trusted
+from joint_seg_cls.config.keys import make_folder, writable
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.evaluation import (
@@ -31,6 +26,11 @@ from joint_seg_cls.evaluation import (
     write_evaluation,
 )
 from joint_seg_cls.preprocess import case_key, content_hash
+from joint_seg_cls.runs.audited import repeat_warnings
+from joint_seg_cls.runs.load import load_pipeline, load_predictor
+from joint_seg_cls.runs.run_config import read_run_config
+from joint_seg_cls.runs.testing import raise_first, split_of
+from joint_seg_cls.runs.track import track_evaluation
 from joint_seg_cls.scan import CohortCase, read_cohort, require_mask_geometry
 from joint_seg_cls.training import (
     Checkpoint,
@@ -96,7 +96,7 @@ def evaluate(config: DictConfig) -> None:
     write_evaluation(rows, summary, folder)
     write_json(folder / _TESTED, tested | ({"left_out": [fault.where for fault in failures]} if failures else {}))
     track_evaluation(config, run, folder, checkpoint, tested_on=folder.name)
-    print_summary(rows, summary, f"{run.path} on {folder.name}{_split_of(checkpoint)}")
+    print_summary(rows, summary, f"{run.path} on {folder.name}{split_of(checkpoint)}")
     repeat_warnings(run.path)
     _log.info("written to %s", folder)
     raise_first(failures, scans.total)
@@ -128,47 +128,6 @@ def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
             found=f"one of {known.get('weights')} on {known.get('on')}",
             remedy="add name=..., for a folder of its own",
         )
-
-
-def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module) -> None:
-    """Test a finished training on its own fold, once, with the weights that its protocol chose.
-
-    Args:
-        run: its folder.
-        data: its data, set up.
-        device: where to compute.
-        network: built from the training's own configuration; it takes the weights.
-    """
-    predictor, checkpoint = load_predictor(run.path, device=device, network=network)
-    classes = checkpoint.recipe.classes
-    names = set(data.split.test)
-    cases = map(from_store, [case for case in data.store.cases if case.case in names])
-    failures: list[InputError] = []
-    rows = evaluate_cases(cases, predictor, total=len(names), classes=classes, fold=data.fold, failures=failures)
-    if rows.empty and failures:
-        raise failures[0]
-    summary = summarise(rows, classes)
-    write_evaluation(rows, summary, run.path)
-    title = f"{run.path}, {checkpoint.path.name}, epoch {checkpoint.epoch + 1}{_split_of(checkpoint)}"
-    print_summary(rows, summary, title)
-    repeat_warnings(run.path)
-    raise_first(failures, len(names))
-
-
-def raise_first(failures: Sequence[InputError], total: int) -> None:
-    """Raise the first of the errors that single scans ended with, and log the others."""
-    if failures:
-        _log.error("%d of %d scans could not be tested and are not in these tables", len(failures), total)
-    for failure in failures[1:]:
-        _log.error("%s", failure)
-    if failures:
-        raise failures[0]
-
-
-def _split_of(checkpoint: Checkpoint) -> str:
-    """Quote the folds that the checkpoint was trained on."""
-    quoted = checkpoint.recipe.trained_on.get("folds_hash")
-    return f", folds {quoted}" if quoted else ""
 
 
 def _of_cohort(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:

@@ -11,13 +11,13 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from joint_seg_cls.commands import keys
-from joint_seg_cls.commands.build import require
-from joint_seg_cls.commands.load import load_pipeline, load_predictor
+from joint_seg_cls.config import keys
+from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import CohortError, InputError, ScanError, enough_memory
 from joint_seg_cls.inference import write_findings, write_predictions
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.preprocess import counted_warnings
+from joint_seg_cls.runs.load import load_pipeline, load_predictor
 from joint_seg_cls.scan import CohortCase, read_cohort, require_mask_geometry
 from joint_seg_cls.scan.finder import (
     OUTPUTS,

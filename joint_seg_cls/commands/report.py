@@ -10,11 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
-from joint_seg_cls.commands.check import warning_lines
-from joint_seg_cls.commands.keys import flag, folder_to_write, make_folder, writable
-from joint_seg_cls.commands.load import load_predictor
-from joint_seg_cls.commands.progress import headline, runs_of
-from joint_seg_cls.commands.study import FOLDER, Study, StudyRun, find_study
+from joint_seg_cls.config.keys import flag, folder_to_write, make_folder, writable
 from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.report import (
@@ -31,6 +27,10 @@ from joint_seg_cls.report import (
     verdicts,
 )
 from joint_seg_cls.run_state import differing_code, run_state
+from joint_seg_cls.runs.audited import warning_lines
+from joint_seg_cls.runs.load import load_predictor
+from joint_seg_cls.sweep.progress import headline, runs_of
+from joint_seg_cls.sweep.study import FOLDER, Study, StudyRun, find_study
 
 _log = logging.getLogger(__name__)
 #: Stands among the settings of runs that were tested on the cases held out of all folds.

@@ -6,10 +6,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from joint_seg_cls.commands.keys import flag
-from joint_seg_cls.commands.progress import runs_of, view, watch
-from joint_seg_cls.commands.study import FOLDER, Study, find_study
+from joint_seg_cls.config.keys import flag
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.sweep.progress import runs_of, view, watch
+from joint_seg_cls.sweep.study import FOLDER, Study, find_study
 
 #: Columns of a table that nobody looks at on a terminal: enough for long names and ten folds.
 _WIDE = 400

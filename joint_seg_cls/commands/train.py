@@ -12,20 +12,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.audit import AUDIT_FILE, write_audit
-from joint_seg_cls.commands.build import build, plain
-from joint_seg_cls.commands.check import audit_data
-from joint_seg_cls.commands.composer import composer_of
-from joint_seg_cls.commands.evaluate import test_fold
-from joint_seg_cls.commands.naming import flatten
-from joint_seg_cls.commands.plan import Plan, Planner
-from joint_seg_cls.commands.ranks import children_repeat_this_job, is_first_process
-from joint_seg_cls.commands.schedule import schedule_of
-from joint_seg_cls.commands.start import Start
-from joint_seg_cls.commands.study import Study
-from joint_seg_cls.commands.track import track_training
+from joint_seg_cls.config.build import build
+from joint_seg_cls.config.compose import composer_of
+from joint_seg_cls.config.schedule import schedule_of
+from joint_seg_cls.config.tree import plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.runs.audited import audit_data
+from joint_seg_cls.runs.naming import flatten
+from joint_seg_cls.runs.plan import Plan, Planner
+from joint_seg_cls.runs.start import Start
+from joint_seg_cls.runs.testing import test_fold
+from joint_seg_cls.runs.track import track_training
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
+from joint_seg_cls.sweep.ranks import children_repeat_this_job, is_first_process
+from joint_seg_cls.sweep.study import Study, StudyRun
 from joint_seg_cls.training import (
     FORMAT,
     MARKS,
@@ -106,7 +107,7 @@ def record_run(plan: Plan) -> None:
     name = "search" if plan.config.study is None else str(plan.config.study)
     words = shlex.join(["jsc", "train", *plan.overrides])
     tables = tuple(map(str, plan.config.tables))
-    Study(plan.place.collection_path, name, words, (plan.study_run(),), tables).record(keep="all")
+    Study(plan.place.collection_path, name, words, (StudyRun.of(plan),), tables).record(keep="all")
 
 
 def _fit(plan: Plan, tracker: Tracker | None) -> None:

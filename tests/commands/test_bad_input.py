@@ -193,7 +193,7 @@ def test_values_of_another_kind_are_refused_in_a_sentence(cohort):
     words = ["prepare", f"cohort={cohort.table}", f"store={cohort.folder / 's'}", "preprocess/bias_field=none"]
     code = (
         "import contextlib, io, json\n"
-        "from joint_seg_cls.commands.main import main\n"
+        "from joint_seg_cls.cli.main import main\n"
         "said = []\n"
         f"for word in {list(WRONG_TYPES)!r}:\n"
         "    with contextlib.redirect_stderr(io.StringIO()) as err, contextlib.suppress(SystemExit):\n"

@@ -21,7 +21,7 @@ def stripped_scans():
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A toy network, trained for seconds on a toy cohort: what is tested is the way there and back, not the masks."""
-    from joint_seg_cls.commands.main import main
+    from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("toy")
     main(["phantom", f"out={folder / 'cohort'}", "subjects=12", "spacing_mm=2", "workers=0"])

@@ -20,33 +20,33 @@ _WORD = re.compile(r"(?<![\w.{}])((?:[a-z]|\{\})[\w./]*=(?!\.\.\.)(?:\[[^\]]*\]|
 
 #: Where each remedy is followed: a case below, or another test; or why it is not.
 FOLLOWED = {
-    ("commands/check.py", "accept=[{}]"): "duplicates",
-    ("commands/combinations.py", "network={}"): "part of another network",
-    ("commands/combinations.py", "ablation={}"): "ablated baseline",
-    ("commands/combinations.py", "loss/cross_task={}"): "cross task of one",
-    ("commands/combinations.py", "{}={}"): "two variants",
-    ("commands/combinations.py", "protocol=strict"): "no validation",
+    ("runs/audited.py", "accept=[{}]"): "duplicates",
+    ("runs/combinations.py", "network={}"): "part of another network",
+    ("runs/combinations.py", "ablation={}"): "ablated baseline",
+    ("runs/combinations.py", "loss/cross_task={}"): "cross task of one",
+    ("runs/combinations.py", "{}={}"): "two variants",
+    ("runs/combinations.py", "protocol=strict"): "no validation",
     ("commands/cohort.py", "classes=[...]"): "tests/commands/test_remedies_of_readers.py: the user's names",
     ("commands/cohort.py", "disease={}"): "tests/commands/test_remedies_of_readers.py",
-    ("commands/schedule.py", "scheduler.frequency=1"): "tests/training/test_schedules.py",
-    ("commands/schedule.py", "scheduler.interval=step"): "tests/training/test_schedules.py",
+    ("config/schedule.py", "scheduler.frequency=1"): "tests/training/test_schedules.py",
+    ("config/schedule.py", "scheduler.interval=step"): "tests/training/test_schedules.py",
     ("training/refused.py", "trainer.precision={}"): "tests/training/test_refused.py",
     ("training/schedule.py", "scheduler.interval=step"): "tests/training/test_schedules.py",
     ("training/schedule.py", "scheduler=constant"): "tests/training/test_schedules.py",
     ("training/schedule.py", "trainer.max_epochs=200"): "tests/training/test_schedules.py",
-    ("commands/keys.py", "{}=[{}]"): "names",
-    ("commands/keys.py", "{}={}"): "null path",
-    ("commands/keys.py", "{}={one: two}"): "tests/commands/test_values.py: the shape, not a value",
-    ("commands/launcher/search.py", "hydra.sweeper.storage=null"): "tests/commands/test_search.py: searches in memory",
-    ("commands/launcher/sweeper.py", "hydra/sweeper=optuna"): "interval",
-    ("commands/learnable.py", "protocol=paper"): "no score",
+    ("config/keys.py", "{}=[{}]"): "names",
+    ("config/keys.py", "{}={}"): "null path",
+    ("config/keys.py", "{}={one: two}"): "tests/commands/test_values.py: the shape, not a value",
+    ("sweep/search.py", "hydra.sweeper.storage=null"): "tests/sweep/test_search.py: searches in memory",
+    ("sweep/sweeper.py", "hydra/sweeper=optuna"): "interval",
+    ("runs/learnable.py", "protocol=paper"): "no score",
     ("commands/phantom.py", "phantom=randomised"): "tests/training/test_pretraining.py makes a store with it",
     ("commands/predict.py", "input=[{}]"): "tests/inference/test_predict_command.py: names of the user's own files",
-    ("commands/settings.py", "tables=[7]"): "tables",
-    ("commands/settings.py", "scheduler.mode={}"): "plateau",
-    ("commands/settings.py", "trainer.max_epochs=1"): "fast_dev_run",
-    ("commands/settings.py", "trainer.limit_train_batches=1"): "fast_dev_run",
-    ("commands/start.py", "accept=[{}]"): "tests/training/test_trained_on_test.py",
+    ("runs/settings.py", "tables=[7]"): "tables",
+    ("runs/settings.py", "scheduler.mode={}"): "plateau",
+    ("runs/settings.py", "trainer.max_epochs=1"): "fast_dev_run",
+    ("runs/settings.py", "trainer.limit_train_batches=1"): "fast_dev_run",
+    ("runs/start.py", "accept=[{}]"): "tests/training/test_trained_on_test.py",
     ("training/ending.py", "protocol=paper"): "no score, which is refused before the training",
     ("training/fit.py", "trainer.devices=1"): "tests/training/test_several_processes.py",
     ("training/run_folder.py", "accept=[{}]"): "tests/training/test_other_code.py",
@@ -90,7 +90,7 @@ def remedies(path):
 def test_every_remedy_with_a_value_is_followed_somewhere():
     found = {
         (path.relative_to(PACKAGE).as_posix(), word)
-        for part in ("commands", "training", "data")
+        for part in ("cli", "commands", "sweep", "runs", "config", "training", "data")
         for path in (PACKAGE / part).rglob("*.py")
         for text in remedies(path)
         for word in re.findall(_WORD, text.replace("{{", "{"))

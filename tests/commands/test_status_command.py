@@ -7,9 +7,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from joint_seg_cls.commands.progress import time_left_s, view, watch, watching
-from joint_seg_cls.commands.study import Study, StudyRun, find_study
 from joint_seg_cls.run_state import RunState, run_state
+from joint_seg_cls.sweep.progress import time_left_s, view, watch, watching
+from joint_seg_cls.sweep.study import Study, StudyRun, find_study
 
 
 def write_run(collection, folder, *, epochs, seconds=(), beat_s_ago=None, done=False, failed=None):

@@ -12,8 +12,8 @@ import sys
 
 
 def main() -> int:
-    from joint_seg_cls.commands.main import COMMANDS
-    from joint_seg_cls.commands.main import main as jsc
+    from joint_seg_cls.cli.main import COMMANDS
+    from joint_seg_cls.cli.main import main as jsc
 
     for name in ("lightning", "monai.networks.nets", "nilearn.plotting", "SimpleITK", "hydra"):
         importlib.import_module(name)

@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from joint_seg_cls.commands.study import Study, StudyRun, read_study
 from joint_seg_cls.data import Folds, freeze, read_frozen
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.report import FigureRun
 from joint_seg_cls.report.circumstances import contaminated, initial_weights, told, unseen
 from joint_seg_cls.run_state import differing_code, run_code, run_state
 from joint_seg_cls.scan import PreparedStore
+from joint_seg_cls.sweep.study import Study, StudyRun, read_study
 from joint_seg_cls.training import RunFolder
 
 #: What stands in a record where something else should.

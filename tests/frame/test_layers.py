@@ -37,14 +37,26 @@ def test_the_package_keeps_its_contracts(copy):
     [
         ("networks", "import joint_seg_cls.training", "Imports go one way"),
         ("phantom", "import joint_seg_cls.preprocess", "Imports go one way"),
-        ("evaluation", "import hydra", "Only the commands know Hydra"),
+        ("evaluation", "import hydra", "Only configurations, sweeps, commands"),
+        ("runs", "import omegaconf", "Runs read configurations through"),
+        ("commands/train.py", "from joint_seg_cls.commands import check", "Commands do not import each other"),
+        ("config/names.py", "from joint_seg_cls.config import keys", "No cycle of files"),
         ("losses", "import lightning", "Networks and losses are plain torch"),
         ("scan", "import monai", "What reads, makes and prepares scans"),
     ],
-    ids=["upwards", "sideways", "hydra-outside-commands", "lightning-in-a-loss", "monai-in-scan"],
+    ids=[
+        "upwards",
+        "sideways",
+        "hydra-outside-commands",
+        "omegaconf-in-runs",
+        "command-to-command",
+        "cycle",
+        "lightning-in-a-loss",
+        "monai-in-scan",
+    ],
 )
 def test_an_import_against_the_layers_is_refused(copy, module, line, contract):
-    append(copy / "joint_seg_cls" / module / "__init__.py", line)
+    append(copy / "joint_seg_cls" / (module if module.endswith(".py") else f"{module}/__init__.py"), line)
     result = lint(copy)
     broken = [text for text in result.stdout.splitlines() if text.startswith(contract) and text.endswith("BROKEN")]
     assert result.returncode != 0, result.stdout

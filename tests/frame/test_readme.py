@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from joint_seg_cls.commands.main import COMMANDS
+from joint_seg_cls.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "runs/store/joint/fold-0_seed-0"
@@ -105,7 +105,7 @@ def test_the_groups_that_the_readme_lists_have_the_options_it_lists():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder in which the README's files lie: a cohort of ten, another of four, a scan."""
-    from joint_seg_cls.commands.main import main
+    from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("a reader's folder")
     main(["phantom", f"out={folder}", "subjects=10", "spacing_mm=2", "workers=0"])

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import joint_seg_cls
-from joint_seg_cls.commands.main import COMMANDS
+from joint_seg_cls.cli.main import COMMANDS
 
 HEAVY = ("torch", "lightning", "monai", "nilearn", "pandas", "scipy", "matplotlib", "wandb", "hydra")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from joint_seg_cls.commands.main import COMMANDS
+from joint_seg_cls.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / ".ci" / "requirements.txt"

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from joint_seg_cls.commands.load import load_pipeline
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.inference import Predictor
+from joint_seg_cls.runs.load import load_pipeline
 from joint_seg_cls.scan import PreparedStore, read_cohort
 from joint_seg_cls.training import read_checkpoint
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder):
     """A network of two modalities, trained for an epoch on six scans; every other one has a brain mask."""
-    from joint_seg_cls.commands.main import main
+    from joint_seg_cls.cli.main import main
 
     index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
     brain = (((index - [18, 20, 17]) / [14, 16, 13]) ** 2).sum(axis=-1) < 1

@@ -4,9 +4,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from joint_seg_cls.commands import resolvers
-from joint_seg_cls.commands.build import build
-from joint_seg_cls.commands.main import config_folder
+from joint_seg_cls.config import resolvers
+from joint_seg_cls.config.build import build
+from joint_seg_cls.config.folders import config_folder
 from joint_seg_cls.preprocess import N4, Bet, ByHeader, CropResize, ExtractedBrain, IsotropicPad, Pipeline
 
 GROUP = config_folder() / "preprocess"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from joint_seg_cls.commands.build import build
+from joint_seg_cls.config.build import build
 from joint_seg_cls.preprocess import ByHeader, Rigid
 from joint_seg_cls.scan import PreparedStore, read_cohort, read_mask, read_scan
 

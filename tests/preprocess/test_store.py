@@ -47,7 +47,7 @@ class Slow:
 MEASURE = """
 import os, sys
 from pathlib import Path
-from joint_seg_cls.commands.main import main
+from joint_seg_cls.cli.main import main
 from joint_seg_cls.preprocess import Corrected
 
 def write(name):

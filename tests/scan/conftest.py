@@ -46,7 +46,7 @@ def save(tmp_path):
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory):
     """Two simulated patients, one oblique scan and two raters each: the folder of their cohort table."""
-    from joint_seg_cls.commands.main import main
+    from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
     main(["phantom", f"out={folder}", "subjects=2", "spacing_mm=2", "raters=2", "workers=0"])

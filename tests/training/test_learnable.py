@@ -6,7 +6,6 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from joint_seg_cls.batch import Prediction
-from joint_seg_cls.commands.learnable import _reaches_last_batch
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks import (
     ClassificationBaseline,
@@ -17,6 +16,7 @@ from joint_seg_cls.networks import (
     SegmentationBaseline,
     tasks_of,
 )
+from joint_seg_cls.runs.learnable import _reaches_last_batch
 
 SIZE = (16, 16, 16)
 

@@ -34,7 +34,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    from joint_seg_cls.commands.main import main
+    from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("scenes")
     (folder / "maps").mkdir()

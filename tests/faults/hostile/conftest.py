@@ -90,7 +90,7 @@ def refused():
 @pytest.fixture(scope="session")
 def weights():
     """The weights of the network of the recipe."""
-    from joint_seg_cls.commands.from_file import build_trusted
+    from joint_seg_cls.config.from_file import build_trusted
 
     torch.manual_seed(0)
     network = build_trusted(copy.deepcopy(_NETWORK), "nowhere", "network")
@@ -112,7 +112,7 @@ def write_checkpoint(tmp_path, weights):
 
 
 def _use(path, trust=()):
-    from joint_seg_cls.commands.load import load_pipeline, load_predictor
+    from joint_seg_cls.runs.load import load_pipeline, load_predictor
 
     predictor, checkpoint = load_predictor(path, device="cpu", trust=trust)
     return predictor, load_pipeline(checkpoint, trust)

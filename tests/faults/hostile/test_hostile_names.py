@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import joint_seg_cls
-from joint_seg_cls.commands.from_file import build_trusted, check_recorded
-from joint_seg_cls.commands.trusted import TABLE, find_part
+from joint_seg_cls.config.from_file import build_trusted, check_recorded
+from joint_seg_cls.config.trusted import TABLE, find_part
 
 #: What executed code, or could have: names that walk through modules of ours, of MONAI, of Hydra and of Python.
 NAMES = [
@@ -42,17 +42,17 @@ NAMES = [
     "joint_seg_cls.parallel.over_processes",
     "joint_seg_cls.run_state.yaml.unsafe_load",
     "joint_seg_cls.report.figure_runs.yaml.load",
-    "joint_seg_cls.commands.launcher.slots._start",
-    "joint_seg_cls.commands.launcher.job.main",
-    "joint_seg_cls.commands.launcher.local.pickle.loads",
-    "joint_seg_cls.commands.main.main",
-    "joint_seg_cls.commands.main.run_command",
-    "joint_seg_cls.commands.main.importlib.import_module",
-    "joint_seg_cls.commands.build.build",
-    "joint_seg_cls.commands.build.instantiate",
-    "joint_seg_cls.commands.settings.get_method",
-    "joint_seg_cls.commands.trusted.importlib.import_module",
-    "joint_seg_cls.commands.from_file.build_trusted",
+    "joint_seg_cls.sweep.slots._start",
+    "joint_seg_cls.sweep.job.main",
+    "joint_seg_cls.sweep.local.pickle.loads",
+    "joint_seg_cls.cli.main.main",
+    "joint_seg_cls.cli.main.run_command",
+    "joint_seg_cls.cli.main.importlib.import_module",
+    "joint_seg_cls.config.build.build",
+    "joint_seg_cls.config.build.instantiate",
+    "joint_seg_cls.runs.settings.get_method",
+    "joint_seg_cls.config.trusted.importlib.import_module",
+    "joint_seg_cls.config.from_file.build_trusted",
     "joint_seg_cls.preprocess.store.prepare_cohort",
     "joint_seg_cls.preprocess.pipeline.Path",
     "joint_seg_cls.preprocess.Pipeline.prepare",

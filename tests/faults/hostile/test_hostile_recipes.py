@@ -8,7 +8,7 @@ import zipfile
 import pytest
 import torch
 
-from joint_seg_cls.commands.from_file import check_recorded
+from joint_seg_cls.config.from_file import check_recorded
 from joint_seg_cls.networks import JointNetwork
 from joint_seg_cls.training import read_checkpoint
 

@@ -1,0 +1,225 @@
+"""``jsc COMMAND key=value ...``: pick the command, hand its overrides to Hydra, turn failures into one sentence."""
+
+import difflib
+import importlib
+import os
+import signal
+import string
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from joint_seg_cls import __version__
+from joint_seg_cls.cli.source_keys import for_source
+from joint_seg_cls.cli.words import all_readable, flags_first, refuse_undecodable, without_hyphens
+from joint_seg_cls.config.folders import config_dirs, config_folder
+from joint_seg_cls.config.grammar import quoted
+from joint_seg_cls.errors import ConfigError, InputError, disk_errors_named
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+#: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
+COMMANDS = {
+    "phantom": "make a simulated MS / NMOSD cohort            out= subjects= seed= phantom=clear|matched|lifelike",
+    "cohort": "write the cohort table of any folder          source=table|bids|isbi2015|dicom|pattern path= out=",
+    "check": "say what is wrong or suspicious in a cohort   cohort= [store=] out=",
+    "prepare": "turn a cohort table into a prepared store     cohort= store=",
+    "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
+    "status": "show where the runs of a study stand         study= [watch=true]",
+    "report": "turn a study into tables, figures and a page  study= [out=]",
+    "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
+    "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
+}
+
+_HELP = """\
+jsc {version}: one network that segments demyelinating lesions on FLAIR and tells MS from NMOSD
+
+usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
+
+{commands}
+
+  jsc COMMAND --help    its keys, config groups and examples
+  -m                    sweep: jsc train -m data.store=store fold=0,1,2,3,4
+  --cfg job             print the composed configuration and stop
+  --config-dir FOLDER   add your own experiments, ablations and networks
+"""
+
+_MOST_LINES = 20
+_GRAMMAR = "advanced/override_grammar"  # in what Hydra says of a word that it cannot parse
+_OF_WORDS = ("Config group override", "Only one of --run")  # what Hydra raises as a ValueError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``jsc`` and exit: 0 done, 1 a defect of the program (with traceback), 2 the user's input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has closed it, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _main(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP.format(version=__version__, commands="\n".join(f"  {n:9} {line}" for n, line in COMMANDS.items())))
+        return
+    if arguments[0] in ("-V", "--version"):
+        print(f"jsc {__version__}")
+        return
+    try:
+        command, *overrides = arguments
+        if command not in COMMANDS:
+            close = difflib.get_close_matches(command, COMMANDS, n=1)
+            remedy = f"did you mean {close[0]}" if close else "see jsc --help"
+            raise ConfigError("jsc", expected=f"a command among {', '.join(COMMANDS)}", found=command, remedy=remedy)
+        refuse_undecodable(overrides)
+        overrides = flags_first([without_hyphens(word) for word in overrides])
+        overrides = [for_source(override) for override in overrides] if command == "cohort" else overrides
+        with disk_errors_named():
+            _run(command, all_readable(overrides))
+    except InputError as error:
+        sys.exit(_report(error))
+    except KeyboardInterrupt:
+        print("\njsc: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def run_command(config: "DictConfig") -> object:
+    """Carry out the command that Hydra composed ``config`` for (module level, so that launchers can pickle it)."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from joint_seg_cls.config import keys, resolvers
+
+    resolvers.register()  # a launcher may have started this process
+    name = str(HydraConfig.get().job.config_name)
+    command = getattr(importlib.import_module(f"joint_seg_cls.commands.{name}"), name)
+    try:
+        with disk_errors_named():
+            keys.refuse_wrong_paths(config, name)
+            return command(config)
+    except InputError as error:
+        if HydraConfig.get().mode is not RunMode.RUN:
+            raise
+        # past Hydra, which would add a line of its own
+        sys.exit(_report(error))
+
+
+def _run(command: str, overrides: list[str]) -> None:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from joint_seg_cls.config import resolvers
+
+    os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")  # MONAI imports Optuna 2, which needs SQLAlchemy 1.4
+    resolvers.register()
+    wants_help = bool({"--help", "-h"} & set(overrides))
+    if command == "train" and (not wants_help or any(word.startswith("variant=") for word in overrides)):
+        _register_for_sweeps(overrides)
+    wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
+    sys.argv = [f"jsc {command}", *overrides]
+    try:
+        if wants_help:
+            print(_help_of(command, overrides))
+            return
+        hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_command)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if wants_trace:
+            raise
+        raise _plugin_error(error) or _config_error(command, error, overrides) from error
+    except (ImportError, RuntimeError, ValueError) as error:  # of a plugin that Hydra does not find, of words
+        is_of_words = any(said in str(error) for said in _OF_WORDS)
+        known = _config_error(command, error, overrides) if is_of_words else _plugin_error(error)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = "1" if wants_trace else "0"
+
+
+def _help_of(command: str, overrides: Sequence[str]) -> str:
+    """Return the help of a command: Hydra's own lists the groups of all commands, and takes seconds to find them."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    own = ",".join(quoted(f"file://{folder.expanduser().resolve()}") for folder in config_dirs(overrides))
+    words = [word for word in overrides if "=" in word and not word.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(words)
+    keys = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose(command, [f"hydra.searchpath=[{own}]", *keys], return_hydra_config=True)
+    template = str(config.hydra.help.template)
+    OmegaConf.set_struct(config, False)
+    del config["hydra"]
+    return string.Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(config))
+
+
+def _register_for_sweeps(overrides: list[str]) -> None:
+    from joint_seg_cls.config.compose import register_variants
+    from joint_seg_cls.sweep.register import register_plugins
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless switched on
+    register_variants(config_dirs(overrides))
+    register_plugins()
+
+
+def _plugin_error(error: Exception) -> ConfigError | None:
+    from joint_seg_cls.sweep.register import missing_extra
+
+    extra = missing_extra(str(error))
+    if extra is None:
+        return None
+    return ConfigError(
+        "hydra",
+        expected="the package that this launcher or sweeper comes from",
+        found="none installed",
+        remedy=f'pip install "joint_seg_cls[{extra}]"',
+    )
+
+
+def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> ConfigError:
+    from joint_seg_cls.runs.combinations import misfit
+
+    if (known := misfit(str(error), overrides)) is not None:
+        return known
+    said = str(error).partition("Config search path")[0]
+    if _GRAMMAR in said and (word := _wrong_word(overrides)):
+        return ConfigError(
+            f"jsc {command}",
+            expected="key=value, the key of letters a-z, digits and . / @ _ -, and no empty value between commas",
+            found=word,
+            remedy=f"see jsc {command} --help for the keys and groups",
+        )
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    found = "; ".join(lines[:_MOST_LINES]).replace(":;", ":").rstrip(".") or type(error).__name__
+    return ConfigError(
+        f"jsc {command}",
+        expected="a configuration that composes",
+        found=found,
+        remedy=f"see jsc {command} --help for the keys and groups",
+    )
+
+
+def _wrong_word(overrides: Sequence[str]) -> str:
+    """Return the word that Hydra's grammar refuses; its own errors leave that open."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in overrides:
+        try:
+            parser.parse_override(word)
+        except HydraException:
+            if not word.startswith("-"):
+                return word
+    return ""
+
+
+def _report(error: InputError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code

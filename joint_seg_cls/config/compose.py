@@ -1,0 +1,169 @@
+"""Configurations composed beside the running one, each once, to compare it with them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobRuntime
+from omegaconf import DictConfig, open_dict
+
+from joint_seg_cls.config import resolvers
+from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.grammar import as_text, quoted
+from joint_seg_cls.errors import ConfigError
+
+#: The group whose options stand for an ablation of the joint network, or for another network.
+VARIANT = "variant"
+
+
+@final
+@dataclass(frozen=True)
+class Composed:
+    """A configuration without Hydra's own part, and the option that each group ended with."""
+
+    config: DictConfig
+    choices: Mapping[str, str | None]
+
+
+@final
+class Composer:
+    """Compose ``train`` with lists of overrides.
+
+    Args:
+        folders: where the user's own configurations lie, beside the shipped ones.
+    """
+
+    def __init__(self, folders: Sequence[str | Path] = ()) -> None:
+        resolvers.register()
+        self.folders = [Path(folder) for folder in folders]
+        self._refuse_shipped_names()
+        register_variants(self.folders)
+        self._known: dict[tuple[str, ...], Composed] = {}
+
+    def __call__(self, overrides: Sequence[str] = ()) -> Composed:
+        """Return the configuration that ``overrides`` compose to."""
+        key = tuple(overrides)
+        if key not in self._known:
+            own = ",".join(quoted(f"file://{folder}") for folder in self.folders)
+            with _beside_the_running_hydra(), initialize_config_dir(str(config_folder()), version_base="1.3"):
+                config = compose("train", [f"hydra.searchpath=[{own}]", *key], return_hydra_config=True)
+            choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
+            with open_dict(config):
+                del config["hydra"]
+            self._known[key] = Composed(config, choices)
+        return self._known[key]
+
+    def _refuse_shipped_names(self) -> None:
+        """Refuse a user's file that Hydra would not read, since it finds the shipped one of that name first."""
+        shipped = config_folder()
+        for folder in self.folders:
+            if folder.resolve() == shipped.resolve():
+                continue
+            for path in shipped.rglob("*.yaml"):
+                own = folder / path.relative_to(shipped)
+                if own.is_file():
+                    raise ConfigError(
+                        own,
+                        expected="a name that no shipped configuration has",
+                        found=f"that of {path.relative_to(shipped)}, which would be read in its place",
+                        remedy="rename your file, and choose it by the new name",
+                    )
+
+    def options(self, group: str) -> list[str]:
+        """Return the names of a group's options."""
+        folders = [config_folder(), *self.folders]
+        return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+
+    def is_own(self, ablation: str) -> bool:
+        """Return whether an ablation is one of the user's."""
+        return any((folder / "ablation" / f"{ablation}.yaml").is_file() for folder in self.folders)
+
+    def sweeps(self, experiment: str) -> bool:
+        """Return whether an experiment says itself what to sweep over."""
+        found = [folder / "experiment" / f"{experiment}.yaml" for folder in [*self.folders, config_folder()]]
+        content: Any = next((_read(path) for path in found if path.is_file()), {})
+        sweeper: Any = (content.get("hydra") or {}).get("sweeper") or {}
+        return bool(sweeper.get("params"))
+
+    def exchanged_by(self, ablation: str) -> dict[str, str]:
+        """Return the options that an ablation overrides, by group, as its file says."""
+        found = [folder / "ablation" / f"{ablation}.yaml" for folder in [*self.folders, config_folder()]]
+        content: Any = _read(next(path for path in found if path.is_file()))
+        entries = [entry for entry in content.get("defaults", []) if isinstance(entry, Mapping)]
+        overrides = {str(group): str(option) for entry in entries for group, option in entry.items()}
+        return {
+            group.removeprefix("override").strip().lstrip("/"): option
+            for group, option in overrides.items()
+            if group.startswith("override")
+        }
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+        raise ConfigError(path, expected="YAML", found=found, remedy="correct or remove the file") from error
+
+
+@contextmanager
+def _beside_the_running_hydra() -> Iterator[None]:
+    """Put the running command's Hydra, of which there can be one, aside for a while."""
+    there, runtime = GlobalHydra.instance(), JobRuntime.instance()
+    running, name = there.hydra, runtime.conf.name
+    there.clear()
+    try:
+        yield
+    finally:
+        there.hydra = running
+        runtime.set("name", name)
+
+
+def composer_of(hydra: Any) -> Composer:
+    """Return a composer that sees the same configurations as the command that this is Hydra's part of."""
+    return Composer([source.path for source in hydra.runtime.config_sources if source.provider == "command-line"])
+
+
+def register_variants(folders: Iterable[Path] = ()) -> None:
+    """Make ``variant=`` a group: every ablation of the joint network, and every other network, by its name.
+
+    So a study can sweep over both kinds at once. Calling it again changes nothing.
+    """
+    store = ConfigStore.instance()
+    for group in ("network", "ablation"):  # in this order: `joint` is an ablation and a network, with one meaning
+        for folder in (config_folder(), *folders):
+            for name in sorted(path.stem for path in (folder / group).glob("*.yaml")):
+                node = {"defaults": [{f"override /{group}": name}]}
+                store.store(group=VARIANT, name=name, node=node, package="_global_", provider="joint_seg_cls")
+
+
+def options_chosen(overrides: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
+    """Return the options that overrides choose, by group; overrides of single values are left out."""
+    known = {*groups, VARIANT}
+    chosen: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.key_or_group in known and not override.is_delete():
+            option: Any = override.value()
+            listed = option if isinstance(option, list) else [option]
+            chosen[override.key_or_group] = ["null" if each is None else str(each) for each in listed]
+    return chosen
+
+
+def choosing(chosen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the overrides that choose these options."""
+    words = {
+        group: [option if option == "null" else as_text(option) for option in options]
+        for group, options in chosen.items()
+    }
+    return [
+        f"{group}={options[0]}" if len(options) == 1 else f"{group}=[{','.join(options)}]"
+        for group, options in sorted(words.items())
+        if options
+    ]

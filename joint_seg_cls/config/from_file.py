@@ -1,0 +1,231 @@
+"""Objects built from the configurations that a file holds: checkpoints and run folders, wherever they come from.
+
+Hydra takes no part in it: a configuration is plain data, its names are looked up in :mod:`.trusted`, and the objects
+are called with the arguments as they stand. Nothing is built before all of it was checked.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from joint_seg_cls.config.annotations import annotations_of, fits, named
+from joint_seg_cls.config.trusted import Kind, Part, find_part, may_stand, suggestion
+from joint_seg_cls.errors import CheckpointError, InputError
+from joint_seg_cls.training import not_plain, shown
+
+#: What parts raise when they are made of arguments that they cannot bear.
+OF_ARGUMENTS = (
+    TypeError,
+    ValueError,
+    ImportError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+)
+_TARGET = "_target_"
+_REMEDY = "use a file that jsc train wrote"
+
+
+@final
+@dataclass(frozen=True)
+class Recorded:
+    """A checked configuration, ready to be built, as often as one likes.
+
+    Args:
+        where: the file that holds it.
+        part: what is built.
+        arguments: plain values, and further parts.
+    """
+
+    where: str
+    part: Part
+    arguments: Mapping[str, Any]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of its parts are of the table, none of a trusted package."""
+        return self.part.kind is not None and all(each.is_known for each in _inner(self.arguments))
+
+    def build(self) -> Any:
+        """Return the object.
+
+        Raises:
+            CheckpointError: a part refuses its arguments.
+        """
+        try:
+            return self.make()
+        except InputError as error:
+            raise of_file(error, self.where) from error
+        except OF_ARGUMENTS as error:
+            raise CheckpointError(
+                self.where,
+                expected=f"arguments that {self.part.make.__name__} and its parts take",
+                found=reason_of(error),
+                remedy=_REMEDY,
+            ) from error
+
+    def make(self) -> Any:
+        """Return the object, and let pass what its constructors raise."""
+        return self.part.make(**{name: _made(value) for name, value in self.arguments.items()})
+
+
+def check_recorded(config: object, where: str | Path, kind: Kind, trust: Sequence[str] = ()) -> Recorded:
+    """Return what a file's configuration describes, if all of it may be built from a file.
+
+    Args:
+        config: the configuration, as it was read.
+        where: the file.
+        kind: what it must be.
+        trust: packages whose own classes are admitted beside those of the table.
+
+    Raises:
+        CheckpointError: it is no plain data, a name is not in the table, a part stands where it does not belong, an
+            argument is unknown, of another type or too large.
+    """
+    if (fault := not_plain(config)) is not None:
+        raise CheckpointError(where, expected=f"plain values in the {kind}", found=fault, remedy=_REMEDY)
+    trusted = [trust] if isinstance(trust, str) else [str(package) for package in trust]
+    return _Reader(str(where), trusted).part(config, kind, kind)
+
+
+def build_trusted(config: object, where: str | Path, kind: Kind, trust: Sequence[str] = ()) -> Any:
+    """Build the configuration that a file holds (see :func:`check_recorded`).
+
+    Raises:
+        CheckpointError: it may not be built, or a part refuses its arguments.
+    """
+    return check_recorded(config, where, kind, trust).build()
+
+
+def of_file(error: InputError, where: str | Path) -> CheckpointError:
+    """Return a part's refusal as a fault of the file that its arguments came from."""
+    if isinstance(error, CheckpointError) and error.where == str(where):
+        return error
+    return CheckpointError(where, expected=f"{error.expected} ({error.where})", found=error.found, remedy=_REMEDY)
+
+
+@final
+class _Reader:
+    """Checks one configuration, from the outermost part inwards."""
+
+    def __init__(self, where: str, trust: Sequence[str]) -> None:
+        self._where, self._trust = where, trust
+
+    def part(self, config: object, kind: Kind | None, place: str) -> Recorded:
+        if not isinstance(config, dict) or _TARGET not in config:
+            raise self._refusal(place, "a part with a _target_", shown(config))
+        target = config[_TARGET]
+        part = self._look_up(target, kind, place)
+        given = {name: value for name, value in config.items() if name != _TARGET}
+        for name in given:
+            if name.startswith("_") or not name.isidentifier():
+                raise self._refusal(place, "names of arguments", shown(name))
+        if part.kind is None:
+            return Recorded(self._where, part, {name: self._any(value, place) for name, value in given.items()})
+        self._check_names(part, given, place)
+        hints = annotations_of(part.make) if part.is_ours else {}
+        arguments = {}
+        for name, value in given.items():
+            inner = f"{place}.{name}"
+            if name in part.parts and value is not None:
+                several = isinstance(value, list) and name == "transforms"
+                read = [self.part(each, part.parts[name], inner) for each in (value if several else [value])]
+                arguments[name] = read if several else read[0]
+                continue
+            self._check_value(value, part.most.get(name, part.most_else), inner)
+            if name in hints and not fits(value, hints[name]):
+                raise self._refusal(inner, named(hints[name]), shown(value))
+            arguments[name] = value
+        return Recorded(self._where, part, arguments)
+
+    def _look_up(self, target: object, kind: Kind | None, place: str) -> Part:
+        expected = f"the name of a part that a file may build as {kind or 'an argument'}"
+        if not isinstance(target, str):
+            raise self._refusal(place, expected, shown(target))
+        try:
+            part = find_part(target, self._trust)
+        except (ImportError, SyntaxError) as error:
+            raise CheckpointError(
+                self._where,
+                expected=f"{place} from a package that can be imported",
+                found=f"{shown(target)} ({reason_of(error)})",
+                remedy="install what it needs",
+            ) from error
+        if part is not None and (kind is None or may_stand(part, kind)):
+            return part
+        package = suggestion(target)
+        found = shown(target)
+        if part is not None:
+            found += f", which is {'no class of that kind' if part.kind is None else f'a part of kind {part.kind}'}"
+        elif package in self._trust:
+            found += f", which is no class that {package} defines"
+        elif package is not None:
+            raise self._refusal(place, expected, found, f"if you trust its author, add trust=[{package}]")
+        raise self._refusal(place, expected, found)
+
+    def _check_names(self, part: Part, given: Mapping[str, object], place: str) -> None:
+        signature = inspect.signature(part.make)
+        try:
+            bound = signature.bind(**given)
+        except TypeError as error:
+            raise self._refusal(place, f"arguments that {part.make.__name__} takes", reason_of(error)) from None
+        bound.apply_defaults()
+        for name, value in part.fixed.items():
+            found = bound.arguments.get(name, value)
+            if found is not value:
+                raise self._refusal(f"{place}.{name}", str(value).lower(), shown(found))
+
+    def _check_value(self, value: object, most: int | float, place: str) -> None:
+        """Refuse names of parts, interpolations and large numbers in a plain value."""
+        if isinstance(value, str) and "${" in value:
+            raise self._refusal(place, "a plain text", shown(value))
+        if isinstance(value, int | float) and abs(value) > most:
+            raise self._refusal(place, f"at most {most:,.0f}", shown(value))
+        if isinstance(value, dict):
+            for key in value:
+                if key.startswith("_") or "${" in key:
+                    raise self._refusal(place, "plain values, without parts", shown(key))
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+            self._check_value(each, most, place)
+
+    def _any(self, value: object, place: str) -> Any:
+        """Return an argument of a trusted package's class, with the parts in it."""
+        if isinstance(value, dict) and _TARGET in value:
+            return self.part(value, None, place)
+        if isinstance(value, dict):
+            for key in value:
+                self._check_value({key: None}, 0, place)
+            return {key: self._any(each, place) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._any(each, place) for each in value]
+        self._check_value(value, float("inf"), place)
+        return value
+
+    def _refusal(self, place: str, expected: str, found: str, remedy: str = _REMEDY) -> CheckpointError:
+        return CheckpointError(self._where, expected=f"{expected} at {place}", found=found, remedy=remedy)
+
+
+def _inner(value: Any) -> list[Recorded]:
+    if isinstance(value, Recorded):
+        return [value]
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [found for each in values for found in _inner(each)]
+
+
+def _made(value: Any) -> Any:
+    if isinstance(value, Recorded):
+        return value.make()
+    if isinstance(value, dict):
+        return {name: _made(each) for name, each in value.items()}
+    return [_made(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an exception says, in one short line."""
+    text = " ".join(str(error).split()).rstrip(".")[:200]
+    return text or type(error).__name__

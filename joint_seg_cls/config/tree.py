@@ -1,0 +1,38 @@
+"""A composed configuration, read and changed by dotted keys."""
+
+from typing import Any, TypeAlias
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+Config: TypeAlias = DictConfig
+
+
+def get(config: Config, key: str) -> Any:
+    """Return the value of a dotted key, None where there is none."""
+    return OmegaConf.select(config, key)
+
+
+def put(config: Config, key: str, value: Any) -> None:
+    """Set the value of a dotted key."""
+    OmegaConf.update(config, key, value)
+
+
+def replaced(config: Config, key: str, value: Any) -> Config:
+    """Return a copy in which ``key``, new or not, has ``value``."""
+    changed = config.copy()
+    with open_dict(changed):
+        OmegaConf.update(changed, key, value, merge=False)
+    return changed
+
+
+def as_written(config: Config) -> dict[str, Any]:
+    """Return a configuration as dicts and lists, its interpolations unresolved."""
+    written: Any = OmegaConf.to_container(config)
+    return written
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration as resolved dicts and lists, fit for JSON and for a checkpoint."""
+    return (
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    )

@@ -1,0 +1,144 @@
+"""What cannot be combined is said in a sentence, before any data is read."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from joint_seg_cls.config.build import build
+from joint_seg_cls.config.compose import VARIANT, options_chosen
+from joint_seg_cls.config.tree import Config, get, plain
+from joint_seg_cls.errors import ConfigError
+
+JOINT = "joint"
+_NO_GROUP = re.compile(r"(?:In '(?P<origin>\w+)/(?P<option>\w+)': )?Could not override '(?P<group>network/\w+)'")
+#: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
+GROUPS = {
+    "network": "joint",
+    "loss": "joint",
+    "optimizer": "adam",
+    "scheduler": "constant",
+    "trainer": "paper",
+    "tracking": "none",
+    "protocol": "strict",
+    "data": "joint",
+}
+_NULL_OPTION = "Config group override must be a string or a list. Got NoneType"
+_SEARCHES = "optuna"
+
+
+def refuse_misfits(config: Config, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> None:
+    """Refuse parts that do not go together. The network is built without memory, so this takes no time.
+
+    Raises:
+        ConfigError: or another input error, as the parts say it.
+    """
+    _refuse_two_variants(choices, overrides)
+    _refuse_ablated_baseline(choices)
+    refuse_missing_validation(config, choices)
+    import torch
+
+    from joint_seg_cls.networks import declared_tasks
+
+    with torch.device("meta"):
+        network = build(plain(config.network))
+    _refuse_cross_task_of_one(declared_tasks(network), choices, overrides)
+    build(plain(config.loss))
+
+
+def without_option(group: str) -> ConfigError:
+    """Return what to say of a group from which no option is chosen."""
+    remedy = f"set {group}={GROUPS[group]}" if group in GROUPS else f"leave {group} out, or choose one of its options"
+    return ConfigError(group, expected="one of its options", found="none", remedy=remedy)
+
+
+def misfit(message: str, overrides: Sequence[str]) -> ConfigError | None:
+    """Return what an error of the composition means: a group without an option, or a part that a network lacks."""
+    found = _NO_GROUP.search(message)
+    typed = dict(override.split("=", 1) for override in overrides if "=" in override)
+    if _NULL_OPTION in message:
+        empty = [key for key, value in typed.items() if value == "null" and (key in GROUPS or "/" in key)]
+        return without_option(empty[0]) if empty else None
+    network = typed.get("network", typed.get("variant", JOINT))
+    if found is None or network == JOINT:
+        return None
+    group = found["group"]
+    asked = f"{found['origin']}={found['option']}" if found["origin"] else f"{group}={typed.get(group)}"
+    return ConfigError(
+        f"network={network}",
+        expected=f"no choice of {group}, which only network={JOINT} has",
+        found=asked,
+        remedy=f"drop {asked} or network={network}",
+    )
+
+
+def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
+    """Refuse a variant beside the ablation or network that it stands for: one of them would be dropped in silence."""
+    chosen = options_chosen(overrides, [*choices, "ablation", "network"])  # several of a group are not among choices
+    for group in (VARIANT, "ablation", "network"):
+        if len(options := chosen.get(group, [])) > 1:
+            raise ConfigError(
+                f"{group}=[{','.join(options)}]",
+                expected="one for a training",
+                found=str(len(options)),
+                remedy=f"sweep over them: jsc train -m {group}={','.join(options)}",
+            )
+    variants = [option for option in chosen.get(VARIANT, []) if option != "null"]
+    for group in ("ablation", "network"):
+        if variants and group in chosen:
+            asked = f"{group}={','.join(chosen[group])}"
+            raise ConfigError(
+                f"variant={','.join(variants)}",
+                expected="no ablation or network beside it, since it names one itself",
+                found=asked,
+                remedy=f"drop {asked}, or name the variant alone (an experiment that is a study sweeps over variant)",
+            )
+
+
+def _refuse_ablated_baseline(choices: Mapping[str, str | None]) -> None:
+    network, ablation = choices.get("network"), choices.get("ablation")
+    if network != JOINT and ablation == "no_cross":
+        raise ConfigError(
+            f"network={network}",
+            expected=f"no ablation, since all are of network={JOINT}",
+            found=f"ablation={ablation}",
+            remedy=f"drop ablation={ablation} or network={network}",
+        )
+
+
+def _refuse_cross_task_of_one(
+    tasks: frozenset[str] | None, choices: Mapping[str, str | None], overrides: Sequence[str]
+) -> None:
+    """Refuse a loss between two tasks where there is one, or where nothing says which places speak for a disease.
+
+    A baseline that was not asked for it does without: there the term is 0.
+    """
+    chosen, is_joint = choices.get("loss/cross_task"), choices.get("network") == JOINT
+    is_asked = is_joint or any(word.startswith("loss/cross_task=") for word in overrides)
+    if chosen in (None, "none") or tasks is None or len(tasks) > 1 or not is_asked:
+        return
+    what = f"ablation={choices.get('ablation')}" if is_joint else f"network={choices.get('network')}"
+    raise ConfigError(
+        f"loss/cross_task={chosen}",
+        expected="a network with a lesion map and location maps, whose agreement it measures",
+        found=f"{what}, which learns {' '.join(tasks)} alone",
+        remedy=f"drop loss/cross_task={chosen} or {what}",
+    )
+
+
+def refuse_missing_validation(config: Config, choices: Mapping[str, str | None]) -> None:
+    """Refuse what reads an inner validation split where the protocol makes none."""
+    fraction = get(config, "data.validation_fraction")
+    if fraction is None or fraction > 0 or choices.get("data/folds") == "file":
+        return
+    readers = {
+        "the search's objective, val/score": choices.get("hydra/sweeper") == _SEARCHES,
+        "protocol.weights=best": get(config, "protocol.weights") == "best",
+        f"protocol.monitor={config.protocol.monitor}": str(config.protocol.monitor).startswith("val/"),
+    }
+    for reader, is_asked in readers.items():
+        if is_asked:
+            raise ConfigError(
+                f"protocol={choices.get('protocol')}",
+                expected=f"an inner validation split for {reader}",
+                found="none (data.validation_fraction=0)",
+                remedy="use protocol=strict, or a larger data.validation_fraction",
+            )

@@ -1,0 +1,131 @@
+"""Whether a training can learn from its data, and choose its weights by them: known once they are cut."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from joint_seg_cls.config.build import build
+from joint_seg_cls.config.tree import Config, get, plain
+from joint_seg_cls.data import Folds, JointDataModule
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.networks import tasks_of
+from joint_seg_cls.scan import PreparedCase
+
+
+def refuse_unlearnable(config: Config, data: JointDataModule) -> None:
+    """Refuse what would be found out after hours: a network, a loss or a choice of weights that the data cannot serve.
+
+    Args:
+        config: of the training, the network with the sizes of the data.
+        data: set up.
+
+    Raises:
+        ConfigError: or another input error, as the parts say it.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = build(plain(config.network))
+    _refuse_lone_scan(config, data, network)
+    weights = get(config, "loss.classification.class_weights")
+    if weights is not None and len(weights) != len(data.classes):
+        raise ConfigError(
+            "loss.classification.class_weights",
+            expected=f"{len(data.classes)} weights, for {', '.join(data.classes)}",
+            found=str(len(weights)),
+            remedy="give one weight a class",
+        )
+    learned = tasks_of(network, len(data.store.modalities), data.image_size)
+    if "disease" in learned and isinstance(data.folds, Folds):
+        data.folds.refuse_small_classes(data.store.cases)
+    cases = {case.case: case for case in data.store.cases}
+    if not _labels(learned, (cases[name] for name in data.split.train)):
+        raise ConfigError(
+            f"fold {data.fold} of {data.path}",
+            expected=f"scans to train on with a label for {' or '.join(sorted(learned))}",
+            found="none",
+            remedy="choose another variant, or label scans",
+        )
+    if config.protocol.weights == "best":
+        _refuse_no_score(config, data, learned, [cases[name] for name in data.split.validation])
+    _refuse_unwatched(config, data)
+
+
+def _refuse_no_score(
+    config: Config, data: JointDataModule, learned: Iterable[str], validated: list[PreparedCase]
+) -> None:
+    """Refuse to choose weights by a score that no epoch will have."""
+    never = _never_validates(config.trainer)
+    found = _labels(learned, validated)
+    if found and not never:
+        return
+    raise ConfigError(
+        "protocol.weights=best",
+        expected="an inner validation split that gives val/score: lesion masks, or patients of two diseases",
+        found="none is looked at (trainer.limit_val_batches or check_val_every_n_epoch)"
+        if never
+        else f"{len(validated)} scans without in fold {data.fold}",
+        remedy="use protocol=paper, a larger data.validation_fraction, or a split file with a validation part",
+    )
+
+
+def _refuse_unwatched(config: Config, data: JointDataModule) -> None:
+    """Refuse a plateau schedule that would wait for ever for what it watches."""
+    monitor = str(config.protocol.monitor)
+    is_plateau = str(get(config, "scheduler._target_")).endswith("ReduceLROnPlateau")
+    if is_plateau and monitor.startswith("val/") and (_never_validates(config.trainer) or not data.split.validation):
+        raise ConfigError(
+            f"protocol.monitor={monitor}",
+            expected="an inner validation split that is looked at",
+            found="none (trainer.limit_val_batches, check_val_every_n_epoch or data.validation_fraction)",
+            remedy="watch train/loss/total, or choose another scheduler=",
+        )
+
+
+def _never_validates(trainer: Any) -> bool:
+    return trainer.get("limit_val_batches") == 0 or _exceeds(trainer, "check_val_every_n_epoch", "max_epochs")
+
+
+def _refuse_lone_scan(config: Config, data: JointDataModule, network: Any) -> None:
+    """Refuse a batch of one scan where batch normalisation would have one value a channel to go by."""
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    if not any(isinstance(part, _BatchNorm) for part in network.modules()):
+        return
+    size, scans = data.batch_size, len(data.split.train)
+    if size != 1 and not (scans % size == 1 and _reaches_last_batch(config.trainer, math.ceil(scans / size))):
+        return
+    image = torch.zeros(1, len(data.store.modalities), *data.image_size, device="meta")
+    try:
+        network.train()(image)
+    except ValueError as error:
+        raise ConfigError(
+            "data.batch_size",
+            expected="batches of two scans or more for this network at this image size",
+            found=f"one of a single scan ({scans} scans to train on, batches of {size})",
+            remedy="choose another data.batch_size, or prepare the scans at a larger image_size",
+        ) from error
+
+
+def _reaches_last_batch(trainer: Any, batches: int) -> bool:
+    """Return whether an epoch of ``batches`` batches is trained to its last one; a limit is a number or a share."""
+    limit = trainer.get("overfit_batches") or trainer.get("limit_train_batches")
+    if limit is None:
+        return True
+    return (int(batches * limit) if isinstance(limit, float) else int(limit)) >= batches
+
+
+def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:
+    """Return whether the cases have what one of the tasks is judged by."""
+    cases = list(cases)
+    has = {
+        "lesions": any(case.has_lesion_mask for case in cases),
+        "disease": len({case.disease for case in cases} - {None}) > 1,
+    }
+    return any(has[task] for task in learned)
+
+
+def _exceeds(trainer: Any, key: str, other: str) -> bool:
+    values = trainer.get(key), trainer.get(other)
+    return all(isinstance(value, int) and value > 0 for value in values) and values[0] > values[1]

@@ -1,0 +1,138 @@
+"""A checkpoint made a predictor, with the preprocessing it was trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from joint_seg_cls.batch import Views
+from joint_seg_cls.config.from_file import OF_ARGUMENTS, Recorded, build_trusted, check_recorded, of_file, reason_of
+from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
+from joint_seg_cls.inference import Predictor
+from joint_seg_cls.networks import outlined, prediction_shapes
+from joint_seg_cls.preprocess import Pipeline
+from joint_seg_cls.scan import FORMAT
+from joint_seg_cls.training import Checkpoint, read_checkpoint
+
+#: Values beside the weights that a network may hold, such as position tables and buffers that are not saved.
+_BESIDE_WEIGHTS = 2**24
+
+
+def load_predictor(
+    path: str | Path,
+    *,
+    device: str,
+    trust: Sequence[str] = (),
+    network: nn.Module | None = None,
+    views: Views | None = None,
+) -> tuple[Predictor, Checkpoint]:
+    """Rebuild the network that a checkpoint describes and give it its weights.
+
+    Args:
+        path: the checkpoint, or a run folder.
+        device: where to compute.
+        trust: packages whose classes the checkpoint may name beside this program's.
+        network: takes the weights in place of the network that the checkpoint describes.
+        views: images that are averaged, in place of what the checkpoint records.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used, or names parts that a file may not build.
+        ConfigError: there is no such ``device``.
+    """
+    checkpoint = read_checkpoint(path)
+    where = _device(device)
+    if network is None:
+        recorded = check_recorded(checkpoint.recipe.network, checkpoint.path, "network", trust)
+        _refuse_misfit(recorded, checkpoint)
+        network = recorded.build()
+    assert isinstance(network, nn.Module)
+    checkpoint.load_into(network)
+    recipe = checkpoint.recipe
+    predictor = Predictor(
+        network,
+        recipe.lesion_threshold,
+        where,
+        views=views or recipe.views,
+        least_lesion_mm3=recipe.least_lesion_mm3,
+    )
+    return predictor, checkpoint
+
+
+def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline:
+    """Return the preprocessing that the checkpoint's training data went through.
+
+    Raises:
+        CheckpointError: a version that preprocesses otherwise made the training data; it gives images of another shape
+            than the network takes; or as :func:`load_predictor`.
+    """
+    recipe = checkpoint.recipe
+    if recipe.preprocess_format != FORMAT:
+        made = recipe.preprocess_format
+        raise CheckpointError(
+            checkpoint.path,
+            expected=f"a network that was trained on scans preprocessed as now (format {FORMAT})",
+            found="scans of an older version" if made is None else f"format {made}",
+            remedy="prepare its cohort again and train again, or use the program's version that trained it",
+        )
+    pipeline: Pipeline = build_trusted(recipe.preprocess, checkpoint.path, "preprocessing", trust)
+    shape = tuple(pipeline.layout.model_shape)
+    if shape != recipe.model_shape:
+        raise _misfit(checkpoint, f"preprocessing to {_spelled(recipe.model_shape)} voxels", _spelled(shape))
+    return pipeline
+
+
+def _refuse_misfit(recorded: Recorded, checkpoint: Checkpoint) -> None:
+    """Refuse a network that is larger than its weights, or does not go with the rest of the recipe; allocates nothing.
+
+    A class of a trusted package may need real memory for its arithmetic; it is then not looked at further.
+    """
+    recipe = checkpoint.recipe
+    stored = sum(weight.numel() for weight in checkpoint.weights.values())
+    try:
+        with outlined(2 * stored + _BESIDE_WEIGHTS):
+            outline = recorded.make()
+        shapes = prediction_shapes(outline, len(recipe.modalities), recipe.model_shape)
+    except InputError as error:
+        raise of_file(error, checkpoint.path) from error
+    except OF_ARGUMENTS as error:
+        if not recorded.is_known:
+            return
+        taken = f"{len(recipe.modalities)} modalities of {_spelled(recipe.model_shape)} voxels"
+        found = f"one that does not ({reason_of(error)})"
+        raise _misfit(checkpoint, f"a network that takes {taken}", found) from error
+    lesions, disease = shapes["lesion_logits"], shapes["disease_logits"]
+    if lesions not in (None, (1, 1, *recipe.model_shape)):
+        raise _misfit(checkpoint, f"a lesion map of {_spelled(recipe.model_shape)} voxels", f"the shape {lesions}")
+    if disease not in (None, (1, len(recipe.classes))):
+        expected = f"a network with a score for each of {len(recipe.classes)} classes"
+        raise _misfit(checkpoint, expected, f"scores of shape {disease}")
+    if lesions is None and disease is None:
+        raise _misfit(checkpoint, "a network of at least one task", "one of none")
+
+
+def _misfit(checkpoint: Checkpoint, expected: str, found: str) -> CheckpointError:
+    remedy = "use a checkpoint that jsc train wrote, unchanged"
+    return CheckpointError(checkpoint.path, expected=expected, found=found, remedy=remedy)
+
+
+def _spelled(shape: Any) -> str:
+    return "x".join(map(str, shape))
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # no such name; no such device, or torch built without it
+        reason = str(error).partition("\n")[0].rstrip(".")[:200]
+        raise ConfigError(
+            "device",
+            expected="auto, cpu or a GPU of this machine",
+            found=f"{name} ({reason})",
+            remedy="correct device=",
+        ) from error
+    return name

@@ -1,0 +1,207 @@
+"""Where a run lies: its folder is named by what decides its numbers, never by time or by how it was typed."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from joint_seg_cls.config.compose import Composer
+from joint_seg_cls.config.tree import Config, as_written, get, plain, put, replaced
+from joint_seg_cls.runs.variant import variant_of
+
+#: Keys that change no result: where things lie, how fast they go, what is shown. A prefix covers all keys below it.
+NEUTRAL = (
+    "runs",
+    "collection",
+    "study",
+    "tables",
+    "evaluate",
+    "trust",
+    "tracking",
+    "hydra",
+    "accept",
+    "data.store",
+    "data.folds.path",  # what the file says decides, and is named by its hash
+    "data.folds.allow",
+    "data.workers",
+    "data.cache",
+    "trainer.accelerator",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+    "trainer.logger",
+    "trainer.default_root_dir",
+)
+#: Keys whose default is known only where the run takes place (a cluster's login node may have no GPU): a typed value is
+#: named, whatever the default would be here.
+OF_THE_MACHINE = ("trainer.precision",)
+#: Keys that follow the data; others than theirs are refused.
+OF_THE_DATA = ("network.image_size", "network.in_channels", "network.classes")
+#: Keys that stand elsewhere in a run's path.
+_IN_PATH = ("fold", "seed")
+#: Keys of the Trainer where a whole number counts batches and a fraction is a share of them: 1 is not 1.0.
+_COUNT_OR_SHARE = tuple(
+    f"trainer.{name}"
+    for name in (
+        "limit_train_batches",
+        "limit_val_batches",
+        "limit_test_batches",
+        "limit_predict_batches",
+        "overfit_batches",
+        "val_check_interval",
+    )
+)
+_LONGEST = 80
+#: A value that says where something lies on this machine enters a name as a digest: names leave the machine.
+_SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
+#: Keys whose values are paths; a run's name must not depend on the folder that it was started from.
+PATHS = ("data.store", "data.folds.path", "init_from")
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """A run's place: ``<runs>/<collection>/<variant>/fold-<fold>_seed-<seed>``.
+
+    Args:
+        base: the ablation, or the network where that is not the joint one.
+        settings: what else was set that changes results, as ``key-value``.
+    """
+
+    runs: str
+    collection: str
+    base: str
+    settings: tuple[str, ...]
+    fold: int | str
+    seed: int
+
+    @property
+    def variant(self) -> str:
+        """The ablation or network with what else was set; a digest where that is long."""
+        name = "+".join([self.base, *self.settings])
+        return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{_digest(name, 8)}"
+
+    @property
+    def folder(self) -> str:
+        """The folder, as seen from its collection."""
+        return f"{self.variant}/fold-{self.fold}_seed-{self.seed}"
+
+    @property
+    def collection_path(self) -> Path:
+        """The collection's folder."""
+        return Path(self.runs).expanduser() / self.collection
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.collection_path / self.folder
+
+
+def place(config: Config, overrides: Iterable[str], compose: Composer, *labels: str) -> Place:
+    """Return where the run of a composed configuration lies.
+
+    Equal configurations have equal places, however they were typed: a group that changes nothing is left out, an
+    ablation is recognised by what it exchanges, and values are compared with those that the groups bring.
+
+    Args:
+        config: the configuration as composed, its paths absolute (:func:`absolute_paths`).
+        overrides: those that it was composed with.
+        compose: composes the configurations that it is compared with.
+        labels: what else decides the numbers, as ``key-value``.
+    """
+    variant = variant_of(overrides, compose, changes_result)
+    settings = {_suffix(group, option) for group, option in variant.groups}
+    settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
+    named = (*sorted(settings), *labels)
+    return Place(str(config.runs), str(config.collection), variant.base, named, config.fold, config.seed)
+
+
+def absolute_paths(config: Config) -> None:
+    """Make the configuration's paths absolute: the run folder must make sense from anywhere."""
+    for key in PATHS:
+        if (path := get(config, key)) is not None:
+            put(config, key, str(Path(path).expanduser().resolve()))
+
+
+def changes_result(key: str) -> bool:
+    """Return whether two runs that differ in ``key`` may have different numbers."""
+    return not any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in NEUTRAL)
+
+
+def identity(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """Return all keys that decide a run's numbers, flat, with ``facts`` (hashes of data and split) beside them."""
+    return {key: value for key, value in flatten(config) if changes_result(key)} | facts
+
+
+def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a nested mapping as pairs of dotted key and value."""
+    if isinstance(value, Mapping) and value:
+        return [
+            pair for key, child in value.items() for pair in flatten(child, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, value)]
+
+
+def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
+    """Return the keys, and their values as text, by which ``config`` differs from ``reference``.
+
+    A key that only follows another by interpolation is left out, and so is one that was typed with the value that the
+    reference's interpolation gives.
+    """
+    own, other = (dict(flatten(as_written(each))) for each in (config, reference))
+    found = []
+    for key in sorted(own.keys() | other.keys()):
+        typed_alike = key in own and key in other and own[key] == other[key] and type(own[key]) is type(other[key])
+        if typed_alike or key in (*_IN_PATH, *OF_THE_DATA) or not changes_result(key):
+            continue
+        value = _value(config, key) if key in own else "removed"
+        if (
+            key in OF_THE_MACHINE
+            or key not in other
+            or key not in own
+            or value != _value(replaced(config, key, other[key]), key)
+        ):
+            found.append((key, value))
+    return found
+
+
+def _value(config: Config, key: str) -> str:
+    """Return a value as text: the same for equal values, another for others."""
+    value = get(config, key)
+    if key in _COUNT_OR_SHARE:
+        return json.dumps(value)
+    return _text(plain(value))
+
+
+def _text(value: Any) -> str:
+    """Return plain words as they are, and everything else as JSON, which no other value shares."""
+    if isinstance(value, str) and re.fullmatch(r"(?!(?:null|true|false|removed|NaN|Infinity)$)[A-Za-z_].*", value):
+        return value
+    return json.dumps(_evened(value), sort_keys=True, default=str)
+
+
+def _evened(value: Any) -> Any:
+    """Return whole floats as integers, at any depth: they give the same numbers."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    if isinstance(value, list):
+        return [_evened(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _evened(each) for key, each in value.items()}
+    return value
+
+
+def _suffix(key: str, value: str) -> str:
+    if _SOMEWHERE.search(value):
+        return f"{key.replace('/', '-')}-{_digest(value, 6)}"
+    safe = re.sub(r"[^\w.-]+", "-", value).strip("-")
+    stem = f"{key.replace('/', '-')}-{safe}"
+    return stem if safe == value else f"{stem}-{_digest(value, 6)}"
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

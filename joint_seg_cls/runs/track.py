@@ -1,0 +1,178 @@
+"""A command's work told to a tracking service, fit to leave the machine."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from joint_seg_cls.config.build import build
+from joint_seg_cls.config.tree import Config, get, plain
+from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.runs.run_config import read_run_config
+from joint_seg_cls.scan.cells import read_written
+from joint_seg_cls.training import (
+    Checkpoint,
+    Panel,
+    Pseudonyms,
+    RunCard,
+    RunFolder,
+    Tracker,
+    choose_cases,
+    publish_test,
+    publish_weights,
+    start_tracking,
+)
+from joint_seg_cls.training.tracking import Job, Tracking
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def track_training(
+    config: Config, run: RunFolder, data: JointDataModule, variant: str, identity: Mapping[str, Any]
+) -> Iterator[Tracker | None]:
+    """Track a training and its test as one run, which a resumed training continues; it ends with the block.
+
+    Args:
+        config: the training's configuration.
+        run: its folder, where the key to the pseudonyms stays.
+        data: its data, set up.
+        variant: the ablation or network, and what else was set.
+        identity: all that decides its numbers.
+    """
+    if not config.tracking:
+        yield None
+        return
+    try:
+        pseudonyms = Pseudonyms.of(run.path, {case.case: (case.subject, case.session) for case in data.store.cases})
+    except ConfigError as error:
+        _log.warning("this run is not tracked: %s", error)
+        yield None
+        return
+    tracking: Tracking = build(config.tracking)
+    tables: Any = get(config, "tables") or []
+    with track(
+        tracking,
+        "train",
+        pseudonyms,
+        group=_group(config),
+        name=f"{variant}-f{pseudonyms.publishable(config.fold)}-s{config.seed}",
+        tags=[*(f"table {table}" for table in tables), variant.partition("+")[0], str(config.protocol.name)],
+        folder=run.path,
+        runs=_runs(run),
+        config={**identity, "collection": str(config.collection), "fine_tuned": config.init_from is not None},
+    ) as tracker:
+        if tracker is not None and tracking.panel.cases:
+            tracker.callbacks.append(_panel(config, data, tracker, tracking, pseudonyms))
+        yield tracker
+        if tracker is not None and config.evaluate:
+            publish_test(tracker, run.path, pseudonyms)
+        if tracker is not None and tracking.upload is not None:
+            chosen = run.best if tracking.upload == "best" else run.last
+            if not chosen.is_file():
+                _log.warning("tracking.upload=best: nothing was validated, so the last weights are sent")
+                chosen = run.last
+            publish_weights(tracker, chosen, chosen.stem, pseudonyms)
+
+
+def track_evaluation(config: Config, run: RunFolder, folder: Path, checkpoint: Checkpoint, *, tested_on: str) -> None:
+    """Track the test of a trained run, whose tables lie in ``folder``, as a run of its own in the training's group.
+
+    Args:
+        config: of the command.
+        run: the run folder, where the key to the pseudonyms stays.
+        folder: that of the test.
+        checkpoint: the weights that were tested.
+        tested_on: the name of what they were tested on.
+    """
+    if not config.tracking:
+        return
+    rows = read_written(folder / "per_case.csv")
+    people = {row["case"]: (row["subject"], row["session"] or None) for row in rows.to_dict("records")}
+    try:
+        pseudonyms = Pseudonyms.of(run.path, people)
+    except ConfigError as error:
+        _log.warning("this test is not tracked: %s", error)
+        return
+    tested_on = str(pseudonyms.publishable(tested_on))
+    study = read_run_config(run, "study") if run.config.is_file() else None
+    facts = checkpoint.recipe.trained_on
+    fold, variant = pseudonyms.publishable(facts["fold"]), checkpoint.recipe.variant
+    with track(
+        build(config.tracking),
+        "eval",
+        pseudonyms,
+        group=study if isinstance(study, str) and study else facts["collection"],
+        name=f"{variant}-f{fold}-s{facts['seed']} on {tested_on}",
+        tags=[variant.partition("+")[0], tested_on],
+        folder=folder,
+        runs=_runs(run),
+        config={"variant": variant, "tested_on": tested_on, "weights": checkpoint.path.stem, **facts},
+        job_id=f"evaluation {folder.name}",
+    ) as tracker:
+        if tracker is not None:
+            publish_test(tracker, folder, pseudonyms)
+
+
+@contextmanager
+def track(
+    tracking: Tracking,
+    job: Job,
+    pseudonyms: Pseudonyms,
+    *,
+    group: str,
+    name: str,
+    tags: Iterable[str],
+    folder: Path,
+    runs: Path,
+    config: Mapping[str, Any],
+    job_id: str = "train",
+) -> Iterator[Tracker | None]:
+    """Open a run of the service and close it with the block; None where there is no service."""
+    card = RunCard(
+        group=group,
+        name=name,
+        job=job,
+        tags=list(dict.fromkeys(tags)),
+        run_id=pseudonyms.id_of(job_id),
+        folder=folder,
+        runs=runs,
+        config=pseudonyms.publishable(plain(config)),
+    )
+    tracker = start_tracking(tracking, card)
+    try:
+        yield tracker
+    except BaseException:
+        if tracker is not None:
+            tracker.finish(failed=True)
+        raise
+    if tracker is not None:
+        tracker.finish()
+
+
+def _runs(run: RunFolder) -> Path:
+    """Return where all collections lie: a run is ``<runs>/<collection>/<variant>/<fold and seed>``."""
+    return run.path.resolve().parents[2]
+
+
+def _group(config: Config) -> str:
+    return str(get(config, "study") or Path(str(config.collection)).name)
+
+
+def _panel(
+    config: Config, data: JointDataModule, tracker: Tracker, tracking: Tracking, pseudonyms: Pseudonyms
+) -> Panel:
+    """Draw validation cases, or training cases where the protocol validates nothing; never those of the test."""
+    split = data.split
+    part, names = ("validation", split.validation) if split.validation else ("training", split.train)
+    return Panel(
+        tracker,
+        choose_cases(data.store.cases, names, tracking.panel.cases),
+        part,
+        pseudonyms,
+        data.classes,
+        lesion_threshold=float(config.lesion_threshold),
+        every_epochs=tracking.panel.every_epochs,
+    )

@@ -1,0 +1,134 @@
+"""Hydra's launcher for one machine: a pool with one job a GPU slot, or several workers on the CPU."""
+
+import logging
+import pickle
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from joint_seg_cls.config.machine import visible_gpus
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.runs.combinations import refuse_missing_validation
+from joint_seg_cls.sweep.job import JOB, RESULT, Payload
+from joint_seg_cls.sweep.scratch import scratch
+from joint_seg_cls.sweep.slots import Job, Slot, machine_slots, run_in_slots
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class LocalLauncher(Launcher):
+    """Run the jobs of a sweep side by side, each in a fresh process that sees the GPUs of its slot alone.
+
+    Args:
+        gpus: their ids; None for all that are visible, an empty list for none.
+        gpus_per_job: GPUs of one job, for trainings on several.
+        slots_per_gpu: jobs that share a GPU.
+        workers: jobs side by side where there is no GPU.
+        logs: folder of what each job's process says.
+    """
+
+    def __init__(
+        self, gpus: Sequence[Any] | None, gpus_per_job: int, slots_per_gpu: int, workers: int, logs: str
+    ) -> None:
+        self.gpus = gpus
+        self.gpus_per_job = gpus_per_job
+        self.slots_per_gpu = slots_per_gpu
+        self.workers = workers
+        self.logs = logs
+        self._known: tuple[DictConfig, HydraContext, TaskFunction] | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra knows of the sweep.
+
+        Raises:
+            ConfigError: settings of another kind than they should be.
+        """
+        for key in ("gpus_per_job", "slots_per_gpu", "workers"):
+            value: Any = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int):
+                _refuse(key, "a whole number, 1 or more", value)
+        if self.gpus is not None and (isinstance(self.gpus, str) or not isinstance(self.gpus, Sequence)):
+            _refuse("gpus", "a list of ids such as [0,1], or null for all", self.gpus)
+        self._known = config, hydra_context, task_function
+
+    def slots(self) -> list[Slot]:
+        """Return the slots that the jobs will share."""
+        assert self._known is not None
+        on_cpu = self._known[0].get("trainer", {}).get("accelerator") == "cpu"
+        found = [] if on_cpu else visible_gpus() if self.gpus is None else self._chosen()
+        counts = {"slots_per_gpu": self.slots_per_gpu, "workers": self.workers}
+        return machine_slots(found, gpus_per_job=self.gpus_per_job, **counts)
+
+    def _chosen(self) -> list[str]:
+        """Return the ids that were typed, where this process may use them (of none it is not known)."""
+        asked, seen = [str(gpu) for gpu in self.gpus or ()], visible_gpus()
+        if seen and any(gpu.isdecimal() and gpu not in seen for gpu in asked):
+            _refuse("gpus", f"some of the GPUs {', '.join(seen)}, which this process may use", self.gpus)
+        return asked
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run every job; give what each returned, or how it failed."""
+        assert self._known is not None
+        config = self._known[0]
+        configure_log(config.hydra.job_logging, config.hydra.verbose)
+        slots = self.slots()
+        started_s: dict[str, float] = {}
+
+        def on_start(job: Job, slot: Slot) -> None:
+            started_s[job.name] = time.monotonic()
+            _log.info("%s: started on %s", job.name, slot.name)
+
+        def on_end(job: Job, code: int) -> None:
+            ended = "done" if code == 0 else f"failed (exit code {code}), see {job.log}"
+            _log.info("%s: %s after %.1f min", job.name, ended, (time.monotonic() - started_s[job.name]) / 60)
+
+        with scratch() as place:
+            folders = [place / str(number) for number in range(len(job_overrides))]
+            numbered = enumerate(zip(job_overrides, folders, strict=True), start=initial_job_idx)
+            written = [self._write(list(words), number, folder) for number, (words, folder) in numbered]
+            jobs = [job for job, _ in written]
+            codes = run_in_slots(jobs, slots, on_start=on_start, on_end=on_end)
+            results = zip(written, job_overrides, folders, codes, strict=True)
+            return [
+                _returned(job_config, words, folder, job, code) for (job, job_config), words, folder, code in results
+            ]
+
+    def _write(self, overrides: list[str], number: int, folder: Path) -> tuple[Job, DictConfig]:
+        """Compose the job now, so that files edited during the sweep do not change it, and write it down."""
+        assert self._known is not None
+        config, context, task = self._known
+        composed = context.config_loader.load_sweep_config(config, overrides)
+        refuse_missing_validation(composed, composed.hydra.runtime.choices)
+        with open_dict(composed):
+            composed.hydra.job.id = composed.hydra.job.num = number
+        folder.mkdir()
+        payload = Payload(context, composed, task)
+        (folder / JOB).write_bytes(pickle.dumps(payload))
+        command = [sys.executable, "-m", "joint_seg_cls.sweep.job", str(folder)]
+        name = composed.hydra.job.name
+        name = name if name != config.hydra.job.name else f"{name}-{number}"
+        return Job(name, command, Path(composed.hydra.launcher.logs).expanduser() / f"{name}.txt"), composed
+
+
+def _refuse(key: str, expected: str, found: object) -> None:
+    key = f"hydra.launcher.{key}"
+    raise ConfigError(key, expected=expected, found=repr(found), remedy=f"correct {key}=")
+
+
+def _returned(config: DictConfig, overrides: Sequence[str], folder: Path, job: Job, code: int) -> JobReturn:
+    returned = JobReturn(overrides=list(overrides), cfg=config, task_name=job.name)
+    if (folder / RESULT).is_file():
+        returned.status, value = pickle.loads((folder / RESULT).read_bytes())  # noqa: S301 - our own process wrote it
+    else:
+        returned.status = JobStatus.FAILED
+        value = RuntimeError(f"its process ended with exit code {code} (see {job.log})")
+    returned.return_value = value
+    return returned

@@ -1,0 +1,179 @@
+"""A study: a list of runs, written down before the first of them begins."""
+
+import glob
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from filelock import FileLock
+
+from joint_seg_cls.config.keys import make_folder, writable
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.runs.plan import Plan
+from joint_seg_cls.whole_file import write_json
+
+_log = logging.getLogger(__name__)
+FOLDER = "studies"
+
+
+@final
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a study.
+
+    Args:
+        folder: its folder, as seen from the collection's.
+        variant: the folder's first part: ablation or network, and what else was set.
+        base: the ablation or network alone: the row of a table.
+        settings: what else was set, the same for runs that may be compared.
+        fold: the fold that it tests.
+        seed: its seed.
+        overrides: with which ``jsc train`` repeats it.
+    """
+
+    folder: str
+    variant: str
+    base: str
+    settings: list[str]
+    fold: int | str
+    seed: int
+    overrides: list[str]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "StudyRun":
+        """Return a planned run as a line of a study."""
+        where = plan.place
+        settings = list(where.settings)
+        return cls(where.folder, where.variant, where.base, settings, where.fold, where.seed, plan.overrides)
+
+
+@final
+@dataclass(frozen=True)
+class Study:
+    """A named list of runs in one collection; ``tables`` are those of the paper that it fills."""
+
+    collection: Path
+    name: str
+    created_by: str
+    runs: tuple[StudyRun, ...]
+    tables: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The study's file."""
+        return self.collection / FOLDER / f"{self.name}.json"
+
+    def folders(self) -> list[Path]:
+        """Return the run folders."""
+        return [self.collection / run.folder for run in self.runs]
+
+    def record(self, *, keep: Literal["alike", "all"] = "alike") -> "Study":
+        """Write the study; return what is written.
+
+        Args:
+            keep: which runs of earlier calls stay listed: those with the same settings, or all, with their tables.
+        """
+        make_folder(writable(self.path.parent, "runs"), "runs")
+        with FileLock(self.path.with_suffix(".lock")):
+            there = self._earlier()
+            earlier = () if there is None else there.runs
+            tables = (
+                self.tables if there is None or keep == "alike" else tuple(dict.fromkeys(there.tables + self.tables))
+            )
+            alike = {tuple(run.settings) for run in self.runs}
+            own = {run.folder for run in self.runs}
+            stays = [run for run in earlier if keep == "all" or tuple(run.settings) in alike]
+            kept = [run for run in stays if run.folder not in own]
+            whole = replace(self, runs=(*kept, *self.runs), tables=tables)
+            if len(stays) < len(earlier):
+                dropped = len(earlier) - len(stays)
+                _log.warning(
+                    "study %s: %d runs of other settings leave its list; their folders stay", self.name, dropped
+                )
+            write_json(self.path, whole.content())
+        return whole
+
+    def _earlier(self) -> "Study | None":
+        """Return the study as it was written before; a damaged list is put aside."""
+        if not self.path.is_file():
+            return None
+        try:
+            return read_study(self.path)
+        except ConfigError as error:
+            aside = self.path.with_suffix(".damaged")
+            self.path.replace(aside)
+            _log.warning("%s The list is written anew; what was there is now %s", error, aside.name)
+            return None
+
+    def content(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        runs = [asdict(run) for run in self.runs]
+        return {"study": self.name, "created_by": self.created_by, "tables": list(self.tables), "runs": runs}
+
+
+def read_study(path: Path) -> Study:
+    """Read a study's file.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        runs = tuple(_run(**run) for run in content["runs"])
+        name, created_by, tables = str(content["study"]), str(content["created_by"]), tuple(content["tables"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            path,
+            expected="a study's list of runs",
+            found=f"a damaged file ({type(error).__name__})",
+            remedy="start its sweep again, which writes it anew",
+        ) from error
+    return Study(path.parents[1], name, created_by, runs, tables)
+
+
+def _run(
+    folder: str, variant: str, base: str, settings: list[str], fold: int | str, seed: int, overrides: list[str]
+) -> StudyRun:
+    """Return a run as the file has it.
+
+    Raises:
+        TypeError: a part is of another kind, or the folder lies outside the collection.
+    """
+    words = [folder, variant, base, *settings, *overrides]
+    is_known = isinstance(fold, int | str) and isinstance(seed, int) and all(isinstance(word, str) for word in words)
+    if not is_known or not isinstance(settings, list) or not isinstance(overrides, list) or ".." in Path(folder).parts:
+        raise TypeError
+    return StudyRun(folder, variant, base, settings, fold, seed, overrides)
+
+
+def find_study(name: str, runs: str | Path, collection: str | None = None) -> Study:
+    """Return the study of this name, in ``collection`` or in the only one that has it.
+
+    Raises:
+        ConfigError: there is none, or there are several.
+    """
+    root = Path(runs).expanduser()
+    known = sorted(root.glob(f"{glob.escape(collection) if collection else '*'}/{FOLDER}/*.json"))
+    found = [path for path in known if path.stem == name]
+    if len(found) == 1:
+        return read_study(found[0])
+    where = root / (collection or "*") / FOLDER / f"{name}.json"
+    if found:
+        collections = ", ".join(path.parents[1].name for path in found)
+        raise ConfigError(where, expected="one study", found=f"one in each of {collections}", remedy="add collection=")
+    raise ConfigError(
+        where,
+        expected=f"a study among {', '.join(sorted({path.stem for path in known})) or 'none yet'}",
+        found="no such file",
+        remedy="name one of these, or start the sweep (jsc train -m) in this folder",
+    )
+
+
+def sweep_name(folders: Iterable[str], swept: Iterable[str]) -> str:
+    """Return a name for a sweep that was given none: what is swept, and a digest of its run folders."""
+    digest = hashlib.sha256("\n".join(sorted(folders)).encode()).hexdigest()[:4]
+    return "-".join(["sweep", *(key.replace("/", "-") for key in dict.fromkeys(swept)), digest])

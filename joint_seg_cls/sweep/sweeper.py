@@ -1,0 +1,221 @@
+"""Hydra's sweeper for studies: every run is known, checked and written down before the first begins."""
+
+import itertools
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Transformer
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, configure_log
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from joint_seg_cls.config.build import require
+from joint_seg_cls.config.compose import Composer, composer_of, options_chosen
+from joint_seg_cls.config.grammar import as_text, as_value, quoted
+from joint_seg_cls.config.keys import refuse_wrong_paths
+from joint_seg_cls.data import HELD_OUT
+from joint_seg_cls.errors import ConfigError, InputError
+from joint_seg_cls.runs.combinations import misfit
+from joint_seg_cls.runs.naming import PATHS
+from joint_seg_cls.runs.plan import Plan, Planner
+from joint_seg_cls.sweep.local import LocalLauncher
+from joint_seg_cls.sweep.outcome import job_name, last_line, refuse_failures
+from joint_seg_cls.sweep.progress import shown
+from joint_seg_cls.sweep.study import Study, StudyRun, sweep_name
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class StudySweeper(Sweeper):
+    """Sweep over all combinations of the values given, a run once however often it was asked for.
+
+    Args:
+        params: what is swept unless the command line says otherwise, as ``key: value,value`` or a list.
+    """
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self.params = dict(params or {})
+        self._context: HydraContext | None = None
+        self._config: DictConfig | None = None
+        self._launcher: Launcher | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra knows of the sweep, and the launcher that the configuration chose."""
+        refuse_wrong_paths(config, "train")
+        _refuse_swept_store()
+        require(config, "train", "data.store")  # the launcher's place for logs follows it
+        self._context, self._config = hydra_context, config
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Plan all runs, write the study, launch what is not done.
+
+        Raises:
+            InputError: a run that cannot be; then none has begun.
+            SystemExit: runs failed, which are listed.
+        """
+        assert self._config is not None
+        assert self._launcher is not None
+        configure_log(self._config.hydra.job_logging, self._config.hydra.verbose)
+        assert self._context is not None
+        parser = OverridesParser.create(config_loader=self._context.config_loader)
+        typed = parser.parse_overrides(self._words(parser, arguments))
+        jobs = combinations(typed)
+        _log.info("checking %d combinations before the first begins", len(jobs))
+        plans = self._plans(jobs)
+        if len(plans) < len(jobs):
+            _log.info("%d combinations are the run of another one", len(jobs) - len(plans))
+        studies = _studies(plans, swept=[each.key_or_group for each in typed if each.is_sweep_override()])
+        todo = [(words, plan) for words, plan in plans if not plan.is_done()]
+        for study in studies:
+            _log.info("study %s: %s", study.name, study.path)
+        _log.info("%d runs, %d of them done before", len(plans), len(plans) - len(todo))
+        if not todo:
+            return []
+        launched = [[*words, *_wherever(plan), f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
+        with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
+            returned, reason = _launched(self._launcher, launched)
+        refuse_failures([plan for _, plan in todo], returned, reason)
+        return returned
+
+    def _words(self, parser: OverridesParser, arguments: list[str]) -> list[str]:
+        """Return what is swept as overrides; a range of folds stands for all that there are."""
+        asked = {key: _listed(value) for key, value in self.params.items()}
+        if asked.get("fold", "").startswith("range(") and not any(word.startswith("fold=") for word in arguments):
+            others = [f"{key}={value}" for key, value in asked.items() if key != "fold"]
+            first, *_ = combinations(parser.parse_overrides(others + arguments))
+            ((_, plan),) = self._plans([first])
+            asked["fold"] = ",".join(str(fold) for fold in plan.data.frozen.splits if fold != HELD_OUT)
+        return [f"{key}={value}" for key, value in asked.items()] + arguments
+
+    def _plans(self, jobs: Sequence[list[str]]) -> list[tuple[list[str], Plan]]:
+        """Return every job that is a run of its own, with its plan."""
+        assert self._context is not None
+        assert self._config is not None
+        composer = composer_of(self._config.hydra)
+        planner = Planner(composer)
+        found: dict[Path, tuple[list[str], Plan]] = {}
+        for words in jobs:
+            config = self._composed(words)
+            choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
+            self._refuse_sweep_in_sweep(config, choices, composer)
+            task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            plan = planner.plan(task, choices, list(config.hydra.overrides.task))
+            found.setdefault(plan.place.path, (words, plan))
+        return list(found.values())
+
+    def _composed(self, words: Sequence[str]) -> DictConfig:
+        assert self._context is not None
+        assert self._config is not None
+        try:
+            return self._context.config_loader.load_sweep_config(self._config, list(words))
+        except HydraException as error:
+            if (known := misfit(str(error), words)) is None:
+                raise
+            raise known from error
+
+    def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None], composer: Composer) -> None:
+        """Refuse experiments that each name what to sweep: only what the whole command chose can do that."""
+        chosen = options_chosen(config.hydra.overrides.task, ["experiment"]).get("experiment", [])
+        studies = [name for name in chosen if name != "null" and composer.sweeps(name)]
+        if len(studies) < 2 and dict(config.hydra.sweeper.get("params") or {}) == self.params:
+            return
+        raise ConfigError(
+            f"experiment={choices.get('experiment')}",
+            expected="one study in a command, since it says itself what to sweep over",
+            found="several, or several values of what its sweep follows",
+            remedy="start them one after another; a training that two of them share is done once",
+        )
+
+
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the jobs of a sweep as lists of overrides: the first key given changes slowest; the last word counts.
+
+    Raises:
+        ConfigError: a range without steps, which only a search can draw from.
+    """
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            values[key] = [str(override.input_line)]
+        elif override.is_discrete_sweep():
+            values[key] = [f"{key}={_typed(value)}" for value in override.sweep_iterator()]
+        else:
+            raise ConfigError(
+                override.input_line or key,
+                expected="values that can be listed",
+                found="an interval",
+                remedy="add hydra/sweeper=optuna to search in it, or name values",
+            )
+    return [list(words) for words in itertools.product(*values.values())]
+
+
+def _typed(value: Any) -> str:
+    """Return a value of a sweep as a word has it; ``choice`` has dropped the quotes of its arguments."""
+    return as_text(value) if isinstance(value, str) else str(Transformer.str(value))
+
+
+def _refuse_swept_store() -> None:
+    """Refuse several stores in a command: runs, study and logs lie in the collection of one."""
+    for word in sys.argv:
+        key, _, stores = word.partition("=")
+        if key == "data.store" and OverridesParser.create().parse_override(word).is_sweep_override():
+            raise ConfigError(
+                "data.store", expected="one store a command", found=stores, remedy="start a sweep for each"
+            )
+
+
+def _listed(values: Any) -> str:
+    """Return what an experiment sweeps over as a command line has it."""
+    listed = ",".join(map(str, values)) if OmegaConf.is_list(values) or isinstance(values, list) else str(values)
+    return as_value(listed)
+
+
+def _wherever(plan: Plan) -> list[str]:
+    """Return a plan's paths as overrides that mean the same in any folder: a cluster's jobs may start in another."""
+    words = [f"runs={quoted(str(plan.place.collection_path.parent.resolve()))}"]
+    paths = {key: OmegaConf.select(plan.config, key) for key in PATHS}
+    return words + [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
+
+
+def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:
+    """Write the study down, in each collection that it has runs in."""
+    by_place: dict[tuple[Path, str], list[Plan]] = {}
+    for _, plan in plans:
+        named = plan.config.study
+        name = sweep_name([each.place.folder for _, each in plans], swept) if named is None else str(named)
+        by_place.setdefault((plan.place.collection_path, name), []).append(plan)
+    return [
+        Study(
+            collection=collection,
+            name=name,
+            created_by=shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
+            runs=tuple(StudyRun.of(plan) for plan in members),
+            tables=tuple(dict.fromkeys(str(table) for plan in members for table in plan.config.tables)),
+        ).record()
+        for (collection, name), members in by_place.items()
+    ]
+
+
+def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> tuple[Sequence[JobReturn], str]:
+    """Return what the jobs returned, and why the launcher stopped before its time."""
+    try:
+        return launcher.launch(jobs, initial_job_idx=0), ""
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
+        _log.exception("the launcher stopped")
+        return [], last_line(error)
