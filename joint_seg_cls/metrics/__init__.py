@@ -3,6 +3,7 @@
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
 from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_ratio
 from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
+from joint_seg_cls.metrics.collection import DiseaseOverScans, MeanOverScans, task_metrics
 from joint_seg_cls.metrics.delong import AreaDifference, compare_areas, placements
 from joint_seg_cls.metrics.disease import accuracy, auc, confusion, sensitivity, specificity
 from joint_seg_cls.metrics.isbi import isbi_score
@@ -23,9 +24,11 @@ __all__ = [
     "AcrossFolds",
     "AreaDifference",
     "Comparison",
+    "DiseaseOverScans",
     "EmptyReferences",
     "Interval",
     "LesionWise",
+    "MeanOverScans",
     "Msseg",
     "OfSize",
     "Summary",
@@ -58,6 +61,7 @@ __all__ = [
     "specificity",
     "summarise",
     "surface_dice",
+    "task_metrics",
     "tpr",
     "volume_difference",
 ]

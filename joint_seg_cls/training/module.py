@@ -15,12 +15,11 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from joint_seg_cls.batch import Batch, Prediction
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.metrics import task_metrics
 from joint_seg_cls.training import finite
 from joint_seg_cls.training.checkpoint import RECIPE
 from joint_seg_cls.training.schedule import Schedule, Scheduler, steps_of
-from joint_seg_cls.training.validation import ValidationScans
-
-_OF_VALIDATION = ("dice", "auc", "acc", "score")
+from joint_seg_cls.training.split_metrics import SplitMetrics
 
 
 @final
@@ -64,7 +63,9 @@ class JointModule(LightningModule):
         self._monitor = monitor
         self._schedule: Scheduler | None = None
         self._schedule_state: dict[str, Any] | None = None
-        self._validated = ValidationScans()
+        metrics = task_metrics(lesion_threshold=recipe["lesion_threshold"], classes=len(recipe["classes"]))
+        self._validated = SplitMetrics(metrics, "val/")
+        self._tested = SplitMetrics(metrics, "test/")
         self._terms: set[str] = set()
         self._step = 0
         self._cases_of_step: list[str] = []
@@ -154,9 +155,8 @@ class JointModule(LightningModule):
             del metrics[name]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Keep what the epoch's losses and metrics need, scan by scan."""
-        prediction: Prediction = self.network(batch.image)
-        self._validated.add(prediction, batch, self.loss, lesion_threshold=self.recipe["lesion_threshold"])
+        """Add the batch to the losses and metrics of the epoch."""
+        self._validated.update(self.network(batch.image), batch, self.loss)
 
     def on_validation_epoch_end(self) -> None:
         """Log losses and metrics of both tasks over all validation scans of all processes.
@@ -164,12 +164,24 @@ class JointModule(LightningModule):
         Raises:
             TrainingError: the network's output, or the loss, is not finite for a scan.
         """
-        scans, self._validated = self._validated.of_all_processes(), ValidationScans()
-        if scans.broken:
-            expected, found = "finite outputs and losses in the validation", "NaN or infinity"
-            raise finite.stop(self.current_epoch, scans.broken, expected=expected, found=found)
-        for name, value in scans.numbers().items():
-            self.log(f"val/{name}", value, prog_bar=name in ("dice", "auc"), sync_dist=True)
+        self._log_split(self._validated, "validation")
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """Add the batch to the losses and metrics of the test (``Trainer.test``), in model space."""
+        self._tested.update(self.network(batch.image), batch, self.loss)
+
+    def on_test_epoch_end(self) -> None:
+        """Log them under ``test/``; errors as in the validation."""
+        self._log_split(self._tested, "test")
+
+    def _log_split(self, split: SplitMetrics, name: str) -> None:
+        broken = split.broken
+        if sum(finite.summed(torch.tensor([len(broken)], device=self.device))):
+            expected, found = f"finite outputs and losses in the {name}", "NaN or infinity"
+            raise finite.stop(self.current_epoch, broken, expected=expected, found=found)
+        for key, value in split.compute().items():
+            self.log(key, value, prog_bar=key in ("val/dice", "val/auc"), sync_dist=True)
+        split.reset()
 
     def on_train_epoch_end(self) -> None:
         """Step a schedule that goes by epochs.
@@ -194,7 +206,7 @@ class JointModule(LightningModule):
         """Return the number that a plateau schedule watches; None where this epoch does not define it."""
         watched = self.trainer.callback_metrics.get(self._monitor)
         losses = {f"{part}/loss/{term}" for part in ("train", "val") for term in self._terms}
-        known = losses | {f"val/{name}" for name in _OF_VALIDATION} | self.trainer.callback_metrics.keys()
+        known = losses | self._validated.names | self.trainer.callback_metrics.keys()
         if self._monitor not in known:
             raise ConfigError(
                 f"protocol.monitor={self._monitor}",

@@ -1,0 +1,87 @@
+"""Metrics by epoch: means over scans by hand, undefined ones NaN, and several processes like one."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from joint_seg_cls.batch import Batch, Prediction
+from joint_seg_cls.metrics import task_metrics
+
+
+def scans(masks, predicted, diseases, logits):
+    """A batch of scans of three voxels; None where a label is absent."""
+    reference = torch.tensor([[0.0] * 3 if mask is None else mask for mask in masks]).reshape(-1, 1, 3, 1, 1)
+    batch = Batch(
+        image=torch.zeros_like(reference),
+        lesion_mask=reference,
+        disease=torch.tensor([0 if disease is None else disease for disease in diseases]),
+        has_lesion_mask=torch.tensor([mask is not None for mask in masks]),
+        has_disease=torch.tensor([disease is not None for disease in diseases]),
+        case=[str(number) for number in range(len(masks))],
+    )
+    lesion_logits = None if predicted is None else torch.tensor(predicted).reshape(-1, 1, 3, 1, 1)
+    return Prediction(lesion_logits=lesion_logits, disease_logits=torch.tensor(logits)), batch
+
+
+FIRST = scans(
+    masks=[[1.0, 1.0, 0.0], None, [0.0, 0.0, 0.0]],
+    predicted=[[9.0, -9.0, -9.0], [9.0, 9.0, 9.0], [9.0, 9.0, 9.0]],
+    diseases=[0, None, 1],
+    logits=[[2.0, 0.0], [0.0, 5.0], [1.0, 0.0]],
+)
+SECOND = scans(
+    masks=[[1.0, 0.0, 0.0]], predicted=[[0.0, -9.0, -9.0]], diseases=[1], logits=[[0.0, 3.0]]
+)  # fmt: skip
+
+
+def numbers(*parts):
+    metrics = task_metrics(lesion_threshold=0.5, classes=2).clone(prefix="val/")
+    for prediction, batch in parts:
+        metrics.update(prediction, batch)
+    return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def test_dice_is_the_mean_over_scans_with_a_lesion_and_the_disease_is_ranked_over_all():
+    # Dice of the first scan 2 / (1 + 2), of the last 1: a voxel at the threshold counts as lesion.
+    # The first NMOSD scan is called MS, but ranked above the MS scan.
+    found = numbers(FIRST, SECOND)
+    assert found == pytest.approx({"val/dice": (2 / 3 + 1) / 2, "val/acc": 2 / 3, "val/auc": 1.0})
+
+
+def test_what_no_scan_defines_is_nan():
+    nothing = scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])
+    assert all(map(math.isnan, numbers(nothing).values()))
+    one_class = numbers(SECOND)
+    assert (one_class["val/acc"], math.isnan(one_class["val/auc"])) == (1.0, True)
+    no_segmentation = numbers(scans([[1.0, 0.0, 0.0]], None, [1], [[0.0, 3.0]]))
+    assert math.isnan(no_segmentation["val/dice"])
+
+
+def test_clones_share_no_scan():
+    first = task_metrics(lesion_threshold=0.5, classes=2)
+    validation, test = first.clone(prefix="val/"), first.clone(prefix="test/")
+    validation.update(*FIRST)
+    assert float(validation.compute()["val/acc"]) == 0.5
+    assert math.isnan(test.update(*scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])) or test.compute()["test/acc"])
+
+
+PROCESS = """
+import sys
+import torch
+from tests.metrics.test_collection import FIRST, SECOND, numbers, scans
+torch.distributed.init_process_group("gloo", init_method=sys.argv[1], rank=int(sys.argv[2]), world_size=2)
+parts = [[FIRST, SECOND], [scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])]]
+print(numbers(*parts[int(sys.argv[2])]))
+"""
+
+
+def test_a_process_without_a_label_gives_the_numbers_of_all(tmp_path):
+    words = [sys.executable, "-c", PROCESS, (tmp_path / "meeting").as_uri()]
+    both = [subprocess.Popen([*words, rank], stdout=subprocess.PIPE, text=True) for rank in "01"]
+    out = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert out[0] == out[1]
+    assert eval(out[0]) == numbers(FIRST, SECOND)
