@@ -1,4 +1,4 @@
-"""``python -m joint_seg_cls`` is ``jsc``."""
+"""``python -m joint_seg_cls`` is equivalent to ``jsc``."""
 
 from joint_seg_cls.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The two records that every stage speaks: what goes into a network, and what comes out."""
+"""The two records shared by all stages: the input and the output of a network."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -11,7 +11,7 @@ VIEWS: tuple[Views, ...] = get_args(Views)
 
 
 class Batch(NamedTuple):
-    """Scans with their labels. Where a label is absent its tensor holds zeros and its flag is False."""
+    """Scans with their labels. A missing label has a tensor of zeros and the flag False."""
 
     image: Float[Tensor, "b c x y z"]
     lesion_mask: Float[Tensor, "b 1 x y z"]
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a network says of a batch. A field that a variant does not produce is ``None``.
+    """Output of a network for a batch. A field that a variant does not produce is ``None``.
 
     lesion_logits: lesion map before the sigmoid, [1] Eq. 5.
     scale_logits: the four maps of Eq. 5 before weighting, coarse to fine: 1/8, 1/4, 1/2 and 1 of the input grid.
@@ -38,7 +38,7 @@ class Prediction(NamedTuple):
     location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None = None
 
     def lesion_probability(self) -> Float[Tensor, "b 1 x y z"] | None:
-        """Return the lesion map in [0, 1], in float32; a voxel is a lesion where it reaches the threshold."""
+        """Return the lesion map in [0, 1], in float32; voxels at or above the threshold are lesions."""
         return None if self.lesion_logits is None else self.lesion_logits.float().sigmoid()
 
     def is_finite(self) -> bool:
@@ -48,7 +48,7 @@ class Prediction(NamedTuple):
 
 
 def scan_of(prediction: Prediction, batch: Batch, number: int) -> tuple[Prediction, Batch]:
-    """Return one scan of a batch with what a network says of it, as a batch of one."""
+    """Return the output for one scan of a batch and that scan, each as a batch of one."""
     one = slice(number, number + 1)
 
     def alone(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:

@@ -1,4 +1,4 @@
-"""Named failures of a user's input: each says where, what was expected, what was found, and what to do."""
+"""Exceptions for invalid user input: each states where, what was expected, what was found, and what to do."""
 
 import errno
 import re
@@ -11,18 +11,18 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BROKEN = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
 _NO_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
-#: What torch, its CUDA allocator and SimpleITK call it; none of them raises MemoryError.
+#: Out-of-memory messages of torch, its CUDA allocator and SimpleITK, which do not raise MemoryError.
 _NO_MEMORY = re.compile(r"not enough memory|allocate memory|out of memory|bad_alloc", re.IGNORECASE)
 
 
 class InputError(Exception):
-    """Something the user gave does not fit; the program stops with exit code 2 and this one sentence.
+    """Invalid input from the user; the program prints this message and stops with exit code 2.
 
     Args:
-        where: the file, folder or configuration key that is at fault.
-        expected: what would have been right.
-        found: what was there instead.
-        remedy: what the user can do about it, as an imperative.
+            where: the invalid file, folder or configuration key.
+            expected: what would be valid.
+            found: what was there instead.
+            remedy: what the user can do, in the imperative.
     """
 
     exit_code = 2
@@ -32,11 +32,11 @@ class InputError(Exception):
         super().__init__(f"{where}: expected {expected}, found {found}; {remedy}.")
 
     def __reduce__(self) -> tuple:
-        """Survive the way back from a worker process."""
+        """Make the error picklable, so that a worker process can return it."""
         return _rebuild, (type(self), self.where, self.expected, self.found, self.remedy)
 
     def drop_frames(self) -> None:
-        """Drop the frames that the error was raised in, whose volumes would stay in memory as long as it is kept."""
+        """Drop the traceback, which would keep the volumes of its frames in memory."""
         self.__cause__ = self.__context__ = self.__traceback__ = None
 
 
@@ -61,12 +61,12 @@ class StoreError(InputError):
 
 @final
 class SplitError(InputError):
-    """Folds that cannot be made from the cases at hand."""
+    """Folds that cannot be generated from the available cases."""
 
 
 @final
 class ConfigError(InputError):
-    """A configuration that names something unknown or combines what does not fit."""
+    """A configuration with unknown names or an invalid combination."""
 
 
 @final
@@ -76,7 +76,7 @@ class CheckpointError(InputError):
 
 @final
 class TrainingError(InputError):
-    """A training whose numbers are no longer finite."""
+    """A training with NaN or infinite values."""
 
 
 @final
@@ -85,17 +85,17 @@ class DiskError(InputError):
 
 
 def disk_error(error: OSError) -> DiskError | None:
-    """Return the sentence for a disk that does not take what is written; None where the cause is another."""
-    again = "and repeat the command: what is finished stays"
-    expected, remedy = "a disk that works", f"look after the disk or the share that it lies on, {again}"
+    """Return a :class:`DiskError` for a full, read-only or broken disk; None for other causes."""
+    again = "and repeat the command; finished work is kept"
+    expected, remedy = "a working disk", f"check the disk or network share, {again}"
     if error.errno in _FULL:
-        expected, remedy = "room to write to", f"make room, {again}"
+        expected, remedy = "free space on the disk", f"free some space, {again}"
     elif error.errno == errno.EFBIG:
-        expected, remedy = "room to write to", f"raise the limit on the size of files (ulimit -f), {again}"
+        expected, remedy = "free space on the disk", f"raise the limit on file size (ulimit -f), {again}"
     elif error.errno in _CLOSED:
-        expected, remedy = "the right to read and write here", f"get that right, or choose another folder, {again}"
+        expected, remedy = "permission to read and write", f"change the permissions or choose another folder, {again}"
     elif error.errno in _NO_PATH:
-        expected, remedy = "a path that can be used", f"correct it, or choose another, {again}"
+        expected, remedy = "a usable path", f"correct the path, {again}"
     elif error.errno not in _BROKEN:
         return None
     where = "the disk" if error.filename is None else str(error.filename)
@@ -104,7 +104,7 @@ def disk_error(error: OSError) -> DiskError | None:
 
 @contextmanager
 def disk_errors_named() -> Iterator[None]:
-    """Raise the error of a full, read-only or broken disk as one that names the path and the remedy."""
+    """Convert errors of a full, read-only or broken disk into a :class:`DiskError` with the path and a remedy."""
     try:
         yield
     except OSError as error:
@@ -116,14 +116,14 @@ def disk_errors_named() -> Iterator[None]:
 
 @contextmanager
 def enough_memory(scan: str | Path, *, remedy: str) -> Iterator[None]:
-    """Make memory that ends in the block an error of this scan, so that the next one can still be worked on.
+    """Convert running out of memory in the block into an error of this scan, so that the other scans can continue.
 
     Args:
         scan: file or name.
-        remedy: what helps where the memory of the machine ended; on a GPU it is another device.
+        remedy: what to do if main memory is exhausted; on a GPU the remedy is another device.
 
     Raises:
-        ScanError: memory ended.
+        ScanError: memory was exhausted.
     """
     try:
         yield
@@ -133,7 +133,7 @@ def enough_memory(scan: str | Path, *, remedy: str) -> Iterator[None]:
         on_gpu = "CUDA" in str(error)
         raise ScanError(
             scan,
-            expected=f"{'GPU ' if on_gpu else ''}memory for this scan",
-            found="too little",
+            expected=f"enough {'GPU ' if on_gpu else ''}memory for this scan",
+            found="too little memory",
             remedy="add device=cpu" if on_gpu else remedy,
         ) from error

@@ -1,4 +1,4 @@
-"""Work on many items in processes of their own, watched by a person: a bar with time left, or a line a minute."""
+"""Parallel work on many items in worker processes, with a progress bar or one log line per minute."""
 
 import logging
 import os
@@ -24,29 +24,30 @@ Result = TypeVar("Result")
 def over_processes(
     work: Callable[[Item], Result], items: Sequence[Item], *, workers: int, label: str, share: bool = False
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    """Give ``(item, result)`` as each is finished, in any order; an exception of ``work`` is given as its result.
+    """Yield ``(item, result)`` as each is finished, in any order; an exception of ``work`` is yielded as its result.
 
-    ``workers`` 0 or 1 works in this process; otherwise ``work`` and the items must be picklable. When the consumer
-    stops early (Ctrl-C included), items that have not begun are dropped.
+    ``workers`` 0 or 1 uses this process; otherwise ``work`` and the items must be picklable. If the consumer
+    stops early (also by Ctrl-C), items that have not started are dropped.
 
     Args:
-        work: called with each item.
-        items: what is to be done.
-        workers: how many processes.
-        label: what the items are, for the person who watches.
-        share: start the processes as copies of this one where the system can, so that what it has loaded is theirs.
+            work: function of one item.
+            items: the items.
+            workers: number of processes.
+            label: name of the items, for the progress bar.
+            share: fork the processes where the system supports it, so that they share loaded data.
     """
     if min(workers, len(items)) <= 1:
         return watched(((item, _caught(work, item)) for item in items), total=len(items), label=label)
     method = "fork" if share and "fork" in get_all_start_methods() else "spawn"
     context = get_context(method)
     pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_end_with_parent)
-    futures = {pool.submit(_caught, work, item): item for item in items}  # before the bar's thread: forks copy no locks
+    # before the progress bar starts its thread, whose locks a fork would copy
+    futures = {pool.submit(_caught, work, item): item for item in items}
     return watched(_finished(pool, futures), total=len(items), label=label)
 
 
 def watched(results: Iterable[Result], *, total: int, label: str) -> Iterator[Result]:
-    """Yield from ``results``, showing how many of ``total`` are done and the time left."""
+    """Yield from ``results`` and show the progress towards ``total`` and the time left."""
     if not sys.stderr.isatty():
         yield from _logged(results, total, label)
         return
@@ -80,9 +81,9 @@ def _finished(
 
 
 def _end_with_parent() -> None:
-    """Let this process end when the one that started it is killed; else it would wait for work, and keep its memory.
+    """Make this worker end if its parent is killed; otherwise it would wait for work and keep its memory.
 
-    Ctrl-C on a terminal reaches both; the one that started it answers.
+    Ctrl-C in a terminal reaches both; the parent handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
@@ -93,5 +94,5 @@ def _end_with_parent() -> None:
 def _caught(work: Callable[[Item], Result], item: Item) -> Result | Exception:
     try:
         return work(item)
-    except Exception as error:  # noqa: BLE001 - handed to the caller, who knows which failures to expect
+    except Exception as error:  # noqa: BLE001 - returned to the caller, which decides which failures to expect
         return error

@@ -1,4 +1,4 @@
-"""Where a run stands, read from its folder alone: waiting, running, done, failed or interrupted."""
+"""State of a run, read from its folder only: waiting, running, done, failed or interrupted."""
 
 import csv
 import json
@@ -18,10 +18,10 @@ METRICS = "metrics.csv"
 CONFIG = "config.yaml"
 LOG = "log.txt"
 PROVENANCE = "provenance.json"
-#: A live run touches its heartbeat as often; one that is older by this many beats belongs to a run that was killed.
+#: Interval of the heartbeat of a running run; a heartbeat older than STALE_S belongs to a killed run.
 HEARTBEAT_S = 60.0
 STALE_S = 3 * HEARTBEAT_S
-#: Epochs whose mean duration tells the time left.
+#: Number of recent epochs whose mean duration gives the time left.
 _RECENT_EPOCHS = 5
 
 State = Literal["waiting", "running", "done", "failed", "interrupted"]
@@ -30,15 +30,15 @@ State = Literal["waiting", "running", "done", "failed", "interrupted"]
 @final
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands.
+    """State of a run.
 
     Args:
-        state: ``waiting`` where nothing has begun; ``interrupted`` where it neither ended nor lives.
+        state: ``waiting`` before the start; ``interrupted`` if the run neither finished nor is running.
         epochs_done: finished epochs.
-        epochs: how many there will be; None where that is not known.
-        trained_s: seconds that the finished epochs took.
-        left_s: seconds until the last epoch is finished, by the recent ones; None where that is not known.
-        reason: the last line of what a failed run said.
+        epochs: planned epochs; None if unknown.
+        trained_s: duration of the finished epochs in seconds.
+        left_s: estimated seconds until the last epoch is finished; None if unknown.
+        reason: the last line of the error of a failed run.
     """
 
     state: State
@@ -50,7 +50,7 @@ class RunState:
 
 
 def run_state(folder: Path, now_s: float | None = None) -> RunState:
-    """Return where the run in ``folder`` stands at ``now_s`` (seconds since the epoch; the present by default)."""
+    """Return the state of the run in ``folder`` at ``now_s`` (seconds since the Unix epoch; default: now)."""
     seconds = _seconds_by_epoch(folder / METRICS)
     epochs = _epochs(folder / CONFIG)
     known = {"epochs_done": len(seconds), "epochs": epochs, "trained_s": sum(seconds, 0.0)}
@@ -68,7 +68,7 @@ def run_state(folder: Path, now_s: float | None = None) -> RunState:
 
 
 def run_code(folder: Path) -> dict[str, str] | None:
-    """Return which code the run in ``folder`` was made by: versions and fingerprints; None where that is not known."""
+    """Return the versions and fingerprints of the code of the run in ``folder``; None if unknown."""
     try:
         record = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
         own = [record["identity"], *record.get("earlier_code", [])]
@@ -83,13 +83,13 @@ def run_code(folder: Path) -> dict[str, str] | None:
 
 
 def differing_code(folders: Iterable[Path]) -> list[str]:
-    """Return a sentence for each part of the code in which runs differ that are to be compared."""
+    """Return a sentence for each part of the code in which the runs to be compared differ."""
     by_part: dict[str, dict[str, list[str]]] = {}
     for folder in folders:
         for part, value in (run_code(folder) or {}).items():
             by_part.setdefault(part, {}).setdefault(value, []).append(f"{folder.parent.name}/{folder.name}")
     return [
-        f"{part.removeprefix('code.')}: these runs are of different code: "
+        f"{part.removeprefix('code.')}: these runs used different code: "
         + "; ".join(
             f"{value}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for value, names in of.items()
         )

@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all, whoever fails or is killed while writing them.
+"""Atomic writes: a file or folder is complete or absent, even if the writing process fails or is killed.
 
-What is being written lies beside its place under a hidden name that holds its owner: a hash of the machine, the process
-number, and a token of the process. :func:`clear_partial` deletes what no living process owns.
+Partial output has a hidden name beside its target. The name contains its owner: a hash of the machine, the process
+number and a token of the process. :func:`clear_partial` deletes partial output without a living owner.
 """
 
 import errno
@@ -21,32 +21,32 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL_FILES = ".partial-*"
-"""Pattern of what is being written, or was when its process was killed."""
+"""Pattern of partial output, of living and of killed processes."""
 
 _OWNER = re.compile(r"\.partial-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-(?P<token>[0-9a-f]{6})-\d+-")
-_TOKEN = secrets.token_hex(3)  # in a container every run may have the same process number
+_TOKEN = secrets.token_hex(3)  # in a container, each run may have the same process number
 _COUNT = itertools.count()
-#: Nobody takes so long between two writes: what is older was left behind, on whatever machine.
+#: Partial output that was not written to for this long is abandoned, on whatever machine.
 _ABANDONED_S = 24 * 3600
-#: Characters of a file's name that the partial name repeats: all suffixes, and in UTF-8 well below 255 bytes.
+#: Number of characters of the file name kept in the partial name: all suffixes, and far below 255 bytes in UTF-8.
 _KEPT = 40
-#: Bytes that are written to learn why a disk took only part of a file.
+#: Bytes written to find out why a write was cut short.
 _PROBE = 1 << 20
 
 
 @contextmanager
 def whole_file(path: Path, *, keep: bool = False) -> Iterator[Path]:
-    """Give a hidden place beside ``path``, with its suffix; what is written there becomes ``path`` at the end.
+    """Yield a hidden path beside ``path``, with its suffix; it is renamed to ``path`` at the end of the block.
 
-    An error in the block leaves ``path`` as it was, and nothing beside it. Two processes that write the same file do
-    not disturb each other.
+    If the block raises, ``path`` is unchanged and nothing is left beside it. Two processes can write the same
+    file at the same time.
 
     Args:
         path: the file.
-        keep: whether a file that another process has put there meanwhile stays; otherwise the last one stands.
+        keep: keep a file that another process has written meanwhile; by default the last writer wins.
 
     Raises:
-        OSError: the file cannot be written; ``filename`` is ``path`` and ``errno`` says why.
+        OSError: the file cannot be written; ``filename`` is ``path`` and ``errno`` is the cause.
     """
     partial = partial_path(path)
     with _writing(path, partial):
@@ -64,14 +64,14 @@ def whole_file(path: Path, *, keep: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
-    """Give a hidden empty folder beside ``path``; with all that is written there it becomes ``path`` at the end.
+    """Yield a hidden empty folder beside ``path``; it is renamed to ``path`` at the end of the block.
 
     Args:
         path: the folder.
-        keep: whether a folder that is there stays; otherwise it is replaced.
+        keep: keep an existing folder; by default it is replaced.
 
     Raises:
-        OSError: as :func:`whole_file`.
+        OSError: as for :func:`whole_file`.
     """
     partial = partial_path(path)
     with _writing(path, partial):
@@ -85,45 +85,45 @@ def whole_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
 
 
 def partial_path(path: Path) -> Path:
-    """Return a hidden place beside ``path`` that no other process uses, and that ends as ``path`` does."""
+    """Return a hidden path beside ``path``, unique to this process, with the same suffixes."""
     return path.with_name(f".partial-{_machine()}-{os.getpid()}-{_TOKEN}-{next(_COUNT)}-{path.name[-_KEPT:]}")
 
 
 def clear_partial(folder: Path, *, below: bool = False) -> None:
-    """Delete what killed processes left half-written in ``folder``, and in all folders ``below`` it.
+    """Delete partial output of killed processes in ``folder``, and with ``below`` also in its subfolders.
 
-    A process of this machine owns what it writes as long as it lives. Of other machines' processes nothing is known:
-    what they left is deleted a day after the last write.
+    Partial output of a living process of this machine is kept. Whether a process of another machine lives is unknown:
+    its partial output is deleted one day after the last write.
     """
     for left in list(folder.rglob(PARTIAL_FILES) if below else folder.glob(PARTIAL_FILES)):
-        with suppress(OSError):  # another process clears the same folder, or the disk is read-only
+        with suppress(OSError):  # cleared by another process, or the disk is read-only
             if _is_abandoned(left):
                 _delete(left)
 
 
 def write_text(path: Path, text: str, *, keep: bool = False) -> None:
-    """Write ``text`` in UTF-8, line ends as they are; ``keep`` as for :func:`whole_file`."""
+    """Write ``text`` in UTF-8, without changing line ends; ``keep`` as for :func:`whole_file`."""
     with whole_file(path, keep=keep) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: Path, record: dict[str, Any], *, keep: bool = False) -> None:
-    """Write ``record`` in lines that a person can read; ``keep`` as for :func:`whole_file`.
+    """Write ``record`` as indented JSON; ``keep`` as for :func:`whole_file`.
 
     Raises:
-        ValueError: the record holds NaN or infinity, for which JSON has no word (see :func:`nan_as_null`).
+        ValueError: the record contains NaN or infinity, which JSON does not support (see :func:`nan_as_null`).
     """
     write_text(path, json.dumps(record, indent=1, allow_nan=False), keep=keep)
 
 
 def nan_as_null(record: Any) -> Any:
-    """Return a record as JSON holds it, with null in place of NaN and infinity."""
+    """Return a record with null in place of NaN and infinity, which JSON does not support."""
     return json.loads(json.dumps(record), parse_constant=lambda _: None)
 
 
 @cache
 def _machine() -> str:
-    """Return a hash of what process numbers belong to: the machine, or the container on it."""
+    """Return a hash of the machine or container that process numbers refer to."""
     try:
         space = Path("/proc/self/ns/pid").readlink()
     except OSError:  # not Linux
@@ -145,19 +145,19 @@ def _is_abandoned(partial: Path) -> bool:
 
 def _is_alive(process: int) -> bool:
     if os.name != "posix":
-        return True  # there, signal 0 is Ctrl-C
+        return True  # on Windows, signal 0 is Ctrl-C
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return True
 
 
 @contextmanager
 def _writing(path: Path, partial: Path) -> Iterator[None]:
-    """Name ``path`` in errors of the disk, and leave nothing of ``partial``."""
+    """Name ``path`` in disk errors and delete ``partial``."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:  # torch and zipfile raise the last two on a full disk
@@ -171,7 +171,7 @@ def _writing(path: Path, partial: Path) -> Iterator[None]:
 
 
 def _reason(error: BaseException, partial: Path) -> OSError | None:
-    """Return the error of the system behind ``error``, or None where the disk is not the cause."""
+    """Return the system error that caused ``error``, or None if the disk is not the cause."""
     chain: list[BaseException] = [error]
     while (behind := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(behind)
@@ -183,7 +183,7 @@ def _reason(error: BaseException, partial: Path) -> OSError | None:
 
 
 def _refusal(partial: Path) -> OSError | None:
-    """Write a little more to what was cut short: numpy, PIL and torch leave out why the disk took only part of it."""
+    """Append to the partial file to get the error that numpy, PIL and torch do not report."""
     try:
         files = [each for each in partial.iterdir() if each.is_file()] if partial.is_dir() else [partial]
         for newest in sorted(files, key=lambda each: each.stat().st_mtime_ns)[-1:]:

@@ -37,7 +37,7 @@ class SplitMetrics(nn.Module):
     @property
     def names(self) -> set[str]:
         """Names of what an epoch may define, losses apart."""
-        return {*self.metrics.keys(), f"{self.prefix}score"}
+        return {*map(str, self.metrics.keys()), f"{self.prefix}score"}
 
     def update(self, prediction: Prediction, batch: Batch, loss: Loss) -> None:
         """Add the scans of a batch. The loss must return the same terms for each scan."""

@@ -85,7 +85,9 @@ def test_a_full_disk_is_one_sentence_and_the_repeated_command_ends_as_on_a_large
     said = err.strip().splitlines()[-1]
     assert (code, "Traceback" in err) == (2, False), err
     assert said.startswith(f"error: {place}"), err
-    assert said.endswith("found No space left on device; make room, and repeat the command: what is finished stays.")
+    assert said.endswith(
+        "found No space left on device; free some space, and repeat the command; finished work is kept."
+    )
     assert not list(place.rglob(PARTIAL_FILES))
     there = {name: digest for name, digest in faults.results(place).items() if Path(name).name not in _LISTS}
     assert there.items() <= expected.items(), "what is there is whole"

@@ -46,9 +46,9 @@ def run_of(world):
 def test_whatever_memory_that_ends_is_called_it_is_an_error_of_the_scan(kind):
     with pytest.raises(ScanError) as met, enough_memory("s1.nii.gz", remedy="close other programs"):
         raise ENDS[kind]
-    expected = "GPU memory for this scan" if kind == "CUDA" else "memory for this scan"
+    expected = "enough GPU memory for this scan" if kind == "CUDA" else "enough memory for this scan"
     remedy = "add device=cpu" if kind == "CUDA" else "close other programs"
-    assert str(met.value) == f"s1.nii.gz: expected {expected}, found too little; {remedy}."
+    assert str(met.value) == f"s1.nii.gz: expected {expected}, found too little memory; {remedy}."
 
 
 def test_another_error_is_not_taken_for_memory():

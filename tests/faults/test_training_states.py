@@ -139,7 +139,9 @@ def test_a_disk_that_fills_up_at_a_trainings_start_is_one_sentence_and_the_run_b
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
-        with pytest.raises(DiskError, match=r"expected room to write to, found No space left on device; make room"):
+        with pytest.raises(
+            DiskError, match=r"expected free space on the disk, found No space left on device; free some space"
+        ):
             start(tmp_path)
     assert not list(tmp_path.rglob(".partial-*"))
     with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):

@@ -1,4 +1,4 @@
-"""What the pages tell a person to type is understood, and does what they say."""
+"""The commands in the README and in CONTRIBUTING.md compose, and those of the README run."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from joint_seg_cls.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "runs/store/joint/fold-0_seed-0"
-#: What is not for a test's few minutes is made small.
+#: Overrides that make a command fast enough for a test.
 SMALL = {
     "prepare": ("image_size=32", "preprocess/bias_field=none"),
     "train": ("network.channels=4", "trainer.max_epochs=1", "trainer.accelerator=cpu", "tracking=none"),
@@ -38,15 +38,20 @@ def shell_lines(page):
     return [words for block in shell_blocks(page) for words in block]
 
 
+def yaml_block(page):
+    """Return the first YAML block of a page."""
+    return re.search(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[1]
+
+
 def inline(page):
-    """Return the commands that stand within the text, those with a place for the reader's words left out."""
+    """Return the commands inside the text of a page, except those with an ellipsis."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    said = re.findall(r"`(jsc [^`\n]*=[^`\n]*)`", text)
-    return [shlex.split(command) for command in said if "..." not in command]
+    commands = re.findall(r"`(jsc [^`\n]*=[^`\n]*)`", text)
+    return [shlex.split(command) for command in commands if "..." not in command]
 
 
 def examples(command):
-    """Return the examples of a command's help."""
+    """Return the examples in the help of a command."""
     footer = yaml.safe_load((ROOT / "conf" / "hydra" / "help" / f"{command}.yaml").read_text(encoding="utf-8"))[
         "footer"
     ]
@@ -54,12 +59,12 @@ def examples(command):
     return [shlex.split(line) for line in lines if line.strip().startswith("jsc ")]
 
 
-def told():
+def documented_commands():
     pages = [words for page in ("README.md", "CONTRIBUTING.md") for words in (*shell_lines(page), *inline(page))]
     return [words for words in (*pages, *(each for name in COMMANDS for each in examples(name))) if words[0] == "jsc"]
 
 
-def test_the_pages_show_every_command_and_the_help_has_examples():
+def test_the_readme_shows_every_command_and_each_help_has_examples():
     assert {words[1] for words in shell_lines("README.md") if words[0] == "jsc"} >= set(COMMANDS) - {
         "phantom",
         "status",
@@ -70,12 +75,12 @@ def test_the_pages_show_every_command_and_the_help_has_examples():
     assert {"demo", "test"} <= made <= targets
 
 
-@pytest.mark.parametrize("words", told(), ids=" ".join)
-def test_what_the_pages_tell_to_type_is_understood(jsc, tmp_path, monkeypatch, words):
-    """The configuration composes: no key, group or option of it is misspelt."""
+@pytest.mark.parametrize("words", documented_commands(), ids=" ".join)
+def test_a_documented_command_composes(jsc, tmp_path, monkeypatch, words):
+    """No key, group or option is misspelt."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder" / "ablation").mkdir(parents=True)
-    (tmp_path / "folder" / "ablation" / "mine.yaml").write_text("# @package _global_\nseed: 7\n")
+    (tmp_path / "folder" / "ablation" / "mine.yaml").write_text(yaml_block("README.md"))
     once = [
         word.split(",")[0] if re.fullmatch(r"[\w.]+=\w+(,\w+)+", word) else word for word in words[1:] if word != "-m"
     ]
@@ -85,13 +90,13 @@ def test_what_the_pages_tell_to_type_is_understood(jsc, tmp_path, monkeypatch, w
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "experiments/README.md"])
-def test_files_that_a_page_points_to_are_there(page):
+def test_files_linked_by_a_page_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     files = [file for file in re.findall(r"\]\(([^)#\s]+)\)", text) if not file.startswith("http")]
     assert [file for file in files if not (ROOT / page).parent.joinpath(file).exists()] == []
 
 
-def test_the_groups_that_the_readme_lists_have_the_options_it_lists():
+def test_the_readme_lists_the_options_of_each_group():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for group in ("ablation", "protocol", "data/augmentation", "width", "experiment"):
         (row,) = re.findall(rf"^\| `{group}` \|(.*)\|$", text, re.MULTILINE)
@@ -101,10 +106,10 @@ def test_the_groups_that_the_readme_lists_have_the_options_it_lists():
     assert {path.stem for path in (ROOT / "conf" / "network").glob("*.yaml")} == set(re.findall(r"`(\w+)`", row))
 
 
-# ------------------------------------------------------------------------------------------ the commands, carried out
+# ------------------------------------------------------------------------------------------ running the commands
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the README's files lie: a cohort of ten, another of four, a scan."""
+    """A folder with the files that the README names: a cohort of ten, another of four, a scan."""
     from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("a reader's folder")
@@ -123,7 +128,7 @@ def carry_out(words, folder):
 
 
 def sources(folder):
-    """Lay the cohort's first scans out as each source of `jsc cohort` expects them; DICOM has tests of its own."""
+    """Copy the first scans of the cohort into the layout of each source of `jsc cohort`, except DICOM."""
     table = pd.read_csv(folder / "cohort.tsv", sep="\t", dtype=str)
     flair, mask = folder / table["flair"][0], folder / table["lesion_mask"][0]
     placed = {
@@ -148,7 +153,7 @@ def sources(folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_source_of_the_readme_becomes_a_table(folder):
+def test_each_source_in_the_readme_gives_a_cohort_table(folder):
     for number, words in enumerate(sources(folder)):
         out = f"table{number}.tsv"
         carry_out([word.replace("cohort.tsv", out) for word in words[1:]], folder)
@@ -157,11 +162,13 @@ def test_every_source_of_the_readme_becomes_a_table(folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_commands_of_the_readme_go_all_the_way(folder):
-    (lines,) = (block for block in shell_blocks("README.md") if ["jsc", "prepare"] in [words[:2] for words in block])
+def test_the_commands_in_the_readme_run_from_cohort_to_prediction(folder):
+    blocks = shell_blocks("README.md")
+    (lines,) = (block for block in blocks if ["jsc", "prepare"] in [words[:2] for words in block])
+    lines = [*lines, *(words for words in blocks[1] if words[:2] == ["jsc", "predict"])]
     assert [words[1] for words in lines] == ["check", "prepare", "train", "train", "evaluate", "predict"]
     for words in lines:
-        there = sorted(folder.glob("runs/store/joint+*/fold-0_seed-0"))  # the small settings stand in its name
+        there = sorted(folder.glob("runs/store/joint+*/fold-0_seed-0"))  # its name contains the small settings
         typed = [word.replace(RUN, str(there[0])) if RUN in word else word for word in words[1:]]
         carry_out([*typed, *SMALL.get(words[1], ())], folder)
     assert (folder / "audit" / "audit.html").is_file()

@@ -389,7 +389,7 @@ def test_a_disk_that_runs_full_is_one_sentence_and_what_was_made_stays(table, tm
     monkeypatch.setattr(np, "save", fills)
     with pytest.raises(OSError, match="No space left") as met:
         prepare(path, store)
-    assert "s01: expected room to write to" in str(disk_error(met.value))
+    assert "s01: expected free space on the disk" in str(disk_error(met.value))
     monkeypatch.undo()
     assert (prepare(path, store).new, bool(saved)) == (2, True)
 

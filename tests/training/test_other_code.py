@@ -122,7 +122,7 @@ def test_status_tells_runs_of_one_study_that_are_of_different_code(jsc, tmp_path
         (run / "provenance.json").write_text(json.dumps({"identity": {"results_version": version}}))
     code, out, err = jsc("status", f"runs={tmp_path / 'runs'}")
     assert code == 0, err
-    assert "results_version: these runs are of different code: 1: joint/fold-0_seed-0, joint/fold-1_seed-0; 2:" in out
+    assert "results_version: these runs used different code: 1: joint/fold-0_seed-0, joint/fold-1_seed-0; 2:" in out
 
 
 def test_a_run_finished_on_a_gpu_is_done_on_a_machine_without(train, monkeypatch):
