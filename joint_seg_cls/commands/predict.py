@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig
 from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import CohortError, InputError, ScanError, enough_memory
-from joint_seg_cls.inference import write_findings, write_predictions
+from joint_seg_cls.inference import require_views, write_findings, write_predictions
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.preprocess import counted_warnings
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
@@ -40,9 +40,10 @@ _MASK = re.compile(r"(.+)_(?:lesion|brain)[-_]?mask(?:[-_]?[0-9]+)?", re.IGNOREC
 
 def predict(config: DictConfig) -> None:
     """Predict every scan; one that cannot be used does not stop the others and is named at the end."""
-    require(config, "predict", "input", "checkpoint", "out")
+    require(config, "predict", "input", "out")
     out = keys.folder_to_write(config, "out")
-    predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust)
+    views = None if config.views is None else require_views(config.views)
+    predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust, views=views)
     pipeline = load_pipeline(checkpoint, config.trust)
     pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
     scans = _scans(config, checkpoint)
@@ -202,6 +203,7 @@ def _model_card(checkpoint: Checkpoint) -> dict[str, object]:
         "trained_on": checkpoint.recipe.trained_on,
         "epoch": checkpoint.epoch,
         "lesion_threshold": checkpoint.recipe.lesion_threshold,
+        "least_lesion_mm3": checkpoint.recipe.least_lesion_mm3,
         "sha256": hashlib.sha256(checkpoint.path.read_bytes()).hexdigest(),
     }
 

@@ -3,7 +3,7 @@
 import logging
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from joint_seg_cls.training import (
     FORMAT,
     MARKS,
     JointModule,
+    Recipe,
     Tracker,
     fit,
     make_trainer_or_refuse,
@@ -142,6 +143,7 @@ def make_module(
         start = read_checkpoint(config.init_from)
         left = start.initialise(network)
         _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
+        _warn_of_other_preprocessing(start.recipe, data.store.settings)
     collection = Path(str(config.collection)).name
     _refuse_other_state(network)
     recipe: dict[str, Any] = {
@@ -166,6 +168,17 @@ def make_module(
         monitor=config.protocol.monitor,
         recipe=recipe,
     )
+
+
+def _warn_of_other_preprocessing(recipe: Recipe, settings: Mapping[str, Any]) -> None:
+    """Name the steps that set the network's image and differ between these weights and this store."""
+    steps = [step for step in ("layout", "intensity") if recipe.preprocess.get(step) != settings.get(step)]
+    if steps:
+        _log.warning(
+            "init_from: the weights were trained on scans prepared with another %s; prepare the cohort alike "
+            "(the pretrained weights: preprocess=real_scans image_size=[112,128,112])",
+            " and ".join(steps),
+        )
 
 
 def _warn_of_paths(recipe: dict[str, Any]) -> None:

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 
-from joint_seg_cls.batch import Prediction, Views
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.batch import VIEWS, Prediction, Views
+from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.lesions import without_small
 from joint_seg_cls.networks import summed_map
 from joint_seg_cls.scan import Geometry
@@ -105,6 +105,19 @@ class Predictor:
             least_voxels = self.least_lesion_mm3 / 1000 / geometry.native.voxel_ml
             lesions = without_small(probability >= self.lesion_threshold, least_voxels)
         return Findings(probability, lesions, _to_native(findings.location_map, geometry), findings.disease_probability)
+
+
+def require_views(value: object) -> Views:
+    """Return ``value`` if it is one of :data:`~joint_seg_cls.batch.VIEWS`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    for known in VIEWS:
+        if value == known:
+            return known
+    expected = " or ".join(VIEWS)
+    raise ConfigError("views", expected=expected, found=str(value), remedy="correct views=")
 
 
 def _location(

@@ -23,12 +23,17 @@ class DiceLoss(SegmentationLoss):
     Departs from [1]: s and the treatment of empty references are not given. A scan without lesions counts by default,
     and pulls false lesions down; ``leave_out_empty`` leaves it out of the mean.
 
+    Args:
+        leave_out_empty: leave out scans without lesions.
+        over_batch: one coefficient, with sums over the voxels of all scans of the batch: for patches, of which some
+            hold a few voxels of lesion only.
+
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, leave_out_empty: bool = False) -> None:
+    def __init__(self, leave_out_empty: bool = False, over_batch: bool = False) -> None:
         super().__init__()
-        self.leave_out_empty = leave_out_empty
+        self.leave_out_empty, self.over_batch = leave_out_empty, over_batch
         self.dice = MonaiDiceLoss(sigmoid=True, smooth_nr=SMOOTH_VOXELS, smooth_dr=SMOOTH_VOXELS, reduction="none")
 
     def forward(
@@ -40,6 +45,11 @@ class DiceLoss(SegmentationLoss):
         """Return the mean Dice loss over the scans with a reference."""
         if self.leave_out_empty:
             labelled = labelled & (lesion_mask.flatten(1) > 0).any(dim=1)
+        if self.over_batch:
+            probability = lesion_logits.sigmoid() * labelled.view(-1, 1, 1, 1, 1)
+            reference = lesion_mask * labelled.view(-1, 1, 1, 1, 1)
+            above = 2 * (probability * reference).sum() + SMOOTH_VOXELS
+            return 1 - above / (probability.sum() + reference.sum() + SMOOTH_VOXELS)
         return mean_over(self.dice(lesion_logits, lesion_mask).flatten(), labelled)
 
 
@@ -49,13 +59,14 @@ class DiceCrossEntropyLoss(SegmentationLoss):
 
     Args:
         leave_out_empty: leave scans with an empty reference out of the Dice part; the cross-entropy keeps them.
+        over_batch: as in :class:`DiceLoss`, for the Dice part.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, leave_out_empty: bool = False) -> None:
+    def __init__(self, leave_out_empty: bool = False, over_batch: bool = False) -> None:
         super().__init__()
-        self.dice = DiceLoss(leave_out_empty)
+        self.dice = DiceLoss(leave_out_empty, over_batch)
 
     def forward(
         self,

@@ -80,7 +80,8 @@ class JointNetwork(nn.Module):
                 remedy="give the modalities that the network was built for, or set network.in_channels to their number",
             )
         shared = self.sharing(image)
-        segmented = self.segmentation(shared.segmentation)
+        takes_image = self.segmentation.takes_image
+        segmented = self.segmentation(shared.segmentation, *([image] if takes_image else []))
         lesion_probability = None if segmented.lesion_logits is None else segmented.lesion_logits.sigmoid()
         guided_features = self.guidance(shared.classification, lesion_probability)
         classified = self.classification(guided_features)

@@ -43,9 +43,13 @@ class Sharing(Part, ABC):
 
 
 class Segmentation(Part, ABC):
-    """From the shared features to the lesion map on the image's grid; ``is_absent`` where it returns none."""
+    """From the shared features to the lesion map on the image's grid; ``is_absent`` where it returns none.
+
+    Where ``takes_image``, ``forward`` is given the image as its second argument.
+    """
 
     is_absent: bool = False
+    takes_image: bool = False
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:

@@ -32,6 +32,8 @@ class SegmentationUNet(Segmentation):
     Args:
         channels: width of the features it starts from, even.
         output_bias: start of the bias of each f_1x1.
+        image_channels: modalities of the image that are joined to the features on its grid; 0 as in [1], whose finest
+            encoder features lie on half the grid.
 
     Raises:
         ConfigError: an odd width.
@@ -39,7 +41,7 @@ class SegmentationUNet(Segmentation):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, channels: int = 32, output_bias: float | int = -4.0) -> None:
+    def __init__(self, channels: int = 32, output_bias: float | int = -4.0, image_channels: int = 0) -> None:
         super().__init__()
         if channels < 2 or channels % 2:
             raise ConfigError(
@@ -60,19 +62,23 @@ class SegmentationUNet(Segmentation):
         self.up_half = _double_grid(double, full)
         self.decode_half = conv_module(2 * full, full)
         self.up_full = _double_grid(full, half)
-        self.decode_full = conv_module(half, half)
+        self.takes_image = image_channels > 0
+        self.decode_full = conv_module(half + image_channels, half)
         self.outputs = nn.ModuleList(nn.Conv3d(width, 1, kernel_size=1) for width in (quadruple, double, full, half))
         for output in self.outputs:
             nn.init.constant_(output.get_parameter("bias"), output_bias)
 
-    def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], image: Float[Tensor, "b modalities X Y Z"] | None = None
+    ) -> Segmented:
         """Return the lesion logits on the doubled grid and the four maps of Eq. 5, coarse to fine."""
         skip_half = self.encode_half(features)
         skip_quarter = self.encode_quarter(self.down_quarter(skip_half))
         eighth = self.encode_eighth(self.down_eighth(skip_quarter))
         quarter = self.decode_quarter(torch.cat([self.up_quarter(eighth), skip_quarter], dim=1))
         half = self.decode_half(torch.cat([self.up_half(quarter), skip_half], dim=1))
-        full = self.decode_full(self.up_full(half))
+        full = self.up_full(half)
+        full = self.decode_full(full if image is None else torch.cat([full, image], dim=1))
         scales = (eighth, quarter, half, full)
         scale_logits = tuple(output(scale) for output, scale in zip(self.outputs, scales, strict=True))
         return Segmented(combine_scales(scale_logits), scale_logits)

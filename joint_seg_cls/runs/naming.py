@@ -11,6 +11,7 @@ from typing import Any, final
 from joint_seg_cls.config.compose import Composer
 from joint_seg_cls.config.tree import Config, as_written, get, plain, put, replaced
 from joint_seg_cls.runs.variant import variant_of
+from joint_seg_cls.training import is_pretrained
 
 #: Keys that change no result: where things lie, how fast they go, what is shown. A prefix covers all keys below it.
 NEUTRAL = (
@@ -123,7 +124,7 @@ def place(config: Config, overrides: Iterable[str], compose: Composer, *labels: 
 def absolute_paths(config: Config) -> None:
     """Make the configuration's paths absolute: the run folder must make sense from anywhere."""
     for key in PATHS:
-        if (path := get(config, key)) is not None:
+        if (path := get(config, key)) is not None and not (key == "init_from" and is_pretrained(path)):
             put(config, key, str(Path(path).expanduser().resolve()))
 
 

@@ -48,7 +48,8 @@ class Start:
         if self.validated:
             found = self.validated.of(validated)
             _log.warning(
-                "init_from: these weights have trained on %s of the validation part: val/score is too good", found
+                "init_from: these weights were trained or chosen on %s of the validation part: val/score is too good",
+                found,
             )
         if not self.tested:
             return

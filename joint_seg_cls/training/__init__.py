@@ -13,6 +13,7 @@ from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
+from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_weights
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 from joint_seg_cls.training.trained_scans import (
     MARKS,
@@ -28,6 +29,7 @@ __all__ = [
     "ACCEPT_CODE",
     "FORMAT",
     "MARKS",
+    "PRETRAINED",
     "Checkpoint",
     "CsvTracking",
     "Interval",
@@ -47,6 +49,7 @@ __all__ = [
     "choose_cases",
     "find_checkpoint",
     "fit",
+    "is_pretrained",
     "known_marks",
     "make_trainer_or_refuse",
     "marks",
@@ -57,6 +60,8 @@ __all__ = [
     "publish_weights",
     "read_checkpoint",
     "refuse_misuse",
+    "release",
+    "shipped_weights",
     "shown",
     "start_tracking",
     "trained_marks",

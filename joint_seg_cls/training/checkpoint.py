@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training.archive import read_archive, tensors_of
 from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable
-from joint_seg_cls.training.recipe import Recipe
+from joint_seg_cls.training.recipe import RECIPE, Recipe
+from joint_seg_cls.training.shipped import is_pretrained, shipped_weights
 from joint_seg_cls.whole_file import whole_file
 
-#: The entry of a checkpoint in which the recipe lies, and the version of its layout.
-RECIPE = "joint_seg_cls"
+#: The version of a recipe's layout.
 FORMAT = 1
 _PREFIX = "network."
 
@@ -131,7 +131,12 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """Return the file behind a checkpoint or a run folder (its best weights, or its last where it chose none)."""
+    """Return the file of a checkpoint or a run folder: its best weights, or its last where it chose none.
+
+    ``pretrained`` is the checkpoint that is installed with the program.
+    """
+    if is_pretrained(path):
+        return shipped_weights()
     path = Path(path).expanduser()
     if path.is_dir():
         for name in ("best.ckpt", "last.ckpt"):

@@ -17,7 +17,7 @@ from joint_seg_cls.batch import Batch, Prediction
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.metrics import task_metrics
 from joint_seg_cls.training import finite
-from joint_seg_cls.training.checkpoint import RECIPE
+from joint_seg_cls.training.recipe import RECIPE
 from joint_seg_cls.training.schedule import Schedule, Scheduler, steps_of
 from joint_seg_cls.training.split_metrics import SplitMetrics
 

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from joint_seg_cls.scan.cells import read_written
-from joint_seg_cls.training.checkpoint import RECIPE
 from joint_seg_cls.training.pseudonyms import Pseudonyms
+from joint_seg_cls.training.recipe import RECIPE
 from joint_seg_cls.training.tracking import Guard, Tracker
 
 #: Columns of a test's table that are shown beside its numbers.

@@ -12,6 +12,8 @@ from joint_seg_cls.batch import VIEWS, Views
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training.plain_data import not_plain, shown
 
+#: The entry of a checkpoint that holds the recipe.
+RECIPE = "joint_seg_cls"
 #: Voxels along a side of the network's image, and in all of it.
 MOST_SIDE, MOST_VOXELS = 1024, 512**3
 #: Classes, modalities, and letters of a name.

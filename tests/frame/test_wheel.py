@@ -189,7 +189,7 @@ def test_the_installed_program_is_not_the_checkout(installed):
 IN_ONE_PROCESS = """
 import json, sys
 from pathlib import Path
-from joint_seg_cls.commands.main import main
+from joint_seg_cls.cli.main import main
 for name, arguments, placeholders in json.loads(sys.argv[1]):
     found = {key: str(min(Path().glob(pattern))) for key, pattern in placeholders.items()}
     main([name, *(argument.format(**found) for argument in arguments)])
