@@ -1,6 +1,7 @@
 """``jsc train``: one fold of one variant, from the prepared store to a finished run folder."""
 
 import logging
+import os
 import shlex
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,12 +16,11 @@ from joint_seg_cls.audit import AUDIT_FILE, write_audit
 from joint_seg_cls.config.build import build
 from joint_seg_cls.config.compose import composer_of
 from joint_seg_cls.config.schedule import schedule_of
-from joint_seg_cls.config.tree import plain
+from joint_seg_cls.config.tree import flatten, plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs.audited import audit_data
-from joint_seg_cls.runs.naming import flatten
-from joint_seg_cls.runs.plan import Plan, Planner
+from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.runs.start import Start
 from joint_seg_cls.runs.testing import test_fold
 from joint_seg_cls.runs.track import track_training
@@ -55,7 +55,7 @@ def train(config: DictConfig) -> float | None:
     if is_first_process():
         _refuse_one_of_a_sweep(hydra)
     planner = Planner(composer_of(hydra))
-    plan = planner.plan(config, dict(hydra.runtime.choices), list(hydra.overrides.task))
+    plan = planner.plan(config, dict(hydra.runtime.choices), list(hydra.overrides.task), os.environ.get(PLAN))
     run, data = plan.run, plan.data
     if plan.is_done():  # wherever it was trained: before this machine's precision counts
         _log.info("%s is done", run.path)

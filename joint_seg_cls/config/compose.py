@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 from joint_seg_cls.config import resolvers
 from joint_seg_cls.config.folders import config_folder
 from joint_seg_cls.config.grammar import as_text, quoted
+from joint_seg_cls.config.options import Options
 from joint_seg_cls.errors import ConfigError
 
 #: The group whose options stand for an ablation of the joint network, or for another network.
@@ -44,6 +44,7 @@ class Composer:
         resolvers.register()
         self.folders = [Path(folder) for folder in folders]
         self._refuse_shipped_names()
+        self.options = Options(self.folders)
         register_variants(self.folders)
         self._known: dict[tuple[str, ...], Composed] = {}
 
@@ -75,42 +76,6 @@ class Composer:
                         found=f"that of {path.relative_to(shipped)}, which would be read in its place",
                         remedy="rename your file, and choose it by the new name",
                     )
-
-    def options(self, group: str) -> list[str]:
-        """Return the names of a group's options."""
-        folders = [config_folder(), *self.folders]
-        return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
-
-    def is_own(self, ablation: str) -> bool:
-        """Return whether an ablation is one of the user's."""
-        return any((folder / "ablation" / f"{ablation}.yaml").is_file() for folder in self.folders)
-
-    def sweeps(self, experiment: str) -> bool:
-        """Return whether an experiment says itself what to sweep over."""
-        found = [folder / "experiment" / f"{experiment}.yaml" for folder in [*self.folders, config_folder()]]
-        content: Any = next((_read(path) for path in found if path.is_file()), {})
-        sweeper: Any = (content.get("hydra") or {}).get("sweeper") or {}
-        return bool(sweeper.get("params"))
-
-    def exchanged_by(self, ablation: str) -> dict[str, str]:
-        """Return the options that an ablation overrides, by group, as its file says."""
-        found = [folder / "ablation" / f"{ablation}.yaml" for folder in [*self.folders, config_folder()]]
-        content: Any = _read(next(path for path in found if path.is_file()))
-        entries = [entry for entry in content.get("defaults", []) if isinstance(entry, Mapping)]
-        overrides = {str(group): str(option) for entry in entries for group, option in entry.items()}
-        return {
-            group.removeprefix("override").strip().lstrip("/"): option
-            for group, option in overrides.items()
-            if group.startswith("override")
-        }
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        found = " ".join(str(error).split())
-        raise ConfigError(path, expected="YAML", found=found, remedy="correct or remove the file") from error
 
 
 @contextmanager
@@ -154,6 +119,13 @@ def options_chosen(overrides: Iterable[str], groups: Iterable[str]) -> dict[str,
             listed = option if isinstance(option, list) else [option]
             chosen[override.key_or_group] = ["null" if each is None else str(each) for each in listed]
     return chosen
+
+
+def keys_set(overrides: Iterable[str], groups: Iterable[str]) -> list[str]:
+    """Return the keys whose values overrides set, change or remove; chosen options are left out."""
+    known = {*groups, VARIANT}
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [each.key_or_group for each in parsed if each.key_or_group not in known or each.is_delete()]
 
 
 def choosing(chosen: Mapping[str, Sequence[str]]) -> list[str]:

@@ -1,5 +1,6 @@
 """A composed configuration, read and changed by dotted keys."""
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -36,3 +37,12 @@ def plain(config: Any) -> Any:
     return (
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
     )
+
+
+def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a nested mapping as pairs of dotted key and value."""
+    if isinstance(value, Mapping) and value:
+        return [
+            pair for key, child in value.items() for pair in flatten(child, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, value)]

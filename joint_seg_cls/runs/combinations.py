@@ -1,7 +1,8 @@
 """What cannot be combined is said in a sentence, before any data is read."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from joint_seg_cls.config.build import build
 from joint_seg_cls.config.compose import VARIANT, options_chosen
@@ -25,8 +26,16 @@ _NULL_OPTION = "Config group override must be a string or a list. Got NoneType"
 _SEARCHES = "optuna"
 
 
-def refuse_misfits(config: Config, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> None:
-    """Refuse parts that do not go together. The network is built without memory, so this takes no time.
+def refuse_misfits(
+    config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], outline: Callable[[], Any]
+) -> None:
+    """Refuse parts that do not go together.
+
+    Args:
+        config: as composed.
+        choices: the option of each group.
+        overrides: those of the command line.
+        outline: builds the network without memory for its weights.
 
     Raises:
         ConfigError: or another input error, as the parts say it.
@@ -34,13 +43,9 @@ def refuse_misfits(config: Config, choices: Mapping[str, str | None], overrides:
     _refuse_two_variants(choices, overrides)
     _refuse_ablated_baseline(choices)
     refuse_missing_validation(config, choices)
-    import torch
-
     from joint_seg_cls.networks import declared_tasks
 
-    with torch.device("meta"):
-        network = build(plain(config.network))
-    _refuse_cross_task_of_one(declared_tasks(network), choices, overrides)
+    _refuse_cross_task_of_one(declared_tasks(outline()), choices, overrides)
     build(plain(config.loss))
 
 

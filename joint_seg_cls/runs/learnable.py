@@ -4,28 +4,24 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from joint_seg_cls.config.build import build
-from joint_seg_cls.config.tree import Config, get, plain
+from joint_seg_cls.config.tree import Config, get
 from joint_seg_cls.data import Folds, JointDataModule
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks import tasks_of
 from joint_seg_cls.scan import PreparedCase
 
 
-def refuse_unlearnable(config: Config, data: JointDataModule) -> None:
+def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> None:
     """Refuse what would be found out after hours: a network, a loss or a choice of weights that the data cannot serve.
 
     Args:
         config: of the training, the network with the sizes of the data.
         data: set up.
+        network: on the meta device.
 
     Raises:
         ConfigError: or another input error, as the parts say it.
     """
-    import torch
-
-    with torch.device("meta"):
-        network = build(plain(config.network))
     _refuse_lone_scan(config, data, network)
     weights = get(config, "loss.classification.class_weights")
     if weights is not None and len(weights) != len(data.classes):

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from joint_seg_cls.config.compose import Composer
-from joint_seg_cls.config.tree import Config, as_written, get, plain, put, replaced
+from joint_seg_cls.config.compose import Composer, keys_set
+from joint_seg_cls.config.tree import Config, as_written, flatten, get, plain, put, replaced
 from joint_seg_cls.runs.variant import variant_of
 from joint_seg_cls.training import is_pretrained
 
@@ -102,7 +102,9 @@ class Place:
         return self.collection_path / self.folder
 
 
-def place(config: Config, overrides: Iterable[str], compose: Composer, *labels: str) -> Place:
+def place(
+    config: Config, choices: Mapping[str, str | None], overrides: Iterable[str], compose: Composer, *labels: str
+) -> Place:
     """Return where the run of a composed configuration lies.
 
     Equal configurations have equal places, however they were typed: a group that changes nothing is left out, an
@@ -110,15 +112,27 @@ def place(config: Config, overrides: Iterable[str], compose: Composer, *labels: 
 
     Args:
         config: the configuration as composed, its paths absolute (:func:`absolute_paths`).
+        choices: the option of each group.
         overrides: those that it was composed with.
-        compose: composes the configurations that it is compared with.
+        compose: composes the groups without the values, where values were given.
         labels: what else decides the numbers, as ``key-value``.
     """
-    variant = variant_of(overrides, compose, changes_result)
+    overrides = list(overrides)
+    variant = variant_of(overrides, choices, compose.options, changes_result)
     settings = {_suffix(group, option) for group, option in variant.groups}
-    settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
-    named = (*sorted(settings), *labels)
-    return Place(str(config.runs), str(config.collection), variant.base, named, config.fold, config.seed)
+    if any(map(_is_named, keys_set(overrides, compose.options.groups()))):
+        settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
+    return place_named(config, variant.base, [*sorted(settings), *labels])
+
+
+def place_named(config: Config, base: str, settings: Sequence[str]) -> Place:
+    """Return the place of a run whose name is known."""
+    return Place(str(config.runs), str(config.collection), base, tuple(settings), config.fold, config.seed)
+
+
+def _is_named(key: str) -> bool:
+    """Return whether a key enters the name of a run."""
+    return changes_result(key) and key not in (*_IN_PATH, *OF_THE_DATA)
 
 
 def absolute_paths(config: Config) -> None:
@@ -138,15 +152,6 @@ def identity(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
     return {key: value for key, value in flatten(config) if changes_result(key)} | facts
 
 
-def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Return a nested mapping as pairs of dotted key and value."""
-    if isinstance(value, Mapping) and value:
-        return [
-            pair for key, child in value.items() for pair in flatten(child, f"{prefix}.{key}" if prefix else str(key))
-        ]
-    return [(prefix, value)]
-
-
 def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
     """Return the keys, and their values as text, by which ``config`` differs from ``reference``.
 
@@ -157,7 +162,7 @@ def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
     found = []
     for key in sorted(own.keys() | other.keys()):
         typed_alike = key in own and key in other and own[key] == other[key] and type(own[key]) is type(other[key])
-        if typed_alike or key in (*_IN_PATH, *OF_THE_DATA) or not changes_result(key):
+        if typed_alike or not _is_named(key):
             continue
         value = _value(config, key) if key in own else "removed"
         if (

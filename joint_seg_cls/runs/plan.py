@@ -20,6 +20,9 @@ from joint_seg_cls.runs.sources import Source, identity_of, revisions, sources_o
 from joint_seg_cls.runs.start import Start, start_of
 from joint_seg_cls.training import ACCEPT_CODE, Recipe, RunFolder, find_checkpoint, read_checkpoint
 
+#: The variable by which a sweep hands a run's plan to the process of its job.
+PLAN = "JSC_PLAN"
+
 
 @final
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Plan:
         facts: fingerprints of store, split and folds, and of the weights that it starts from.
         sources: the code outside this program that its configuration names.
         start: what is known of the weights that it starts from; None where it starts from none.
+        fingerprint: of the configuration before it got the sizes of its data.
     """
 
     config: Config
@@ -43,6 +47,7 @@ class Plan:
     facts: dict[str, str]
     sources: Sequence[Source]
     start: Start | None
+    fingerprint: str
 
     @property
     def run(self) -> RunFolder:
@@ -62,6 +67,11 @@ class Plan:
         """Return what ``provenance.json`` keeps beside the identity."""
         started = None if self.start is None else self.start.record()
         return {"git": revisions(self.sources), "started_from": started}
+
+    def handed_over(self) -> str:
+        """Return what a job needs to skip what was found out here (see :meth:`Planner.plan`)."""
+        where = self.place
+        return json.dumps([self.fingerprint, self.facts, where.base, list(where.settings)])
 
     def is_done(self) -> bool:
         """Return whether the run is finished, and tested if it is to be.
@@ -91,40 +101,70 @@ class Planner:
     def __init__(self, compose: Composer) -> None:
         self._compose = compose
         self._data: dict[str, JointDataModule] = {}
+        self._outlines: dict[str, Any] = {}
         self._starts: dict[Path, Recipe] = {}
 
-    def plan(self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str]) -> Plan:
+    def plan(
+        self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], handed: str | None = None
+    ) -> Plan:
         """Return the plan of a composed configuration; nothing is written but the store's frozen folds.
 
         Args:
             config: the configuration; its paths become absolute, its network gets the sizes of the data.
             choices: the option of each group.
             overrides: those that it was composed with.
+            handed: what :meth:`Plan.handed_over` gave for this run, whose checks and name then need not be repeated;
+                it is ignored where configuration or data are others.
 
         Raises:
             InputError: parts that do not go together (before any data is read), or data that cannot be used.
         """
         require(config, "train", "data.store")
-        refuse_unknown_keys(config, self._compose().config, choices)
-        refuse_wrong_values(config)
-        refuse_misfits(config, choices, overrides)
-        refuse_wrong_parts(config)
         naming.absolute_paths(config)
-        if config.init_from is not None:
-            find_checkpoint(config.init_from)  # before data are read
+        known = _read(handed, config) if handed else None
+        if known is None:
+            self._refuse_early(config, choices, overrides)
+        fingerprint = _fingerprint(config)
         data = self._set_up(config.data)
-        labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
-        place = naming.place(config, overrides, self._compose, *labels)
-        _refuse_other_sizes(config, overrides, data)
-        fit_network_to(config, data)
-        refuse_unlearnable(config, data)
         facts = {} if config.init_from is None else {"init_hash": _content_hash(find_checkpoint(config.init_from))}
         facts |= {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
+        if known is not None and known[0] != facts:
+            return self.plan(config, choices, overrides)
+        if known is None:
+            labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
+            place = naming.place(config, choices, overrides, self._compose, *labels)
+            _refuse_other_sizes(config, overrides, data)
+            fit_network_to(config, data)
+            refuse_unlearnable(config, data, self._outline(config))
+        else:
+            place = naming.place_named(config, *known[1:])
+            fit_network_to(config, data)
         sources = sources_of(_decisive(plain(config)))
-        plan = Plan(config, list(overrides), data, place, facts, sources, self._start(config, data, facts))
+        start = self._start(config, data, facts)
+        plan = Plan(config, list(overrides), data, place, facts, sources, start, fingerprint)
         if plan.start is not None and config.evaluate and not plan.run.is_done(tested=True):
             plan.start.refuse_trained_on_test(config)
         return plan
+
+    def _refuse_early(self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
+        """Refuse what can be refused before any data is read."""
+        refuse_unknown_keys(config, self._compose().config, choices)
+        refuse_wrong_values(config)
+        refuse_misfits(config, choices, overrides, lambda: self._outline(config))
+        refuse_wrong_parts(config)
+        if config.init_from is not None:
+            find_checkpoint(config.init_from)
+
+    def _outline(self, config: Config) -> Any:
+        """Return the network without memory for its weights; trainings of one network share it."""
+        import torch
+
+        settings = plain(config.network)
+        known = json.dumps(settings, sort_keys=True, default=str)
+        if known not in self._outlines:
+            with torch.device("meta"):
+                self._outlines[known] = build(settings)
+        return self._outlines[known]
 
     def _start(self, config: Config, data: JointDataModule, facts: Mapping[str, str]) -> Start | None:
         if config.init_from is None:
@@ -149,6 +189,18 @@ def _decisive(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         for key, value in config.items()
         if naming.changes_result(f"{prefix}{key}")
     }
+
+
+def _fingerprint(config: Config) -> str:
+    """Return a digest of what decides a run's numbers, whatever the machine."""
+    decisive = {key: each for key, each in naming.identity(plain(config)).items() if key not in naming.OF_THE_MACHINE}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _read(handed: str, config: Config) -> tuple[dict[str, str], str, list[str]] | None:
+    """Return facts, base and settings of a plan that was handed over; None where it is another run's."""
+    fingerprint, facts, base, settings = json.loads(handed)
+    return (facts, base, settings) if fingerprint == _fingerprint(config) else None
 
 
 def _content_hash(path: Path) -> str:

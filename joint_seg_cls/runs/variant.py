@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
-from joint_seg_cls.config.compose import VARIANT, Composer, choosing, options_chosen
-from joint_seg_cls.config.tree import as_written
+from joint_seg_cls.config.compose import choosing, options_chosen
+from joint_seg_cls.config.options import Options
 
 JOINT = "joint"
-_Options = dict[str, list[str]]
+#: Groups that are named otherwise than by a typed option.
+_NAMED_APART = ("variant", "ablation", "network", "experiment")
 
 
 @final
@@ -27,90 +28,90 @@ class Variant:
     words: tuple[str, ...]
 
 
-def variant_of(overrides: Iterable[str], compose: Composer, changes_result: Callable[[str], bool]) -> Variant:
-    """Return the variant that ``overrides`` choose, the same for all lists that choose the same.
+def variant_of(
+    overrides: Iterable[str],
+    choices: Mapping[str, str | None],
+    options: Options,
+    changes_result: Callable[[str], bool],
+) -> Variant:
+    """Return the variant that a composition is, the same for all lists of overrides that choose the same.
 
-    Options that change nothing are left out; options that together are an ablation are taken for it.
+    Options that change nothing are left out. Parts of network and loss that are exchanged are named by the ablation
+    that exchanges most of them.
+
+    Args:
+        overrides: those of the composition.
+        choices: the option that each group ended with.
+        options: the files of the options.
+        changes_result: whether a key or group may change a number.
     """
-    default = compose()
-    chosen = options_chosen((each for each in overrides if not each.startswith("hydra")), default.choices)
-    chosen = {group: options for group, options in chosen.items() if changes_result(group)}
-    _name_variant(chosen, compose)
-    chosen = _without_idle(chosen, compose, changes_result)
-    if _choices(chosen, compose).get("network") == JOINT:
-        chosen = _with_ablation_named(chosen, compose, changes_result)
-    return _variant(chosen, compose)
+    final = {group: "null" if option is None else str(option) for group, option in choices.items()}
+    typed = options_chosen((each for each in overrides if not each.startswith("hydra")), options.groups())
+    typed = {group: found for group, found in typed.items() if changes_result(group)}
+    experiments = [each for each in typed.get("experiment", []) if _is_decisive(each, options, changes_result)]
+    brought = options.chosen({"experiment": experiments})  # what stands without the groups typed besides
+    groups = {
+        group: found
+        for group, found in typed.items()
+        if group not in _NAMED_APART and not _is_part(group) and final.get(group) != brought.get(group)
+    }
+    if experiments:
+        groups["experiment"] = experiments
+    base, parts, ablation = _base(final, brought, experiments, options, changes_result)
+    groups |= {group: [option] for group, option in parts.items()}
+    words = groups | {"ablation": [ablation]} if ablation != brought["ablation"] else dict(groups)
+    if final["network"] != brought["network"]:
+        words["network"] = [final["network"]]
+    if ablation != base and ablation != brought["ablation"]:  # of a network that is not the joint one
+        groups["ablation"] = [ablation]
+    besides = tuple((group, option) for group, found in sorted(groups.items()) for option in found)
+    return Variant(base, besides, tuple(choosing(words)))
 
 
-def _variant(chosen: _Options, compose: Composer) -> Variant:
-    choices = _choices(chosen, compose)
-    network, ablation = str(choices.get("network")), str(choices.get("ablation"))
-    base, in_base = (ablation, {"ablation", "network"}) if network == JOINT else (network, {"network"})
-    besides = tuple(
-        (group, option) for group, options in sorted(chosen.items()) if group not in in_base for option in options
-    )
-    return Variant(base, besides, tuple(choosing(chosen)))
+def _base(
+    final: Mapping[str, str],
+    brought: Mapping[str, str],
+    experiments: list[str],
+    options: Options,
+    changes_result: Callable[[str], bool],
+) -> tuple[str, dict[str, str], str]:
+    """Return the name of ablation or network, the parts exchanged besides, and the ablation to compose with."""
+    asked = {"experiment": experiments, "network": [final["network"]], "loss": [final["loss"]]}
+    ablation = final["ablation"]
+    is_more = ablation != brought["ablation"] and _is_more(ablation, options, changes_result)
+    usual = options.chosen(asked | ({"ablation": [ablation]} if is_more else {}))
+    exchanged = {group: each for group, each in final.items() if _is_part(group) and each != usual.get(group)}
+    if not is_more:
+        ablation = brought["ablation"]
+    if final["network"] != JOINT:
+        return final["network"], exchanged, ablation
+    if is_more:
+        return ablation, exchanged, ablation
+    parts_of = {each: options.overridden_by("ablation", each) for each in options.of("ablation")}
+    fitting = [
+        each
+        for each, parts in parts_of.items()
+        if parts and parts.items() <= exchanged.items() and not _is_more(each, options, changes_result)
+    ]
+    if fitting:
+        ablation = min(fitting, key=lambda each: (-len(parts_of[each]), options.is_own("ablation", each), each))
+        exchanged = {group: each for group, each in exchanged.items() if group not in parts_of[ablation]}
+    return ablation, exchanged, ablation
 
 
-def _name_variant(chosen: _Options, compose: Composer) -> None:
-    """Say ``variant`` by the group that it stands for; that group's own choice is the stronger."""
-    for option in chosen.pop(VARIANT, []):
-        if option != "null":
-            chosen.setdefault("ablation" if option in compose.options("ablation") else "network", [option])
+def _is_decisive(experiment: str, options: Options, changes_result: Callable[[str], bool]) -> bool:
+    """Return whether an experiment changes more than what is swept, shown or kept."""
+    if experiment == "null":
+        return False
+    groups = options.overridden_by("experiment", experiment)
+    return any(map(changes_result, [*groups, *options.keys("experiment", experiment)]))
 
 
-def _without_idle(chosen: _Options, compose: Composer, changes_result: Callable[[str], bool]) -> _Options:
-    """Leave out options that change nothing; an ablation's parts before the ablation."""
-    target = _content(chosen, compose, changes_result)
-    before: _Options = {}
-    while before != chosen:
-        before = chosen
-        for group in sorted(chosen, key=lambda each: (each in ("ablation", "network"), each)):
-            for option in list(chosen[group]):
-                rest = chosen | {group: [each for each in chosen[group] if each != option]}
-                if _content(rest, compose, changes_result) == target:
-                    chosen = rest
-    return {group: options for group, options in chosen.items() if options}
-
-
-def _with_ablation_named(chosen: _Options, compose: Composer, changes_result: Callable[[str], bool]) -> _Options:
-    """Say exchanged parts of network and loss by the ablation that exchanges most of them."""
-    others = {group: options for group, options in chosen.items() if not _is_part(group) and group != "ablation"}
-    exchanged = _exchanged(_choices(chosen, compose), _choices(others, compose))
-    parts_of = {ablation: compose.exchanged_by(ablation) for ablation in compose.options("ablation")}
-    fitting = [each for each, parts in parts_of.items() if parts and parts.items() <= exchanged.items()]
-    if not fitting:
-        return chosen
-    ablation = min(fitting, key=lambda each: (-len(parts_of[each]), compose.is_own(each), each))
-    parts = parts_of[ablation]
-    rest = {group: [option] for group, option in exchanged.items() if group not in parts}
-    named = others | rest | {"ablation": [ablation]}
-    same = _content(named, compose, changes_result) == _content(chosen, compose, changes_result)
-    return named if same else chosen
-
-
-def _exchanged(choices: Mapping[str, str | None], plain: Mapping[str, str | None]) -> dict[str, str]:
-    return {group: str(option) for group, option in choices.items() if _is_part(group) and option != plain.get(group)}
+def _is_more(ablation: str, options: Options, changes_result: Callable[[str], bool]) -> bool:
+    """Return whether an ablation changes more than parts of network and loss."""
+    others = [group for group in options.overridden_by("ablation", ablation) if not _is_part(group)]
+    return any(map(changes_result, [*others, *options.keys("ablation", ablation)]))
 
 
 def _is_part(group: str) -> bool:
     return group.startswith(("network/", "loss/"))
-
-
-def _choices(chosen: _Options, compose: Composer) -> Mapping[str, str | None]:
-    return compose(choosing(chosen)).choices
-
-
-def _content(chosen: _Options, compose: Composer, changes_result: Callable[[str], bool]) -> Any:
-    """Return what options decide of a run's numbers, interpolations as they stand."""
-    return _decisive(as_written(compose(choosing(chosen)).config), changes_result)
-
-
-def _decisive(value: Any, changes_result: Callable[[str], bool], prefix: str = "") -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        key: _decisive(child, changes_result, f"{prefix}{key}.")
-        for key, child in value.items()
-        if changes_result(f"{prefix}{key}")
-    }

@@ -26,7 +26,7 @@ from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.runs.combinations import misfit
 from joint_seg_cls.runs.naming import PATHS
-from joint_seg_cls.runs.plan import Plan, Planner
+from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.sweep.local import LocalLauncher
 from joint_seg_cls.sweep.outcome import job_name, last_line, refuse_failures
 from joint_seg_cls.sweep.progress import shown
@@ -84,7 +84,7 @@ class StudySweeper(Sweeper):
         _log.info("%d runs, %d of them done before", len(plans), len(plans) - len(todo))
         if not todo:
             return []
-        launched = [[*words, *_wherever(plan), f"hydra.job.name={quoted(job_name(plan))}"] for words, plan in todo]
+        launched = [[*words, *_wherever(plan), *_of_the_job(plan)] for words, plan in todo]
         with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
             returned, reason = _launched(self._launcher, launched)
         refuse_failures([plan for _, plan in todo], returned, reason)
@@ -129,7 +129,7 @@ class StudySweeper(Sweeper):
     def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None], composer: Composer) -> None:
         """Refuse experiments that each name what to sweep: only what the whole command chose can do that."""
         chosen = options_chosen(config.hydra.overrides.task, ["experiment"]).get("experiment", [])
-        studies = [name for name in chosen if name != "null" and composer.sweeps(name)]
+        studies = [name for name in chosen if name != "null" and _sweeps(composer, name)]
         if len(studies) < 2 and dict(config.hydra.sweeper.get("params") or {}) == self.params:
             return
         raise ConfigError(
@@ -163,6 +163,12 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     return [list(words) for words in itertools.product(*values.values())]
 
 
+def _sweeps(composer: Composer, experiment: str) -> bool:
+    """Return whether an experiment itself names what to sweep over."""
+    sweeper = (composer.options.content("experiment", experiment).get("hydra") or {}).get("sweeper") or {}
+    return bool(sweeper.get("params"))
+
+
 def _typed(value: Any) -> str:
     """Return a value of a sweep as a word has it; ``choice`` has dropped the quotes of its arguments."""
     return as_text(value) if isinstance(value, str) else str(Transformer.str(value))
@@ -189,6 +195,11 @@ def _wherever(plan: Plan) -> list[str]:
     words = [f"runs={quoted(str(plan.place.collection_path.parent.resolve()))}"]
     paths = {key: OmegaConf.select(plan.config, key) for key in PATHS}
     return words + [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
+
+
+def _of_the_job(plan: Plan) -> list[str]:
+    """Return the job's name, and its plan for it to read, as overrides that any launcher passes on."""
+    return [f"hydra.job.name={quoted(job_name(plan))}", f"+hydra.job.env_set.{PLAN}={quoted(plan.handed_over())}"]
 
 
 def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:

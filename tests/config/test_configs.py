@@ -181,10 +181,11 @@ def test_a_users_folder_may_have_any_name_and_takes_no_name_of_ours(tmp_path):
     shipped = (config_folder() / "ablation" / "dot.yaml").read_text()
     (folder / "aaa.yaml").write_text(shipped)
     own = Composer([folder.parent])
-    assert variant_of(["ablation=aaa"], own, changes_result).base == "dot"
+    composed = own(["ablation=aaa"])
+    assert variant_of(["ablation=aaa"], composed.choices, own.options, changes_result).base == "dot"
     (folder / "broken.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match=r"broken\.yaml: expected YAML"):
-        variant_of(["network/guidance=dot"], own, changes_result)
+        variant_of(["network/guidance=dot"], composed.choices, own.options, changes_result)
 
 
 def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch):

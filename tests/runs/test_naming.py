@@ -47,18 +47,19 @@ def composer():
 
 def composed(words):
     try:
-        return composer()(["data.store=store", *words]).config
+        return composer()(["data.store=store", *words])
     except HydraException:  # parts of the joint network asked of another
         assume(False)
 
 
 def placed(*words):
-    return place(composed(words), ["data.store=store", *words], composer())
+    found = composed(words)
+    return place(found.config, found.choices, ["data.store=store", *words], composer())
 
 
 def decisive(words):
     """All that decides the numbers, resolved, whole floats and integers alike."""
-    return json.loads(json.dumps(identity(plain(composed(words)))))
+    return json.loads(json.dumps(identity(plain(composed(words).config))))
 
 
 def share_a_folder(one, two):
@@ -143,7 +144,9 @@ def test_a_precision_that_was_typed_is_named_whatever_the_machine(monkeypatch, h
 def test_on_the_cpu_of_a_machine_with_a_gpu_precision_is_whole(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    found = {device: composed([f"++trainer.accelerator={device}"]).trainer.precision for device in ("auto", "cpu")}
+    found = {
+        device: composed([f"++trainer.accelerator={device}"]).config.trainer.precision for device in ("auto", "cpu")
+    }
     assert found == {"auto": "bf16-mixed", "cpu": "32-true"}
 
 

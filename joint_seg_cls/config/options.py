@@ -1,0 +1,114 @@
+"""The options of config groups as their files give them; nothing is composed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import yaml
+
+from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.tree import flatten
+from joint_seg_cls.errors import ConfigError
+
+
+@final
+class Options:
+    """The config groups of ``train``.
+
+    Args:
+        folders: the user's own configurations, beside the shipped ones.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self._folders = [config_folder(), *folders]
+        self._groups: set[str] = set()
+        self._read: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def groups(self) -> set[str]:
+        """Return the names of all groups, such as ``network/guidance``."""
+        if not self._groups:
+            for folder in self._folders:
+                self._groups |= {path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")}
+        return self._groups
+
+    def of(self, group: str) -> list[str]:
+        """Return the names of a group's options."""
+        return sorted({path.stem for folder in self._folders for path in (folder / group).glob("*.yaml")})
+
+    def is_own(self, group: str, option: str) -> bool:
+        """Return whether an option is one of the user's."""
+        return any((folder / group / f"{option}.yaml").is_file() for folder in self._folders[1:])
+
+    def content(self, group: str, option: str) -> Mapping[str, Any]:
+        """Return what the file of an option holds; nothing where there is no such file.
+
+        Raises:
+            ConfigError: the file is no YAML.
+        """
+        key = group, option
+        if key not in self._read:
+            paths = [folder / group / f"{option}.yaml" for folder in self._folders]
+            found = next((path for path in paths if path.is_file()), None)
+            self._read[key] = {} if found is None else _parsed(found)
+        return self._read[key]
+
+    def overridden_by(self, group: str, option: str) -> dict[str, str]:
+        """Return the options that an option chooses in other groups (``override /group: option``)."""
+        found: dict[str, str] = {}
+        for entry, chosen, is_override in self._entries(group, option):
+            if is_override:
+                found[entry] = chosen
+            elif entry == group:
+                found = self.overridden_by(group, chosen) | found
+        return found
+
+    def keys(self, group: str, option: str) -> list[str]:
+        """Return the dotted keys that an option sets, those of the options that it builds upon included."""
+        content = {key: value for key, value in self.content(group, option).items() if key != "defaults"}
+        found = [key for key, _ in flatten(content) if content]
+        for entry, chosen, _ in self._entries(group, option):
+            found += self.keys(group, chosen) if entry == group else []
+        return found
+
+    def chosen(self, asked: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return the option of each group of ``train``, if those of some groups are ``asked`` for."""
+        overrides = {}
+        for group, options in asked.items():
+            for option in options:
+                overrides |= self.overridden_by(group, option)
+        overrides |= {group: options[-1] for group, options in asked.items() if options}
+        if "ablation" in overrides:
+            overrides = self.overridden_by("ablation", overrides["ablation"]) | overrides
+        return dict(self._walk("", "train", overrides))
+
+    def _walk(self, group: str, option: str, overrides: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        for entry, default, is_override in self._entries(group, option):
+            if is_override:
+                continue
+            chosen = default if entry == group else overrides.get(entry, default)
+            if entry != group:
+                yield entry, chosen
+            yield from self._walk(entry, chosen, overrides)
+
+    def _entries(self, group: str, option: str) -> Iterator[tuple[str, str, bool]]:
+        """Yield group, option and whether it is an override, for each entry of an option's defaults list."""
+        for entry in self.content(group, option).get("defaults") or []:
+            if isinstance(entry, str):
+                if entry != "_self_":
+                    yield group, entry, False
+                continue
+            for key, chosen in entry.items():
+                *marks, name = str(key).split()
+                name = name.partition("@")[0]
+                whole = name.lstrip("/") if name.startswith("/") or not group else f"{group}/{name}"
+                for each in chosen if isinstance(chosen, list) else [chosen]:
+                    yield whole, "null" if each is None else str(each), "override" in marks
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+        raise ConfigError(path, expected="YAML", found=found, remedy="correct or remove the file") from error
+    return content if isinstance(content, Mapping) else {}
