@@ -1,5 +1,6 @@
 """A trained network applied to one prepared image, and its findings carried to the scan's own grid."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -7,16 +8,19 @@ from typing import final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
+from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
 from joint_seg_cls.batch import VIEWS, Prediction, Views
 from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.lesions import without_small
-from joint_seg_cls.networks import summed_map
+from joint_seg_cls.networks import TASKS, declared_tasks, summed_map
 from joint_seg_cls.scan import Geometry
 
 #: Axis of a batch (b c x y z) along which left and right lie.
 _LEFT_RIGHT = 2
+#: Two, because torch sends a batch of one to a slower convolution on CPUs.
+_PATCHES_AT_ONCE = 2
 
 
 @final
@@ -47,6 +51,9 @@ class Predictor:
         views: ``one``, or ``flips`` to average over the image and its left-right mirror image. On a CPU a batch of two
             takes no longer than one image.
         least_lesion_mm3: lesions of a smaller volume are dropped from the mask in native space.
+        window: voxels of half-overlapping patches, whose lesion maps are averaged with Gaussian weights, for a network
+            whose segmentation was trained on patches: instance norms depend on what a patch holds. The disease is
+            that of the whole image all the same.
     """
 
     def __init__(
@@ -57,12 +64,14 @@ class Predictor:
         *,
         views: Views = "one",
         least_lesion_mm3: float = 0.0,
+        window: Sequence[int] | None = None,
     ) -> None:
         self._network = network.to(device).eval()
         self._device = device
         self.lesion_threshold = lesion_threshold
         self.views: Views = views
         self.least_lesion_mm3 = least_lesion_mm3
+        self.window = window
 
     @property
     def network(self) -> nn.Module:
@@ -82,7 +91,7 @@ class Predictor:
         with torch.inference_mode():
             one = torch.from_numpy(np.array(image)).unsqueeze(0).to(self._device)
             batch = one if self.views == "one" else torch.cat([one, one.flip(_LEFT_RIGHT)])
-            prediction: Prediction = self._network(batch)
+            prediction = self._predicted(batch)
             if not prediction.is_finite():
                 raise ScanError(
                     scan,
@@ -97,6 +106,20 @@ class Predictor:
             location = _location(prediction, one.shape[2:], disease)
         lesions = None if probability is None else probability >= self.lesion_threshold
         return Findings(probability, lesions, location, disease)
+
+    def _predicted(self, batch: Float[Tensor, "views c x y z"]) -> Prediction:
+        """Return the network's prediction, the lesion map from patches where there is a window."""
+        if self.window is None:
+            return self._network(batch)
+        tasks = declared_tasks(self._network) or TASKS
+        whole = self._network(batch) if "disease" in tasks else Prediction()
+        if "lesions" not in tasks:
+            return whole
+        sides = [min(side, size) for side, size in zip(self.window, batch.shape[2:], strict=True)]
+        logits = sliding_window_inference(
+            batch, sides, _PATCHES_AT_ONCE, lambda patches: self._network(patches).lesion_logits, 0.5, "gaussian"
+        )
+        return whole._replace(lesion_logits=logits)
 
     def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
         """Return findings on the scan's own grid: maps resampled linearly, the mask taken from the resampled map."""

@@ -55,6 +55,7 @@ def load_predictor(
         where,
         views=views or recipe.views,
         least_lesion_mm3=recipe.least_lesion_mm3,
+        window=recipe.window,
     )
     return predictor, checkpoint
 

@@ -1,5 +1,6 @@
 """Training one network on one fold: the module, its run folder, checkpoints and tracking."""
 
+from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.backends import CsvTracking, MlflowTracking, TensorBoardTracking, WandbTracking
 from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, find_checkpoint, read_checkpoint
 from joint_seg_cls.training.fit import fit
@@ -13,7 +14,7 @@ from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
-from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_weights
+from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_path, shipped_weights
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 from joint_seg_cls.training.trained_scans import (
     MARKS,
@@ -58,9 +59,11 @@ __all__ = [
     "overlap",
     "publish_test",
     "publish_weights",
+    "read_archive",
     "read_checkpoint",
     "refuse_misuse",
     "release",
+    "shipped_path",
     "shipped_weights",
     "shown",
     "start_tracking",

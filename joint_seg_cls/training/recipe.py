@@ -43,6 +43,7 @@ class Recipe:
         trained_scans: marks of the scans that it was trained on; None where they are not recorded.
         views: images of a scan that are averaged, see :class:`~joint_seg_cls.inference.Predictor`.
         least_lesion_mm3: predicted lesions of a smaller volume are dropped.
+        window: voxels of the patches on which the segmentation was trained; None for the whole image.
     """
 
     network: dict[str, Any]
@@ -57,6 +58,7 @@ class Recipe:
     trained_scans: tuple[str, ...] | None = None
     views: Views = "one"
     least_lesion_mm3: float = 0.0
+    window: tuple[int, int, int] | None = None
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
@@ -79,6 +81,7 @@ class Recipe:
             trained_scans=None if content.get("trained_scans") is None else read.marks("trained_scans"),
             views=read.views() if "views" in content else "one",
             least_lesion_mm3=read.volume("least_lesion_mm3") if "least_lesion_mm3" in content else 0.0,
+            window=None if content.get("window") is None else read.shape("window"),
         )
 
 

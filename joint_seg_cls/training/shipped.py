@@ -16,12 +16,17 @@ from joint_seg_cls.training.recipe import RECIPE, Recipe
 
 #: The name of the installed weights, in place of a path.
 PRETRAINED = "pretrained"
-WEIGHTS = Path(__file__).resolve().parents[1] / "pretrained" / "weights.ckpt"
+_WEIGHTS = Path(__file__).resolve().parents[1] / "pretrained" / "weights.ckpt"
 
 
 def is_pretrained(path: object) -> bool:
     """Return whether ``path`` names the installed weights; a folder of this name is ``./pretrained``."""
     return str(path) == PRETRAINED
+
+
+def shipped_path() -> Path:
+    """Return where the weights are installed, whether or not they are there."""
+    return _WEIGHTS
 
 
 def shipped_weights() -> Path:
@@ -30,14 +35,14 @@ def shipped_weights() -> Path:
     Raises:
         CheckpointError: the installation lacks it.
     """
-    if not WEIGHTS.is_file():
+    if not _WEIGHTS.is_file():
         raise CheckpointError(
-            WEIGHTS,
+            _WEIGHTS,
             expected="the pretrained weights of this installation",
             found="no such file",
             remedy="install joint_seg_cls again, or name a checkpoint or a run folder",
         )
-    return WEIGHTS
+    return _WEIGHTS
 
 
 def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]
         content: of a checkpoint of this program.
         where: names it in an error.
         decision: entries of the recipe that were chosen after the training: ``lesion_threshold``, ``views``,
-            ``least_lesion_mm3``.
+            ``least_lesion_mm3``, ``window``.
 
     Raises:
         CheckpointError: the recipe does not hold after the change.

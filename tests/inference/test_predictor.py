@@ -124,6 +124,32 @@ def test_views_by_flips_average_the_scan_and_its_mirror_image():
     )
 
 
+class Counting(nn.Module):
+    """Calls voxels above 0 lesions, and the scan the second class the more of them it sees."""
+
+    def __init__(self, tasks):
+        super().__init__()
+        self.tasks, self.seen = tasks, []
+
+    def forward(self, image):
+        self.seen.append(tuple(image.shape))
+        score = (image > 0).float().mean(dim=(1, 2, 3, 4))
+        return Prediction(20 * image, None, torch.stack([-score, score], 1))
+
+
+def test_patches_cover_the_image_and_the_disease_is_that_of_the_whole():
+    image = np.random.default_rng(2).normal(size=(1, 32, 48, 32)).astype(np.float32)
+    joint, alone = Counting(("lesions", "disease")), Counting(("lesions",))
+    found = Predictor(joint, 0.5, views="flips", window=(16, 32, 64))(image)
+    np.testing.assert_array_equal(found.lesions, image[0] > 0)  # each voxel on its own: patches change nothing
+    score = (image > 0).mean()
+    np.testing.assert_allclose(found.disease_probability[1], 1 / (1 + np.exp(-2 * score)), rtol=1e-5)
+    assert joint.seen[0] == (2, 1, 32, 48, 32)
+    assert {shape[2:] for shape in joint.seen[1:]} == {(16, 32, 32)}
+    Predictor(alone, 0.5, window=(16, 32, 64))(image)
+    assert {shape[2:] for shape in alone.seen} == {(16, 32, 32)}
+
+
 def test_small_lesions_are_dropped_by_their_volume_in_the_scans_grid(scan, pipeline):
     path, _ = scan
     seen = pipeline.model_input([path], None)

@@ -1,0 +1,131 @@
+"""Make the weights that are installed with the program: simulated scenes, two trainings, the decision, the release.
+
+    python experiments/real_scans/pretrain.py --labels FOLDER --shapes SHAPES.npz --work FOLDER [--steps patches joint]
+
+LABELS holds label maps with FreeSurfer's numbers, SHAPES real lesion shapes (docs: `jsc phantom --help`). Everything
+lies below WORK. A step that is done is not done again, and an interrupted training resumes: repeat the command.
+
+The threshold, the least volume of a lesion and whether the segmentation reads patches or the whole image are chosen on
+images of the validation scenes of the last training, which are simulated; no real scan is used.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from joint_seg_cls.data import read_frozen
+from joint_seg_cls.inference import Predictor
+from joint_seg_cls.lesions import without_small
+from joint_seg_cls.metrics import dice
+from joint_seg_cls.phantom.random_appearance import RandomAppearance
+from joint_seg_cls.runs.load import load_predictor
+from joint_seg_cls.scan import PreparedStore
+from joint_seg_cls.training import read_archive, release, shipped_path
+from joint_seg_cls.whole_file import whole_file
+
+WINDOW = (80, 80, 80)
+SPACING_MM = 1.5
+THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 17))
+LEAST_MM3 = (0.0, 7.0, 14.0, 21.0)
+DRAWS = 4
+
+
+def main() -> None:
+    """Go through every step."""
+    words = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    words.add_argument("--labels", required=True, type=Path)
+    words.add_argument("--shapes", required=True, type=Path)
+    words.add_argument("--work", required=True, type=Path)
+    words.add_argument("--subjects", type=int, default=600)
+    words.add_argument("--steps", nargs=2, type=int, default=(400, 80), metavar=("PATCHES", "JOINT"), help="epochs")
+    asked = words.parse_args()
+    scenes, runs = asked.work / "scenes", asked.work / "runs"
+    jsc("phantom", "phantom=randomised", f"store={scenes}", f"subjects={asked.subjects}", "seed=1",
+        "anatomy=label_maps", f"path={asked.labels}", f"shapes={asked.shapes}")  # fmt: skip
+    common = (f"data.store={scenes}", "fold=0", f"runs={runs}")
+    patches, joint = asked.steps
+    jsc("train", "experiment=pretrain", *common, "collection=patches", f"trainer.max_epochs={patches}")
+    first = next(runs.glob("patches/*/fold-0_seed-0"))
+    jsc("train", "experiment=pretrain_joint", *common, "collection=joint", f"init_from={first}",
+        f"trainer.max_epochs={joint}")  # fmt: skip
+    ship(next(runs.glob("joint/*/fold-0_seed-0")) / "checkpoints" / "last.ckpt", scenes, shipped_path())
+
+
+def jsc(*words: str) -> None:
+    """Run a command of the program."""
+    subprocess.run([sys.executable, "-m", "joint_seg_cls", *words], check=True)
+
+
+def ship(checkpoint: Path, scenes: Path, out: Path) -> None:
+    """Choose the decision on simulated validation images, and write the weights in half precision."""
+    decision = choose(checkpoint, scenes)
+    content = release(read_archive(checkpoint), checkpoint, decision)
+    with whole_file(out) as partial:
+        torch.save(content, partial)
+    print(json.dumps({**decision, "bytes": out.stat().st_size}, indent=1))
+
+
+@final
+@dataclass(frozen=True)
+class Drawn:
+    """A simulated image with its lesions."""
+
+    image: np.ndarray
+    lesions: np.ndarray
+
+
+def choose(checkpoint: Path, scenes: Path) -> dict[str, Any]:
+    """Return the window, threshold and least volume with the best mean DSC over simulated validation images."""
+    predictor, _ = load_predictor(checkpoint, device="cpu", views="flips")
+    images = list(draw_validation(scenes))
+    best: tuple[float, dict[str, Any]] = (-1.0, {})
+    for window in (None, WINDOW):
+        predictor.window = window
+        scores = np.mean([scores_of(predictor, drawn) for drawn in images], axis=0)
+        for (row, threshold), (column, least) in itertools.product(enumerate(THRESHOLDS), enumerate(LEAST_MM3)):
+            if scores[row, column] > best[0]:
+                decision = {"lesion_threshold": threshold, "least_lesion_mm3": least}
+                best = scores[row, column], {**decision, "window": window and list(window), "views": "flips"}
+        print(f"window {window}: best mean DSC {scores.max():.3f} on {len(images)} simulated images")
+    return best[1]
+
+
+def draw_validation(scenes: Path) -> Iterator[Drawn]:
+    """Yield images of the validation scenes of fold 0, several of each; those without lesions are left out."""
+    store = PreparedStore(scenes)
+    (folds,) = (scenes / "splits").glob("*.json")
+    names = read_frozen(folds, store).splits[0].validation
+    draw = RandomAppearance(SPACING_MM)
+    draw.set_random_state(seed=0)
+    for case in (case for case in store.cases if case.case in names):
+        labels = {name: torch.from_numpy(values)[None] for name, values in case.labels().items()}
+        for _ in range(DRAWS):
+            drawn = draw(labels)
+            lesions = drawn["lesion_mask"][0].numpy() > 0
+            if lesions.any():
+                yield Drawn(drawn["image"].numpy(), lesions)
+
+
+def scores_of(predictor: Predictor, drawn: Drawn) -> np.ndarray:
+    """Return the DSC at each threshold (row) and least volume (column)."""
+    probability = predictor(drawn.image).lesion_probability
+    assert probability is not None
+    return np.array(
+        [
+            [dice(without_small(probability >= level, least / SPACING_MM**3), drawn.lesions) for least in LEAST_MM3]
+            for level in THRESHOLDS
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
