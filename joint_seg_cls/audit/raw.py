@@ -12,7 +12,7 @@ from joint_seg_cls.audit.finding import Finding, from_refusal
 from joint_seg_cls.audit.flips import mirrored
 from joint_seg_cls.audit.headers import check_header
 from joint_seg_cls.audit.intensities import check_intensities
-from joint_seg_cls.audit.masks import check_place, read_masks, check_mirrored
+from joint_seg_cls.audit.masks import check_mirrored, check_place, read_masks
 from joint_seg_cls.audit.rows import Row
 from joint_seg_cls.audit.signature import content_hash, signature
 from joint_seg_cls.errors import ScanError
