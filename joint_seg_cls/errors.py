@@ -19,10 +19,10 @@ class InputError(Exception):
     """Invalid input from the user; the program prints this message and stops with exit code 2.
 
     Args:
-            where: the invalid file, folder or configuration key.
-            expected: what would be valid.
-            found: what was there instead.
-            remedy: what the user can do, in the imperative.
+        where: the invalid file, folder or configuration key.
+        expected: what would be valid.
+        found: what was there instead.
+        remedy: what the user can do, in the imperative.
     """
 
     exit_code = 2

@@ -30,11 +30,11 @@ def over_processes(
     stops early (also by Ctrl-C), items that have not started are dropped.
 
     Args:
-            work: function of one item.
-            items: the items.
-            workers: number of processes.
-            label: name of the items, for the progress bar.
-            share: fork the processes where the system supports it, so that they share loaded data.
+        work: function of one item.
+        items: the items.
+        workers: number of processes.
+        label: name of the items, for the progress bar.
+        share: fork the processes where the system supports it, so that they share loaded data.
     """
     if min(workers, len(items)) <= 1:
         return watched(((item, _caught(work, item)) for item in items), total=len(items), label=label)

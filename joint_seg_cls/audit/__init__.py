@@ -1,4 +1,4 @@
-"""What is wrong or suspicious in a cohort, its prepared store and its folds."""
+"""Errors and suspicious findings in a cohort, its prepared store and its folds."""
 
 from joint_seg_cls.audit.audit import Audit, read_audit, write_audit, write_audits
 from joint_seg_cls.audit.cohort import audit_cohort

@@ -1,4 +1,4 @@
-"""Scans of one cohort beside each other: how their axes run, and how large their numbers are."""
+"""Comparison of the scans of a cohort: orientation of axes and scale of intensities."""
 
 import math
 from collections import Counter
@@ -9,22 +9,22 @@ import numpy as np
 from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding, Severity
 
-#: Arbitrary units differ from scanner to scanner, but seldom by more than these factors.
+#: Intensities in arbitrary units differ between scanners, but rarely by more than these factors.
 _NOTE_FACTOR, _WARNING_FACTOR = 10.0, 100.0
 
 
 def check_orientations(scans: Sequence[ScanFacts]) -> list[Finding]:
-    """Note how axes run where they run in several ways."""
+    """Note different orientations of axes."""
     counts = Counter(scan.axes for scan in scans if scan.axes)
     if len(counts) < 2:
         return []
-    found = "axes run " + ", ".join(f"{axes} ({count})" for axes, count in counts.most_common())
-    remedy = "nothing needs to be done: all are turned to RAS+, and results are written as each scan lies"
+    found = "axes are " + ", ".join(f"{axes} ({count})" for axes, count in counts.most_common())
+    remedy = "no action needed: all are reoriented to RAS+, and results are written in each scan's own orientation"
     return [Finding("note", "orientations", "one orientation of axes", found, remedy)]
 
 
 def check_levels(scans: Sequence[ScanFacts]) -> list[Finding]:
-    """Tell scans whose intensities are of another order of magnitude than the others'."""
+    """Report scans whose intensities differ from the others by orders of magnitude."""
     levels = {scan.case: scan.level for scan in scans if scan.level is not None and scan.level > 0}
     if len(levels) < 3:
         return []
@@ -48,7 +48,7 @@ def check_levels(scans: Sequence[ScanFacts]) -> list[Finding]:
                     "intensities",
                     f"medians within a factor of {low:g} of the cohort's {10**middle:.3g}",
                     f"medians of {named}, a factor of {low:g} from the cohort's {10**middle:.3g}",
-                    "find out how those were exported; standardising hides the factor but not what was lost in it",
+                    "check how these were exported; standardisation hides the factor but not a loss of precision",
                     odd,
                 )
             )

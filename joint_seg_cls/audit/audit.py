@@ -1,4 +1,4 @@
-"""Everything that was found in a cohort, its prepared store, or its folds, in one record."""
+"""The record of an audit of a cohort, its prepared store, or its folds."""
 
 import json
 from collections.abc import Sequence
@@ -22,25 +22,25 @@ from joint_seg_cls.audit.predictors import predictors_of
 from joint_seg_cls.audit.tables import Table, acquisition_table, cohort_table, confounding_table, lesion_table
 from joint_seg_cls.whole_file import write_json
 
-#: Raised when checks change, so that what an older version found is not taken for the whole.
+#: Raised when checks change, so that audits of older versions are repeated.
 FORMAT = 2
 
 
 @final
 @dataclass(frozen=True)
 class Audit:
-    """What was found, and what is there.
+    """Findings and tables of a cohort or store.
 
     Attributes:
         source: the cohort table or the store.
-        scans: how many.
-        subjects: how many.
+        scans: number of scans.
+        subjects: number of subjects.
         findings: errors first.
         tables: the cohort in tables.
-        confounding: how well each thing alone tells the disease.
-        duplicates: groups of cases that hold the same scan.
-        data_hash: of the store's content.
-        folds_hash: of the folds that were looked at.
+        confounding: how well each predictor alone predicts the disease.
+        duplicates: groups of cases with the same scan.
+        data_hash: hash of the store's content.
+        folds_hash: hash of the folds checked.
     """
 
     source: str
@@ -58,18 +58,18 @@ class Audit:
         return [finding for finding in self.findings if finding.severity == severity]
 
     def counts(self) -> str:
-        """Say how many findings there are, such as ``1 error, 0 warnings, 3 notes``."""
+        """Return the number of findings, such as ``1 error, 0 warnings, 3 notes``."""
         sizes = [(len(self.of(severity)), severity) for severity in SEVERITIES]
         return ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for size, name in sizes)
 
     def with_findings(self, more: Sequence[Finding], *, accept: Sequence[str] = (), **changes: Any) -> "Audit":
-        """Return the same with more findings, errors of the accepted checks told as warnings."""
+        """Return this audit with more findings; errors of accepted checks become warnings."""
         findings = tuple(worst_first(accepted([*self.findings, *more], accept)))
         return replace(self, findings=findings, **changes)
 
 
 def audit_scans(source: str, scans: Sequence[ScanFacts], classes: Sequence[str], more: Sequence[Finding] = ()) -> Audit:
-    """Put together what every scan told with what only all of them together tell."""
+    """Combine the findings of single scans with those from comparing them."""
     predictors = predictors_of(scans)
     confounding = measure_confounding(scans, predictors, classes)
     findings = [
@@ -139,7 +139,7 @@ def _counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 
 def read_audit(path: Path) -> Audit | None:
-    """Read what :func:`write_audit` wrote; None where there is nothing that this version understands."""
+    """Read the output of :func:`write_audit`; None if it is missing or from another version."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if (record["format"], record["made_with"]) != (FORMAT, __version__):

@@ -1,4 +1,4 @@
-"""The audit of a cohort table and of every file that it names."""
+"""Audit of a cohort table and its files."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,12 +24,12 @@ def audit_cohort(
     workers: int = 0,
     accept: Sequence[str] = (),
 ) -> tuple[Audit, list[Row], list[ScanFacts]]:
-    """Look at every row and every file, broken ones included; return the audit, the rows, and the facts of each.
+    """Check every row and every file, broken ones included; return the audit, the rows, and the facts of each.
 
-    ``folds`` is the number of folds that the cohort is to be dealt into.
+    ``folds`` is the planned number of folds.
 
     Raises:
-        CohortError: there is no table to look at.
+        CohortError: the table is missing.
     """
     rows, findings = read_rows(path, modalities=modalities, classes=classes)
     found: dict[int, ScanFacts] = {}

@@ -1,15 +1,17 @@
-r"""Does something else than the brain tell the disease: site, scanner, voxel size, age or sex alone.
+r"""Confounding: whether site, scanner, voxel size, age or sex alone predicts the disease.
 
-What a network can see of those (contrast, resolution, atrophy) it can use instead of lesions; its score then says
-little about the disease. Each predictor alone is asked for the class of scans it has not seen: folds are stratified by
-class and grouped by subject. A scan's score for class :math:`c` is the shrunken rate of its kind less the base rate,
+If a network can recognise them (from contrast, resolution, atrophy), it can use them instead of lesions, and its score
+says little about the diagnosis. Each predictor alone predicts the class of unseen scans; folds are stratified by
+class and grouped by subject. The score of a scan for class :math:`c` is the shrunken rate of its kind minus the base
+rate,
 
 .. math:: \frac{n_{kc} + 2 p_c}{n_k + 2} - p_c
 
-:math:`n_k` training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers), :math:`n_{kc}` of
-class :math:`c` among them, :math:`p_c` the share of :math:`c`. The AUC of a class is the share of pairs of one fold,
-one scan of the class and one of another, that are ordered rightly (scores of two folds do not compare), ties counting
-half; the mean over classes is told, and its interval is a bootstrap over subjects.
+:math:`n_k`: training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers); :math:`n_{kc}`:
+those
+of class :math:`c`; :math:`p_c`: the fraction of :math:`c`. The AUC of a class is the fraction of correctly ordered
+pairs, one scan of the class and one of another, within a fold (scores of different folds are not comparable); ties
+count half. The mean over classes is reported with a bootstrap interval over subjects.
 """
 
 import math
@@ -29,11 +31,11 @@ from joint_seg_cls.audit.finding import Finding
 from joint_seg_cls.audit.predictors import Predictor
 from joint_seg_cls.metrics import bootstrap_interval
 
-#: The lower end of the interval from which a predictor alone tells too much.
+#: Lower limit of the interval above which a predictor is reported.
 TELLING = 0.6
-#: Subjects of each class below which nothing can be told.
+#: Minimum number of subjects per class.
 FEWEST = 5
-#: Subjects of a category below which it may be of one class by chance.
+#: Minimum number of subjects for reporting a category of one class.
 _FEWEST_OF_CATEGORY = 3
 _SHRINK = 2.0
 _FOLDS = 5
@@ -44,7 +46,7 @@ _SEED = 0
 @final
 @dataclass(frozen=True)
 class Confounding:
-    """How well one predictor alone tells the disease; ``auc`` and its interval are NaN where there is too little."""
+    """How well one predictor alone predicts the disease; ``auc`` and its interval are NaN for too few subjects."""
 
     predictor: str
     scans: int
@@ -55,12 +57,12 @@ class Confounding:
 
     @property
     def sentence(self) -> str:
-        """The number, its interval, and the categories that are all of one class."""
-        told = "too few to tell" if math.isnan(self.auc) else f"AUC {self.auc:.2f} ({self.low:.2f} to {self.high:.2f})"
-        return "; ".join([told, *self.pure])
+        """AUC, interval, and categories of one class only."""
+        auc = "too few subjects" if math.isnan(self.auc) else f"AUC {self.auc:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return "; ".join([auc, *self.pure])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers, those that are undefined as null."""
+        """Return the values, with null for undefined ones."""
         return {
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in asdict(self).items()
@@ -68,7 +70,7 @@ class Confounding:
 
 
 def confounding_from_json(record: Mapping[str, Any]) -> Confounding:
-    """Read what :meth:`Confounding.to_json` wrote."""
+    """Return the result from the output of :meth:`Confounding.to_json`."""
     value, low, high = (math.nan if record[key] is None else float(record[key]) for key in ("auc", "low", "high"))
     return Confounding(record["predictor"], record["scans"], value, low, high, tuple(record["pure"]))
 
@@ -76,7 +78,7 @@ def confounding_from_json(record: Mapping[str, Any]) -> Confounding:
 def measure_confounding(
     scans: Sequence[ScanFacts], predictors: Sequence[Predictor], classes: Sequence[str]
 ) -> list[Confounding]:
-    """Ask each predictor for the disease of the scans whose disease is known."""
+    """Predict the disease of scans with a known disease from each predictor."""
     known = [number for number, scan in enumerate(scans) if scan.disease in classes]
     names = [name for name in classes if any(scans[number].disease == name for number in known)]
     disease = np.array([names.index(scans[number].disease or "") for number in known], dtype=np.int64)
@@ -98,7 +100,7 @@ def measure_confounding(
 def check_confounding(
     found: Sequence[Confounding], predictors: Sequence[Predictor], scans: Sequence[ScanFacts]
 ) -> list[Finding]:
-    """Warn of every predictor that tells the disease, or has categories of one class only."""
+    """Warn of predictors that predict the disease or have categories of one class only."""
     by_name = {predictor.name: predictor for predictor in predictors}
     findings = []
     for one in found:
@@ -110,7 +112,7 @@ def check_confounding(
                     "confounding",
                     f"that {one.predictor} alone does not predict the disease (AUC about 0.5)",
                     f"{one.predictor} alone predicts the disease: {one.sentence}",
-                    "a network that recognises it has the answer without looking at lesions; report scores within "
+                    "a network that recognises it can predict the disease without lesions; report scores within "
                     "each of its values, or test with data/folds=leave_one_site_out",
                 )
             )
@@ -121,9 +123,9 @@ def check_confounding(
                 "note",
                 "confounding",
                 f"at least {FEWEST} subjects of each class",
-                f"fewer than {FEWEST} subjects of a class: too few to tell whether site, scanner, age or sex give "
-                "the disease away",
-                "look at the tables by eye",
+                f"fewer than {FEWEST} subjects of a class: too few to test whether site, scanner, age or sex predict "
+                "the disease",
+                "check the tables by eye",
             )
         )
     return findings
@@ -136,14 +138,14 @@ def _unseen(
     subject: np.ndarray,
     classes: int,
 ) -> tuple[Float[np.ndarray, "scans classes"], Int[np.ndarray, " scans"]] | None:
-    """Return each scan's scores by what was learned from other subjects, and its fold; None where they are too few."""
+    """Return out-of-fold scores of each scan and its fold; None for too few subjects."""
     smallest = min(len(set(subject[disease == code])) for code in range(classes))
     if smallest < FEWEST:
         return None
     scores, folds = np.zeros((len(disease), classes)), np.zeros(len(disease), dtype=np.int64)
     cutter = StratifiedGroupKFold(min(_FOLDS, smallest), shuffle=True, random_state=_SEED)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer scans than folds, which cannot be here
+        warnings.simplefilter("ignore", UserWarning)  # about classes with fewer scans than folds, which were excluded
         parts = list(cutter.split(np.zeros(len(disease)), disease, subject))
     for fold, (train, test) in enumerate(parts):
         folds[test] = fold
@@ -170,7 +172,7 @@ def _area(
     disease: Int[np.ndarray, " scans"],
     subject: np.ndarray,
 ) -> tuple[float, tuple[float, float]]:
-    rounded = np.round(scores, 12)  # kinds of equal rates are ties
+    rounded = np.round(scores, 12)  # kinds with equal rates are ties
     per_class = []
     for code in range(scores.shape[1]):
         own, other = np.flatnonzero(disease == code), np.flatnonzero(disease != code)
@@ -195,13 +197,13 @@ def _area(
 def _pure(
     kinds: Sequence[str], disease: Int[np.ndarray, " scans"], subject: np.ndarray, names: Sequence[str]
 ) -> tuple[str, ...]:
-    """Say which categories hold one class alone."""
+    """Return a sentence for each category of one class only."""
     members: dict[str, list[int]] = defaultdict(list)
     for number, kind in enumerate(kinds):
         members[kind].append(number)
-    told = []
+    sentences = []
     for kind, own in sorted(members.items()):
         people = len(set(subject[own]))
         if kind and people >= _FEWEST_OF_CATEGORY and len(set(disease[own])) == 1:
-            told.append(f"{kind} is all {names[disease[own[0]]]} ({len(own)} scans of {people} subjects)")
-    return tuple(told)
+            sentences.append(f"{kind} is all {names[disease[own[0]]]} ({len(own)} scans of {people} subjects)")
+    return tuple(sentences)

@@ -1,4 +1,4 @@
-"""Pictures of the cases that a person should look at: those with findings first, then some of every kind."""
+"""Pictures of cases: those with findings first, then examples of each class and site."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -33,7 +33,7 @@ def draw_rows(
     mask_geometry: MaskGeometry = "header",
     workers: int,
 ) -> list[Picture]:
-    """Draw up to ``most`` rows of a cohort table; those whose image cannot be read have no picture."""
+    """Draw up to ``most`` rows of a cohort table; rows with unreadable images have no picture."""
     chosen = _chosen(scans, findings, most)
     draw = partial(_draw_row, lesion_value=lesion_value, mask_geometry=mask_geometry)
     drawn = _each(draw, [rows[one] for one in chosen], workers)
@@ -41,7 +41,7 @@ def draw_rows(
 
 
 def draw_cases(cases: Sequence[PreparedCase], findings: Sequence[Finding], *, most: int, workers: int) -> list[Picture]:
-    """Draw up to ``most`` prepared cases as the network sees them."""
+    """Draw up to ``most`` prepared cases on the network's grid."""
     scans = [_facts(case) for case in cases]
     chosen = _chosen(scans, findings, most)
     drawn = _each(_draw_case, [cases[one] for one in chosen], workers)
@@ -63,9 +63,9 @@ def _second(numbered: tuple[int, Thing], *, draw: Callable[[Thing], bytes | None
 
 
 def _chosen(scans: Sequence[ScanFacts], findings: Sequence[Finding], most: int) -> list[int]:
-    """Return positions: cases of errors and warnings, then one of each class and site in turn."""
-    told = list(dict.fromkeys(case for one in findings if one.severity != "note" for case in one.cases))
-    rank = {case: number for number, case in enumerate(told)}
+    """Return positions: cases with errors and warnings, then one of each class and site in turn."""
+    cases = list(dict.fromkeys(case for one in findings if one.severity != "note" for case in one.cases))
+    rank = {case: number for number, case in enumerate(cases)}
     first = sorted((n for n, scan in enumerate(scans) if scan.case in rank), key=lambda n: rank[scans[n].case])
     kinds: dict[tuple[str, str], list[int]] = {}
     site = site_column(scans)
@@ -124,7 +124,7 @@ def _drawn(
 
 
 def _facts(case: PreparedCase) -> ScanFacts:
-    """Return what a caption says of a prepared case, without opening its arrays."""
+    """Return the facts for the caption of a prepared case, without opening its arrays."""
     figures = case.provenance.get("lesions") or {}
     return ScanFacts(
         case=case.case,

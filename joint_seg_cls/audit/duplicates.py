@@ -1,4 +1,4 @@
-"""The same scan under two names, and two scans that look like one person's under two subjects."""
+"""Scans that appear twice, and scans of two subjects that look like one person."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding
 from joint_seg_cls.audit.signature import alike, groups
 
-#: Correlation of coarse pictures. Of one scan at other voxels it was 0.90 to 0.98 at 2 mm (simulated) and 0.945
-#: to 0.996 in real scans; of two visits of one real person 0.95, of simulated ones 0.43 to 0.82; of two people at most
+#: Correlation of signatures. For one scan at different voxel sizes it was 0.90 to 0.98 at 2 mm (simulated) and 0.945
+#: to 0.996 in real scans; for two visits of one real person 0.95, of simulated ones 0.43 to 0.82; for two people at
+#: most
 #: 0.66 (2,138 simulated pairs, three real ones).
 ALIKE = 0.85
-#: Two visits of one subject are that much alike only if they are one scan.
+#: Minimum correlation for two visits of one subject to be one scan.
 SAME_SCAN = 0.98
 
 
@@ -20,7 +21,7 @@ def duplicate_groups(scans: Sequence[ScanFacts]) -> list[list[int]]:
 
 
 def check_duplicates(scans: Sequence[ScanFacts]) -> list[Finding]:
-    """Tell scans that are there twice: an error, or a warning where all are one subject's or only look alike."""
+    """Report duplicate scans: an error, or a warning if all are of one subject or only similar."""
     findings = []
     same: set[tuple[int, int]] = set()
     for group in duplicate_groups(scans):
@@ -35,7 +36,7 @@ def check_duplicates(scans: Sequence[ScanFacts]) -> list[Finding]:
                 "duplicates",
                 "each scan once",
                 f"the same voxels in {' and '.join(cases)}, under {len(subjects)} subject{'s' * several}{named}",
-                "leave one of them in the table",
+                "keep only one of them in the table",
                 cases,
             )
         )
@@ -50,11 +51,11 @@ def _alike(one: ScanFacts, other: ScanFacts, correlation: float) -> Finding:
     return Finding(
         "warning",
         "duplicates",
-        "subjects who are different people" if several else "each scan once",
-        f"{one.case} and {other.case}, alike as one scan resampled{' or two of one person' * several} "
+        "different people under different subjects" if several else "each scan once",
+        f"{one.case} and {other.case}, as similar as one resampled scan{' or two of one person' * several} "
         f"(correlation {correlation:.3f})",
         "compare the two pictures; if they are one person, give both the same subject"
         if several
-        else "compare the two pictures and leave one of them in the table",
+        else "compare the two pictures and keep only one of them in the table",
         (one.case, other.case),
     )

@@ -1,4 +1,4 @@
-"""What the audit knows of one scan, raw or prepared."""
+"""Facts about one scan, raw or prepared."""
 
 from dataclasses import dataclass, field
 from typing import final
@@ -12,23 +12,23 @@ from joint_seg_cls.audit.finding import Finding
 @final
 @dataclass(frozen=True, eq=False)
 class ScanFacts:
-    """One scan. What is not known is None, or empty.
+    """One scan. Unknown values are None or empty.
 
     Attributes:
-        case: its name.
-        subject: the person.
+        case: name of the case.
+        subject: the subject.
         disease: the class.
-        columns: free columns of the cohort table.
+        columns: further columns of the cohort table.
         shape: voxels along each axis of the scan's own grid.
         spacing_mm: voxel size along each axis of that grid.
-        axes: where its axes run, such as ``LPS``.
-        level: median intensity of tissue, of a raw scan.
-        has_reference: whether somebody drew the lesions.
+        axes: direction of its axes, such as ``LPS``.
+        level: median intensity of tissue of a raw scan.
+        has_reference: whether there is a lesion mask.
         lesion_ml: volume of the lesions.
-        lesion_count: their number (26-connected).
-        contents: hashes of the voxel values; scans that share one are the same scan.
-        signature: a coarse picture of the head; scans whose signatures correlate are alike.
-        findings: what is wrong with this scan alone.
+        lesion_count: number of lesions (26-connected).
+        contents: hashes of the voxel values; scans with a common hash are the same scan.
+        signature: a coarse picture of the head; scans with correlated signatures are similar.
+        findings: findings in this scan alone.
     """
 
     case: str

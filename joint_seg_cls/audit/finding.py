@@ -1,4 +1,4 @@
-"""One thing that is wrong or suspicious: how bad, which check, where, what was expected, found, and to be done."""
+"""A finding of the audit: severity, check, location, what was expected and found, and the remedy."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,15 +10,15 @@ from joint_seg_cls.errors import ConfigError, InputError
 #: An error stops training; a warning is repeated in every later report; a note is worth knowing.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-#: What is looked at.
+#: Names of the checks.
 Check = Literal[
     "table", "files", "brain masks", "grids", "orientations", "intensities", "mask values", "masks outside the brain",
     "left-right mismatch", "duplicates", "subjects", "labels", "confounding", "leakage", "folds", "preparation",
 ]  # fmt: skip
-#: Cases that a sentence names before it gives the number of the others.
+#: Maximum number of cases named in a sentence.
 _NAMED = 5
 _ACCEPTED = " (accepted by the user)"
-#: Alike findings that are listed one by one; more are counted in one.
+#: Maximum number of similar findings listed singly; more are summarised.
 _LISTED = 3
 
 
@@ -30,11 +30,12 @@ class Finding:
     Attributes:
         severity: error, warning or note.
         check: name of the check, such as ``duplicates``.
-        expected: what would have been right.
-        found: what was there instead, with the numbers; of warnings and notes a statement that needs no ``expected``.
-        remedy: what the user can do about it, as an imperative.
-        cases: the cases it is about; empty where it is about the cohort.
-        file: the file at fault, where it is one.
+        expected: what would be valid.
+        found: what was there instead, with numbers; for warnings and notes a statement that is complete without
+            ``expected``.
+        remedy: what the user can do, in the imperative.
+        cases: the cases concerned; empty for the whole cohort.
+        file: the file at fault, if any.
     """
 
     severity: Severity
@@ -60,13 +61,13 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """All of it in one sentence: an error with what was expected, a warning or a note as a plain statement."""
-        told = f"expected {self.expected}, found {self.found}" if self.severity == "error" else self.found
-        return f"{self.check}: {self.where}: {told}; {self.remedy}."
+        """The finding as one sentence: errors with what was expected, warnings and notes as a statement."""
+        text = f"expected {self.expected}, found {self.found}" if self.severity == "error" else self.found
+        return f"{self.check}: {self.where}: {text}; {self.remedy}."
 
     @property
     def statement(self) -> str:
-        """What was found and what to do, without the case."""
+        """What was found and the remedy, without the case."""
         return f"{self.found} ({self.remedy})"
 
     def to_json(self) -> dict[str, Any]:
@@ -75,19 +76,19 @@ class Finding:
 
 
 def finding_from_json(record: Mapping[str, Any]) -> Finding:
-    """Read what :meth:`Finding.to_json` wrote."""
+    """Return the finding from the output of :meth:`Finding.to_json`."""
     return Finding(**{**record, "cases": tuple(record["cases"])})
 
 
 def from_refusal(error: InputError, check: Check, case: str) -> Finding:
-    """Return a named failure as a finding that stops training."""
+    """Return an input error as a finding of severity error."""
     return Finding("error", check, error.expected, error.found, error.remedy, (case,) if case else (), error.where)
 
 
 def counted(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the same with alike warnings and notes of more than three cases as one: the first, and their number.
+    """Summarise similar warnings and notes of more than three cases as one: the first, and the number of others.
 
-    Findings are alike if severity, check, ``expected`` and remedy are equal.
+    Findings are similar if severity, check, ``expected`` and remedy are equal.
     """
     alike: dict[tuple[str, ...], list[Finding]] = {}
     for number, one in enumerate(findings):
@@ -107,19 +108,19 @@ def counted(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return errors before warnings before notes, each in the order they came."""
+    """Return errors before warnings before notes, each in their original order."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None:
-    """Refuse to accept the errors of a check that does not exist.
+    """Refuse names of checks that do not exist.
 
     Args:
-        names: of checks.
-        besides: other words that may be accepted.
+        names: names of checks.
+        besides: other values allowed.
 
     Raises:
-        ConfigError: one of ``names`` is no check.
+        ConfigError: one of ``names`` is not a check.
     """
     known = (*get_args(Check), *besides)
     if unknown := [name for name in names if name not in known]:
@@ -128,7 +129,7 @@ def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None
 
 
 def accepted(findings: Iterable[Finding], checks: Sequence[str]) -> list[Finding]:
-    """Return the same with errors of the accepted ``checks`` as warnings."""
+    """Return the findings with errors of the accepted ``checks`` as warnings."""
     return [
         replace(finding, severity="warning", remedy=f"{finding.remedy}{_ACCEPTED}")
         if finding.severity == "error" and finding.check in checks

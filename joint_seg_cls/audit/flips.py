@@ -1,6 +1,6 @@
-"""Does the mask fit the scan, or its mirror image? Told by how bright the scan is under each.
+"""Detection of mirrored masks, by comparing the intensities under a mask and its mirror image.
 
-Lesions are bright on FLAIR. Every lesion voxel whose mirror place is no lesion is compared with that place.
+Lesions are bright on FLAIR. Each lesion voxel is compared with its mirror position if that is not a lesion.
 """
 
 from typing import NamedTuple
@@ -8,16 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-#: Fewer voxels than this, lesions on one side only, tell nothing.
+#: Minimum number of lesion voxels without a lesion at the mirror position.
 _LEAST_VOXELS = 20
-#: The mirror image must be this much brighter than the mask's own place, and than tissue (standard deviations). Of 123
-#: simulated and 2 real scans with right masks, the mask's own place was the brighter by 0.14 at least, mostly by 0.7.
+#: Minimum difference between mirror image and mask, and between mirror image and tissue (standard deviations). In 123
+#: simulated and 2 real scans with correct masks, the mask was brighter by at least 0.14, mostly by 0.7.
 _CLEARLY = 0.5
 _AXES = ("left-right", "front-back", "upside-down")
 
 
 class Mirrored(NamedTuple):
-    """Brightness above the tissue's median, in its standard deviations, where one side alone is marked."""
+    """Mean intensity relative to the tissue's median, in its standard deviations, where only one side is a lesion."""
 
     axis: str
     voxels: int
@@ -37,14 +37,14 @@ def mirrored(
     spread: float,
     centre: Float[np.ndarray, "3"],
 ) -> list[Mirrored]:
-    """Compare the mask with its three mirror images; the list is without axes that tell nothing.
+    """Compare the mask with its three mirror images; axes with too few voxels are omitted.
 
     Args:
         image: the scan, axes RAS+.
         lesions: the mask on the same grid.
         level: median intensity of tissue.
         spread: its standard deviation.
-        centre: the point, in voxels, about which a mask is mirrored when its file's axis is reversed.
+        centre: the point, in voxels, about which a reversed axis mirrors a mask.
     """
     where = np.argwhere(lesions)
     found = []

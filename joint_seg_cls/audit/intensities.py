@@ -1,4 +1,4 @@
-"""Intensities that no scanner gives: negative ones, ones cut off at a ceiling, ones that were standardised before."""
+"""Checks of intensities: negative, clipped or already standardised values."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from jaxtyping import Num
 
 from joint_seg_cls.audit.finding import Finding
 
-#: Share of tissue that may be negative by interpolation (1 % in two real scans), or lie at the highest value by chance.
+#: Fraction of tissue allowed to be negative by interpolation (1 % in two real scans), or at the maximum by chance.
 _SOME_NEGATIVE, _SOME = 0.02, 1e-3
-#: Mean and spread of standardised intensities lie this near 0 and 1.
+#: Tolerance of mean and standard deviation of standardised intensities around 0 and 1.
 _NEAR = 0.1
 
 
 def check_intensities(case: str, path: Path, values: Num[np.ndarray, " voxels"]) -> list[Finding]:
-    """Look at the intensities of tissue (voxels that are not background)."""
+    """Check the intensities of tissue (voxels that are not background)."""
     findings = []
     if values.size == 0:
         return findings
@@ -25,9 +25,9 @@ def check_intensities(case: str, path: Path, values: Num[np.ndarray, " voxels"])
             Finding(
                 "note",
                 "intensities",
-                "intensities as the scanner gave them",
+                "original intensities",
                 f"mean {mean:.2f} and standard deviation {spread:.2f}: already standardised",
-                "nothing needs to be done, since preprocessing standardises again; N4 needs the original values",
+                "no action needed, because preprocessing standardises again; N4 needs the original values",
                 (case,),
                 str(path),
             )
@@ -39,7 +39,7 @@ def check_intensities(case: str, path: Path, values: Num[np.ndarray, " voxels"])
                 "intensities",
                 "intensities of at least 0",
                 f"{100 * negative:.2g} % of tissue negative, down to {values.min():g}",
-                "export the magnitude image, or find out which step subtracted something",
+                "export the magnitude image, or find the step that subtracted a value",
                 (case,),
                 str(path),
             )
@@ -51,8 +51,8 @@ def check_intensities(case: str, path: Path, values: Num[np.ndarray, " voxels"])
             Finding(
                 "warning",
                 "intensities",
-                "few voxels with the highest intensity",
-                f"{100 * at_ceiling:.2g} % of tissue at exactly {highest:g}: cut off by a conversion",
+                "few voxels at the maximum intensity",
+                f"{100 * at_ceiling:.2g} % of tissue at exactly {highest:g}: clipped by a conversion",
                 "export with a wider integer type or a smaller slope",
                 (case,),
                 str(path),

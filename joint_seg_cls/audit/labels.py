@@ -1,4 +1,4 @@
-"""Who is labelled with what: missing and contradictory labels, and people who cannot be one."""
+"""Checks of labels and subjects: missing and contradictory labels, implausible people."""
 
 import math
 from collections import defaultdict
@@ -11,14 +11,14 @@ from joint_seg_cls.scan import PreparedCase
 
 
 def check_labels(scans: Sequence[ScanFacts]) -> list[Finding]:
-    """Count what is missing, and find subjects with two diseases."""
+    """Count missing labels, and find subjects with two diseases."""
     no_disease = tuple(scan.case for scan in scans if scan.disease is None)
     no_mask = tuple(scan.case for scan in scans if not scan.has_reference)
     neither = tuple(scan.case for scan in scans if scan.disease is None and not scan.has_reference)
     kinds: tuple[tuple[Severity, str, tuple[str, ...], str], ...] = (
-        ("note", "a disease", no_disease, "those train the segmentation alone"),
-        ("note", "a lesion mask", no_mask, "those train the classification alone"),
-        ("warning", "a disease or a lesion mask", neither, "nothing is learned from those"),
+        ("note", "a disease", no_disease, "these train the segmentation only"),
+        ("note", "a lesion mask", no_mask, "these train the classification only"),
+        ("warning", "a disease or a lesion mask", neither, "these do not contribute to training"),
     )
     findings = [
         Finding(
@@ -35,17 +35,17 @@ def check_labels(scans: Sequence[ScanFacts]) -> list[Finding]:
     empty = tuple(scan.case for scan in scans if scan.lesion_count == 0)
     if empty:
         found = f"{len(empty)} of {len(scans) - len(no_mask)} masks are empty"
-        remedy = "nothing needs to be done if those have no lesions; DSC is undefined there"
+        remedy = "no action needed if these have no lesions; DSC is undefined for them"
         findings.append(Finding("note", "labels", "lesions in each mask", found, remedy, empty))
     return findings + _several(
-        scans, lambda scan: scan.disease, "error", "labels", "one disease a subject", "correct the table"
+        scans, lambda scan: scan.disease, "error", "labels", "one disease per subject", "correct the table"
     )
 
 
 def check_sizes(
     scans: Sequence[ScanFacts] | Sequence[PreparedCase], classes: Sequence[str], folds: int
 ) -> list[Finding]:
-    """Warn of classes with fewer subjects than ``folds``; a cohort without any disease is not judged."""
+    """Warn of classes with fewer subjects than ``folds``; a cohort without any disease is not checked."""
     people: dict[str, set[str]] = {name: set() for name in classes}
     for scan in scans:
         if scan.disease is not None:
@@ -66,13 +66,11 @@ def check_sizes(
 
 
 def check_people(scans: Sequence[ScanFacts]) -> list[Finding]:
-    """Tell subjects who were scanned at several sites, have two sexes, or more than one lifetime."""
+    """Report subjects scanned at several sites, with two sexes, or with implausible ages."""
     site, sex, age = site_column(scans), sex_column(scans), age_column(scans)
     findings = []
     if site is not None:
-        remedy = (
-            "find out whether it is one person; leave-one-site-out keeps their scans at other sites out of training"
-        )
+        remedy = "check whether it is one person; leave-one-site-out excludes their scans at other sites from training"
         findings += _several(
             scans, lambda scan: scan.columns.get(site), "warning", "subjects", "each subject at one site", remedy
         )
@@ -82,8 +80,8 @@ def check_people(scans: Sequence[ScanFacts]) -> list[Finding]:
             lambda scan: scan.columns.get(sex, "").upper()[:1] or None,
             "warning",
             "subjects",
-            "one sex a subject",
-            "find out whether two people have one name",
+            "one sex per subject",
+            "check whether two people share a name",
         )
     years = numbers(values(scans, age))
     if age is not None and years is not None:
@@ -97,7 +95,7 @@ def check_people(scans: Sequence[ScanFacts]) -> list[Finding]:
                 "subjects",
                 "visits within 20 years",
                 f"{who} at the ages {low:g} and {high:g}",
-                "find out whether two people have one name",
+                "check whether two people share a name",
                 tuple(scan.case for scan in scans if scan.subject == who),
             )
             for who, (low, high) in wide.items()

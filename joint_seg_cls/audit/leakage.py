@@ -1,4 +1,4 @@
-"""Does a fold test what it was trained on: a subject, or a scan, on both sides."""
+"""Leakage: subjects or scans in both training and test of a fold."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -18,14 +18,14 @@ def check_leakage(
     name: str,
     severity: Literal["error", "warning"],
 ) -> list[Finding]:
-    """Look at every fold of a cut.
+    """Check every fold of a split.
 
     Args:
         splits: the folds.
         cases: the store's cases.
-        duplicates: groups of cases that hold the same scan.
-        name: of the cut, for the reader.
-        severity: of a subject on two sides: an error, or a warning where whoever chose the cut knows of it.
+        duplicates: groups of cases with the same scan.
+        name: name of the split, for messages.
+        severity: severity of a subject on two sides: an error, or a warning if the split allows it.
     """
     leaking = {fold: found for fold, split in splits.items() if (found := leaking_subjects(split, cases))}
     findings = []

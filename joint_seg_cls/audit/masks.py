@@ -1,4 +1,4 @@
-"""The lesion masks of one scan: their grid, their values, their place and their size."""
+"""Checks of the lesion masks of a scan: grid, values, location and size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,14 @@ from joint_seg_cls.audit.flips import Mirrored
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan import Grid, LesionValue, MaskGeometry, VolumeHeader, binary, place_mask, read_volume, reorient
 
-#: Share of lesion voxels that may lie outside the brain: its border is drawn by another hand.
+#: Fraction of lesion voxels allowed outside the brain, whose border comes from another source.
 OUTSIDE_NOTE, OUTSIDE_WARNING = 0.005, 0.05
-#: No patient's lesions fill more of the brain.
+#: Maximum fraction of the brain filled by lesions.
 _LARGEST_SHARE = 0.3
 
 
 class Masks(NamedTuple):
-    """What could be read of a scan's masks, on its grid; ``lesions`` are the voxels that all raters marked."""
+    """The readable masks of a scan, on its grid; ``lesions`` are the voxels marked by all raters."""
 
     lesions: Bool[np.ndarray, "x y z"] | None
     findings: list[Finding]
@@ -32,7 +32,7 @@ def read_masks(
     lesion_value: LesionValue = None,
     mask_geometry: MaskGeometry = "header",
 ) -> Masks:
-    """Read every rater's mask of the scan whose header is ``scan``; each thing that is wrong is a finding."""
+    """Read all raters' masks of the scan with header ``scan``; every fault becomes a finding."""
     findings: list[Finding] = []
     masks = []
     for path in paths.values():
@@ -81,7 +81,7 @@ def check_place(
     if count == 0 or size == 0:
         return findings
     outside = float((lesions & ~brain).sum()) / count
-    findings += told_outside(case, path, outside)
+    findings += check_outside(case, path, outside)
     if count / size > _LARGEST_SHARE:
         findings.append(
             Finding(
@@ -89,7 +89,7 @@ def check_place(
                 "mask values",
                 f"lesions in less than {100 * _LARGEST_SHARE:.0f} % of the brain",
                 f"lesions in {100 * count / size:.0f} % of the brain",
-                "check whether it is the brain's mask, or inverted",
+                "check whether it is a brain mask, or inverted",
                 (case,),
                 str(path),
             )
@@ -97,8 +97,8 @@ def check_place(
     return findings
 
 
-def told_outside(case: str, path: Path, outside: float) -> list[Finding]:
-    """Tell the share of lesion voxels that lie outside the brain."""
+def check_outside(case: str, path: Path, outside: float) -> list[Finding]:
+    """Report the fraction of lesion voxels outside the brain."""
     if outside <= OUTSIDE_NOTE:
         return []
     return [
@@ -107,23 +107,23 @@ def told_outside(case: str, path: Path, outside: float) -> list[Finding]:
             "masks outside the brain",
             "lesions inside the brain",
             f"{100 * outside:.1f} % of the lesion voxels outside",
-            "look at the picture: the mask may be shifted or belong to another scan, or the brain mask be too small",
+            "check the picture: the mask may be shifted or belong to another scan, or the brain mask may be too small",
             (case,),
             str(path),
         )
     ]
 
 
-def told_mirrored(case: str, path: Path, evidence: list[Mirrored]) -> list[Finding]:
-    """Tell where a mask fits the mirrored scan better."""
+def check_mirrored(case: str, path: Path, evidence: list[Mirrored]) -> list[Finding]:
+    """Report masks that fit the mirrored scan better."""
     return [
         Finding(
             "warning",
             "left-right mismatch" if one.axis == "left-right" else "orientations",
-            "a mask that lies on bright tissue",
+            "a mask on bright tissue",
             f"{one.voxels} lesion voxels {one.own:+.1f} sd from the tissue's median, their {one.axis} mirror image "
             f"{one.mirror:+.1f} sd: the mask fits the mirrored scan clearly better",
-            "look at the picture and compare the headers of scan and mask with their source",
+            "check the picture and compare the headers of scan and mask with their source",
             (case,),
             str(path),
         )
@@ -141,9 +141,9 @@ def _rounded(case: str, path: Path, data: Num[np.ndarray, "x y z"]) -> list[Find
         Finding(
             "note",
             "mask values",
-            "whole numbers",
+            "integers",
             f"values such as {odd[-1]:.7g}, rounded to {np.round(odd[-1]):g}",
-            "nothing needs to be done",
+            "no action needed",
             (case,),
             str(path),
         )
@@ -151,18 +151,18 @@ def _rounded(case: str, path: Path, data: Num[np.ndarray, "x y z"]) -> list[Find
 
 
 def _uncounted(case: str, path: Path, data: Num[np.ndarray, "x y z"], lesion_value: LesionValue) -> list[Finding]:
-    """Name the values of a mask that ``lesion_value`` does not list."""
+    """Report values of a mask that are not in ``lesion_value``."""
     values = np.unique(np.round(data))
     others = [] if lesion_value is None else values[~np.isin(values, (0, *np.atleast_1d(lesion_value)))].tolist()
     if not others:
         return []
-    found = f"the values {', '.join(f'{value:.0f}' for value in others[:6])}{' ...' if len(others) > 6 else ''} too"
-    remedy = "nothing needs to be done if they mark no lesions: they count as background"
-    return [Finding("note", "mask values", "the values of lesion_value= alone", found, remedy, (case,), str(path))]
+    found = f"also the values {', '.join(f'{value:.0f}' for value in others[:6])}{' ...' if len(others) > 6 else ''}"
+    remedy = "no action needed if they are not lesions: they count as background"
+    return [Finding("note", "mask values", "only the values of lesion_value=", found, remedy, (case,), str(path))]
 
 
 def _mirrored_grid(case: str, path: Path, own: Grid, grid: Grid) -> Finding | None:
-    """Tell a mask whose header puts it on the other side: mirrored in space, or with one axis' sign turned."""
+    """Report a mask whose header places it on the other side: mirrored in space, or with one axis reversed."""
     across = int(np.abs(own.affine[0, :3]).argmax())
     turned = own.affine.copy()
     turned[:3, across] *= -1
@@ -172,8 +172,8 @@ def _mirrored_grid(case: str, path: Path, own: Grid, grid: Grid) -> Finding | No
                 "error",
                 "left-right mismatch",
                 f"a mask with the scan's orientation ({grid.axes})",
-                f"the affine of its mirror image ({own.axes}): the headers disagree on which side is left",
-                "find out which header is right, and write the mask again with the scan's",
+                f"the affine of its mirror image ({own.axes}): the headers disagree about left and right",
+                "find out which header is correct, and write the mask with the scan's header",
                 (case,),
                 str(path),
             )

@@ -1,4 +1,4 @@
-"""The audit as one page for a browser."""
+"""The audit as an HTML page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from joint_seg_cls.data import FoldName, Split
 from joint_seg_cls.pictures import Count, Picture, Section, write_page
 from joint_seg_cls.scan import PreparedCase
 
-_COLUMNS = ("severity", "check", "where", "expected", "found", "what to do")
+_COLUMNS = ("severity", "check", "where", "expected", "found", "remedy")
 
 
 def write_audit_page(audits: Sequence[tuple[Audit, Sequence[Table], Sequence[Picture]]], path: Path) -> None:
-    """Write what was found in a cohort, its store, or both, with further tables and pictures of each."""
+    """Write the findings in a cohort, its store, or both, with further tables and pictures."""
     findings = worst_first(finding for audit, _, _ in audits for finding in audit.findings)
     sections = [_findings(findings)]
     for audit, tables, pictures in audits:
@@ -39,13 +39,13 @@ def write_audit_page(audits: Sequence[tuple[Audit, Sequence[Table], Sequence[Pic
         subtitle="; ".join(_of_what(audit) for audit, _, _ in audits),
         sections=sections,
         counts=counts,
-        footer=f"jsc check, joint_seg_cls {__version__}. An error stops training; a warning is repeated in every later "
+        footer=f"jsc check, joint_seg_cls {__version__}. Errors stop training; warnings are repeated in every later "
         "report. Not for clinical use.",
     )
 
 
 def folds_table(splits: Mapping[FoldName, Split], cases: Sequence[PreparedCase], name: str, folds_hash: str) -> Table:
-    """Return each fold's scans by part and class, and its subjects tested."""
+    """Return the scans of each fold by part and class, and its tested subjects."""
     disease = {case.case: case.disease or "unknown" for case in cases}
     subject = {case.case: case.subject for case in cases}
     classes = sorted(set(disease.values()))
@@ -57,20 +57,20 @@ def folds_table(splits: Mapping[FoldName, Split], cases: Sequence[PreparedCase],
             row.append(f"{len(part)} ({', '.join(sizes)})" if part else "none")
         rows.append([*row, str(len({subject.get(one, one) for one in split.test})), split.split_hash])
     columns = ["fold", "train", "validation", "test", "subjects tested", "hash"]
-    return Table(f"Folds: {name}", columns, rows, f"Hash of all folds, which runs and reports quote: {folds_hash}.")
+    return Table(f"Folds: {name}", columns, rows, f"Hash of all folds, as quoted in runs and reports: {folds_hash}.")
 
 
 def _findings(findings: Sequence[Finding]) -> Section:
     rows = [[one.severity, one.check, one.where, one.expected, one.found, one.remedy] for one in findings]
-    lines = [] if rows else ["Nothing is wrong or suspicious."]
-    return Section("What was found", lines=lines, columns=_COLUMNS, rows=rows)
+    lines = [] if rows else ["No findings."]
+    return Section("Findings", lines=lines, columns=_COLUMNS, rows=rows)
 
 
 def _pictures(head: str, audit: Audit, pictures: Sequence[Picture]) -> Section:
     shown = "All cases" if len(pictures) == audit.scans else f"{len(pictures)} of {audit.scans} cases, suspicious first"
     lines = [
-        f"{shown}: axial slices with most lesion; lesions outlined in orange, the brain in blue where it is known. "
-        "The left of the head is at the left, as the header says."
+        f"{shown}: axial slices with most lesion; lesions outlined in orange, the brain in blue if known. "
+        "The left of the head is on the left, according to the header."
     ]
     return Section(f"{head}Pictures", lines=lines, pictures=pictures)
 

@@ -1,4 +1,4 @@
-"""What might tell the disease without looking at the brain: columns of the table, and the grid of each scan."""
+"""Possible confounders of the disease: columns of the table, and the grid of each scan."""
 
 import re
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from joint_seg_cls.audit.columns import (
 )
 from joint_seg_cls.audit.facts import ScanFacts
 
-#: A column of words with more values than this share of the subjects names people, not groups.
+#: A text column with more distinct values, relative to the number of subjects, names people, not groups.
 _MOST_VALUES = 0.5
-#: Columns that say in words what is known of the grid in numbers.
+#: Columns that repeat properties of the grid as text.
 _GRID = re.compile(r"voxel|matrix|spacing|resolution", re.IGNORECASE)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """One thing known of every scan.
+    """A property of every scan.
 
     Attributes:
-        name: as the reader knows it.
-        kinds: its category for each scan, empty where unknown.
-        numbers: or its numbers, NaN where unknown.
-        is_expected: whether it is known to be a danger (site, scanner, voxel size, age, sex), not just any column.
-        is_acquisition: whether it tells where and how a scan was made.
+        name: name in the report.
+        kinds: category of each scan, empty if unknown.
+        numbers: or numbers of each scan, NaN if unknown.
+        is_expected: whether it is a typical confounder (site, scanner, voxel size, age, sex), not an arbitrary column.
+        is_acquisition: whether it describes the acquisition.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Predictor:
 
 
 def predictors_of(scans: Sequence[ScanFacts]) -> list[Predictor]:
-    """Return everything that is known of the scans, the dangerous first."""
+    """Return all properties of the scans, typical confounders first."""
     site, age, sex = site_column(scans), age_column(scans), sex_column(scans)
     acquisition = [name for name in acquisition_columns(scans) if name != site]
     people = {name for name in (age, sex) if name is not None}

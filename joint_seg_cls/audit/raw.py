@@ -1,4 +1,4 @@
-"""Everything about one row of a cohort table that its files tell; made to run in a process of its own."""
+"""Checks of the files of one row of a cohort table; runs in a worker process."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from joint_seg_cls.audit.finding import Finding, from_refusal
 from joint_seg_cls.audit.flips import mirrored
 from joint_seg_cls.audit.headers import check_header
 from joint_seg_cls.audit.intensities import check_intensities
-from joint_seg_cls.audit.masks import check_place, read_masks, told_mirrored
+from joint_seg_cls.audit.masks import check_mirrored, check_place, read_masks
 from joint_seg_cls.audit.rows import Row
 from joint_seg_cls.audit.signature import content_hash, signature
 from joint_seg_cls.errors import ScanError
@@ -29,7 +29,7 @@ from joint_seg_cls.scan import (
     require_contrast,
 )
 
-#: The background of a scan is exactly 0 where at least this share of its voxels is.
+#: Minimum fraction of zero voxels for a background of exactly 0.
 _BACKGROUND_SHARE = 0.2
 _BRAIN_ML = (600.0, LARGEST_BRAIN_ML)
 
@@ -37,7 +37,7 @@ _BRAIN_ML = (600.0, LARGEST_BRAIN_ML)
 @final
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A scan with RAS+ axes, and its tissue: the brain where it is known, else what is not background."""
+    """A scan with RAS+ axes, and its tissue: the brain if known, else the foreground."""
 
     image: Float[np.ndarray, "x y z"]
     grid: Grid
@@ -47,7 +47,7 @@ class Volume:
 
 
 def measure_row(row: Row, lesion_value: LesionValue = None, mask_geometry: MaskGeometry = "header") -> ScanFacts:
-    """Read all files of a row; what is wrong with one does not keep the others from being looked at."""
+    """Read all files of a row; a faulty file does not prevent checks of the others."""
     findings: list[Finding] = list(row.findings)
     volumes = [read for path in row.images.values() if (read := _read_image(row.case, path, findings)) is not None]
     first = next(iter(row.images.values()), None)
@@ -73,7 +73,7 @@ def measure_row(row: Row, lesion_value: LesionValue = None, mask_geometry: MaskG
         if volume.is_brain:
             findings += check_place(row.case, mask_path, lesions, volume.tissue)
         centre = (np.array(lesions.shape) - 1) / 2
-        findings += told_mirrored(row.case, mask_path, mirrored(volume.image, lesions, level, spread, centre))
+        findings += check_mirrored(row.case, mask_path, mirrored(volume.image, lesions, level, spread, centre))
     return ScanFacts(
         **facts,
         shape=grid.shape,
@@ -92,7 +92,7 @@ def measure_row(row: Row, lesion_value: LesionValue = None, mask_geometry: MaskG
 def open_row(
     row: Row, lesion_value: LesionValue = None, mask_geometry: MaskGeometry = "header"
 ) -> tuple[Volume, Bool[np.ndarray, "x y z"] | None] | None:
-    """Read a row again to draw it: its first image and its lesions, axes RAS+; None where the image is unusable."""
+    """Read a row again to draw it: its first image and its lesions, axes RAS+; None if the image is unusable."""
     path = next(iter(row.images.values()), None)
     read = None if path is None else _read_image(row.case, path, [])
     if read is None:
@@ -141,9 +141,9 @@ def _unclear_skull(case: str, path: Path) -> Finding:
     return Finding(
         "warning",
         "brain masks",
-        "a scan that clearly shows the skull or clearly does not",
-        "it is not clear whether this scan still shows the skull",
-        "look at the picture and name its brain mask in the column brain_mask",
+        "a scan clearly with or clearly without skull",
+        "it is not clear whether this scan includes the skull",
+        "check the picture and give its brain mask in the column brain_mask",
         (case,),
         str(path),
     )
@@ -169,7 +169,7 @@ def _given_brain(
                 "brain masks",
                 f"a brain of {_BRAIN_ML[0]:.0f} to {_BRAIN_ML[1]:.0f} mL",
                 f"a brain mask of {volume_ml:.0f} mL",
-                "look at the mask and extract the brain again",
+                "check the mask and extract the brain again",
                 (row.case,),
                 str(row.brain_mask),
             )
@@ -178,7 +178,7 @@ def _given_brain(
 
 
 def _same_volume(case: str, volumes: list[tuple[Path, Float[np.ndarray, "x y z"], VolumeHeader]]) -> list[Finding]:
-    """Tell two modalities of one scan that are the same volume."""
+    """Report two modalities of one scan that are the same volume."""
     seen: dict[str, Path] = {}
     findings = []
     for path, data, _ in volumes:
@@ -188,9 +188,9 @@ def _same_volume(case: str, volumes: list[tuple[Path, Float[np.ndarray, "x y z"]
                 Finding(
                     "warning",
                     "duplicates",
-                    "another volume for each modality",
+                    "a different volume for each modality",
                     f"the same voxels as in {seen[key].name}",
-                    "name the right file in the table",
+                    "correct the path in the table",
                     (case,),
                     str(path),
                 )

@@ -1,4 +1,4 @@
-"""The rows of a cohort table, read so that everything wrong is found, not only the first thing."""
+"""Reading the rows of a cohort table to find all faults, not only the first."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 @final
 @dataclass(frozen=True)
 class Row:
-    """One row as far as it can be used: files that do not exist are left out and told in ``findings``."""
+    """The valid part of a row: missing files are omitted and reported in ``findings``."""
 
     case: str
     subject: str
@@ -34,16 +34,18 @@ class Row:
 
 
 def read_rows(path: Path, *, modalities: Sequence[str], classes: Sequence[str]) -> tuple[list[Row], list[Finding]]:
-    """Return every row of a cohort table, and what is wrong with the table as a whole.
+    """Return all rows of a cohort table, and findings about the table as a whole.
 
     Raises:
-        CohortError: there is no table to look at: it is missing, unreadable, without rows, or lacks ``subject`` or a
-            modality's column.
+        CohortError: the table is missing, unreadable, without rows, or lacks ``subject`` or the column of a
+            modality.
     """
     table = read_table(path)
     require_columns(path, table, ["subject", *modalities])
     if table.empty:
-        raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
+        raise CohortError(
+            path, expected="at least one scan", found="a table without rows", remedy="add one row per scan"
+        )
     lines = [line_of(path, number) for number in table.index]
     raters = rater_columns(table)
     diseases = [str(cell) for cell in table.get("disease", ())]
@@ -67,26 +69,26 @@ def _row(
     case = f"line-{where.rpartition(' ')[2]}"
     findings: list[Finding] = []
 
-    def told(read: Callable[[], Value], check: Check) -> Value | None:
+    def caught(read: Callable[[], Value], check: Check) -> Value | None:
         try:
             return read()
         except CohortError as error:
             findings.append(from_refusal(error, check, case))
             return None
 
-    case = told(lambda: checked_case_name(where, subject, session), "table") or case
+    case = caught(lambda: checked_case_name(where, subject, session), "table") or case
     images: dict[str, Path] = {}
     for name in modalities:
         if not str(cells[name]):
             found = Finding(
-                "error", "files", f"a path in {name}", "an empty cell", "name the scan's file", (case,), where
+                "error", "files", f"a path in {name}", "an empty cell", "enter the path of the scan", (case,), where
             )
             findings.append(found)
-        elif (file := told(lambda name=name: file_of(where, path, cells, name), "files")) is not None:
+        elif (file := caught(lambda name=name: file_of(where, path, cells, name), "files")) is not None:
             images[name] = file
-    masks = {name: told(lambda name=name: file_of(where, path, cells, name), "files") for name in raters}
-    brain_mask = told(lambda: file_of(where, path, cells, "brain_mask"), "files")
-    disease = told(lambda: disease_of(where, str(cells.get("disease", "")), classes, diseases), "table")
+    masks = {name: caught(lambda name=name: file_of(where, path, cells, name), "files") for name in raters}
+    brain_mask = caught(lambda: file_of(where, path, cells, "brain_mask"), "files")
+    disease = caught(lambda: disease_of(where, str(cells.get("disease", "")), classes, diseases), "table")
     known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
     columns = {
         str(name): str(value)
@@ -98,7 +100,7 @@ def _row(
 
 
 def _of_one_name(rows: list[Row], places: list[str], path: Path) -> list[Finding]:
-    """Tell rows of one subject and session, which would overwrite each other."""
+    """Report rows with the same subject and session."""
     by_name: dict[str, list[str]] = defaultdict(list)
     for place, row in zip(places, rows, strict=True):
         by_name[row.case.casefold()].append(place.rpartition(" ")[2])
@@ -108,7 +110,7 @@ def _of_one_name(rows: list[Row], places: list[str], path: Path) -> list[Finding
             "table",
             "one row for each subject and session",
             f"{name} in lines {', '.join(lines)}",
-            "give every visit its own session, every person their own subject",
+            "give each visit its own session and each person their own subject",
             (name,),
             str(path),
         )

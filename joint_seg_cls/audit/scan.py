@@ -1,4 +1,4 @@
-"""What the audit finds in one scan alone, without a reference: used where there is no cohort."""
+"""Audit of a single scan without a reference; used by prediction."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,6 @@ from joint_seg_cls.scan import Scan
 
 
 def check_scan(case: str, scans: Sequence[Scan], brain: Bool[np.ndarray, "x y z"]) -> list[Finding]:
-    """Look at the headers of a scan's modalities, and at the first one's intensities inside the ``brain``."""
+    """Check the headers of a scan's modalities, and the intensities of the first inside the ``brain``."""
     findings = [finding for scan in scans if scan.head is not None for finding in check_header(case, scan.head)]
     return findings + check_intensities(case, scans[0].path, scans[0].data[brain])

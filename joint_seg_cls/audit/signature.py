@@ -1,4 +1,4 @@
-"""What a scan is recognised by: a hash of its values, and a coarse picture of the head."""
+"""Recognising scans: a hash of their values, and a coarse picture of the head."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from scipy import ndimage
 
 #: Blocks of the coarse picture along each axis.
 _BLOCKS = 20
-#: What is smoother than this many blocks is alike in all heads and is taken away.
+#: Structures smoother than this many blocks are similar in all heads and are removed.
 _SMOOTH_BLOCKS = 1.5
-#: Standard deviations beyond which intensities (lesions, vessels) are cut off, lest a few bright ones decide.
+#: Intensities (lesions, vessels) are clipped at this many standard deviations, so that few bright ones do not dominate.
 _BOUND = 2.0
 
 
@@ -26,9 +26,9 @@ def content_hash(array: Num[np.ndarray, "..."]) -> str:
 def signature(
     image: Num[np.ndarray, "x y z"], head: Bool[np.ndarray, "x y z"]
 ) -> Float32[np.ndarray, " blocks"] | None:
-    """Return the head, cut to its box, as a few thousand mean values of unit norm, what all heads share taken away.
+    """Return the cropped head as a few thousand block means of unit norm, without what all heads share.
 
-    None where the box is too small.
+    None if the box is too small.
     """
     box = ndimage.find_objects(head.astype(np.uint8))[0] if head.any() else None
     if box is None or min(part.stop - part.start for part in box) < 8:
@@ -55,7 +55,7 @@ def _blocks(volume: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "blocks
 
 
 def alike(signatures: Sequence[Float32[np.ndarray, " blocks"] | None], least: float) -> list[tuple[int, int, float]]:
-    """Return the pairs whose signatures correlate by at least ``least``, with the correlation."""
+    """Return the pairs with a correlation of at least ``least``, with the correlation."""
     known = [number for number, one in enumerate(signatures) if one is not None]
     if len(known) < 2:
         return []
@@ -70,7 +70,7 @@ def alike(signatures: Sequence[Float32[np.ndarray, " blocks"] | None], least: fl
 
 
 def groups(keys: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Return the positions that share a key, directly or through others, in groups of at least two."""
+    """Return groups of at least two positions that share keys, directly or transitively."""
     root = list(range(len(keys)))
 
     def find(position: int) -> int:

@@ -1,4 +1,4 @@
-"""The audit of a prepared store and its folds: quick, and kept beside the store so that a sweep does it once."""
+"""Audit of a prepared store and its folds: fast, and stored with the store so that a sweep does it once."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,23 +23,23 @@ AUDIT_FILE = "audit.json"
 
 
 def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
-    """Look at the prepared cases, or read what was found before, if the store has not changed since.
+    """Check the prepared cases, or read the stored audit if the store has not changed since.
 
     Raises:
         StoreError: a case cannot be opened.
     """
     with ExitStack() as held:
         try:
-            held.enter_context(FileLock(store.path / f".{AUDIT_FILE}.lock"))  # a sweep's jobs wait for the first
-        except (OSError, NotImplementedError) as error:  # the second where a disk knows no locks
-            _log.info("%s cannot be locked (%s): jobs that start together audit it each for itself", store.path, error)
+            held.enter_context(FileLock(store.path / f".{AUDIT_FILE}.lock"))  # jobs of a sweep wait for the first one
+        except (OSError, NotImplementedError) as error:  # NotImplementedError: a disk without locks
+            _log.info("%s cannot be locked (%s): jobs that start together audit it separately", store.path, error)
         audit = _known(store)
         if audit is None:
             audit = _look(store, workers)
             try:
                 write_audit(audit, store.path / AUDIT_FILE)
             except OSError as error:
-                _log.info("%s cannot be written to (%s): it is audited again in each run", store.path, error)
+                _log.info("%s is not writable (%s): it is audited again in each run", store.path, error)
         return audit
 
 
@@ -57,7 +57,7 @@ def _look(store: PreparedStore, workers: int) -> Audit:
     scans = [found[case.case] for case in store.cases]
     lost = lost_lesions(store.cases, store.model_shape)
     remedy = "if they matter, prepare another store with a larger image_size="
-    more = [Finding("note", "preparation", "lesions that the network's grid keeps", lost, remedy)] if lost else []
+    more = [Finding("note", "preparation", "all lesions kept on the network's grid", lost, remedy)] if lost else []
     return replace(audit_scans(str(store.path), scans, store.classes, more), data_hash=store.content_hash)
 
 
@@ -70,10 +70,10 @@ def audit_folds(
     name: str,
     accept: Sequence[str] = (),
 ) -> Audit:
-    """Return the store's audit with what its folds do added.
+    """Return the store's audit with findings about its folds.
 
-    A subject on both sides is a warning where the cut was chosen to allow it (``protocol=paper``, or the user's own
-    file with ``allow=[leakage]``), an error anywhere else.
+    A subject on both sides is a warning if the split allows it (``protocol=paper``, or the user's own
+    file with ``allow=[leakage]``), otherwise an error.
     """
     sizes = check_sizes(store.cases, store.classes, folds.count) if isinstance(folds, Folds) else []
     knows = isinstance(folds, Folds) or (isinstance(folds, SplitFile) and "leakage" in folds.allow)
@@ -82,7 +82,7 @@ def audit_folds(
 
 
 def audit_frozen(store: PreparedStore, *, but: str) -> list[Finding]:
-    """Look at the other cuts that were frozen for a store: are they still those of its cases."""
+    """Check that the other frozen splits of a store still match its cases."""
     findings = []
     for path in frozen_files(store):
         if path.stem == but:

@@ -1,4 +1,4 @@
-"""The cohort in tables: who is in it ([1], Table 1), how they were scanned ([1], Table 2), and their lesions by class.
+"""Tables of a cohort: patients ([1], Table 1), acquisition ([1], Table 2), and lesions by class.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -15,7 +15,7 @@ from joint_seg_cls.audit.confounding import Confounding
 from joint_seg_cls.audit.facts import ScanFacts
 
 UNKNOWN = "unknown"
-#: A column with more values than this is no group of scanners.
+#: Columns with more distinct values are not shown.
 _MOST_VALUES = 12
 
 
@@ -41,11 +41,11 @@ def cohort_table(scans: Sequence[ScanFacts], classes: Sequence[str]) -> Table:
         rows.append(["all", "all", *_people(scans, scans)])
     columns = ["disease", site or "site", "subjects", "scans", "sex", "age, years", "with mask"]
     note = "Age and sex are those of subjects at their first scan: mean ± sd (range)."
-    return Table("Who is in the cohort", columns, rows, note)
+    return Table("Patients", columns, rows, note)
 
 
 def acquisition_table(scans: Sequence[ScanFacts]) -> Table:
-    """Return how scans were acquired, by site: voxel size, matrix, orientation, and what the table says of scanners."""
+    """Return the acquisition by site: voxel size, matrix, orientation, and acquisition columns of the table."""
     site = site_column(scans)
     extra = [
         name
@@ -69,7 +69,7 @@ def acquisition_table(scans: Sequence[ScanFacts]) -> Table:
             ]
         )
     columns = [site or "site", "scans", "voxel size, mm (sorted)", "matrix", "axes", *extra]
-    return Table("How they were scanned", columns, rows, "Sizes are medians, with the range where they differ.")
+    return Table("Acquisition", columns, rows, "Sizes are medians, with the range if they differ.")
 
 
 def lesion_table(scans: Sequence[ScanFacts], classes: Sequence[str]) -> Table:
@@ -86,23 +86,22 @@ def lesion_table(scans: Sequence[ScanFacts], classes: Sequence[str]) -> Table:
 
 
 def confounding_table(found: Sequence[Confounding]) -> Table:
-    """Return how well each thing alone tells the disease."""
+    """Return how well each predictor alone predicts the disease."""
     rows = [
         [
             one.predictor,
             str(one.scans),
-            "too few to tell" if math.isnan(one.auc) else f"{one.auc:.2f}",
+            "too few subjects" if math.isnan(one.auc) else f"{one.auc:.2f}",
             "" if math.isnan(one.auc) else f"{one.low:.2f} to {one.high:.2f}",
             "; ".join(one.pure),
         ]
         for one in found
     ]
-    columns = ["alone", "scans", "AUC", "95 %", "values of one class only"]
+    columns = ["predictor", "scans", "AUC", "95 %", "values of one class only"]
     note = (
-        "Cross-validated over subjects: 0.5 tells nothing, 1 gives the answer away. Intervals are bootstraps over "
-        "subjects."
+        "Cross-validated over subjects: 0.5 is chance, 1 is perfect prediction. Intervals are bootstraps over subjects."
     )
-    return Table("What else tells the disease", columns, rows, note)
+    return Table("Confounders of the disease", columns, rows, note)
 
 
 def _people(group: Sequence[ScanFacts], scans: Sequence[ScanFacts]) -> list[str]:
@@ -127,7 +126,7 @@ def _by_class(scans: Sequence[ScanFacts], classes: Sequence[str]) -> list[tuple[
 
 
 def _totalled(scans: list[ScanFacts], key: Callable[[ScanFacts], str]) -> Iterator[tuple[str, list[ScanFacts]]]:
-    """Yield the scans by key, sorted, and all of them."""
+    """Yield the scans by key, sorted, and finally all scans."""
     keys = sorted({key(scan) for scan in scans})
     for one in keys:
         yield one, [scan for scan in scans if key(scan) == one]

@@ -1,4 +1,4 @@
-"""Lesions as objects: connected components, shape, and the anatomical regions they lie in."""
+"""Lesions as objects: connected components, shape, and anatomical region."""
 
 from joint_seg_cls.lesions.components import CONNECTIVITY, Connectivity, label_lesions, lesion_table, without_small
 from joint_seg_cls.lesions.features import load_features, region_features

@@ -1,4 +1,4 @@
-"""Lesions as connected components: volume, place and shape of each."""
+"""Lesions as connected components: volume, position and shape of each."""
 
 import math
 from typing import Literal
@@ -12,7 +12,7 @@ from joint_seg_cls.scan.grid import Grid
 
 #: Neighbours that belong to one lesion: 6 share a face, 18 a face or an edge, 26 a face, an edge or a corner.
 Connectivity = Literal[6, 18, 26]
-#: The one place where this is decided, for all but the rules of challenges that fix another.
+#: Default connectivity, except for the rules of challenges that define another.
 CONNECTIVITY: Connectivity = 26
 COLUMNS = (
     *("lesion", "voxels", "volume_ml", "centroid_x_mm", "centroid_y_mm", "centroid_z_mm"),
@@ -39,12 +39,14 @@ def without_small(mask: Bool[np.ndarray, "x y z"], least_voxels: float) -> Bool[
 
 
 def lesion_table(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> pd.DataFrame:
-    r"""Describe every lesion of ``mask``, one row a lesion, in the order of :func:`label_lesions`.
+    r"""Describe every lesion of ``mask``, one row per lesion, in the order of :func:`label_lesions`.
 
-    A lesion is fitted by the solid ellipsoid of the same covariance :math:`\Sigma` (of its voxels as little boxes, so
-    that one voxel has an extent): its axes are :math:`2\sqrt{5\lambda_k}` long, :math:`\lambda_k` the eigenvalues of
-    :math:`\Sigma`. No body of the same covariance is larger, so ``fill`` = volume / volume of that ellipsoid lies in
-    (0, 1]; ragged and confluent lesions fill little.
+    A lesion is approximated by the solid ellipsoid with the same covariance :math:`\Sigma` (voxels count as small
+    boxes,
+    so that a single voxel has an extent): its axes have length :math:`2\sqrt{5\lambda_k}`, :math:`\lambda_k` the
+    eigenvalues of :math:`\Sigma`. This is the largest volume with that covariance, so ``fill``, the volume of the
+    lesion
+    divided by that of the ellipsoid, is in (0, 1]; irregular and confluent lesions have a low ``fill``.
 
     Returns:
         Columns ``lesion`` (its label), ``voxels``, ``volume_ml``, ``centroid_{x,y,z}_mm`` (RAS+ world space),
@@ -75,7 +77,7 @@ def lesion_table(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> pd.DataFrame:
 def _axes_mm(
     offset: Float[np.ndarray, "3 voxels"], owner: Int[np.ndarray, " voxels"], voxels: Int[np.ndarray, " n"], grid: Grid
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    """Return the lengths of the fitted ellipsoids' axes, longest first, and the directions of the longest."""
+    """Return the axis lengths of the ellipsoids, longest first, and the directions of the longest axes."""
     count = len(voxels)
     covariance = np.empty((count, 3, 3))
     for a in range(3):

@@ -1,4 +1,4 @@
-"""The lesions of one person as numbers: how many, how large, where, and of which shape."""
+"""Features of the lesions of one person: number, size, location and shape."""
 
 import numpy as np
 import pandas as pd
@@ -9,27 +9,28 @@ from joint_seg_cls.lesions.components import label_lesions
 from joint_seg_cls.lesions.places import PLACES, lesion_places
 from joint_seg_cls.lesions.regions import Regions
 
-#: Largest volume of a punctate lesion: a ball of 5 mm.
+#: Maximum volume of a punctate lesion: a ball of 5 mm.
 PUNCTATE_ML = 0.065
-#: Volume from which one lesion outside the periventricular rim may be a cloud.
+#: Minimum volume of a cloud-like lesion outside the periventricular rim.
 CLOUD_ML = 1.0
-#: Smallest lesion that has a shape to speak of.
+#: Minimum volume of a lesion for shape features.
 SHAPED_ML = 0.03
-#: Largest lesion whose long axis is compared with the ventricle's wall; larger ones are confluent.
+#: Maximum volume of a lesion whose long axis is compared with the ventricular wall; larger ones are confluent.
 SINGLE_ML = 3.0
-#: A lesion is elongated from this ratio of its two longest axes.
+#: Minimum ratio of the two longest axes of an elongated lesion.
 ELONGATED = 1.5
-#: A band along the ependyma reaches no farther from it, and is at least so long.
+#: Maximum distance and minimum length of a band along the ependyma.
 BAND_DEPTH_MM, BAND_LENGTH_MM = 4.5, 9.0
-#: Stands for the distance to a lesion where there is none.
+#: Distance used if there is no lesion.
 NOWHERE_MM = 100.0
 INNER_VENTRICLES = ("third_ventricle", "fourth_ventricle", "aqueduct")
 
 
 def region_features(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> dict[str, float]:
-    """Describe the lesions of one person, given on the template's grid, by about 180 finite numbers.
+    """Return about 180 finite features of the lesions of one person, on the template's grid.
 
-    Load (``log_count``, ``log_volume_ml``), counts, shares and volumes by class and by region, distances to ventricles
+    Load (``log_count``, ``log_volume_ml``), counts, fractions and volumes by class and by region, distances to
+    ventricles
     and cortex, and shape: radial and wall-parallel periventricular lesions, bands along the ependyma, clouds, punctate
     lesions. Names and their order do not depend on the mask; an empty mask gives zero counts and distances of 100 mm.
     """
@@ -45,7 +46,7 @@ def region_features(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> dict[s
 
 
 def load_features(features: dict[str, float]) -> dict[str, float]:
-    """Return lesion load alone: number and volume."""
+    """Return the features of lesion load only: number and volume."""
     return {name: features[name] for name in ("log_count", "log_volume_ml")}
 
 
@@ -150,7 +151,7 @@ def _along_normal(table: pd.DataFrame, regions: Regions) -> np.ndarray:
 
 
 def _depth_mm(mask: np.ndarray, table: pd.DataFrame, regions: Regions) -> np.ndarray:
-    """Return the largest distance from the inside of each lesion to its border, half its thickness."""
+    """Return the largest distance to the border within each lesion, which is half its thickness."""
     deepest = np.zeros(len(table))
     if len(table):
         box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in ndimage.find_objects(mask.astype(np.int8))[0])

@@ -1,4 +1,4 @@
-"""Boxes, tubes and components on a volume whose axes run along MNI space."""
+"""Boxes, tubes and components on a volume with the axes of MNI space."""
 
 from itertools import pairwise
 
@@ -10,21 +10,21 @@ from joint_seg_cls.scan.grid import Grid
 
 #: A point in MNI mm.
 Position = tuple[int | float, int | float, int | float]
-#: From here to there, in MNI mm.
+#: A range in MNI mm.
 Span = tuple[int | float, int | float]
 #: Ranges along x, y and z; x is the distance from the midline, so a box has two mirrored halves.
 Box = tuple[Span, Span, Span]
 
 
 def component(mask: np.ndarray, grid: Grid, positions_mm: list[Position]) -> Bool[np.ndarray, "x y z"]:
-    """Keep the face-connected components of ``mask`` that hold one of the positions."""
+    """Keep the face-connected components of ``mask`` that contain one of the positions."""
     labels, _ = ndimage.label(mask)
     wanted = {int(labels[index_of(grid, position)]) for position in positions_mm} - {0}
     return np.isin(labels, list(wanted))
 
 
 def index_of(grid: Grid, position_mm: Position) -> tuple[int, int, int]:
-    """Return the voxel that holds a position."""
+    """Return the voxel that contains a position."""
     x, y, z = np.round(np.linalg.solve(grid.affine, [*position_mm, 1.0])[:3]).astype(int)
     return int(x), int(y), int(z)
 
@@ -36,7 +36,7 @@ def millimetres(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def in_boxes(grid: Grid, boxes: tuple[Box, ...]) -> Bool[np.ndarray, "x y z"]:
-    """Return the voxels whose centres lie in one of the boxes or their mirror images."""
+    """Return the voxels with centres in one of the boxes or their mirror images."""
     x, y, z = millimetres(grid)
     inside = np.zeros(grid.shape, dtype=bool)
     for box in boxes:
@@ -46,7 +46,7 @@ def in_boxes(grid: Grid, boxes: tuple[Box, ...]) -> Bool[np.ndarray, "x y z"]:
 
 
 def along(grid: Grid, course: tuple[Position, ...], radius_mm: float) -> Bool[np.ndarray, "x y z"]:
-    """Return the voxels within ``radius_mm`` of a broken line and of its mirror image."""
+    """Return the voxels within ``radius_mm`` of a polyline or its mirror image."""
     inside = np.zeros(grid.shape, dtype=bool)
     for side in (1, -1):
         points = np.array(course) * (side, 1, 1)
@@ -62,5 +62,5 @@ def along(grid: Grid, course: tuple[Position, ...], radius_mm: float) -> Bool[np
 
 
 def distance_mm_to(mask: np.ndarray) -> Float[np.ndarray, "x y z"]:
-    """Return the distance of each voxel to the nearest voxel of ``mask``, the voxels being 1 mm cubes."""
+    """Return the distance of each voxel to the nearest voxel of ``mask``, for voxels of 1 mm."""
     return ndimage.distance_transform_edt(~mask).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Where each lesion lies: its class by distance to ventricle and cortex, and its share in every region."""
+"""Location of each lesion: its class by distance to ventricle and cortex, and its fraction in every region."""
 
 from typing import Literal, get_args
 
@@ -9,19 +9,19 @@ from jaxtyping import Bool
 from joint_seg_cls.lesions.components import label_lesions, lesion_table
 from joint_seg_cls.lesions.regions import JUXTACORTICAL_MM, PERIVENTRICULAR_MM, Regions
 
-#: In order of priority: a lesion belongs to the first class that it meets.
+#: Location classes by priority: a lesion belongs to the first matching class.
 Place = Literal["infratentorial", "periventricular", "juxtacortical", "deep"]
 PLACES: tuple[Place, ...] = get_args(Place)
 
 
 def lesion_places(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> pd.DataFrame:
-    """Describe every lesion of a mask on the template's grid: :func:`lesion_table` and where it lies.
+    """Return :func:`lesion_table` with the location of every lesion, for a mask on the template's grid.
 
-    Classes, by priority: infratentorial (more than half of its voxels), periventricular (comes within 3 mm of a lateral
+    Classes, by priority: infratentorial (more than half of its voxels), periventricular (within 3 mm of a lateral
     ventricle), juxtacortical (within 1.5 mm of the cortex), deep.
 
     Returns:
-        The columns of :func:`lesion_table`; ``place``; ``in_<region>`` (share of its voxels, 0..1);
+        The columns of :func:`lesion_table`; ``place``; ``in_<region>`` (fraction of its voxels, 0..1);
         ``min_<region>_mm``, ``mean_<region>_mm`` and ``max_<region>_mm`` (distances of its voxels).
     """
     if mask.shape != regions.grid.shape:

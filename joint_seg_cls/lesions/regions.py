@@ -1,4 +1,4 @@
-"""Anatomical regions as geometric rules on the MNI152 template: one table of boxes, courses and distances in MNI mm."""
+"""Anatomical regions on the MNI152 template, defined by boxes, courses and distances in MNI mm."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from joint_seg_cls.lesions.geometry import (
 from joint_seg_cls.scan.grid import Grid
 from joint_seg_cls.scan.template import Template, load_template
 
-#: A voxel whose cerebrospinal share exceeds this is fluid.
+#: Fraction of cerebrospinal fluid above which a voxel is fluid.
 FLUID = 0.5
-#: Share above which the two lateral ventricles are not yet joined to any cistern or to the third ventricle.
+#: Fraction above which the lateral ventricles are separate from the cisterns and the third ventricle.
 FLUID_CORE = 0.7
-#: A lesion that comes this close to the lateral ventricle is periventricular.
+#: Maximum distance of a periventricular lesion to the lateral ventricle.
 PERIVENTRICULAR_MM = 3.0
-#: A lesion that comes this close to the cortex, and not to the ventricle, is juxtacortical.
+#: Maximum distance of a juxtacortical lesion to the cortex.
 JUXTACORTICAL_MM = 1.5
-#: Ranges in MNI mm, x as distance from the midline: both sides at once.
+#: Ranges in MNI mm, x as distance from the midline, for both sides.
 BOXES: dict[str, tuple[Box, ...]] = {
     "third_ventricle": (((0, 5), (-24, 6), (-11, 9)),),
     "fourth_ventricle": (((0, 10), (-52, -36), (-46, -23)),),
@@ -54,7 +54,7 @@ COURSES: dict[str, tuple[tuple[Position, ...], float]] = {
         4.0,
     ),
 }
-#: Seeds of the two basins that are flooded until they meet in the fluid along the tentorium.
+#: Seeds of the two basins of the watershed, which meet in the fluid along the tentorium.
 SEEDS: dict[str, tuple[Position, ...]] = {
     "infratentorial": (
         *((30, -60, -40), (15, -70, -35), (25, -50, -50), (0, -60, -28), (2, -52, -12), (12, -55, -15)),
@@ -67,27 +67,27 @@ SEEDS: dict[str, tuple[Position, ...]] = {
         *((56, -55, -18), (52, -40, -24), (10, 6, -12), (18, 2, -14), (24, -4, -20), (14, -6, -3), (42, -75, -12)),
     ),
 }
-#: The fluid shares at which the basins have risen.
+#: Levels of the watershed, as fractions of fluid.
 FLOOD_LEVELS = (0.05, 0.15, 0.25, 0.4, 0.6, 1.0)
-#: Nothing infratentorial lies above this height.
+#: Maximum height of infratentorial structures.
 TENTORIUM_TOP_MM = 12
-#: The wall between midbrain and thalamus, which no fluid parts.
+#: Plane between midbrain and thalamus, which no fluid separates.
 TENTORIAL_NOTCH: Box = ((0, 24), (-42, -4), (-4, -3))
-#: Distances are given to these regions and to the brain's edge.
+#: Regions with distance maps, in addition to the edge of the brain.
 DISTANCES = ("lateral_ventricle", "third_ventricle", "fourth_ventricle", "aqueduct", "callosum", "cortex")
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Where things lie on the template; the arrays are shared, do not write to them.
+    """Anatomical regions on the template; the arrays are shared and read-only.
 
     Attributes:
         grid: the template's grid.
-        masks: one mask a region, by name; regions may overlap.
-        distance_mm: distance from each voxel's centre to the nearest voxel of a region, 0 inside it; under
-            ``brain_edge`` the depth below the brain's surface, 0 outside. Farther than 4 mm outside the brain's
-            bounding box the value at that box's face is repeated.
+        masks: one mask per region, by name; regions may overlap.
+        distance_mm: distance from each voxel centre to the nearest voxel of a region, 0 inside it;
+            ``brain_edge`` is the depth below the surface of the brain, 0 outside. Beyond 4 mm outside the brain's
+            bounding box, the value at the face of that box is repeated.
     """
 
     grid: Grid
@@ -97,7 +97,7 @@ class Regions:
 
 @lru_cache(maxsize=2)
 def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
-    """Return the regions on the template at ``spacing_mm``; the 2 mm grid takes every second voxel of the 1 mm one."""
+    """Return the regions on the template at ``spacing_mm``; the 2 mm grid has every second voxel of the 1 mm grid."""
     if spacing_mm == 2:
         fine = template_regions(1)
         return Regions(
@@ -125,7 +125,7 @@ def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
 
 
 def _around_brain(template: Template) -> tuple[Template, list[tuple[int, int]]]:
-    """Cut the template to the brain and 4 mm about it; also return what was cut off at both ends of each axis."""
+    """Crop the template to the brain with a margin of 4 mm; also return the cropped width at both ends of each axis."""
     box = ndimage.find_objects(template.brain.astype(np.int8))[0]
     spans = [(max(s.start - 4, 0), min(s.stop + 4, n)) for s, n in zip(box, template.grid.shape, strict=True)]
     part = tuple(slice(low, high) for low, high in spans)
@@ -189,7 +189,7 @@ def _callosum(template: Template, box: np.ndarray) -> Bool[np.ndarray, "x y z"]:
 
 
 def _parts(grid: Grid, fluid: np.ndarray, brain: np.ndarray) -> dict[str, Bool[np.ndarray, "x y z"]]:
-    """Flood cerebrum and infratentorial brain from their seeds, the wettest voxels last, so that they meet in fluid."""
+    """Separate cerebrum and infratentorial brain by a watershed from their seeds, so that they meet in fluid."""
     height = np.where(in_boxes(grid, (TENTORIAL_NOTCH,)), 1, np.where(brain, fluid, 1))
     labels = np.zeros(grid.shape, dtype=np.int8)
     for label, positions in enumerate(SEEDS.values(), start=1):

@@ -1,4 +1,4 @@
-"""Classification loss: how little probability the true disease was given ([1], section 3.4)."""
+"""Classification loss: cross-entropy of the disease ([1], section 3.4)."""
 
 from collections.abc import Sequence
 from typing import final
@@ -14,19 +14,19 @@ from joint_seg_cls.losses.terms import ClassificationLoss, mean_over
 
 @final
 class CrossEntropyLoss(ClassificationLoss):
-    r"""Cross-entropy of each scan, then the mean, [1] Eq. 12.
+    r"""Mean over scans of the cross-entropy, [1] Eq. 12.
 
     .. math:: L_{cls} = -w_y \log p_y, \quad p = softmax(disease\_logits)
 
     y: true class; w: class weights, 1 by default. For two classes this is the binary cross-entropy that [1] prints.
-    The weighted mean divides by the number of scans and not by the sum of their weights, which in a batch of one or two
-    scans would cancel the weights.
+    The weighted mean divides by the number of scans, not by the sum of their weights, which would cancel the weights
+    in a batch of one or two scans.
 
     Args:
-        class_weights: one positive weight a class, ``None`` for 1 each.
+        class_weights: one positive weight per class; ``None`` for 1 each.
 
     Raises:
-        ConfigError: weights that are not positive, or in ``forward`` as many as there are no classes.
+        ConfigError: weights that are not positive, or in ``forward`` a number of weights other than that of classes.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """

@@ -1,4 +1,4 @@
-"""Cross-task loss: where the classifier looks should be where the lesions are ([1], section 3.3.2)."""
+"""Cross-task loss: agreement between location maps and lesion maps ([1], section 3.3.2)."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ from joint_seg_cls.losses.terms import ConsistencyLoss, attached_zero, mean_over
 
 #: Weights of [1] Eq. 11 for classification blocks 1, 2, 3: at 1/2, 1/4 and 1/8 of the image's grid.
 ETA = (0.25, 0.25, 0.5)
-#: Keeps the range of an even map from dividing by zero.
+#: Avoids division by zero for the range of a constant map.
 SMALLEST_RANGE = 1e-6
 
 
@@ -23,10 +23,10 @@ class CrossTaskLoss(ConsistencyLoss):
 
     i: classification block, at 1/2, 1/4, 1/8 of the image's grid; S_i: sigmoid of the segmentation's map on that grid;
     V_i: location map of one class (Eq. 10); eta: 0.25, 0.25, 0.5; the mean is over voxels, then over scans.
-    Departs from [1]: it leaves open what i numbers (``eta_order``: the blocks as in Eq. 6 and 10, or ``reversed``,
-    which mirrors Eq. 5), whether V is squashed (``location``: ``linear`` as printed, ``sigmoid``, or ``relu_minmax``),
-    and where gradients flow (``stop_gradient``: to both sides with ``none``, else that side is held). Where the class
-    is only guessed, no gradient flows to V.
+    Departs from [1], which does not define the numbering of i (``eta_order``: the blocks as in Eq. 6 and 10, or
+    ``reversed``, which mirrors Eq. 5), the activation of V (``location``: ``linear`` as printed, ``sigmoid``, or
+    ``relu_minmax``), and the flow of gradients (``stop_gradient``: to both sides with ``none``, else not to the side
+    named). If the class is only predicted, no gradient flows to V.
 
     Raises:
         ConfigError: an unknown choice.
@@ -50,7 +50,7 @@ class CrossTaskLoss(ConsistencyLoss):
         shown_class: Int64[Tensor, " b"],
         class_is_known: Bool[Tensor, " b"],
     ) -> Float[Tensor, ""]:
-        """Return the weighted sum over the three grids; both tuples run from coarse to fine."""
+        """Return the weighted sum over the three grids; both tuples are ordered from coarse to fine."""
         pairs = zip(self.eta, scale_logits[2::-1], location_maps[::-1], strict=True)
         per_scan = torch.stack([eta * self._distance(s, v, shown_class, class_is_known) for eta, s, v in pairs])
         return mean_over(per_scan.sum(dim=0), torch.ones_like(class_is_known))
@@ -68,7 +68,7 @@ class CrossTaskLoss(ConsistencyLoss):
 
 @final
 class NoCrossTaskLoss(ConsistencyLoss):
-    """No cross-task term ([1] Table 9, "w/o cross loss"): an exact 0 that is attached to the graph."""
+    """No cross-task term ([1] Table 9, "w/o cross loss"): an exact 0 attached to the graph."""
 
     def forward(
         self,

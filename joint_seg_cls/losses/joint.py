@@ -1,4 +1,4 @@
-"""The joint loss: the weighted sum of the losses of both tasks and of their agreement ([1], section 3.4)."""
+"""The joint loss: the weighted sum of both tasks' losses and the cross-task loss ([1], section 3.4)."""
 
 from typing import final
 
@@ -19,12 +19,13 @@ class JointLoss(nn.Module):
 
     .. math:: L = \beta_1 L_{seg} + \beta_2 L_{cls} + \beta_3 L_{cross}
 
-    beta: 1, 0.8, 1. Each term is the mean over the scans that have its label; with none, and where a variant lacks the
-    outputs that a term reads, it is an exact 0 that is attached to the graph. Everything is computed in float32
+    beta: 1, 0.8, 1. Each term is the mean over the scans that have its label. Without any, or if a variant lacks the
+    outputs of a term, the term is an exact 0 attached to the graph. Everything is computed in float32
     (float64 if the prediction is), under autocast too.
-    Departs from [1]: the class whose location maps count is the true one while training and the predicted one
-    otherwise, or where the disease is unknown (see ``CrossTaskLoss``). Where the mask is unknown the cross-task term
-    is computed all the same, since both its sides are predictions.
+    Departs from [1]: the cross-task term uses the location maps of the true class in training, and of the predicted
+    class
+    otherwise or if the disease is unknown (see ``CrossTaskLoss``). The cross-task term includes scans without a mask,
+    since both its sides are predictions.
 
     Args:
         segmentation: ``DiceLoss`` by default.

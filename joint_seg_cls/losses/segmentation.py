@@ -1,4 +1,4 @@
-"""Segmentation losses: how far the lesion map is from its reference ([1], section 3.4)."""
+"""Segmentation losses: difference between lesion map and reference ([1], section 3.4)."""
 
 from typing import final
 
@@ -9,24 +9,24 @@ from torch.nn import functional
 
 from joint_seg_cls.losses.terms import SegmentationLoss, mean_over
 
-#: Voxels added above and below, so that an empty reference has a value.
+#: Added to numerator and denominator in voxels, so that the loss of an empty reference is defined.
 SMOOTH_VOXELS = 1.0
 
 
 @final
 class DiceLoss(SegmentationLoss):
-    r"""One minus the soft Dice coefficient of each scan, then the mean, [1] Eq. 13.
+    r"""Mean over scans of one minus the soft Dice coefficient, [1] Eq. 13.
 
     .. math:: L_{seg} = 1 - \frac{2 \sum p g + s}{\sum p + \sum g + s}
 
     p: lesion probability; g: reference, 0 or 1; sums over the voxels of one scan; s: 1 voxel.
-    Departs from [1]: s and the treatment of empty references are not given. A scan without lesions counts by default,
-    and pulls false lesions down; ``leave_out_empty`` leaves it out of the mean.
+    Departs from [1], which defines neither s nor the treatment of empty references. By default a scan without lesions
+    counts, and penalises false lesions; ``leave_out_empty`` excludes it from the mean.
 
     Args:
-        leave_out_empty: leave out scans without lesions.
-        over_batch: one coefficient, with sums over the voxels of all scans of the batch: for patches, of which some
-            hold a few voxels of lesion only.
+        leave_out_empty: exclude scans without lesions.
+        over_batch: one coefficient, with sums over the voxels of all scans of the batch; for patches, some of which
+            have few lesion voxels.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -55,11 +55,11 @@ class DiceLoss(SegmentationLoss):
 
 @final
 class DiceCrossEntropyLoss(SegmentationLoss):
-    """The Dice loss plus the voxel-wise cross-entropy of each scan, a switch that [1] does not have.
+    """The Dice loss plus the voxel-wise cross-entropy of each scan; not in [1].
 
     Args:
-        leave_out_empty: leave scans with an empty reference out of the Dice part; the cross-entropy keeps them.
-        over_batch: as in :class:`DiceLoss`, for the Dice part.
+        leave_out_empty: exclude scans with an empty reference from the Dice term, but not from the cross-entropy.
+        over_batch: as in :class:`DiceLoss`, for the Dice term.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """

@@ -1,4 +1,4 @@
-"""What a term of the joint loss must do, and the mean over the scans that have its label."""
+"""Interfaces of the terms of the joint loss, and the mean over the scans with a label."""
 
 from abc import ABC, abstractmethod
 
@@ -8,7 +8,7 @@ from torch import Tensor, distributed, nn
 
 
 class SegmentationLoss(nn.Module, ABC):
-    """From the lesion map and its reference to a number."""
+    """Compares the lesion map with its reference."""
 
     @abstractmethod
     def forward(
@@ -21,7 +21,7 @@ class SegmentationLoss(nn.Module, ABC):
 
 
 class ClassificationLoss(nn.Module, ABC):
-    """From the class scores and the disease to a number."""
+    """Compares the class scores with the disease."""
 
     @abstractmethod
     def forward(
@@ -34,7 +34,7 @@ class ClassificationLoss(nn.Module, ABC):
 
 
 class ConsistencyLoss(nn.Module, ABC):
-    """From the maps of both tasks to a number that says how far they disagree."""
+    """Measures the disagreement of the maps of both tasks."""
 
     @abstractmethod
     def forward(
@@ -44,15 +44,15 @@ class ConsistencyLoss(nn.Module, ABC):
         shown_class: Int64[Tensor, " b"],
         class_is_known: Bool[Tensor, " b"],
     ) -> Float[Tensor, ""]:
-        """Return the mean over all scans; ``shown_class`` is the class whose location maps count."""
+        """Return the mean over all scans; ``shown_class`` is the class whose location maps are used."""
 
 
 def mean_over(per_scan: Float[Tensor, " b"], chosen: Bool[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Return the mean of ``per_scan`` over the chosen scans, an exact 0 attached to the graph, if none are.
+    """Return the mean of ``per_scan`` over the chosen scans, or an exact 0 attached to the graph if there are none.
 
-    While processes train together (DDP averages their gradients), the sum of this process is divided by the mean number
-    of chosen scans a process, so that the averaged gradient is that of one process that saw all the scans. Without
-    gradients nothing is exchanged, and each process returns the mean of its own.
+    In distributed training (DDP averages gradients), the sum of this process is divided by the mean number
+    of chosen scans per process, so that the averaged gradient is that of one process with all scans. Without
+    gradients nothing is exchanged, and each process returns its own mean.
     """
     total = torch.where(chosen, per_scan, torch.zeros_like(per_scan)).sum()
     count = _scans_a_process(chosen)
@@ -68,7 +68,7 @@ def _scans_a_process(chosen: Bool[Tensor, " b"]) -> Float[Tensor, ""]:
 
 
 def attached_zero(*outputs: Tensor | None) -> Float[Tensor, ""]:
-    """Return an exact 0 with a zero gradient for every output that is there, so that no parameter looks unused."""
+    """Return an exact 0 with a zero gradient for every output, so that DDP finds no unused parameter."""
     present = [output for output in outputs if output is not None]
     if not present:
         return torch.zeros(())

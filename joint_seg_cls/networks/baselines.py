@@ -1,4 +1,4 @@
-"""Networks of one task from elsewhere, made to speak the same `Prediction` ([1], Tables 3 and 4).
+"""Wrappers that make single-task networks return a `Prediction` ([1], Tables 3 and 4).
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -14,14 +14,14 @@ from joint_seg_cls.errors import ConfigError
 
 @final
 class SegmentationBaseline(nn.Module):
-    """A network that only segments: its one output map is the lesion logits.
+    """A network that only segments; its output is the lesion logits.
 
     Args:
         network: maps an image (b, in_channels, x, y, z) to logits (b, 1, x, y, z).
         in_channels: modalities of the image.
 
     Raises:
-        ConfigError: in ``forward``, where the image or the network's output has another shape than said here.
+        ConfigError: in ``forward``, if the shape of the image or of the output differs from the above.
     """
 
     tasks = ("lesions",)
@@ -41,15 +41,15 @@ class SegmentationBaseline(nn.Module):
 
 @final
 class ClassificationBaseline(nn.Module):
-    """A network that only names the disease: its output vector is the disease logits.
+    """A network that only classifies; its output is the disease logits.
 
     Args:
         network: maps an image (b, in_channels, x, y, z) to logits (b, classes).
         in_channels: modalities of the image.
-        classes: diseases to tell apart.
+        classes: number of diseases.
 
     Raises:
-        ConfigError: in ``forward``, where the image or the network's output has another shape than said here.
+        ConfigError: in ``forward``, if the shape of the image or of the output differs from the above.
     """
 
     tasks = ("disease",)
@@ -64,7 +64,7 @@ class ClassificationBaseline(nn.Module):
         """Return the disease logits; every other field is None."""
         _refuse_other_modalities(image, self.in_channels)
         logits = self.network(image)
-        _refuse_other_shape(logits, (len(image), self.classes), "one score a class")
+        _refuse_other_shape(logits, (len(image), self.classes), "one score per class")
         return Prediction(lesion_logits=None, scale_logits=None, disease_logits=logits, location_maps=None)
 
 
@@ -74,7 +74,7 @@ def _refuse_other_modalities(image: Tensor, in_channels: int) -> None:
             "image",
             expected=f"{in_channels} modalities",
             found=str(image.shape[1]),
-            remedy="give the modalities that the network was built for, or set network.in_channels to their number",
+            remedy="use images with the network's number of modalities, or set network.in_channels to their number",
         )
 
 

@@ -1,12 +1,12 @@
-"""The convolution that the whole network is built from: convolution, instance norm, leaky ReLU."""
+"""The building block of the network: convolution, instance norm, leaky ReLU."""
 
 from torch import nn
 
 
 def conv3(in_channels: int, out_channels: int, *, stride: int = 1, bias: bool = False) -> nn.Conv3d:
-    """Return a 3x3x3 convolution that keeps the grid, or halves it at stride 2.
+    """Return a 3x3x3 convolution that keeps the grid, or halves it with stride 2.
 
-    A bias is left out where an instance norm follows, since the norm takes every constant away.
+    Before an instance norm the bias is omitted, because the norm removes constants.
     """
     return nn.Conv3d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
 

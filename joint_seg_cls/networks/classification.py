@@ -17,7 +17,7 @@ BLOCK_STRIDES = (1, 2, 2)
 
 @final
 class ResidualBlock(nn.Module):
-    """Two 3x3x3 convolutions with instance norm beside a 1x1x1 convolution, leaky ReLU last."""
+    """Two 3x3x3 convolutions with instance norm in parallel to a 1x1x1 convolution, followed by leaky ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -40,15 +40,15 @@ class ResidualClassifier(Classification):
 
     .. math:: p = softmax\Big(b + \sum_i \sum_k w_{i,k} \cdot mean(F_{i,k})\Big)
 
-    F_{i,k}: map k of block i; w, b: one linear layer on all the means. The softmax is left to the reader.
-    Departs from [1]: contents and strides of the blocks are not given. Widths are 2c, 4c, 8c with c = ``channels``
+    F_{i,k}: map k of block i; w, b: one linear layer on all means. The softmax is not applied.
+    Departs from [1]: layers and strides of the blocks are not given. Widths are 2c, 4c, 8c with c = ``channels``
     (64, 128, 256 as printed); the grids are 1/2, 1/4, 1/8 of the image's, since Eq. 11 compares each block with the
     lesion map of the same size; a block is two 3x3x3 convolutions with instance norm, leaky ReLU, and a 1x1x1
     convolution on the skip.
 
     Args:
-        channels: width of the features it starts from.
-        classes: diseases to tell apart.
+        channels: width of the input features.
+        classes: number of diseases.
 
     Raises:
         ConfigError: fewer than two classes.
@@ -61,9 +61,9 @@ class ResidualClassifier(Classification):
         if classes < 2:
             raise ConfigError(
                 "network.classes",
-                expected="at least two diseases to tell apart",
+                expected="at least two diseases",
                 found=str(classes),
-                remedy="set network.classes to their number, or leave the classification out",
+                remedy="set network.classes to their number, or use network/classification=none",
             )
         self.channels = channels
         widths = (channels, 2 * channels, 4 * channels, 8 * channels)
@@ -85,11 +85,11 @@ class ResidualClassifier(Classification):
 
 @final
 class NoClassification(Classification):
-    """The classification of a model that only segments ([1] Table 5, "only seg"): it returns no score."""
+    """The classification of a model that only segments ([1] Table 5, "only seg"): it returns no scores."""
 
     is_absent = True
 
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Classified:
-        """Return no score."""
+        """Return no scores."""
         del features
         return Classified(None, None)

@@ -1,4 +1,4 @@
-"""The global branch of information sharing: how lesions lie in the whole brain ([1], section 3.2.2)."""
+"""The global branch of information sharing: context of the whole brain ([1], section 3.2.2)."""
 
 from collections.abc import Sequence
 from typing import final
@@ -17,21 +17,21 @@ class GlobalBranch(nn.Module):
 
     .. math:: CTX_{global} = UP(ST(LN(E))), \quad E = PE(I)
 
-    I: image; PE: 8x8x8 convolution of stride 8, then 2x2x2 average pooling of stride 2, so that a token stands for
+    I: image; PE: 8x8x8 convolution of stride 8, then 2x2x2 average pooling of stride 2, so that a token represents
     16x16x16 voxels; LN: layer norm over channels; ST: two Swin layers, windows of 5x5x5 tokens, the second shifted;
     UP: trilinear interpolation to half the image's grid.
-    Departs from [1]: the width of the embedding is not given; it is ``channels`` unless ``embedding_width`` says
-    otherwise, and then a 1x1x1 convolution brings it to ``channels`` before the interpolation.
+    Departs from [1]: the width of the embedding is not given; it is ``channels`` by default; with another
+    ``embedding_width``, a 1x1x1 convolution maps it to ``channels`` before the interpolation.
 
     Args:
         in_channels: modalities of the image.
-        channels: width of the result.
-        image_size: voxels along the image's sides; it decides the attention windows.
+        channels: width of the output.
+        image_size: voxels along the image's sides; defines the attention windows.
         embedding_width: features of a token, ``None`` for ``channels``.
         heads: attention heads.
 
     Raises:
-        ConfigError: an image size that does not fit, here or in ``forward``.
+        ConfigError: an invalid image size, here or in ``forward``.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -60,6 +60,6 @@ class GlobalBranch(nn.Module):
 
 
 def _pool2(features: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c x//2 y//2 z//2"]:
-    """Return the mean of each 2x2x2 block; as a plain mean its gradient on CUDA is the same in every run."""
+    """Return the mean of each 2x2x2 block; unlike average pooling, its gradient on CUDA is deterministic."""
     b, c, x, y, z = features.shape
     return features.reshape(b, c, x // 2, 2, y // 2, 2, z // 2, 2).mean((3, 5, 7))

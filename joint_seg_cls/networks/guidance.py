@@ -1,4 +1,4 @@
-"""Lesion guidance: how the lesion map steers the disease classifier ([1], section 3.3.1 and Table 8)."""
+"""Lesion guidance: the lesion map guides the disease classifier ([1], section 3.3.1 and Table 8)."""
 
 from typing import Literal, final
 
@@ -12,8 +12,8 @@ from joint_seg_cls.networks.parts import Guidance
 
 AttentionKind = Literal["sigmoid", "softmax"]
 
-#: With ``start="lesions"`` f_P counts the lesion voxels below it, half a unit each, from -2: its sigmoid is 0.12 where
-#: there is none, 0.5 at four of the 27, and near 1 inside a lesion.
+#: With ``start="lesions"``, f_P counts the lesion voxels in its kernel, half a unit each, from -2: its sigmoid is 0.12
+#: without lesions, 0.5 at four of the 27 voxels, and near 1 inside a lesion.
 LESION_WEIGHT, LESION_BIAS = 0.5, -2.0
 
 
@@ -21,10 +21,11 @@ LESION_WEIGHT, LESION_BIAS = 0.5, -2.0
 class LesionProjection(nn.Module):
     """P' = f_P(P): the lesion probability through a 3x3x3 convolution of stride 2, onto the classifier's grid.
 
-    Departs from [1]: whether the classification may change the segmentation through P is not said; it may, unless
-    ``detach``. Nor is the start of f_P: lesions fill so little of a scan that P' hardly varies under a ``random`` one,
-    and the classifier reads the whole brain until its weights have grown; with ``lesions`` f_P starts as a count of
-    the lesion voxels around (see ``LESION_WEIGHT``), so that the gates open on lesions from the first step.
+    Departs from [1], which does not define whether gradients of the classification reach the segmentation through P
+    (they do, unless ``detach``), nor the initialisation of f_P. Lesions fill so little of a scan that P' hardly varies
+    under ``random`` weights, and the classifier reads the whole brain until they have grown; with ``lesions``, f_P
+    starts as a count of nearby lesion voxels (see ``LESION_WEIGHT``), so that gates open on lesions from the first
+    step.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -46,9 +47,9 @@ class LesionProjection(nn.Module):
 def attention(projected: Float[Tensor, "b 1 x y z"], kind: AttentionKind = "sigmoid") -> Float[Tensor, "b 1 x y z"]:
     """Return the attention of [1] Eq. 7.
 
-    Departs from [1]: Eq. 7 prints a softmax, the text a sigmoid; a softmax over 512,000 voxels makes the features
-    vanish, so the default is the sigmoid, and ``softmax`` is the softmax over space times the number of voxels, whose
-    mean is 1.
+    Departs from [1], where Eq. 7 has a softmax and the text a sigmoid. A softmax over 512,000 voxels makes the features
+    vanish, so the default is the sigmoid; ``softmax`` is the softmax over space times the number of voxels, with a
+    mean of 1.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -72,12 +73,12 @@ def _refuse_unknown(key: str, found: str, choices: tuple[str, ...]) -> None:
 
 @final
 class NoGuidance(Guidance):
-    """J = D: the classifier does not see the lesion map ([1] Table 8, "w/o LGM")."""
+    """J = D: the classifier does not receive the lesion map ([1] Table 8, "w/o LGM")."""
 
     def forward(
         self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"] | None
     ) -> Float[Tensor, "b c x y z"]:
-        """Return ``features`` as they are."""
+        """Return ``features`` unchanged."""
         del lesion_probability
         return features
 
@@ -102,7 +103,7 @@ class DotGuidance(Guidance):
     def forward(
         self, features: Float[Tensor, "b c x y z"], lesion_probability: Float[Tensor, "b 1 X Y Z"]
     ) -> Float[Tensor, "b c x y z"]:
-        """Return ``features``, kept where a lesion is likely and silenced elsewhere."""
+        """Return ``features``, kept where a lesion is likely and suppressed elsewhere."""
         return attention(self.project(lesion_probability), self.attention) * features
 
 
@@ -158,8 +159,8 @@ class FullGuidance(Guidance):
     Args:
         channels: width of the features.
         attention: sigmoid, or softmax over space times the number of voxels.
-        detach: keep the classification's gradients out of the segmentation.
-        start: random, or lesions: open the gates on lesions from the first step.
+        detach: stop gradients of the classification into the segmentation.
+        start: ``random``, or ``lesions``: gates open on lesions from the first step.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -185,7 +186,7 @@ class FullGuidance(Guidance):
 class Fusion(nn.Module):
     """f_1x1(concat(f_3x3(P'), f_3x3(features))) of [1] Eq. 9; f_3x3: 3x3x3 convolution to c, f_1x1: from 2c to c.
 
-    Departs from [1]: it prints stride 2 for f_3x3, yet gives the result the grid of the features; the stride is 1.
+    Departs from [1], which prints stride 2 for f_3x3 but a result on the grid of the features: the stride is 1.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -199,5 +200,5 @@ class Fusion(nn.Module):
     def forward(
         self, projected: Float[Tensor, "b 1 x y z"], features: Float[Tensor, "b c x y z"]
     ) -> Float[Tensor, "b c x y z"]:
-        """Return the mixture on the same grid."""
+        """Return the fused features on the same grid."""
         return self.mix(torch.cat([self.lesion(projected), self.features(features)], dim=1))

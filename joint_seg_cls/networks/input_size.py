@@ -1,10 +1,10 @@
-"""Which image sizes the network takes: sides divisible by 16, the edge of one token of the global branch."""
+"""Valid image sizes: sides divisible by 16, the edge of one token of the global branch."""
 
 from collections.abc import Sequence
 
 from joint_seg_cls.errors import ConfigError
 
-#: Voxels along the edge of one token: 8 from the patch embedding, 2 from the pooling behind it.
+#: Voxels along the edge of one token: 8 from the patch embedding, 2 from the pooling after it.
 TOKEN_VOXELS = 16
 
 
@@ -13,11 +13,12 @@ def checked_size(size: int | Sequence[int], where: str = "network.image_size") -
 
     Args:
         size: one side of a cube, or three sides.
-        where: what the error names.
+        where: the configuration key, for the message.
 
     Raises:
-        ConfigError: not one or three sides, or a side that is not a positive multiple of 16; it names the nearest that
-        are.
+        ConfigError: not one or three sides, or a side that is not a positive multiple of 16; the message has the
+            nearest
+            valid sizes.
     """
     sides = (size,) * 3 if isinstance(size, int) else tuple(int(side) for side in size)
     if len(sides) != 3:
@@ -25,7 +26,7 @@ def checked_size(size: int | Sequence[int], where: str = "network.image_size") -
             where,
             expected="one side or three, in voxels",
             found=f"{len(sides)} sides {list(sides)}",
-            remedy="give one number for a cube, or three",
+            remedy="use one number for a cube, or three",
         )
     if any(side < 1 or side % TOKEN_VOXELS for side in sides):
         below = [max(side // TOKEN_VOXELS, 1) * TOKEN_VOXELS for side in sides]
@@ -35,14 +36,14 @@ def checked_size(size: int | Sequence[int], where: str = "network.image_size") -
             where,
             expected=f"sides divisible by {TOKEN_VOXELS}",
             found=spelled(sides),
-            remedy=f"use the nearest that fit, {nearest}",
+            remedy=f"use the nearest valid size, {nearest}",
         )
     x, y, z = sides
     return x, y, z
 
 
 def token_grid(size: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return how many tokens lie along each axis of an image of ``size`` voxels."""
+    """Return the number of tokens along each axis of an image of ``size`` voxels."""
     x, y, z = (side // TOKEN_VOXELS for side in size)
     return x, y, z
 

@@ -1,4 +1,4 @@
-"""The joint network: one pass from the image to the lesion map and the disease ([1], section 3.2)."""
+"""The joint network: lesion map and disease from one image ([1], section 3.2)."""
 
 from collections.abc import Sequence
 from typing import final
@@ -18,26 +18,26 @@ from joint_seg_cls.networks.sharing import CrossoverSharing
 
 @final
 class JointNetwork(nn.Module):
-    """Segment lesions and name the disease from shared features, [1] Eq. 1-10.
+    """Segment lesions and classify the disease from shared features, [1] Eq. 1-10.
 
-    Called without arguments it is the network of [1]: FLAIR of 160x160x160 voxels, MS or NMOSD. A part that is not
-    given is the one of [1], built with the sizes below; a part that is given brings its own. A head is left out by
-    giving ``NoSegmentation()`` or ``NoClassification()``, with ``NoGuidance()`` beside it.
+    The default is the network of [1]: FLAIR of 160x160x160 voxels, MS or NMOSD. A component that is not
+    given is that of [1], built with the sizes below; a given component has its own sizes. To omit a head, pass
+    ``NoSegmentation()`` or ``NoClassification()``, together with ``NoGuidance()``.
 
     Args:
-        sharing: from the image to the features of both tasks, ``CrossoverSharing`` by default.
-        segmentation: from features to the lesion map, ``SegmentationUNet`` by default.
-        guidance: how the lesion map steers the classifier, ``FullGuidance`` by default.
-        classification: from features to class scores, ``ResidualClassifier`` by default.
+        sharing: maps the image to the features of both tasks; default: ``CrossoverSharing``.
+        segmentation: maps features to the lesion map; default: ``SegmentationUNet``.
+        guidance: guides the classifier by the lesion map; default: ``FullGuidance``.
+        classification: maps features to class scores; default: ``ResidualClassifier``.
         in_channels: modalities of the image.
-        classes: diseases to tell apart.
-        channels: base width, from which every other derives.
-        image_size: voxels along the image's sides, each divisible by 16. Other sizes may be given to ``forward`` as
-            long as the attention windows are the same.
+        classes: number of diseases.
+        channels: base width; all other widths are multiples of it.
+        image_size: voxels along the image's sides, each divisible by 16. ``forward`` accepts other sizes with
+            the same attention windows.
 
     Raises:
-        ConfigError: a size that does not fit (the nearest that do are named), here or in ``forward``; parts of
-            different width; guidance without both heads.
+        ConfigError: an invalid size (with the nearest valid ones), here or in ``forward``; components of
+            different widths; guidance without both heads.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -65,7 +65,7 @@ class JointNetwork(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks whose head is not left out."""
+        """The tasks with a head."""
         heads = {"lesions": self.segmentation, "disease": self.classification}
         return tuple(task for task, head in heads.items() if not head.is_absent)
 
@@ -77,7 +77,7 @@ class JointNetwork(nn.Module):
                 "image",
                 expected=f"{self.in_channels} modalities",
                 found=str(image.shape[1]),
-                remedy="give the modalities that the network was built for, or set network.in_channels to their number",
+                remedy="use images with the network's number of modalities, or set network.in_channels to their number",
             )
         shared = self.sharing(image)
         takes_image = self.segmentation.takes_image
@@ -99,9 +99,9 @@ def _refuse_misfits(sharing: Part, segmentation: Segmentation, guidance: Part, c
     if len(set(widths.values())) > 1:
         raise ConfigError(
             "network",
-            expected="parts of one width",
+            expected="components of one width",
             found=", ".join(f"{name} {width}" for name, width in widths.items()),
-            remedy="build every part with the same channels",
+            remedy="build every component with the same channels",
         )
     heads = {"segmentation": segmentation, "classification": classification}
     absent = [name for name, head in heads.items() if head.is_absent]
@@ -110,7 +110,7 @@ def _refuse_misfits(sharing: Part, segmentation: Segmentation, guidance: Part, c
             "network",
             expected="at least one task",
             found="neither segmentation nor classification",
-            remedy="leave out one of the two at most",
+            remedy="keep at least one of the two",
         )
     if absent and not isinstance(guidance, NoGuidance):
         raise ConfigError(

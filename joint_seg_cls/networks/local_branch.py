@@ -1,4 +1,4 @@
-"""The local branch of information sharing: what a lesion looks like from near ([1], section 3.2.2)."""
+"""The local branch of information sharing: local appearance of lesions ([1], section 3.2.2)."""
 
 from typing import final
 
@@ -15,9 +15,10 @@ class LocalBranch(nn.Module):
     .. math:: CTX_{local} = Conv(LN(I))
 
     I: image; LN: normalisation over channels and space of each sample; Conv: the three convolutions.
-    Departs from [1]: LN over the channels alone would erase a one-channel image, so it spans space as well; nothing is
-    said of what stands between the convolutions, and bare they were one linear map, so the first two are each followed
-    by instance norm and leaky ReLU.
+    Departs from [1]: a norm over the channels alone would erase a one-channel image, so LN includes space; the layers
+    between the convolutions are not given, and without any the branch would be linear, so the first two convolutions
+    are
+    each followed by instance norm and leaky ReLU.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """

@@ -1,4 +1,4 @@
-"""Lesion location maps: where the class scores come from ([1], section 3.3.2)."""
+"""Location maps: contribution of each voxel to the class scores ([1], section 3.3.2)."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ def location_maps(
 
     .. math:: V_i^c = \sum_k F_{i,k} \cdot w_{i,k}^c
 
-    F_i: feature maps of block i; w_i^c: the weights by which the linear layer of Eq. 6 turns their means into the
+    F_i: feature maps of block i; w_i^c: weights of the linear layer of Eq. 6 from their means to the
     score of class c. Hence the score of class c is its bias plus the sum over i of the mean of V_i^c.
 
     Args:
         features: the maps F_i of every block.
-        weight: the linear layer's weight, its columns in the order of ``features``.
+        weight: weight of the linear layer, with columns in the order of ``features``.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -33,9 +33,9 @@ def location_maps(
 def summed_map(
     maps: Sequence[Float[Tensor, "b classes _ _ _"]], shown_class: int, size: Sequence[int]
 ) -> Float[Tensor, "b x y z"]:
-    r"""Return what each place of the image adds to the score of one class, :math:`\sum_i V_i^c`, on one grid.
+    r"""Return the contribution of each voxel to the score of one class, :math:`\sum_i V_i^c`, on one grid.
 
-    The maps of all scales are brought to ``size`` (trilinear) and added; they stay linear.
+    The maps of all scales are resampled to ``size`` (trilinear) and added, without an activation.
     """
     chosen = [scale[:, shown_class : shown_class + 1].float() for scale in maps]
     grown = [functional.interpolate(scale, size=tuple(size), mode="trilinear", align_corners=False) for scale in chosen]

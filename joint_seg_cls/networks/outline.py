@@ -1,4 +1,4 @@
-"""A network without memory for its weights: how large it is, and what it gives for an image of a size."""
+"""Outline of a network on the meta device: its size and the shapes of its outputs, without allocating weights."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,23 +17,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ConfigError
 
-#: Modules of which the largest network of MONAI has a tenth.
+#: Maximum number of modules, ten times that of MONAI's largest network.
 MOST_MODULES = 12_000
-#: Values in the largest array between two layers: 16 GiB in single precision.
+#: Maximum size of an array between two layers: 16 GiB in single precision.
 MOST_BETWEEN_LAYERS = 2**32
-#: Values of the short schedules, such as drop rates, that networks read while they are built.
+#: Maximum length of schedules, such as drop rates, that networks read while they are built.
 _MOST_STEPS = 4096
 
 
 @contextmanager
 def outlined(most_values: int) -> Iterator[None]:
-    """Build networks in the block on torch's meta device, which allocates nothing, and stop one that grows too large.
+    """Build networks in the block on torch's meta device, without memory, and refuse networks that are too large.
 
     Args:
-        most_values: how many values all parameters and buffers may have together.
+        most_values: maximum number of values of all parameters and buffers.
 
     Raises:
-        ConfigError: in the block, where a network has more values, or more than :data:`MOST_MODULES` modules.
+        ConfigError: in the block, if a network has more values, or more than :data:`MOST_MODULES` modules.
     """
     values = modules = 0
 
@@ -65,7 +65,7 @@ def outlined(most_values: int) -> Iterator[None]:
 
 
 def prediction_shapes(network: nn.Module, modalities: int, size: Sequence[int]) -> dict[str, tuple[int, ...] | None]:
-    """Return the shapes of the lesion and disease logits that an outlined network gives for one image.
+    """Return the shapes of the lesion and disease logits of an outlined network for one image.
 
     Args:
         network: built under :func:`outlined`.
@@ -74,7 +74,7 @@ def prediction_shapes(network: nn.Module, modalities: int, size: Sequence[int]) 
 
     Raises:
         ConfigError: an array between two layers has more than :data:`MOST_BETWEEN_LAYERS` values.
-        InputError: or whatever the network raises where it does not take such an image.
+        InputError: raised by the network for an image that it does not accept.
     """
     image = torch.zeros(1, modalities, *size, device="meta")
     with torch.no_grad(), _Watched(), torch.device("meta"):
@@ -85,7 +85,7 @@ def prediction_shapes(network: nn.Module, modalities: int, size: Sequence[int]) 
 
 @final
 class _Schedules(TorchFunctionMode):
-    """Give ``torch.linspace`` memory: networks read its values one by one."""
+    """Allocate ``torch.linspace`` on the CPU, because networks read its values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -99,7 +99,7 @@ class _Schedules(TorchFunctionMode):
 
 @final
 class _Watched(TorchDispatchMode):
-    """Refuse an operation whose result is too large."""
+    """Refuses operations with too large a result."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))

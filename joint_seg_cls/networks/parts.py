@@ -1,4 +1,4 @@
-"""What a part of the joint network must do, so that a configuration (or a user's own module) can supply it."""
+"""Interfaces of the components of the joint network, for components from a configuration or a user's module."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -8,34 +8,34 @@ from torch import Tensor, nn
 
 
 class SharedFeatures(NamedTuple):
-    """What both tasks start from, on half the input's grid."""
+    """Features of both tasks, on half the input's grid."""
 
     segmentation: Float[Tensor, "b c x y z"]
     classification: Float[Tensor, "b c x y z"]
 
 
 class Segmented(NamedTuple):
-    """What the segmentation says; the fields are those of ``batch.Prediction``."""
+    """Output of the segmentation, with fields of ``batch.Prediction``."""
 
     lesion_logits: Float[Tensor, "b 1 x y z"] | None
     scale_logits: tuple[Float[Tensor, "b 1 _ _ _"], ...] | None
 
 
 class Classified(NamedTuple):
-    """What the classification says; the fields are those of ``batch.Prediction``."""
+    """Output of the classification, with fields of ``batch.Prediction``."""
 
     disease_logits: Float[Tensor, "b classes"] | None
     location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None
 
 
 class Part(nn.Module, ABC):
-    """A part of the joint network; ``channels`` is the width it expects at its seam, ``None`` where any will do."""
+    """A component of the joint network; ``channels`` is the width of its input, ``None`` for any width."""
 
     channels: int | None = None
 
 
 class Sharing(Part, ABC):
-    """From the image to the features that each task starts from, at half the image's grid."""
+    """Maps the image to the features of each task, on half the image's grid."""
 
     @abstractmethod
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> SharedFeatures:
@@ -43,9 +43,9 @@ class Sharing(Part, ABC):
 
 
 class Segmentation(Part, ABC):
-    """From the shared features to the lesion map on the image's grid; ``is_absent`` where it returns none.
+    """Maps the shared features to the lesion map on the image's grid; ``is_absent`` if it returns none.
 
-    Where ``takes_image``, ``forward`` is given the image as its second argument.
+    With ``takes_image``, ``forward`` receives the image as its second argument.
     """
 
     is_absent: bool = False
@@ -53,11 +53,11 @@ class Segmentation(Part, ABC):
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Segmented:
-        """Return the lesion logits, (b, 1, 2x, 2y, 2z), and the four maps they are the sum of."""
+        """Return the lesion logits, (b, 1, 2x, 2y, 2z), and the four maps of its weighted sum."""
 
 
 class Guidance(Part, ABC):
-    """From the classification features and the lesion map to the features that are classified."""
+    """Maps the classification features and the lesion map to guided features."""
 
     @abstractmethod
     def forward(
@@ -67,7 +67,7 @@ class Guidance(Part, ABC):
 
 
 class Classification(Part, ABC):
-    """From the guided features to the class scores and their maps; ``is_absent`` where it returns neither."""
+    """Maps the guided features to class scores and location maps; ``is_absent`` if it returns none."""
 
     is_absent: bool = False
 

@@ -1,4 +1,4 @@
-"""Lesion segmentation: a U-shaped network whose map is a weighted sum over four scales ([1], section 3.2.3)."""
+"""Lesion segmentation: a U-Net whose output is a weighted sum over four scales ([1], section 3.2.3)."""
 
 from collections.abc import Sequence
 from typing import final
@@ -23,17 +23,17 @@ class SegmentationUNet(Segmentation):
     .. math:: M_{lesion} = \sigma\Big(\sum_i \alpha_i \cdot Up(f_{1\times1}(f_{seg}^i))\Big)
 
     f_seg^i: features at 1/8, 1/4, 1/2 and 1 of the image's grid; f_1x1: 1x1x1 convolution to one channel; Up:
-    nearest-neighbour upsampling to the image's grid; alpha: 0.25, 0.25, 0.5, 1. The sigmoid is left to the reader.
-    Departs from [1]: widths and contents are not given. Widths are c, 2c, 4c going down and c/2 on the image's grid,
-    with c = ``channels``; a module is twice (3x3x3 convolution, instance norm, leaky ReLU); down by strided, up by
-    transposed convolution; every f_1x1 starts with ``output_bias``, since lesions fill under 1 % of a scan and soft
-    Dice alone learns poorly from an even start.
+    nearest-neighbour upsampling to the image's grid; alpha: 0.25, 0.25, 0.5, 1. The sigmoid is not applied.
+    Departs from [1]: widths and layers are not given. Widths are c, 2c, 4c in the encoder and c/2 on the image's grid,
+    with c = ``channels``; a module is twice (3x3x3 convolution, instance norm, leaky ReLU); downsampling by strided,
+    upsampling by transposed convolution. The bias of every f_1x1 starts at ``output_bias``, because lesions fill less
+    than 1 % of a scan and soft Dice alone learns poorly from a probability of 0.5.
 
     Args:
-        channels: width of the features it starts from, even.
-        output_bias: start of the bias of each f_1x1.
-        image_channels: modalities of the image that are joined to the features on its grid; 0 as in [1], whose finest
-            encoder features lie on half the grid.
+        channels: width of the input features, even.
+        output_bias: initial bias of each f_1x1.
+        image_channels: modalities of the image concatenated with the features on its grid; 0 as in [1], whose finest
+            encoder features have half the resolution.
 
     Raises:
         ConfigError: an odd width.
@@ -46,7 +46,7 @@ class SegmentationUNet(Segmentation):
         if channels < 2 or channels % 2:
             raise ConfigError(
                 "network.channels",
-                expected="an even width, since the segmentation halves it on the image's grid",
+                expected="an even width, which the segmentation halves on the image's grid",
                 found=str(channels),
                 remedy="choose an even number such as 8, 16 or 32",
             )
@@ -99,11 +99,12 @@ class NoSegmentation(Segmentation):
 def combine_scales(scale_logits: Sequence[Float[Tensor, "b 1 _ _ _"]]) -> Float[Tensor, "b 1 x y z"]:
     """Return the weighted sum of [1] Eq. 5 on the finest grid, before the sigmoid.
 
-    Nearest-neighbour steps of two compose, so the sum is carried from scale to scale; each map is upsampled by two
+    Nearest-neighbour upsampling by two composes, so the sum is accumulated from scale to scale, each time upsampled by
+    two
     only.
 
     Args:
-        scale_logits: the four maps, coarse to fine, each grid twice the one before.
+        scale_logits: the four maps, coarse to fine, each grid twice as fine as the previous one.
     """
     total = SCALE_WEIGHTS[0] * scale_logits[0]
     for weight, logits in zip(SCALE_WEIGHTS[1:], scale_logits[1:], strict=True):

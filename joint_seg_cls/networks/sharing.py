@@ -1,4 +1,4 @@
-"""Information sharing: which features each task starts from ([1], section 3.2.2 and the rows of its Table 7)."""
+"""Information sharing: the input features of each task ([1], section 3.2.2 and Table 7)."""
 
 from collections.abc import Sequence
 from typing import final
@@ -15,18 +15,19 @@ from joint_seg_cls.networks.parts import SharedFeatures, Sharing
 
 @final
 class Crossover(nn.Module):
-    r"""Mix local and global context for each task by four learnable numbers, [1] Eq. 4.
+    r"""Mix local and global context for each task with four learnable weights, [1] Eq. 4.
 
     .. math:: \begin{bmatrix} f_{seg} \\ f_{cls} \end{bmatrix} =
               \begin{bmatrix} w_{seg,1} & w_{cls,2} \\ w_{seg,2} & w_{cls,1} \end{bmatrix}
               \begin{bmatrix} CTX_{local} \\ CTX_{global} \end{bmatrix}
 
-    Departs from [1]: the start is not given; 0.9 stands on the branch that its Table 7 finds the more useful for the
-    task (local for segmentation, global for classification), 0.1 on the other.
+    Departs from [1]: the initialisation is not given; the initial weight is 0.9 for the branch that is more useful for
+    the
+    task in its Table 7 (local for segmentation, global for classification) and 0.1 for the other.
 
     Args:
-        segmentation_local: start of w_seg,1; w_cls,2 starts with what it lacks of 1.
-        classification_local: start of w_seg,2; w_cls,1 starts with what it lacks of 1.
+        segmentation_local: initial value of w_seg,1; w_cls,2 starts at one minus this value.
+        classification_local: initial value of w_seg,2; w_cls,1 starts at one minus this value.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -49,16 +50,16 @@ class Crossover(nn.Module):
 
 @final
 class CrossoverSharing(Sharing):
-    """Both branches, mixed for each task by the crossover unit: the joint model of [1], Eq. 1-4.
+    """Both branches, mixed for each task by the crossover unit, as in the joint model of [1], Eq. 1-4.
 
     Args:
         in_channels: modalities of the image.
         channels: width of the features.
-        image_size: voxels along the image's sides; it decides the attention windows of the global branch.
-        embedding_width: features of a token of the global branch, ``None`` for ``channels``.
+        image_size: voxels along the image's sides; defines the attention windows of the global branch.
+        embedding_width: features per token of the global branch, ``None`` for ``channels``.
         heads: attention heads of the global branch.
-        segmentation_local: share of the local branch in the segmentation's features at the start.
-        classification_local: likewise in the classification's.
+        segmentation_local: initial share of the local branch in the segmentation features.
+        classification_local: initial share of the local branch in the classification features.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -80,13 +81,13 @@ class CrossoverSharing(Sharing):
         self.crossover = Crossover(segmentation_local, classification_local)
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> SharedFeatures:
-        """Return the two mixtures."""
+        """Return the mixed features."""
         return self.crossover(self.local_branch(image), self.global_branch(image))
 
 
 @final
 class LocalSharing(Sharing):
-    """Both tasks read the local branch alone ([1] Table 7, "only local")."""
+    """Both tasks use only the local branch ([1] Table 7, "only local")."""
 
     def __init__(self, in_channels: int = 1, channels: int = 32) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class LocalSharing(Sharing):
 
 @final
 class GlobalSharing(Sharing):
-    """Both tasks read the global branch alone ([1] Table 7, "only global"); arguments as ``CrossoverSharing``."""
+    """Both tasks use only the global branch ([1] Table 7, "only global"); arguments as ``CrossoverSharing``."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class GlobalSharing(Sharing):
 
 @final
 class SeparateStems(Sharing):
-    """Nothing is shared: each task has a stem of its own ([1] Table 7, "w/o share").
+    """No sharing; each task has its own stem ([1] Table 7, "w/o share").
 
     Departs from [1]: the stem is not described; it is one 3x3x3 convolution of stride 2 to ``channels``.
 
@@ -137,7 +138,7 @@ class SeparateStems(Sharing):
         self.classification_stem = conv3(in_channels, channels, stride=2, bias=True)
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> SharedFeatures:
-        """Return what each stem sees."""
+        """Return the features of each stem."""
         return SharedFeatures(self.segmentation_stem(image), self.classification_stem(image))
 
 
@@ -145,7 +146,7 @@ class SeparateStems(Sharing):
 class SingleStem(Sharing):
     """The stem of a single-task model ([1] Tables 5-6, "only seg" and "only cls").
 
-    The same convolution as in ``SeparateStems``, once: a stem for a task that is absent would never learn.
+    One stem of ``SeparateStems``; the stem of a missing task would never be trained.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -156,6 +157,6 @@ class SingleStem(Sharing):
         self.stem = conv3(in_channels, channels, stride=2, bias=True)
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> SharedFeatures:
-        """Return the stem's features for whichever task is there."""
+        """Return the stem's features for both fields."""
         features = self.stem(image)
         return SharedFeatures(features, features)

@@ -1,4 +1,4 @@
-"""Which tasks a network learns: it declares them, or its prediction shows them."""
+"""Tasks of a network: declared, or inferred from its prediction."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from torch import nn
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ConfigError
 
-#: Every task that a network may declare in its attribute ``tasks``.
+#: Tasks that a network may declare in its attribute ``tasks``.
 TASKS = frozenset({"lesions", "disease"})
 
 
 def declared_tasks(network: nn.Module) -> frozenset[str] | None:
-    """Return the tasks in the attribute ``tasks`` of a network, such as ``("lesions",)``; None where it has none.
+    """Return the tasks in the attribute ``tasks`` of a network, such as ``("lesions",)``; None if it has none.
 
     Raises:
-        ConfigError: the attribute holds anything but ``lesions`` and ``disease``.
+        ConfigError: the attribute contains anything but ``lesions`` and ``disease``.
     """
     own = getattr(network, "tasks", None)
     if own is None:
@@ -33,18 +33,18 @@ def declared_tasks(network: nn.Module) -> frozenset[str] | None:
 
 
 def tasks_of(network: nn.Module, in_channels: int, image_size: Sequence[int]) -> frozenset[str]:
-    """Return the tasks that a network learns.
+    """Return the tasks of a network.
 
-    They are those that it declares (:func:`declared_tasks`) or, for a network without the attribute, those whose field
+    These are the tasks that it declares (:func:`declared_tasks`) or, without the attribute, those whose field
     of the :class:`~joint_seg_cls.batch.Prediction` it returns: ``lesion_logits`` or ``disease_logits``.
 
     Args:
-        network: on the meta device, so that asking it takes neither time nor memory.
+        network: on the meta device, so that no time or memory is needed.
         in_channels: modalities of the image.
         image_size: voxels along the image's sides.
 
     Raises:
-        ConfigError: it declares something else, returns something else, or cannot be asked without being computed.
+        ConfigError: the declaration or the output is invalid, or the network cannot run on the meta device.
     """
     if (declared := declared_tasks(network)) is not None:
         return declared

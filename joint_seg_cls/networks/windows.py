@@ -1,4 +1,4 @@
-"""Self-attention in windows that shift: the two Swin layers of the global branch ([1], section 3.2.2)."""
+"""Shifted-window self-attention: the two Swin layers of the global branch ([1], section 3.2.2)."""
 
 from collections.abc import Sequence
 from typing import final
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.networks.input_size import TOKEN_VOXELS, spelled
 
-#: Tokens along the edge of an attention window, as [1] sets it.
+#: Tokens along the edge of an attention window, as in [1].
 WINDOW_TOKENS = 5
 
 
@@ -19,18 +19,18 @@ WINDOW_TOKENS = 5
 class ShiftedWindows(nn.Module):
     """Two Swin layers on a grid of tokens, the second with its windows shifted by half a window.
 
-    The windows have min(5, grid) tokens along each axis, with a relative position bias as in Swin [2]. An axis of the
-    grid that is not longer than the window holds one window and nothing shifts along it, so shifting sets in at images
-    of 96 voxels. A grid whose windows would differ from those of the grid that this was built for is refused, in
-    ``forward`` and when a state is loaded; the state carries its grid.
+    The windows have min(5, grid) tokens along each axis, with a relative position bias as in Swin [2]. An axis
+    not longer than the window has one window and no shift, so windows shift for images from 96 voxels up.
+    A grid with other windows than the grid given here is refused, in
+    ``forward`` and when a state is loaded; the state contains its grid.
 
     Args:
-        width: features of a token.
+        width: features per token.
         heads: attention heads; they must divide ``width``.
         grid: tokens along each axis.
 
     Raises:
-        ConfigError: a width that the heads do not divide, or in ``forward`` a grid with other windows.
+        ConfigError: a width not divisible by the heads, or in ``forward`` a grid with other windows.
         CheckpointError: a state from a grid with other windows.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
@@ -54,14 +54,14 @@ class ShiftedWindows(nn.Module):
         )
 
     def forward(self, tokens: Float[Tensor, "b width x y z"]) -> Float[Tensor, "b width x y z"]:
-        """Return the tokens after each has attended to its windows."""
+        """Return the tokens after attention within their windows."""
         _, _, *grid = tokens.shape
         if window_of(grid) != self.window:
             raise ConfigError(
                 "image",
                 expected=f"windows of {spelled(self.window)} tokens, as at {_voxels(self.grid)} voxels",
                 found=f"{_voxels(grid)} voxels, with windows of {spelled(window_of(grid))}",
-                remedy="give images of the size that the network was built for, or set network.image_size to theirs",
+                remedy="use images of the network's size, or set network.image_size to their size",
             )
         features = tokens.permute(0, 2, 3, 4, 1)  # b x y z width
         for layer, shift in zip(self.layers, self.shifts, strict=True):
@@ -69,7 +69,7 @@ class ShiftedWindows(nn.Module):
         return features.permute(0, 4, 1, 2, 3)
 
     def _mask(self, shift: Sequence[int], grid: Sequence[int], device: torch.device) -> Tensor | None:
-        """Return what keeps tokens apart that only the shift around the grid's edge brought together."""
+        """Return the mask between tokens that are neighbours only because of the cyclic shift."""
         window, shift = get_window_size(tuple(grid), self.window, tuple(shift))
         if not any(shift):
             return None
@@ -77,11 +77,11 @@ class ShiftedWindows(nn.Module):
         return compute_mask(padded, window, shift, device)
 
     def get_extra_state(self) -> Int64[Tensor, "3"]:
-        """Return the grid that the windows were built for, as part of ``state_dict()``."""
+        """Return the grid of the windows, as part of ``state_dict()``."""
         return torch.tensor(self.grid)
 
     def set_extra_state(self, state: Int64[Tensor, "3"]) -> None:
-        """Refuse a state whose windows differ; their position tables would mean other offsets."""
+        """Refuse a state with other windows, whose position biases would refer to other offsets."""
         grid = state.tolist()
         if window_of(grid) != self.window:
             raise CheckpointError(
@@ -93,7 +93,7 @@ class ShiftedWindows(nn.Module):
 
 
 def window_of(grid: Sequence[int]) -> tuple[int, int, int]:
-    """Return the window's tokens along each axis of a grid."""
+    """Return the window size in tokens along each axis of a grid."""
     x, y, z = (min(WINDOW_TOKENS, tokens) for tokens in grid)
     return x, y, z
 

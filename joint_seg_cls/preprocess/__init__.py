@@ -1,4 +1,4 @@
-"""From scans as acquired to what the network sees; deterministic, and recorded so that it can be undone."""
+"""From scans as acquired to the network's input; deterministic, recorded and invertible."""
 
 from joint_seg_cls.preprocess.bet import Bet
 from joint_seg_cls.preprocess.bias_field import BiasField, Corrected, NoBiasField

@@ -1,4 +1,4 @@
-"""Brain extraction by a deformable surface: BET (Smith 2002 [1]) as brainextractor [2] sets it up.
+"""Brain extraction by a deformable surface: BET (Smith 2002 [1]) with the initialisation of brainextractor [2].
 
 [1] https://doi.org/10.1002/hbm.10062
 [2] brainextractor 0.3.0, a Python package
@@ -17,36 +17,36 @@ from joint_seg_cls.preprocess.bet_surface import Forces, Surface
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Grid, Scan, resample
 
-#: The method's lengths in millimetres ([1], sections 2.3 and 2.4).
+#: Lengths of the method in millimetres ([1], sections 2.3 and 2.4).
 _D1_MM, _D2_MM, _SMOOTH_FROM_MM, _SMOOTH_UNTIL_MM = 20.0, 10.0, 3.33, 10.0
-#: The image is looked at in voxels of this size, in which the library measures.
+#: Voxel size used by the library.
 _VOXEL_MM = 1.0
-#: A slice through the head holds at least this much of it; smaller bright specks lie above the head.
+#: Minimum area of the head in a slice; smaller bright specks are above the head.
 _LEAST_HEAD_MM2 = 2000.0
-#: Above this share of the range between its robust extremes the image is head ([1], section 2.1).
+#: Threshold between background and head, as a fraction of the robust range ([1], section 2.1).
 _HEAD_SHARE = 0.1
 _REMEDY = (
-    "name a brain mask in the column brain_mask, try another preprocess.brain.extractor.threshold= (0.3 to 0.7), "
+    "give a brain mask in the column brain_mask, try another preprocess.brain.extractor.threshold= (0.3 to 0.7), "
     "or preprocess/brain=hd_bet"
 )
 
 
 @final
 class Bet:
-    """Grow a surface from the middle of the head until it lies on the brain, [1].
+    """Grow a surface from the centre of the head until it reaches the surface of the brain, [1].
 
-    The scan is resampled to 1 mm RAS+, whatever its own axes and slices, because the library [2] takes the first voxel
-    size for all three. [2] finds the robust extremes of brightness, the head's centre and radius, and the surface that
-    the search starts from; the surface then moves by the rules of [2], all vertices at once, and the enclosed voxels
-    are carried back to the scan's grid.
-    Departs from [2]: the surface is pulled back where it leaves the image (there [2] reads memory that is not the
-    image's); the mask is not moved by one voxel along each axis (as its ``compute_mask`` does); where the field of view
-    reaches down the neck, only its upper part is looked at.
+    The scan is resampled to 1 mm RAS+, because the library [2] uses the first voxel size for all three axes.
+    [2] gives the robust intensity range, the centre and radius of the head, and the initial surface;
+    the surface then moves by the rules of [2], all vertices at once, and the enclosed voxels
+    are resampled to the scan's grid.
+    Departs from [2]: the surface is pulled back where it leaves the image (there [2] reads memory outside the
+    image); the mask is not shifted by one voxel along each axis (as by ``compute_mask``); if the field of view
+    includes the neck, only the upper part is used.
 
     Args:
-        threshold: fractional threshold, above 0 and below 1; larger gives a smaller brain.
-        iterations: how often the surface moves.
-        head_mm: how far below the top of the head the brain may reach.
+        threshold: fractional threshold, between 0 and 1 (exclusive); larger gives a smaller brain.
+        iterations: number of steps of the surface.
+        head_mm: maximum extent of the brain below the top of the head.
         smallest_ml, largest_ml: a brain outside this range is refused as a failure.
 
     Raises:
@@ -66,7 +66,7 @@ class Bet:
     ) -> None:
         for key, fits, expected, found in (
             ("threshold", 0 < threshold < 1, "a number above 0 and below 1", threshold),
-            ("iterations", iterations >= 1, "a whole number from 1", iterations),
+            ("iterations", iterations >= 1, "an integer of at least 1", iterations),
             ("head_mm", head_mm >= 50, "at least 50 mm", head_mm),
             ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
         ):
@@ -86,7 +86,7 @@ class Bet:
         grid, image = grid.cropped((0, 0, bottom), grid.shape), np.ascontiguousarray(image[:, :, bottom:])
         try:
             mask = self._extract(image)
-        except (ArithmeticError, IndexError, ValueError):  # what the library raises on images without a head
+        except (ArithmeticError, IndexError, ValueError):  # raised by the library for images without a head
             mask = np.zeros_like(image, dtype=bool)
         native = resample(mask.astype(np.float32), grid, scan.grid, linear=True) > 0.5
         return plausible_brain(native, scan, smallest_ml=self.smallest_ml, largest_ml=self.largest_ml, remedy=_REMEDY)
@@ -94,7 +94,7 @@ class Bet:
     def _extract(self, image: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
         from brainextractor import BrainExtractor
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells every step
+        with contextlib.redirect_stdout(io.StringIO()):  # the library prints every step
             found = BrainExtractor(nib.Nifti1Image(image, np.diag([_VOXEL_MM] * 3 + [1.0])))
         surface = Surface(found.vertices, found.faces)
         forces = Forces(
@@ -121,7 +121,7 @@ class Bet:
 
 
 def _isotropic(grid: Grid) -> Grid:
-    """Return cubic voxels over the field of view of ``grid``, axes RAS+."""
+    """Return isotropic voxels over the field of view of ``grid``, axes RAS+."""
     canonical = grid.canonical()
     scale = _VOXEL_MM / np.array(canonical.spacing_mm)
     x, y, z = (max(round(n / step), 1) for n, step in zip(canonical.shape, scale, strict=True))

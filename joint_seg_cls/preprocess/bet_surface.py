@@ -1,4 +1,4 @@
-"""The surface that grows onto the brain (Smith 2002 [1]): how it moves, and which voxels it encloses.
+"""The deformable surface of BET (Smith 2002 [1]): its movement, and the voxels that it encloses.
 
 [1] https://doi.org/10.1002/hbm.10062
 """
@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 
-#: Every vertex of a refined icosahedron has this many neighbours, or one less.
+#: Maximum number of neighbours of a vertex of a refined icosahedron.
 _MOST_NEIGHBOURS = 6
-#: Step over mean distance of neighbours, for a full contrast; in-plane share of the step ([1], equations 5 and 12).
+#: Step relative to the mean distance of neighbours at full contrast; tangential fraction of the step ([1], equations 5
+#: and 12).
 _PUSH, _SPREAD = 0.1, 0.5
-#: Points this far apart on the surface, in voxels, leave no gap in its voxels.
+#: Distance of sample points on the surface, in voxels, that leaves no gaps.
 _DENSE = 0.5
 _TRIANGLES_AT_ONCE = 1024
 
@@ -22,15 +23,15 @@ _TRIANGLES_AT_ONCE = 1024
 @final
 @dataclass(frozen=True)
 class Forces:
-    """What moves the surface, in voxels of the image and in its brightness; symbols as in [1].
+    """Parameters of the forces on the surface, in voxels and intensities of the image; symbols as in [1].
 
     Attributes:
         t2: robust minimum of the image.
         t: threshold between head and background.
         tm: median inside the head.
         bt: fractional threshold between brain and background, 0.5 in [1]; larger makes the brain smaller.
-        d1, d2: how far inwards the darkest and the brightest voxel are looked for.
-        smooth_from, smooth_until: radii of curvature between which the surface is allowed to bend.
+        d1, d2: search depth for the darkest and the brightest voxel.
+        smooth_from, smooth_until: radii of curvature between which the surface may bend.
     """
 
     t2: float
@@ -49,14 +50,14 @@ class Surface:
 
     Args:
         vertices: positions in voxels of the image.
-        faces: three vertices each, anticlockwise seen from outside.
+        faces: three vertices each, anticlockwise when viewed from outside.
     """
 
     def __init__(self, vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "f 3"]) -> None:
         self.vertices = np.ascontiguousarray(vertices.T, dtype=np.float64)  # 3 n
         self.faces = faces
         n = self.vertices.shape[1]
-        self._neighbours = np.full((_MOST_NEIGHBOURS, n), n)  # n: a neighbour that is not there
+        self._neighbours = np.full((_MOST_NEIGHBOURS, n), n)  # n: no neighbour
         self._corners = np.full((_MOST_NEIGHBOURS, n), faces.size)
         degree = np.zeros(n, dtype=int)
         for corner in range(3):
@@ -70,7 +71,8 @@ class Surface:
     def evolve(self, image: Float32[np.ndarray, "x y z"], forces: Forces, iterations: int) -> None:
         r"""Move every vertex ``iterations`` times by :math:`u_1 + u_2 + u_3` of [1], equations 4 to 13.
 
-        With s the way to the mean of a vertex's neighbours, its part :math:`s_t` in the surface and :math:`s_n` along
+        With s the vector to the mean of a vertex's neighbours, its tangential part :math:`s_t`, its part :math:`s_n`
+        along
         the normal, l the mean distance of neighbours:
 
         .. math::
@@ -78,13 +80,13 @@ class Surface:
 
             u_3 = 0.1\, l\, \frac{I_{min} - t_l}{I_{max} - t_2} \hat n, \quad t_l = (I_{max} - t_2)\, b_t + t_2
 
-        Departs from [1], as the implementation that it follows: 0.1 for 0.05 in :math:`u_3`, which carries the 2 of
-        equation 10. Outside the image lies background, which draws the surface back.
+        Departs from [1], as does the implementation [2]: 0.1 instead of 0.05 in :math:`u_3`, which includes the 2 of
+        equation 10. Outside the image is background, which pulls the surface back.
         """
         sampler = _Inwards(image, forces)
         bend = (1 / forces.smooth_from + 1 / forces.smooth_until) / 2
         slope = 6 / (1 / forces.smooth_from - 1 / forces.smooth_until)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # an image without a head: see `usable`
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # an image without a head, see `usable`
             for _ in range(iterations):
                 normals = self._normals()
                 to_mean, length = self._to_neighbours()
@@ -95,11 +97,11 @@ class Surface:
                 self.vertices += _SPREAD * (to_mean - along * normals) + (smooth * along + push) * normals
 
     def usable(self, shape: tuple[int, int, int]) -> bool:
-        """Return whether the surface still lies about the image: without contrast it flies off."""
+        """Return whether the surface is still near the image; without contrast it diverges."""
         return bool((np.abs(self.vertices) < 2 * max(shape)).all())  # False for NaN
 
     def solid(self, shape: tuple[int, int, int]) -> Bool[np.ndarray, "x y z"]:
-        """Return the voxels that the surface touches or encloses; centres lie at whole numbers."""
+        """Return the voxels that the surface touches or encloses; voxel centres have integer coordinates."""
         low = np.floor(self.vertices.min(axis=1)).astype(int) - 1
         size = np.ceil(self.vertices.max(axis=1)).astype(int) + 2 - low
         triangles = (self.vertices.T - low)[self.faces]  # f corner 3
@@ -123,7 +125,7 @@ class Surface:
         return volume
 
     def _normals(self) -> Float[np.ndarray, "3 n"]:
-        """Return unit normals that point outwards: the faces' normals weighted by their angles at the vertex."""
+        """Return outward unit normals: normals of the faces weighted by their angles at the vertex."""
         a, b, c = (self.vertices[:, self.faces[:, corner]] for corner in range(3))
         sides = [_unit(b - a), _unit(c - a), _unit(c - b)]
         normals = _unit(_cross(sides[0], sides[1]))
@@ -134,7 +136,7 @@ class Surface:
         return _unit(weighted[:, self._corners].sum(axis=1))
 
     def _to_neighbours(self) -> tuple[Float[np.ndarray, "3 n"], float]:
-        """Return the way from each vertex to its neighbours' mean, and the mean distance of neighbours."""
+        """Return the vector from each vertex to the mean of its neighbours, and the mean distance of neighbours."""
         away = np.concatenate([self.vertices, np.zeros((3, 1))], axis=1)[:, self._neighbours] - self.vertices[:, None]
         away *= self._there
         length = np.sqrt((away * away).sum(axis=0)).sum(axis=0) / self._degree
@@ -143,7 +145,7 @@ class Surface:
 
 @final
 class _Inwards:
-    """Looks from the surface inwards for the darkest and the brightest voxel."""
+    """Searches inwards from the surface for the darkest and the brightest voxel."""
 
     def __init__(self, image: Float32[np.ndarray, "x y z"], forces: Forces) -> None:
         self._forces = forces

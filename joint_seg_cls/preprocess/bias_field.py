@@ -1,4 +1,4 @@
-"""The slow shading of an image by the receive coil, estimated and divided out."""
+"""Removal of the bias field: the smooth shading of an image by the receive coil."""
 
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
@@ -16,7 +16,7 @@ class Corrected:
 
     Attributes:
         image: the image, on its own grid.
-        field_p99_over_p1: 99th over 1st percentile of the field inside the brain; None where none was estimated.
+        field_p99_over_p1: 99th over 1st percentile of the field inside the brain; None if none was estimated.
     """
 
     image: Float32[np.ndarray, "x y z"]
@@ -34,8 +34,8 @@ class BiasField(Protocol):
 
 @final
 class NoBiasField:
-    """Leave the image as it is: for scans that were corrected before."""
+    """No correction, for scans already corrected."""
 
     def __call__(self, image: Float[np.ndarray, "x y z"], grid: Grid, brain: Bool[np.ndarray, "x y z"]) -> Corrected:
-        """Return ``image``."""
+        """Return ``image`` unchanged."""
         return Corrected(image.astype(np.float32, copy=False), None)

@@ -1,4 +1,4 @@
-"""Where the brain is: the mask that the cohort table names, what is left of a stripped scan, or what is extracted."""
+"""The brain mask of a scan: from the cohort table, from an already skull-stripped scan, or extracted."""
 
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
@@ -11,9 +11,9 @@ from joint_seg_cls.errors import ScanError
 from joint_seg_cls.preprocess.skull import judge_skull
 from joint_seg_cls.scan import Scan
 
-_UNCLEAR = "it is not clear whether this scan still shows the skull"
-_NAME_IT = "if that is wrong, name its brain mask in the column brain_mask of a cohort table"
-#: An extracted mask whose largest piece holds less than this share of it is a failure.
+_UNCLEAR = "it is not clear whether this scan includes the skull"
+_NAME_IT = "if that is wrong, give its brain mask in the column brain_mask of a cohort table"
+#: Minimum fraction of an extracted mask in its largest component.
 LEAST_SHARE = 0.95
 
 
@@ -24,8 +24,8 @@ class Brain:
 
     Attributes:
         mask: the brain on the scan's own grid.
-        how: where the mask is from: ``table``, ``stripped`` (the scan came without skull) or the extractor's name.
-        doubt: why the choice between the two may be wrong, in a sentence; empty where it is clear.
+        how: source of the mask: ``table``, ``stripped`` (an already skull-stripped scan) or the name of the extractor.
+        doubt: why the source may be wrong, as a sentence; empty if it is clear.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -35,10 +35,10 @@ class Brain:
 
 @runtime_checkable
 class BrainMask(Protocol):
-    """Finds the brain on a scan's own grid."""
+    """Returns the brain mask of a scan on its own grid."""
 
     def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain:
-        """Return the brain; ``given`` is the mask of the cohort table, if it names one."""
+        """Return the brain; ``given`` is the mask of the cohort table, if any."""
         ...
 
 
@@ -48,7 +48,7 @@ class Extractor(Protocol):
 
     @property
     def name(self) -> str:
-        """What provenance calls it."""
+        """Name in the provenance."""
         ...
 
     def __call__(self, scan: Scan) -> Bool[np.ndarray, "x y z"]:
@@ -62,11 +62,11 @@ class Extractor(Protocol):
 
 @final
 class GivenBrain:
-    """Take the table's ``brain_mask``; without one, the voxels of a stripped scan that are not exactly 0, holes filled.
+    """Use the table's ``brain_mask``, or else the nonzero voxels of a skull-stripped scan with holes filled.
 
     Raises:
-        ScanError: the mask is empty; or no mask is given and the scan still has its skull, that is, its background is
-            not 0, the rest is larger than a brain, or a bright rim lies outside a dark shell.
+        ScanError: the mask is empty; or there is no mask and the scan still has its skull, that is, its background is
+            not 0, the foreground is larger than a brain, or a bright rim surrounds a dark shell.
     """
 
     def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain:
@@ -77,23 +77,23 @@ class GivenBrain:
         if skull == "absent":
             return Brain(tissue, "stripped")
         if skull == "unclear":
-            doubt = f"{_UNCLEAR}, and everything that is not 0 was taken as the brain: {_NAME_IT}"
+            doubt = f"{_UNCLEAR}, and all nonzero voxels were used as the brain: {_NAME_IT}"
             return Brain(tissue, "stripped", doubt)
         volume_ml = float(np.count_nonzero(scan.data)) * scan.grid.voxel_ml
         raise ScanError(
             scan.path,
-            expected="a scan without skull (background exactly 0) or a brain_mask in the table",
-            found=f"a head with its skull ({volume_ml:.0f} mL that are not 0)",
-            remedy="in jsc prepare use preprocess/brain=bet, or name its mask in the column brain_mask",
+            expected="a skull-stripped scan (background exactly 0) or a brain_mask in the table",
+            found=f"a head with its skull ({volume_ml:.0f} mL of nonzero voxels)",
+            remedy="in jsc prepare use preprocess/brain=bet, or give its mask in the column brain_mask",
         )
 
 
 @final
 class TableBrain:
-    """Take the table's ``brain_mask`` and nothing else.
+    """Use only the table's ``brain_mask``.
 
     Raises:
-        ScanError: no mask is given, or it is empty.
+        ScanError: the mask is missing or empty.
     """
 
     def __call__(self, scan: Scan, given: Bool[np.ndarray, "x y z"] | None) -> Brain:
@@ -103,17 +103,17 @@ class TableBrain:
                 scan.path,
                 expected="a brain mask (preprocess/brain=given)",
                 found="none",
-                remedy="name one in the column brain_mask, or extract the brain (preprocess/brain=bet)",
+                remedy="give one in the column brain_mask, or extract the brain (preprocess/brain=bet)",
             )
         return _from_table(scan, given)
 
 
 @final
 class ExtractedBrain:
-    """Take the table's ``brain_mask`` or what is left of a stripped scan; extract the brain of every other scan.
+    """Use the table's ``brain_mask`` or the nonzero voxels of a skull-stripped scan; extract the brain of other scans.
 
     Args:
-        extractor: tells the brain from the rest of the head.
+        extractor: separates the brain from the rest of the head.
 
     Raises:
         ScanError: the given mask is empty, or the extractor found no plausible brain.
@@ -136,22 +136,22 @@ class ExtractedBrain:
 def plausible_brain(
     mask: Bool[np.ndarray, "x y z"], scan: Scan, *, smallest_ml: int | float, largest_ml: int | float, remedy: str
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return the largest piece of an extracted mask, holes filled, if it can be a brain.
+    """Return the largest component of an extracted mask with holes filled, if it can be a brain.
 
     Raises:
-        ScanError: the mask is empty, in pieces, or holds fewer or more millilitres than a brain.
+        ScanError: the mask is empty or fragmented, or its volume is not that of a brain.
     """
     labels, count = ndimage.label(mask)
     sizes = np.bincount(labels.ravel())[1:]
     found = "none" if count == 0 else ""
     if count and (share := sizes.max() / sizes.sum()) < LEAST_SHARE:
-        found = f"{count} pieces, the largest with {share:.0%} of the volume"
+        found = f"{count} components, the largest with {share:.0%} of the volume"
     brain = ndimage.binary_fill_holes(labels == 1 + np.argmax(sizes)) if count else mask
     volume_ml = float(brain.sum()) * scan.grid.voxel_ml
     if not found and not smallest_ml <= volume_ml <= largest_ml:
         found = f"{volume_ml:.0f} mL"
     if found:
-        expected = f"a head whose brain (one piece of {smallest_ml:.0f} to {largest_ml:.0f} mL) can be extracted"
+        expected = f"a head with an extractable brain (one component of {smallest_ml:.0f} to {largest_ml:.0f} mL)"
         raise ScanError(scan.path, expected=expected, found=found, remedy=remedy)
     return brain
 

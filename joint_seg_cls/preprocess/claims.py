@@ -1,7 +1,7 @@
-"""One store, several processes: whose it is, which case is being written by whom, and what is listed in it.
+"""Several processes on one store: locks, the settings of the store, and its list of cases.
 
-Locks (``<store>/.locks/``) are the operating system's, so that those of a killed process are free at once. One guards
-``store.json``; one for each case guards its folder.
+Locks (``<store>/.locks/``) are locks of the operating system, which releases those of a killed process. One lock
+protects ``store.json``, and one per case protects its folder.
 """
 
 import json
@@ -21,24 +21,24 @@ _LOCKS = ".locks"
 
 
 def case_lock(store: Path, name: str, *, wait: bool = True) -> FileLock:
-    """Return the lock on a case; entering it raises Timeout where another process has it and we do not ``wait``."""
+    """Return the lock on a case; entering it raises Timeout if another process holds it and ``wait`` is False."""
     (store / _LOCKS).mkdir(parents=True, exist_ok=True)
     return FileLock(store / _LOCKS / f"{name}.lock", timeout=-1 if wait else 0)
 
 
 def _store_lock(store: Path) -> FileLock:
-    return case_lock(store, ".store")  # no case's name begins with a dot
+    return case_lock(store, ".store")  # case names never begin with a dot
 
 
 def claim(store: Path, record: dict[str, Any]) -> None:
-    """Make the store ours: new, or made with the same settings.
+    """Create the store, or check that it has the same settings.
 
     Raises:
-        StoreError: it holds other files, or was made with other settings or by a version that preprocesses otherwise.
-        OSError: it cannot be written to.
+        StoreError: it contains other files, or was made with other settings or by an incompatible version.
+        OSError: it is not writable.
     """
     if not store.is_dir() and any(path.is_file() for path in (store, *store.parents)):
-        raise StoreError(store, expected="a folder", found="a file in its place", remedy="choose another store=")
+        raise StoreError(store, expected="a folder", found="a file", remedy="choose another store=")
     names = {path.name for path in store.iterdir()} if store.is_dir() else set()
     if "store.json" not in names and any(name != _LOCKS and not fnmatch(name, PARTIAL_FILES) for name in names):
         raise StoreError(
@@ -50,17 +50,17 @@ def claim(store: Path, record: dict[str, Any]) -> None:
                 _refuse_other_settings(store, record)
             else:
                 write_store_record(store, **record)
-    except NotImplementedError as error:  # of the lock
+    except NotImplementedError as error:  # raised by the lock
         raise StoreError(
             store,
-            expected="a disk that knows file locks",
-            found="one that does not",
+            expected="a disk with file locks",
+            found="one without",
             remedy="choose a store= on another disk",
         ) from error
 
 
 def _is_vacant(store: Path) -> bool:
-    """Return whether no case was prepared and none is being prepared: what was asked for then binds nobody."""
+    """Return whether the store has no case and none is being prepared, so that its settings may change."""
     if any((folder / "case.json").exists() for folder in store.iterdir()):
         return False
     try:
@@ -96,7 +96,7 @@ def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def unlist_cases(store: Path) -> None:
-    """Mark the store unfinished before a case in it changes."""
+    """Mark the store as unfinished before a case changes."""
     if "cases" in read_record(store / "store.json"):
         with _store_lock(store):
             record = read_record(store / "store.json")
@@ -104,7 +104,7 @@ def unlist_cases(store: Path) -> None:
 
 
 def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> None:
-    """Name the cases in the store, if all are what they should be, and write their figures."""
+    """Verify all cases, list them in the store, and write their quality measures."""
     with _store_lock(store):
         cases = [case_at(store / name) for name in sorted(keys)]
         foreign = [
@@ -118,13 +118,13 @@ def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> Non
                 remedy="prepare different tables into different stores",
             )
         write_quality([case for case in cases if case is not None], store / "quality.tsv")
-        remember(store, {name: stamps_of(store / name) for name in keys})  # preparing has just verified them
+        remember(store, {name: stamps_of(store / name) for name in keys})  # just verified by preparing
         write_store_record(store, **record, cases=sorted(keys))
 
 
 def case_at(folder: Path) -> PreparedCase | None:
-    """Return the case that lies in ``folder``, or None where there is none that can be read."""
+    """Return the case in ``folder``, or None if there is no readable one."""
     try:
         return read_case(folder)
     except StoreError:
-        return None  # absent, damaged or foreign: prepared anew
+        return None  # absent, damaged or something else: prepared again

@@ -1,4 +1,4 @@
-"""What a prepared store takes on disk, and whether there is room for it."""
+"""Disk space of a prepared store."""
 
 import shutil
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from joint_seg_cls.scan import PreparedCase
 
 
 def bytes_a_case(channels: int, shape: tuple[int, int, int]) -> int:
-    """Return what a case takes: float32 image, brain and lesion mask of a byte a voxel; the rest is small."""
+    """Return the size of a case: float32 image, brain and lesion mask with one byte per voxel; the rest is small."""
     x, y, z = shape
     return x * y * z * (4 * channels + 2)
 
 
 def bytes_of(cases: Sequence[PreparedCase]) -> int:
-    """Return what cases take on disk."""
+    """Return the disk space of cases."""
     return sum(file.stat().st_size for case in cases for file in case.folder.iterdir())
 
 
 def refuse_too_little_space(store: Path, cases: int, *, channels: int, shape: tuple[int, int, int]) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Refuse to start if the disk is too small.
 
     Raises:
-        StoreError: ``cases`` more cases need more than what is free.
+        StoreError: ``cases`` further cases need more than the free space.
     """
     needed, free = cases * bytes_a_case(channels, shape), shutil.disk_usage(store).free
     if needed > free:

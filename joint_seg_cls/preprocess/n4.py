@@ -1,4 +1,4 @@
-"""N4 bias-field correction (Tustison 2010 [1]), estimated on few voxels and applied to all.
+"""N4 bias-field correction (Tustison 2010 [1]), estimated on a subset of voxels and applied to all.
 
 [1] https://doi.org/10.1109/TMI.2010.2046908
 """
@@ -15,34 +15,34 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.preprocess.bias_field import Corrected
 from joint_seg_cls.scan import Grid
 
-#: Voxels are picked no farther apart than this, whatever the shrink factor: the finest spline has knots about 30 mm
-#: apart, but fewer voxels make its ends flap.
+#: Maximum distance of sampled voxels, whatever the shrink factor: the finest spline has knots about 30 mm
+#: apart, and with fewer voxels its ends are unstable.
 COARSEST_MM = 4.0
-#: Fewer voxels than this determine no field.
+#: Minimum number of voxels that determine a field.
 FEWEST_VOXELS = 100
-#: Logarithms of an image that is the same everywhere spread by less than this.
+#: Spread of the logarithms below which an image is constant.
 _FLAT = 1e-6
-#: A cubic spline of one piece has this many control points along an axis.
+#: Control points per axis of a cubic spline with one segment.
 _FIRST_CONTROL_POINTS = 4
 
 
 @final
 class N4:
-    r"""Divide out the field :math:`f` with the sharpest histogram of :math:`\log I - \log f` in the brain, [1].
+    r"""Divide by the field :math:`f` that gives the sharpest histogram of :math:`\log I - \log f` in the brain, [1].
 
-    :math:`\log f` is a cubic B-spline over the whole volume, of 1, 2, 4, ... pieces along each axis, one level after
-    the other. As in the tutorial of SimpleITK the field is estimated on every ``shrink_factor``-th voxel and evaluated
-    on all. Voxels are picked, not averaged: averages carry less noise, whose histogram N4 sharpens to another field.
-    The field's median inside the brain is 1, and outside it does not exceed what it is inside.
-    Departs from [1]: all levels but the last work on voxels twice as far apart; ``shrink_factor`` counts for axes whose
-    voxels are small, so that picked voxels lie at most 4 mm apart where the scan's own do; voxels at or below 0, which
-    have no logarithm, take no part in the estimate.
+    :math:`\log f` is a cubic B-spline over the whole volume with 1, 2, 4, ... segments along each axis, one level after
+    the other. As in the tutorial of SimpleITK, the field is estimated on every ``shrink_factor``-th voxel and evaluated
+    on all. Voxels are sampled, not averaged: averaging reduces noise, which leads N4 to a different field.
+    The median of the field inside the brain is 1, and its values outside do not exceed those inside.
+    Departs from [1]: all levels but the last use voxels twice as far apart; ``shrink_factor`` applies to axes with
+    small voxels, so that sampled voxels are at most 4 mm apart if the scan's own are; voxels at or below 0, which
+    have no logarithm, are excluded from the estimate.
 
-    One thread, no random numbers: the same image gives the same field.
+    Deterministic: one thread, no random numbers.
 
     Args:
-        shrink_factor: one voxel in so many along each axis is used.
-        iterations: the most iterations of each level, the first level first.
+        shrink_factor: sampling step along each axis.
+        iterations: maximum number of iterations of each level, first level first.
         convergence: a level ends when the field changes by less than this.
 
     Raises:
@@ -53,8 +53,13 @@ class N4:
         self, shrink_factor: int = 4, iterations: Sequence[int] = (50, 50, 50, 50), convergence: int | float = 1e-3
     ) -> None:
         for key, fits, expected, found in (
-            ("shrink_factor", shrink_factor >= 1, "a whole number from 1", shrink_factor),
-            ("iterations", len(iterations) and min(iterations) >= 1, "numbers from 1, one a level", list(iterations)),
+            ("shrink_factor", shrink_factor >= 1, "an integer of at least 1", shrink_factor),
+            (
+                "iterations",
+                len(iterations) and min(iterations) >= 1,
+                "numbers from 1, one per level",
+                list(iterations),
+            ),
             ("convergence", convergence > 0, "a number above 0", convergence),
         ):
             if not fits:
@@ -80,7 +85,7 @@ class N4:
     def _log_field(
         self, image: Float[np.ndarray, "x y z"], grid: Grid, usable: Bool[np.ndarray, "x y z"]
     ) -> Float32[np.ndarray, "x y z"] | None:
-        """Return the logarithm of the field at every voxel; None where nothing can be told."""
+        """Return the logarithm of the field at every voxel; None if it cannot be estimated."""
         *first, last = self.iterations
         fine = _pick(usable, grid.spacing_mm, self.shrink_factor, COARSEST_MM)
         values, mask = image[fine.slices].astype(np.float32), usable[fine.slices]
@@ -139,7 +144,7 @@ class _Picked:
 
 
 def _pick(usable: Bool[np.ndarray, "x y z"], spacing_mm: Sequence[float], most: int, coarsest_mm: float) -> _Picked:
-    """Pick as few voxels as asked for, but enough to determine a field if there are."""
+    """Sample with the requested step, or a smaller one if needed to determine a field."""
     step = np.clip(np.round(coarsest_mm / np.array(spacing_mm)), 1, most).astype(int)
     step = np.minimum(step, np.maximum(np.array(usable.shape) // _FIRST_CONTROL_POINTS, 1))
     while True:

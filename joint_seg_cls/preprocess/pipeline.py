@@ -1,4 +1,4 @@
-"""From one row of the cohort table to one prepared case: the steps of preprocessing, in their order."""
+"""Preprocessing of one row of the cohort table into one prepared case."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -38,16 +38,16 @@ from joint_seg_cls.scan import (
 @final
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """What the network sees of one scan, the way back, and what was done to it.
+    """The network's input for one scan, the geometry to map results back, and quality measures.
 
     Attributes:
         scans: the modalities as read.
-        brain: the brain in the first one's grid.
+        brain: brain mask on the grid of the first modality.
         image: the modalities in model space.
-        brain_mask: the brain in model space.
+        brain_mask: brain mask in model space.
         geometry: the scan's own grid and the network's.
         brain_ml: volume of the brain in the scan's own grid.
-        figures: quality figures (see :mod:`joint_seg_cls.preprocess.quality`), without those of lesions.
+        figures: quality measures (see :mod:`joint_seg_cls.preprocess.quality`), without those of lesions.
     """
 
     scans: tuple[Scan, ...]
@@ -60,29 +60,29 @@ class ModelInput:
 
     @property
     def scan(self) -> Scan:
-        """The first modality, on whose grid results are written."""
+        """The first modality, whose grid results are written on."""
         return self.scans[0]
 
 
 @final
 class Pipeline:
-    """The preprocessing of one scan, as an ordered list of choices; the same in training and in prediction.
+    """The preprocessing of one scan, the same in training and in prediction.
 
-    Read; bring all modalities onto the first one's grid; find the brain; remove each modality's bias field; lay the
-    network's grid over the brain and resample to it (linear, masks nearest); set the scale of intensities.
+    Steps: read; resample all modalities to the grid of the first; find the brain; correct each modality's bias field;
+    place the network's grid and resample to it (linear; masks nearest neighbour); normalise intensities.
 
     Args:
         brain: finds the brain on the scan's own grid.
-        bias_field: removes the bias field of each modality, on the scan's own grid.
-        registration: brings further modalities onto the grid of the first.
-        layout: lays the model grid over the brain.
-        intensity: sets the scale of each modality.
-        raters: how several lesion masks of one scan are combined.
-        lesion_value: the value, or the values, of lesion voxels in masks; None where masks hold 0 and 1.
-        mask_geometry: whether masks lie where their own headers place them, or voxel for voxel on the scan.
+        bias_field: corrects the bias field of each modality, on the scan's own grid.
+        registration: resamples further modalities to the grid of the first.
+        layout: places the model grid.
+        intensity: normalises each modality.
+        raters: rule that combines several lesion masks of a scan.
+        lesion_value: value or values of lesion voxels in masks; None if masks contain only 0 and 1.
+        mask_geometry: whether masks use their own headers or the scan's.
 
     Raises:
-        ConfigError: ``raters`` is no such rule, ``lesion_value`` marks nothing, or ``mask_geometry`` is neither.
+        ConfigError: ``raters``, ``lesion_value`` or ``mask_geometry`` is invalid.
     """
 
     def __init__(
@@ -107,10 +107,10 @@ class Pipeline:
         self.mask_geometry: MaskGeometry = require_mask_geometry(mask_geometry)
 
     def model_input(self, images: Sequence[Path], brain_mask: Path | None) -> ModelInput:
-        """Read and preprocess one scan; the first image (FLAIR) gives the native grid.
+        """Read and preprocess one scan; the first image (FLAIR) defines the native grid.
 
         Raises:
-            ScanError: a file cannot be used, the modalities cannot be brought onto one grid, or a step refuses them.
+            ScanError: a file is invalid, the modalities cannot be resampled to one grid, or a step refuses them.
         """
         first, *others = (read_scan(path) for path in images)
         native = first.grid
@@ -147,10 +147,10 @@ class Pipeline:
         return ModelInput((first, *others), brain.mask, image, inside, geometry, brain_ml, figures)
 
     def reference(self, masks: Sequence[Path], scan: Scan) -> Bool[np.ndarray, "x y z"] | None:
-        """Read the raters' lesion masks of a scan and combine them; None where there are none.
+        """Read the raters' lesion masks of a scan and combine them; None if there are none.
 
         Raises:
-            ScanError: a mask cannot be used or lies on another grid.
+            ScanError: a mask is invalid or has another grid.
         """
         read = [self._mask(path, scan) for path in masks]
         return combine_raters(read, self.raters) if read else None
@@ -206,7 +206,7 @@ class Pipeline:
 
 @contextmanager
 def _naming(scan: Scan) -> Iterator[None]:
-    """Name the file in the sentence of a step that was given its arrays alone."""
+    """Add the file to errors of a step that receives only arrays."""
     try:
         yield
     except ScanError as error:

@@ -1,6 +1,7 @@
-"""Quality figures of prepared cases: what preprocessing did to each scan, and what of it a person should look at.
+"""Quality measures of prepared cases: the effect of preprocessing on each scan, and warnings to check.
 
-The record of a case (``provenance`` in its ``case.json``, a row of ``quality.tsv``) holds
+The record of a case (``provenance`` in its ``case.json``, a row of ``quality.tsv``) has
+
 
 =====================  =================================================================================================
 ``version``            of the program
@@ -8,19 +9,20 @@ The record of a case (``provenance`` in its ``case.json``, a row of ``quality.ts
 ``shape``              of the scan's own grid
 ``spacing_mm``         of the scan's own grid
 ``axes``               of the scan's own grid, such as ``LPS``
-``model_spacing_mm``   of the network's grid (its axes run RAS+)
+``model_spacing_mm``   of the network's grid (axes RAS+)
 ``brain_ml``           volume of the brain mask
-``brain_how``          where the mask is from: ``table``, ``stripped`` or the extractor's name
-``brain_doubt``        why that may be wrong; empty where nothing is doubtful
-``cropped_share``      share of the scan's volume that the network does not see, in [0, 1]
-``modalities``         for each: ``file``, ``shape``, ``spacing_mm``, ``axes``; ``registration`` (how it came onto the
+``brain_how``          source of the mask: ``table``, ``stripped`` or the name of the extractor
+``brain_doubt``        why the source may be wrong; empty if it is clear
+``cropped_share``      fraction of the scan's volume outside the network's grid, in [0, 1]
+``modalities``         for each: ``file``, ``shape``, ``spacing_mm``, ``axes``; ``registration`` (how it was resampled
+to the
                        first one's grid), ``rotation_degrees``, ``shift_mm``; ``covered_share`` of the brain;
-                       ``field_p99_over_p1`` of its bias field inside the brain (null where none was estimated);
+                       ``field_p99_over_p1`` of its bias field inside the brain (null if none was estimated);
                        ``extremes_sd_ratio``, ``farthest_sd``: see :func:`~joint_seg_cls.preprocess.intensity.extremes`
 ``lesions``            null without a reference, else ``raters``; ``native_count``, ``native_ml`` in the scan's grid,
-                       ``model_count``, ``model_ml`` in the network's; ``erased``, ``erased_ml``: lesions of the scan of
-                       which no voxel is left there; ``cropped``: those among them that lie outside the network's grid
-``warnings``           what a person should look at, in sentences
+                       ``model_count``, ``model_ml`` in the network's; ``erased``, ``erased_ml``: lesions of the scan
+                       without a voxel left there; ``cropped``: those among them outside the network's grid
+``warnings``           findings to check, as sentences
 =====================  =================================================================================================
 """
 
@@ -38,36 +40,36 @@ from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.scan import Geometry, PreparedCase
 from joint_seg_cls.scan.cells import write_table
 
-#: Brains of adults lie within this (millilitres); outside it the brain mask is probably wrong.
+#: Range of adult brain volumes (millilitres); a brain mask outside it is probably wrong.
 USUAL_BRAIN_ML = (900.0, 1900.0)
-#: Small lesions fall between slices thicker than this.
+#: Thicker slices miss small lesions.
 THICK_MM = 4.5
-#: A modality should cover this share of the brain.
+#: Minimum fraction of the brain that a modality should cover.
 WELL_COVERED = 0.98
-#: Heads do not move further than this between the series of one visit.
+#: Maximum plausible motion between the series of one visit.
 LARGE_ROTATION_DEGREES = 20.0
 LARGE_SHIFT_MM = 30.0
 
 
-#: Extreme values that make the standard deviation larger by this factor, or that lie so many standard deviations from
-#: the median, change what the network sees everywhere. Eleven real scans have at most 1.011 and 10.1.
+#: Extreme values that increase the standard deviation by this factor, or that are this many standard deviations from
+#: the median, change the normalised image everywhere. Eleven real scans have at most 1.011 and 10.1.
 EXTREMES_SD_RATIO, FARTHEST_SD = 1.05, 25.0
-#: Lesions whose mean volume is below this many of the network's voxels fall between them; that is normal.
+#: Lesions with a mean volume below this number of model voxels may vanish; that is normal.
 _NORMALLY_LOST_VOXELS = 2.0
-#: Alike warnings that are listed one by one; more are counted in one.
+#: Maximum number of similar warnings listed singly; more are summarised.
 _LISTED = 3
 
 
 def lesion_figures(
     lesions: Bool[np.ndarray, "x y z"], seen: Bool[np.ndarray, "X Y Z"], geometry: Geometry, raters: int
 ) -> dict[str, Any]:
-    """Compare the reference in the scan's grid with what the network's grid keeps of it; lesions are 26-connected.
+    """Compare the reference on the scan's grid and on the network's grid; lesions are 26-connected.
 
     Args:
         lesions: the reference in the scan's own grid.
-        seen: the same on the network's grid.
+        seen: the reference on the network's grid.
         geometry: both grids.
-        raters: how many masks it was made of.
+        raters: number of masks combined in the reference.
     """
     labels, count = label_lesions(lesions)
     voxels = np.bincount(labels.ravel(), minlength=count + 1)
@@ -91,14 +93,14 @@ def lesion_figures(
 
 
 def warnings_of(figures: Mapping[str, Any]) -> list[str]:
-    """Return what a person should look at, from a case's figures (see the module's table), in plain sentences."""
+    """Return warnings from the quality measures of a case (see the table in the module docstring)."""
     low, high = USUAL_BRAIN_ML
     thickest_mm = max(figures["spacing_mm"])
     found = []
     if not low <= figures["brain_ml"] <= high:
         found.append(
-            f"brain volume {figures['brain_ml']:.0f} mL ({figures['brain_how']}) lies outside {low:.0f}-{high:.0f}: "
-            "is this the brain?"
+            f"brain volume {figures['brain_ml']:.0f} mL ({figures['brain_how']}) is outside {low:.0f}-{high:.0f}: "
+            "check the brain mask"
         )
     if figures.get("brain_doubt"):
         found.append(figures["brain_doubt"])
@@ -106,7 +108,7 @@ def warnings_of(figures: Mapping[str, Any]) -> list[str]:
         found.append(f"slices of {thickest_mm:.1f} mm are thicker than small lesions")
     found += [
         f"{modality['file']} has voxels of extreme intensity, up to {modality['farthest_sd']:.3g} standard deviations "
-        "from the brain's median, which change what the network sees everywhere: set them to the intensity of their "
+        "from the brain's median, which change the normalised image everywhere: set them to the intensity of their "
         "neighbours"
         for modality in figures["modalities"]
         if modality.get("extremes_sd_ratio", 1.0) > EXTREMES_SD_RATIO or modality.get("farthest_sd", 0) > FARTHEST_SD
@@ -117,12 +119,12 @@ def warnings_of(figures: Mapping[str, Any]) -> list[str]:
     if lesions and lesions["erased"] > lesions["cropped"] and not _is_normal_loss(figures):
         found.append(f"the resize erases {lesions['erased'] - lesions['cropped']} of {lesions['native_count']} lesions")
     if lesions and lesions["cropped"]:
-        found.append(f"{lesions['cropped']} of {lesions['native_count']} lesions lie outside the brain's box")
+        found.append(f"{lesions['cropped']} of {lesions['native_count']} lesions are outside the box around the brain")
     return found
 
 
 def _is_normal_loss(figures: Mapping[str, Any]) -> bool:
-    """Return whether the lesions that the resize erases are about as small as a voxel of the network's grid."""
+    """Return whether the erased lesions are about as small as a voxel of the network's grid."""
     lesions, spacing_mm = figures["lesions"], figures.get("model_spacing_mm")
     if spacing_mm is None or "erased_ml" not in lesions:
         return False
@@ -130,12 +132,12 @@ def _is_normal_loss(figures: Mapping[str, Any]) -> bool:
 
 
 def without_numbers(text: str) -> str:
-    """Return a warning with ``...`` for its numbers: alike warnings come out equal."""
+    """Replace numbers in a warning by ``...``, so that similar warnings are equal."""
     return re.sub(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?", "...", text)
 
 
 def counted_warnings(warnings: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a line for each case and its warning; where more than three are alike, one line for all of them."""
+    """Return one line per case and warning; more than three similar warnings share one line."""
     alike: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for case, warning in warnings:
         alike[without_numbers(warning)].append((case, warning))
@@ -148,7 +150,7 @@ def counted_warnings(warnings: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def lost_lesions(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> str:
-    """Return how many lesions the network's grid of ``model_shape`` voxels loses, in one sentence; empty if none."""
+    """Return a sentence with the number of lesions lost on a grid of ``model_shape`` voxels; empty if none."""
     lesions = {case.case: case.provenance["lesions"] for case in cases if case.provenance.get("lesions")}
     lost = {name: found["erased"] / found["native_count"] for name, found in lesions.items() if found["erased"]}
     if not lost:
@@ -163,7 +165,7 @@ def lost_lesions(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> s
 
 
 def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[str]:
-    """Return one line on lost lesions; then the warnings of all cases, alike ones counted.
+    """Return a line about lost lesions and the summarised warnings of all cases.
 
     Args:
         cases: the prepared cases.
@@ -175,7 +177,7 @@ def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[s
 
 
 def write_quality(cases: Sequence[PreparedCase], path: Path) -> None:
-    """Write one row of figures a case, as tab-separated text. Atomic."""
+    """Write one row of quality measures per case, as tab-separated text. Atomic."""
     rows = [{"case": case.case, **_flat(case.provenance)} for case in cases]
     write_table(pd.DataFrame(rows), path)
 
@@ -186,8 +188,8 @@ def _warnings_of_modality(modality: Mapping[str, Any]) -> list[str]:
         found.append(f"{modality['file']} covers {100 * modality['covered_share']:.0f} % of the brain")
     if modality["rotation_degrees"] > LARGE_ROTATION_DEGREES or modality["shift_mm"] > LARGE_SHIFT_MM:
         found.append(
-            f"{modality['file']} was turned by {modality['rotation_degrees']:.0f} degrees and moved by "
-            f"{modality['shift_mm']:.0f} mm: is it the same head?"
+            f"{modality['file']} was rotated by {modality['rotation_degrees']:.0f} degrees and shifted by "
+            f"{modality['shift_mm']:.0f} mm: check that it is the same head"
         )
     return found
 

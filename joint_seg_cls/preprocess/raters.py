@@ -1,4 +1,4 @@
-"""Several raters' masks of one scan made one."""
+"""Combination of several raters' masks of one scan."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ RaterRule = Literal["intersection", "majority", "union"]
 
 
 def known_rule(rule: RaterRule) -> RaterRule:
-    """Return ``rule``, or refuse one that does not exist."""
+    """Return ``rule`` if it exists."""
     if rule not in get_args(RaterRule):
         expected = f"one of {', '.join(get_args(RaterRule))}"
         raise ConfigError("preprocess.raters", expected=expected, found=str(rule), remedy="correct it")
@@ -20,7 +20,7 @@ def known_rule(rule: RaterRule) -> RaterRule:
 
 
 def combine_raters(masks: Sequence[Bool[np.ndarray, "x y z"]], rule: RaterRule) -> Bool[np.ndarray, "x y z"]:
-    """Return the voxels that all raters (``intersection``, the paper's rule), more than half, or any of them marked."""
+    """Return the voxels marked by all raters (``intersection``, as in the paper), by more than half, or by any."""
     votes = np.sum(masks, axis=0, dtype=np.int16)
     needed = {"intersection": len(masks), "majority": len(masks) // 2 + 1, "union": 1}[rule]
     return np.asarray(votes >= needed)

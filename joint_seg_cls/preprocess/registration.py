@@ -1,4 +1,4 @@
-"""Several modalities of one visit on one grid: where each lies in the grid of the first, and its values there."""
+"""Resampling the modalities of one visit to the grid of the first."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ from joint_seg_cls.scan import Grid, Scan, resample_oblique
 if TYPE_CHECKING:
     import SimpleITK
 
-#: Grids whose corners lie this close are one: float32 headers round by less.
+#: Grids with corners this close are equal; rounding of float32 headers is smaller.
 SAME_GRID_MM = 1e-3
-#: Between RAS+ (NIfTI) and LPS+ (ITK) millimetres.
+#: Converts between RAS+ (NIfTI) and LPS+ (ITK) millimetres.
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -26,9 +26,9 @@ class Registered:
     """A modality on the grid of the first.
 
     Attributes:
-        data: its values; 0 where it does not cover that grid.
-        covered: where it does.
-        move: from millimetres of the first modality to those of this one.
+        data: its values; 0 outside its field of view.
+        covered: voxels inside its field of view.
+        move: maps millimetres of the first modality to those of this one.
         how: ``same grid``, ``header`` or ``rigid``.
     """
 
@@ -39,19 +39,19 @@ class Registered:
 
     @property
     def rotation_degrees(self) -> float:
-        """Angle by which this modality was turned."""
+        """Rotation angle of this modality."""
         cosine = (np.trace(self.move[:3, :3]) - 1) / 2
         return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
     def shift_mm(self, grid: Grid) -> float:
-        """Return by how much the centre of ``grid`` was moved."""
+        """Return the shift of the centre of ``grid``."""
         centre = grid.affine @ [*((np.array(grid.shape) - 1) / 2), 1.0]
         return float(np.linalg.norm((self.move @ centre - centre)[:3]))
 
 
 @runtime_checkable
 class Registration(Protocol):
-    """Brings a modality onto the grid of another."""
+    """Resamples a modality to the grid of another."""
 
     def __call__(self, moving: Scan, fixed: Scan) -> Registered:
         """Return ``moving`` on the grid of ``fixed``."""
@@ -60,30 +60,30 @@ class Registration(Protocol):
 
 @final
 class SameGrid:
-    """Take modalities as they are, and refuse those on another grid.
+    """Use modalities unchanged, and refuse those on another grid.
 
     Raises:
-        ScanError: corners of the grids lie more than half a voxel apart.
+        ScanError: corners of the grids are more than half a voxel apart.
     """
 
     def __call__(self, moving: Scan, fixed: Scan) -> Registered:
-        """Return ``moving`` as it is."""
+        """Return ``moving`` unchanged."""
         if moving.grid.distance_mm(fixed.grid) > min(fixed.grid.spacing_mm) / 2:
             raise ScanError(
                 moving.path,
                 expected=f"the grid of {fixed.path.name} (shape {fixed.grid.shape})",
                 found=f"another (shape {moving.grid.shape})",
-                remedy="resample the modalities of a scan onto its FLAIR: preprocess/registration=by_header, or rigid",
+                remedy="resample the modalities to the FLAIR: preprocess/registration=by_header, or rigid",
             )
         return _as_it_is(moving)
 
 
 @final
 class ByHeader:
-    """Resample modalities (linearly) to where their headers say they lie; right where the patient lay still.
+    """Resample modalities by their headers (linear); correct if the patient did not move.
 
     Raises:
-        ScanError: the modality lies wholly elsewhere.
+        ScanError: the modality does not overlap the first.
     """
 
     def __call__(self, moving: Scan, fixed: Scan) -> Registered:
@@ -93,22 +93,22 @@ class ByHeader:
 
 @final
 class Rigid:
-    """Turn and shift modalities until their mutual information with the first is largest, then resample linearly.
+    """Rigid registration to the first modality by mutual information, then linear resampling.
 
-    Mattes' mutual information, regular-step gradient descent in six parameters, from coarse to fine [1], starting from
-    the headers or from coinciding centres of mass, whichever fits better. One thread and a fixed seed: the same files
-    give the same result.
+    Mattes' mutual information, regular-step gradient descent in six parameters, coarse to fine [1], starting from
+    the headers or from aligned centres of mass, whichever fits better. Deterministic: one thread and a fixed
+    seed.
 
     Args:
-        shrink: factors by which both scans are coarsened, one a level.
-        samples: about how many voxels of the first modality are looked at, at each level.
-        bins: of the joint histogram.
-        iterations: at most, at each level.
-        seed: which voxels are looked at.
+        shrink: downsampling factors of both scans, one per level.
+        samples: approximate number of voxels of the first modality used per level.
+        bins: bins of the joint histogram.
+        iterations: maximum per level.
+        seed: seed of the voxel sampling.
 
     Raises:
         ConfigError: an argument out of range.
-        ScanError: the scans do not overlap enough to be compared, or the modality ends up wholly elsewhere.
+        ScanError: the scans do not overlap enough to be compared, or do not overlap after registration.
 
     [1] Lowekamp et al. 2013, https://doi.org/10.3389/fninf.2013.00045
     """
@@ -122,10 +122,10 @@ class Rigid:
         seed: int = 1,
     ) -> None:
         for key, fits, expected, found in (
-            ("shrink", len(shrink) and min(shrink) >= 1, "numbers from 1, one a level", list(shrink)),
-            ("samples", samples >= 1, "a whole number from 1", samples),
-            ("bins", bins >= 5, "a whole number from 5", bins),
-            ("iterations", iterations >= 1, "a whole number from 1", iterations),
+            ("shrink", len(shrink) and min(shrink) >= 1, "numbers from 1, one per level", list(shrink)),
+            ("samples", samples >= 1, "an integer of at least 1", samples),
+            ("bins", bins >= 5, "an integer of at least 5", bins),
+            ("iterations", iterations >= 1, "an integer of at least 1", iterations),
         ):
             if not fits:
                 where = f"preprocess.registration.{key}"
@@ -187,7 +187,7 @@ class Rigid:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let ITK sum in one order: its metric takes the number of threads from the process, not from the method."""
+    """Use one thread in ITK, for a fixed order of summation; its metric ignores the method's own setting."""
     import SimpleITK
 
     before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
@@ -199,7 +199,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _start(fixed: "SimpleITK.Image", moving: "SimpleITK.Image", *, by_mass: bool) -> "SimpleITK.Euler3DTransform":
-    """Return the identity about the middle of ``fixed``, or the shift that lays centre of mass on centre of mass."""
+    """Return the identity about the centre of ``fixed``, or the shift that aligns the centres of mass."""
     import SimpleITK
 
     if by_mass:
@@ -235,7 +235,7 @@ def _moved(moving: Scan, fixed: Scan, move: Float[np.ndarray, "4 4"], how: str) 
         raise ScanError(
             moving.path,
             expected=f"a scan that overlaps {fixed.path.name}",
-            found="one that lies wholly elsewhere",
+            found="one without overlap",
             remedy="check that both belong to one visit, or use preprocess/registration=rigid",
         )
     return Registered(data, covered, move, how)

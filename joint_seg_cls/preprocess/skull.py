@@ -1,7 +1,7 @@
-"""Whether a scan whose background is exactly 0 still shows the skull, judged along lines from outside to inside.
+"""Detection of the skull in a scan with a background of exactly 0, along lines from outside to inside.
 
-With skull, a line crosses the scalp (bright), the skull and the fluid under it (dark) and the brain (bright). Without,
-it meets the brain at once, or after a dark margin. Volume is no guide: a small head is no larger than a large brain.
+With skull, a line crosses scalp (bright), skull and fluid (dark) and brain (bright). Without skull, it
+reaches the brain at once or after a dark margin. Volume is not reliable: a small head may be as small as a large brain.
 """
 
 from collections.abc import Iterator
@@ -13,35 +13,35 @@ from scipy import ndimage
 
 from joint_seg_cls.scan import Grid
 
-#: A brain is no larger; the fixed template brain holds 1,880 mL.
+#: Maximum volume of a brain; the template brain has 1,880 mL.
 LARGEST_BRAIN_ML = 2500.0
-#: A head is no smaller, even if only its top is scanned.
+#: Minimum volume of a head, even if only its top is scanned.
 _SMALLEST_HEAD_ML = 400.0
-#: A larger share of lines is a skull, a smaller share is none; between them it is not clear. Of 225 versions of nine
+#: Fractions of lines: above the first, skull; below the second, no skull; unclear between them. Of 225 versions of nine
 #: real and sixteen simulated heads (cropped, in thick slices, scaled; brains with masks up to 4 mm too large), 51 of 53
-#: with skull gave 0.3 or more, the others 0.23; 171 of 172 without gave 0.2 or less, the other 0.21.
+#: with skull had at least 0.3 and the others 0.23; 171 of 172 without had at most 0.2 and the other 0.21.
 _SKULL_FROM, _STRIPPED_UNTIL = 0.3, 0.2
-#: Slices, and lines in each, that are looked at. The ends are left out: there the skull is cut tangentially.
+#: Number of slices, and of lines in each. The end slices are excluded, because they cut the skull tangentially.
 _SLICES, _LINES, _ENDS = 20, 72, 0.1
-#: Slices with a smaller share of the largest slice's area are left out too.
+#: Slices with a smaller area, relative to the largest, are excluded too.
 _LEAST_AREA = 0.3
-#: Slices at least this much thicker than the pixels are judged across their own axis.
+#: If slices are thicker than the pixels by this factor, lines lie in the plane of the slices.
 _ANISOTROPIC = 1.5
-#: Brightness as a share of the median of what is not 0.
+#: Intensity thresholds relative to the median of nonzero voxels.
 _BRIGHT, _DARK = 0.5, 0.4
-#: Where the scalp begins, how thick the dark layer is at least, how deep it lies at most, and how far under it the
-#: brain begins; all in steps of 1 mm from the outside.
+#: Depth at which the scalp begins, minimum thickness and maximum depth of the dark layer, and how far below it the
+#: brain begins, in steps of 1 mm from the outside.
 _SCALP, _THICK, _DEEP, _UNDER, _DEPTH = 14, 3, 32, 12, 45
-#: The median of so many neighbouring lines keeps a dark shell and loses sulci, which are narrower.
+#: The median over this many neighbouring lines keeps a dark shell and removes sulci, which are narrower.
 _NEIGHBOURS = 7
-#: Fewer lines than this that begin in the background are no evidence.
+#: Minimum number of lines that begin in the background.
 _LEAST_LINES = 50
 
 Skull = Literal["absent", "unclear", "present"]
 
 
 def judge_skull(image: Float[np.ndarray, "x y z"], grid: Grid) -> tuple[Skull, Bool[np.ndarray, "x y z"]]:
-    """Return whether a scan shows the skull, and what is not 0 of it with holes filled."""
+    """Return whether a scan includes the skull, and its nonzero voxels with holes filled."""
     tissue = ndimage.binary_fill_holes(image != 0)
     volume_ml = float(tissue.sum()) * grid.voxel_ml
     if tissue.all() or volume_ml > LARGEST_BRAIN_ML:
@@ -54,14 +54,14 @@ def judge_skull(image: Float[np.ndarray, "x y z"], grid: Grid) -> tuple[Skull, B
 
 
 def skull_share(image: Float[np.ndarray, "x y z"], grid: Grid) -> float:
-    """Return the share of lines with a bright layer outside a dark one outside a bright one.
+    """Return the fraction of lines with a bright, a dark and a bright layer from outside to inside.
 
-    Lines that begin at the edge of the image do not count; NaN where too few others are left.
+    Lines that begin at the edge of the image are excluded; NaN if too few others are left.
     """
     values = image[image != 0]
     if not values.size:
         return float("nan")
-    darkest = min(float(np.quantile(values, 0.01)), 0.0)  # below 0 in scans that were standardised before
+    darkest = min(float(np.quantile(values, 0.01)), 0.0)  # below 0 in standardised scans
     level = float(np.median(values)) - darkest
     lines = np.concatenate(list(_lines(image, grid)))
     if len(lines) < _LEAST_LINES or level <= 0:
@@ -82,7 +82,7 @@ def _has_skull(bright: Bool[np.ndarray, "n depth"], dark: Bool[np.ndarray, "n de
 
 
 def _lines(image: Float[np.ndarray, "x y z"], grid: Grid) -> Iterator[Float[np.ndarray, "n depth"]]:
-    """Yield each slice's values from the outermost that is not 0 inwards, in steps of 1 mm, smoothed over angles."""
+    """Yield the values of each slice from the outermost nonzero voxel inwards in steps of 1 mm, smoothed by angle."""
     spacing = np.array(grid.spacing_mm)
     upwards = int(np.abs(grid.affine[2, :3] / spacing).argmax())
     axis = int(spacing.argmax()) if spacing.max() > _ANISOTROPIC * np.sort(spacing)[1] else upwards

@@ -1,4 +1,4 @@
-"""A whole cohort into a prepared store: in parallel, resumable, by several processes at once, of one setting."""
+"""Preparing a cohort into a store: parallel, resumable, by several processes at once."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _MOST_NAMED = 5
 @final
 @dataclass(frozen=True)
 class Prepared:
-    """What became of the cohort's rows: ``new`` were prepared, ``kept`` were there, some with other labels."""
+    """Counts of the cohort's rows: ``new`` were prepared, ``kept`` already existed, some with other labels."""
 
     store: PreparedStore
     new: int
@@ -38,7 +38,7 @@ class Prepared:
 @final
 @dataclass(frozen=True)
 class _Done:
-    """What a worker says of one row; arrays stay on disk."""
+    """Result of a worker for one row; arrays stay on disk."""
 
     key: str
     is_new: bool
@@ -54,15 +54,15 @@ def prepare_cohort(
     modalities: Sequence[str],
     workers: int,
 ) -> Prepared:
-    """Prepare every row, skipping those already there, whole and of the same files and settings; then list them.
+    """Prepare every row, skipping valid cases with the same files and settings; then list all cases.
 
-    A case that cannot be used does not stop the others. The store can be trained on only when every row is prepared.
+    An invalid case does not stop the others. The store can be used for training only when every row is prepared.
     Several processes may prepare the same cohort into one store at the same time: they share the work.
 
     Raises:
-        StoreError: the store was made with other settings, or by a version that preprocesses otherwise; the disk is too
+        StoreError: the store was made with other settings, or by an incompatible version; the disk is too
             small; another process wrote other scans under the same names.
-        InputError: a row's files cannot be used (the one failure, or their names; each is logged).
+        InputError: files of a row are invalid (the error itself, or the names of several; each is logged).
         OSError: the disk is full or read-only.
     """
     shape = pipeline.layout.model_shape
@@ -86,7 +86,7 @@ def prepare_cohort(
 
 
 def case_key(row: CohortCase, settings: dict[str, Any]) -> str:
-    """Return what a case's arrays depend on, as a hash: its files' content, the settings, and how they are applied."""
+    """Return a hash of all that the arrays of a case depend on: content of its files, settings and format."""
     digest = hashlib.sha256(json.dumps([FORMAT, settings], sort_keys=True).encode())
     for path in (*row.images, row.brain_mask, *row.lesion_masks):
         digest.update(bytes(32) if path is None else _content(path))
@@ -99,13 +99,13 @@ def _content(path: Path) -> bytes:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         found = error.strerror or type(error).__name__
-        raise ScanError(path, expected="a file that can be read", found=found, remedy="correct its rights") from error
+        raise ScanError(path, expected="a readable file", found=found, remedy="change its permissions") from error
 
 
 def _over_rows(
     work: partial[_Done | None], rows: Sequence[CohortCase], store: Path, workers: int
 ) -> tuple[dict[str, _Done], list[InputError]]:
-    """Do what no other process is at, then wait for the others and do what they left undone."""
+    """Prepare the rows that no other process prepares, then wait for the others and prepare what they left."""
     done: dict[str, _Done] = {}
     failures: list[InputError] = []
     waiting = list(rows)
@@ -127,9 +127,9 @@ def _over_rows(
         except BrokenProcessPool as error:
             raise StoreError(
                 store,
-                expected=f"{workers} worker processes that live",
-                found="one that was killed, most often for want of memory",
-                remedy="run the same command with fewer workers=; what is prepared is kept",
+                expected=f"{workers} running worker processes",
+                found="a worker was killed, probably out of memory",
+                remedy="repeat the command with fewer workers=; prepared cases are kept",
             ) from error
     return done, failures
 
@@ -137,11 +137,11 @@ def _over_rows(
 def _prepare_one(
     row: CohortCase, *, pipeline: Pipeline, store: Path, settings: dict[str, Any], wait: bool
 ) -> _Done | None:
-    """Prepare a case, or find that it is there; None where another process is at it and we do not ``wait``."""
+    """Prepare a case unless it exists; None if another process is preparing it and ``wait`` is False."""
     folder, key = store / row.case, case_key(row, settings)
     if _is_up_to_date(folder, row, key):
         return _Done(key, is_new=False)
-    remedy = "run the same command with fewer workers=; what is prepared is kept"
+    remedy = "repeat the command with fewer workers=; prepared cases are kept"
     try:
         with enough_memory(row.images[0], remedy=remedy), case_lock(store, row.case, wait=wait):
             return _prepare_locked(row, folder, key, pipeline, store)
@@ -152,7 +152,7 @@ def _prepare_one(
 def _prepare_locked(row: CohortCase, folder: Path, key: str, pipeline: Pipeline, store: Path) -> _Done:
     there = case_at(folder)
     if there is not None and there.key == key and _is_whole(there):
-        if not _is_current(there, row):  # otherwise another process was faster
+        if not _is_current(there, row):  # otherwise another process has prepared it
             unlist_cases(store)
             write_labels(_with_labels(there, row))
         return _Done(key, is_new=False)
@@ -167,12 +167,12 @@ def _is_up_to_date(folder: Path, row: CohortCase, key: str) -> bool:
 
 
 def _is_current(case: PreparedCase, row: CohortCase) -> bool:
-    """Return whether a case's record needs no change: its labels are the table's, and it has checksums."""
+    """Return whether a case's record needs no change: it has the labels of the table, and checksums."""
     return case == _with_labels(case, row) and bool(case.checksums)
 
 
 def _is_whole(case: PreparedCase) -> bool:
-    """Return whether all arrays of a case are as they were written; all of them are read."""
+    """Verify the checksums of all arrays of a case."""
     try:
         verify_arrays(case.folder, case.checksums, has_lesion_mask=case.has_lesion_mask)
     except StoreError:
@@ -191,8 +191,8 @@ def _together(failures: Sequence[InputError], total: int, store: Path) -> InputE
         _log.error("%s", failure)
     return CohortError(
         store,
-        expected=f"{total} scans that can be used",
-        found=f"{len(failures)} that cannot ({', '.join(failure.where for failure in failures[:_MOST_NAMED])}"
+        expected=f"{total} valid scans",
+        found=f"{len(failures)} invalid ones ({', '.join(failure.where for failure in failures[:_MOST_NAMED])}"
         f"{', ...' if len(failures) > _MOST_NAMED else ''})",
-        remedy="repair or remove them and run the same command again; the others are kept",
+        remedy="repair or remove them and repeat the command; the others are kept",
     )

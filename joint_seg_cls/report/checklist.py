@@ -152,7 +152,7 @@ def _of_data(audit: Audit | None) -> dict[str, str]:
     if audit is None:
         return {}
     tables = {table.title: table for table in audit.tables}
-    people, scanned = tables.get("Who is in the cohort"), tables.get("How they were scanned")
+    people, scanned = tables.get("Patients"), tables.get("Acquisition")
     answers = {"numbers": f"{audit.scans} scans of {audit.subjects} subjects in the store; excluded: {UNKNOWN}"}
     for key, table in (("demographics", people), ("acquisition", scanned)):
         if table is not None and table.rows:

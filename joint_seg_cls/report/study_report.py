@@ -26,7 +26,7 @@ from joint_seg_cls.whole_file import write_text
 #: The files of tables that any report may have written.
 _WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")
 #: What the tables of the audit are to the paper's.
-_OF_PAPER = {"Who is in the cohort": " (the paper's Table 1)", "How they were scanned": " (the paper's Table 2)"}
+_OF_PAPER = {"Patients": " (the paper's Table 1)", "Acquisition": " (the paper's Table 2)"}
 
 
 @final

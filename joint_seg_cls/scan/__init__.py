@@ -1,4 +1,4 @@
-"""Scans, their geometry, the cohort table, and a prepared case on disk."""
+"""Scans, their geometry, the cohort table, and prepared cases on disk."""
 
 from joint_seg_cls.scan.cohort import DISEASES, CohortCase, read_cohort
 from joint_seg_cls.scan.grid import Geometry, Grid, reorient, resample, resample_oblique

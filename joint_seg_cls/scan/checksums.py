@@ -1,8 +1,8 @@
-"""Checksums of prepared cases: what is damaged on disk is found before it is read, and each state of a file read once.
+"""Checksums of prepared cases: damaged files are detected before use, and each version of a file is read once.
 
-``case.json`` holds under ``checksums`` one SHA-256 of each array's file and one of its own other entries. A store notes
-in ``.verified.json`` the size and the times of the files that were compared with them; only what has changed since is
-compared again.
+In ``case.json``, ``checksums`` has the SHA-256 of each array file and of the other entries of the record. The store's
+``.verified.json`` records size and times of the files that were verified; only files that changed since are
+verified again.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ from joint_seg_cls.whole_file import write_json
 _log = logging.getLogger(__name__)
 RECORD = "case.json"
 ARRAYS = ("image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.npz")
-#: What a simulated image was drawn from; scans have none.
+#: Label maps from which simulated images are generated; scans have none.
 LABELS = "labels.npz"
-#: The entry of ``case.json``, and the file beside the cases.
+#: Entry of ``case.json``, and file in the store.
 CHECKSUMS, VERIFIED = "checksums", ".verified.json"
-REMEDY = "run the `jsc prepare` of this store again, which prepares this case anew"
-#: Of one case: size and times of each file.
+REMEDY = "repeat the `jsc prepare` of this store, which prepares this case again"
+#: Size and times of each file of a case.
 Stamps = dict[str, list[int]]
 
 
 def array_checksums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each array's file in a case's folder."""
+    """Return the SHA-256 of each array file of a case."""
     return {name: _of_file(folder / name) for name in (*ARRAYS, LABELS) if (folder / name).exists()}
 
 
@@ -43,21 +43,21 @@ def record_checksum(record: Mapping[str, Any]) -> str:
 
 
 def verify_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Compare a case's record with its checksum, where it has one.
+    """Verify the checksum of a case's record, if it has one.
 
     Raises:
-        StoreError: it was damaged, or changed by hand.
+        StoreError: the record is damaged or was edited.
     """
     known = record.get(CHECKSUMS)
     if known is not None and (not isinstance(known, dict) or known.get(RECORD) != record_checksum(record)):
-        raise _damaged(folder / RECORD, "one that was damaged or edited")
+        raise _damaged(folder / RECORD, "a damaged or edited one")
 
 
 def verify_arrays(folder: Path, checksums: Mapping[str, str], *, has_lesion_mask: bool) -> None:
-    """Compare a case's arrays with their checksums; a case of an earlier version, which has none, is read as it is.
+    """Verify the checksums of a case's arrays; a case of an earlier version has none and is not verified.
 
     Raises:
-        StoreError: a file is missing, cut short or changed.
+        StoreError: a file is missing, truncated or changed.
     """
     labels = (LABELS,) if LABELS in checksums else ()
     for name in (*(ARRAYS if has_lesion_mask else ARRAYS[:2]), *labels):
@@ -67,21 +67,21 @@ def verify_arrays(folder: Path, checksums: Mapping[str, str], *, has_lesion_mask
         except OSError as error:
             raise _damaged(path, error.strerror or type(error).__name__) from error
         if not is_whole:
-            raise _damaged(path, "one that was damaged or changed")
+            raise _damaged(path, "a damaged or changed one")
 
 
 def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]) -> None:
-    """Verify the arrays of the cases whose files have changed since this was last done.
+    """Verify the arrays of cases whose files changed since the last verification.
 
     Args:
-        store: the folder of the store.
-        cases: by name, the checksums of each case, and whether it has a lesion mask.
+        store: folder of the store.
+        cases: for each name, the checksums of the case and whether it has a lesion mask.
 
     Raises:
-        StoreError: files are damaged; the first one is named, and how many more.
+        StoreError: files are damaged; the message has the first one and the number of others.
     """
     known = _verified(store)
-    stamps = {name: stamps_of(store / name) for name in cases}  # before reading: a later change is seen the next time
+    stamps = {name: stamps_of(store / name) for name in cases}  # before reading: later changes are detected
     changed = [name for name in cases if known.get(name) != stamps[name]]
     faults: list[StoreError] = []
     for name in watched(changed, total=len(changed), label="checksums"):
@@ -94,11 +94,9 @@ def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]
     if changed:
         remember(store, known | stamps)
     if without := [name for name in changed if not cases[name][0]]:
-        _log.info(
-            "%s: %d cases are of an earlier version and have no checksums; `jsc prepare` adds them", store, len(without)
-        )
+        _log.info("%s: %d cases of an earlier version have no checksums; `jsc prepare` adds them", store, len(without))
     if faults:
-        first, more = faults[0], f", and {len(faults) - 1} cases more" if len(faults) > 1 else ""
+        first, more = faults[0], f", and {len(faults) - 1} more cases" if len(faults) > 1 else ""
         raise StoreError(
             first.where,
             expected=first.expected,
@@ -108,15 +106,15 @@ def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]
 
 
 def remember(store: Path, stamps: Mapping[str, Stamps]) -> None:
-    """Note that the files of these cases, as they are, were compared with their checksums."""
+    """Record that the current files of these cases were verified."""
     try:
         write_json(store / VERIFIED, dict(stamps))
     except OSError as error:
-        _log.info("%s cannot be written to (%s): its checksums are compared in each run", store, error.strerror)
+        _log.info("%s is not writable (%s), so checksums are verified in each run", store, error.strerror)
 
 
 def stamps_of(folder: Path) -> Stamps:
-    """Return size and times of the files of a case; the second time changes with any change of a file."""
+    """Return size and times (mtime, ctime) of the files of a case; ctime changes with any change of a file."""
     stamps: Stamps = {}
     for name in (RECORD, *ARRAYS):
         try:

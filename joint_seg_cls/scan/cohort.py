@@ -1,8 +1,8 @@
-"""The cohort table: one row a scan, checked before anything is computed.
+"""The cohort table: one row per scan, validated before any computation.
 
-Columns: ``subject``; ``session`` (optional); one column of paths a modality (``flair`` first); ``brain_mask``
-(optional); ``lesion_mask``, ``lesion_mask_2``, ... (one a rater, may be empty); ``disease`` (the name of a class, never
-a code; may be empty); any further column is kept as it is. Paths are relative to the table.
+Columns: ``subject``; ``session`` (optional); one column of paths per modality (``flair`` first); ``brain_mask``
+(optional); ``lesion_mask``, ``lesion_mask_2``, ... (one per rater, may be empty); ``disease`` (the name of a class, not
+its code; may be empty); further columns are kept unchanged. Paths are relative to the table.
 """
 
 import re
@@ -33,14 +33,14 @@ from joint_seg_cls.scan.tables import (
 #: Disease classes in the order of their codes: 0 is MS, 1 is NMOSD. The last is the positive class of SN, SP and AUC.
 DISEASES = ("MS", "NMOSD")
 _LESION_MASK = re.compile(r"lesion_mask(_\d+)?$")
-#: Longest name of a case in bytes; file systems take 255, and outputs add their own words.
+#: Maximum length of a case name in bytes; file systems allow 255, and outputs append suffixes.
 _LONGEST_NAME = 180
 
 
 @final
 @dataclass(frozen=True)
 class CohortCase:
-    """One row of the table: a scan of ``subject`` at ``session``. ``columns`` holds the free columns."""
+    """One row of the table: a scan of ``subject`` at ``session``. ``columns`` has the further columns."""
 
     case: str
     subject: str
@@ -68,10 +68,12 @@ def read_cohort(
 def cohort_cases(
     path: Path, table: pd.DataFrame, *, modalities: Sequence[str] = ("flair",), classes: Sequence[str] = DISEASES
 ) -> list[CohortCase]:
-    """Check the cells of a table as :func:`read_cohort` does, as if they stood at ``path``."""
+    """Check the cells of a table as :func:`read_cohort` does; ``path`` is the location of the table."""
     require_columns(path, table, ["subject", *modalities])
     if table.empty:
-        raise CohortError(path, expected="at least one scan", found="a table without rows", remedy="add one row a scan")
+        raise CohortError(
+            path, expected="at least one scan", found="a table without rows", remedy="add one row per scan"
+        )
     raters = rater_columns(table)
     known = {"subject", "session", "brain_mask", "disease", *modalities, *raters}
     diseases = [str(cell) for cell in table.get("disease", ())]
@@ -102,10 +104,10 @@ def cohort_cases(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return the cells of a cohort table as stripped text, empty where nothing is known.
+    """Return the cells of a cohort table as stripped text; missing values are empty.
 
     Raises:
-        CohortError: the file is missing, is no .tsv or .csv file, or cannot be read as a table.
+        CohortError: the file is missing, is not a .tsv or .csv file, or is not a table.
     """
     kind = "a cohort table (.tsv or .csv)"
     if path.suffix.lower() not in SEPARATORS:
@@ -115,15 +117,15 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def rater_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns of lesion masks, one a rater."""
+    """Return the columns of lesion masks, one per rater."""
     return sorted((c for c in table.columns if _LESION_MASK.match(c)), key=lambda c: (len(c), c))
 
 
 def file_of(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
-    """Return the file that a row's cell names, or None where the cell is empty.
+    """Return the file named in a cell, or None if the cell is empty.
 
     Raises:
-        CohortError: there is no such file.
+        CohortError: the file does not exist.
     """
     text = str(row.get(name, ""))
     if not text:
@@ -135,28 +137,30 @@ def file_of(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
             if file.is_file():
                 return file
         found = f"no file {shortened((table.parent / text).resolve())}"
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, no such user, a null byte
+    except (OSError, RuntimeError, ValueError) as error:  # name too long, unknown user, null byte
         found = f"{shortened(text)} ({error.strerror if isinstance(error, OSError) else str(error).rstrip('.')})"
     raise CohortError(where, expected=f"a file in {name}", found=found, remedy="correct the path")
 
 
 def _present(where: str, name: str, file: Path | None) -> Path:
     if file is None:
-        raise CohortError(where, expected=f"a path in {name}", found="an empty cell", remedy="name the scan's file")
+        raise CohortError(
+            where, expected=f"a path in {name}", found="an empty cell", remedy="enter the path of the scan"
+        )
     return file
 
 
 def disease_of(where: str, text: str, classes: Sequence[str], column: Sequence[str] = ()) -> str | None:
-    """Return the class that a cell names, or None where it is empty.
+    """Return the class named in a cell, or None if the cell is empty.
 
     Args:
-        where: the table and the line, for messages.
+        where: table and line, for messages.
         text: the cell.
-        classes: the names of the classes. A number is no name: what the program calls 0 is no one else's 0.
-        column: all cells of the column, so that the message covers them.
+        classes: names of the classes. A number is not a name: codes of other programs differ from ours.
+        column: all cells of the column, which the message then covers.
 
     Raises:
-        CohortError: the cell names no class.
+        CohortError: the cell is not the name of a class.
     """
     if not text:
         return None
@@ -171,30 +175,32 @@ def disease_of(where: str, text: str, classes: Sequence[str], column: Sequence[s
             where,
             expected=f"a disease among {', '.join(classes)} (or empty)",
             found=shortened(text),
-            remedy=f"write the class's name, or make a table with names by `{again} out={out} {labels_word(unknown)}` "
-            f"({' or '.join(classes)} in place of null where it stands for a class); classes=[...] names other classes",
+            remedy=f"write the name of the class, or write a new table by `{again} out={out} {labels_word(unknown)}` "
+            f"({' or '.join(classes)} instead of null if it means a class); classes=[...] defines other classes",
         )
     return found
 
 
 def case_name(subject: str, session: str | None) -> str:
-    """Return a name that is safe as a folder."""
+    """Return a name that can be used as a folder name."""
     name = subject if session is None else f"{subject}_{session}"
     return re.sub(r"[^\w.+-]", "-", name).lstrip(".")
 
 
 def checked_case_name(where: str, subject: str, session: str | None) -> str:
-    """Return :func:`case_name`, where it can be the name of a folder in a prepared store.
+    """Return :func:`case_name` after checking that it can be a folder in a prepared store.
 
     Raises:
-        CohortError: there is no subject, or the name is too long, taken by a file of the store, or nothing but dots.
+        CohortError: the subject is missing, or the name is too long, reserved by the store, or consists of dots.
     """
     if not subject:
-        raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
+        raise CohortError(where, expected="a subject", found="an empty cell", remedy="enter a subject")
     name = case_name(subject, session)
     if not name or name.casefold() in STORE_FILES or len(name.encode()) > _LONGEST_NAME:
         found = subject if len(subject) <= 40 else f"{subject[:40]}... of {len(name)} characters"
-        raise CohortError(where, expected="a subject that can name a folder", found=found, remedy="rename the subject")
+        raise CohortError(
+            where, expected="a subject that can be a folder name", found=found, remedy="rename the subject"
+        )
     return name
 
 
@@ -202,18 +208,18 @@ def _refuse_repeats(path: Path, cases: Sequence[CohortCase]) -> None:
     people: dict[str, str] = {}
     for case in cases:
         other = people.setdefault(case.subject.casefold(), case.subject)
-        if other != case.subject:  # one person, of whom folds would make two
+        if other != case.subject:  # one person, whom folds would treat as two
             raise CohortError(
                 path,
-                expected="each subject under one name",
-                found=f"{other} and {case.subject}, which differ in case alone",
-                remedy="write the name in one way, or give different people different names",
+                expected="one spelling per subject",
+                found=f"{other} and {case.subject}, which differ only in case",
+                remedy="use one spelling, or give different people different names",
             )
     repeated = [name for name, count in Counter(case.case.casefold() for case in cases).items() if count > 1]
     if repeated:
         raise CohortError(
             path,
             expected="one row for each subject and session",
-            found=f"{len(repeated)} named twice ({', '.join(repeated[:5])})",
-            remedy="give every visit its own session, every person their own subject",
+            found=f"{len(repeated)} appear twice ({', '.join(repeated[:5])})",
+            remedy="give each visit its own session and each person their own subject",
         )

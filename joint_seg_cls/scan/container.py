@@ -1,4 +1,4 @@
-"""The file around a NIfTI volume: plain or gzip-compressed, and whether it holds as many bytes as its header claims."""
+"""The file of a NIfTI volume: plain or gzip-compressed, and whether it is as long as its header claims."""
 
 import gzip
 import io
@@ -9,24 +9,24 @@ from typing import NoReturn
 from joint_seg_cls.errors import ScanError
 
 _GZIP = b"\x1f\x8b"
-#: Deflate compresses by no more than this factor.
+#: Maximum compression factor of Deflate.
 _LARGEST_RATIO = 1032
 _CHUNK = 1 << 20
-#: Size of the header, little- and big-endian, in NIfTI-1 and NIfTI-2.
+#: Header size of NIfTI-1 and NIfTI-2, little- and big-endian.
 NIFTI_STARTS = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
-#: What a file begins with that stands in place of the scan, what it is, and how to get the scan.
+#: Files found in place of a scan: their first bytes, what they are, and the remedy.
 _STAND_INS = (
-    (b"version https://git-lfs", "a Git LFS pointer in place of the scan", "fetch the scan with git lfs pull"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the scan", "fetch the scan with git lfs pull"),
     (
         b"/annex/objects/",
-        "a git-annex pointer in place of the scan",
+        "a git-annex pointer instead of the scan",
         "fetch the scan with datalad get or git annex get",
     ),
     (b"<!doctype", "a web page", "download the scan again"),
     (b"<html", "a web page", "download the scan again"),
     (b"PK\x03\x04", "a ZIP archive", "unpack it"),
 )
-#: What reading a damaged file raises.
+#: Exceptions raised by reading a damaged file.
 DAMAGED = (OSError, EOFError, zlib.error)
 
 
@@ -36,20 +36,22 @@ def refuse(path: Path, found: str, remedy: str, expected: str = "a NIfTI file (.
 
 
 def refuse_damaged(path: Path, error: Exception) -> NoReturn:
-    """Raise a :class:`ScanError` that gives the first line of what a reader reported."""
+    """Raise a :class:`ScanError` with the first line of the reader's message."""
     reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    refuse(path, f"a damaged or foreign one ({reason})", "copy or export the file again", "a readable NIfTI file")
+    refuse(
+        path, f"a damaged file or another format ({reason})", "copy or export the file again", "a readable NIfTI file"
+    )
 
 
 def open_content(path: Path) -> io.BufferedIOBase:
     """Open a volume's file, decompressed.
 
     Raises:
-        ScanError: there is no file; something else stands in its place; the suffix contradicts the content.
+        ScanError: the file is missing or is something else; the suffix contradicts the content.
     """
     if not path.is_file():
         if path.is_symlink() and not path.exists():
-            refuse(path, "a link to a file that is not there", "fetch the file (datalad get) or correct the link")
+            refuse(path, "a broken link", "fetch the file (datalad get) or correct the link")
         refuse(path, "a folder" if path.is_dir() else "no such file", "correct the path")
     try:
         with path.open("rb") as file:
@@ -72,22 +74,22 @@ def open_content(path: Path) -> io.BufferedIOBase:
 
 
 def require_bytes(path: Path, offset: int, count: int, claim: str) -> None:
-    """Refuse a file whose content ends before its last voxel, without reading it into memory.
+    """Refuse a file that ends before its last voxel, without reading it into memory.
 
     Args:
         path: the file.
         offset: byte of the decompressed content at which the voxels begin.
-        count: bytes of the voxels.
-        claim: what the header claims, for the message.
+        count: number of bytes of the voxels.
+        claim: the claim of the header, for the message.
 
     Raises:
-        ScanError: the content is shorter, or damaged.
+        ScanError: the content is too short or damaged.
     """
     size, needed = path.stat().st_size, offset + count
     with path.open("rb") as file:
         is_compressed = file.read(2) == _GZIP
         file.seek(max(size - 4, 0))
-        stated = int.from_bytes(file.read(4), "little")  # the size modulo 2^32, of the last member
+        stated = int.from_bytes(file.read(4), "little")  # size of the last member modulo 2^32
     held = size
     if is_compressed:
         if needed > size * _LARGEST_RATIO:
@@ -95,7 +97,7 @@ def require_bytes(path: Path, offset: int, count: int, claim: str) -> None:
         else:
             held = needed if needed <= stated else _count(path, needed)
     if held < needed:
-        found = f"a header that claims {claim} ({count} bytes) in a file that holds at most {max(held - offset, 0)}"
+        found = f"a header that claims {claim} ({count} bytes) in a file with at most {max(held - offset, 0)}"
         refuse(path, found, "copy or export the file again", "a complete NIfTI file")
 
 
@@ -112,7 +114,7 @@ def _count(path: Path, most: int) -> int:
 
 
 def require_end(path: Path, file: io.BufferedIOBase) -> None:
-    """Read a little further than the last voxel, where the checksum of a compressed file stands.
+    """Read past the last voxel to verify the checksum of a compressed file.
 
     Raises:
         ScanError: the checksum is wrong.
@@ -120,5 +122,5 @@ def require_end(path: Path, file: io.BufferedIOBase) -> None:
     try:
         file.read(_CHUNK)
     except DAMAGED as error:
-        if "Not a gzipped file" not in str(error):  # other bytes behind the compressed data do no harm
+        if "Not a gzipped file" not in str(error):  # trailing bytes after the compressed data are harmless
             refuse_damaged(path, error)

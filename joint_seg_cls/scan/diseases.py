@@ -1,7 +1,7 @@
-"""Names of diseases: which class a text names, and how a user is asked for what it stands for.
+"""Names of diseases: recognising the class that a text names, and asking the user about unknown names.
 
-The codes of the classes (their places in ``classes=``) are this program's own. A number in a table is somebody else's
-code: it names no class, unless a class is called so.
+The code of a class is its position in ``classes=``. A number in a table is a code of another program and is not
+accepted as a class, unless a class has that number as its name.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-#: Full names and their usual short ones, for side-cars that describe codes. Subtypes are left to the user.
+#: Full names and abbreviations of diseases, for side-cars that describe codes. Subtypes are not mapped.
 _SHORT = {
     "multiple sclerosis": "ms",
     "neuromyelitis optica spectrum disorder": "nmosd",
@@ -31,15 +31,15 @@ _SHORT = {
 }
 _PERSON = re.compile(r"\b(patients?|persons?|people|participants?|individuals?|with|group)\b")
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
-#: Names that need no quotation marks in ``labels={...}``.
+#: Names that need no quotes in ``labels={...}``.
 _PLAIN = re.compile(r"(?!null$)[A-Za-z][A-Za-z0-9_ .+/-]*(?<! )|0|-?[1-9][0-9]*", re.IGNORECASE)
 _MOST_ASKED, _LONGEST_NAME = 12, 100
 
 
 def class_named(text: str, classes: Sequence[str]) -> str | None:
-    """Return the class that ``text`` names, case aside; None where it names none.
+    """Return the class named by ``text``, ignoring case; None if there is none.
 
-    A class that is called by a whole number is also named by its other spellings (``1.0``), where no other class is.
+    A class named by an integer also matches other spellings of it (``1.0``), unless they name another class.
     """
     by_name = {name.strip().casefold(): name for name in classes}
     if (found := by_name.get(text.strip().casefold())) is not None:
@@ -49,7 +49,7 @@ def class_named(text: str, classes: Sequence[str]) -> str | None:
 
 
 def plain_code(text: str) -> str:
-    """Return a code in one spelling: ``1.0`` and ``01`` are 1, case and surrounding spaces aside."""
+    """Return a code in canonical spelling: ``1.0`` and ``01`` become 1; case and surrounding spaces are ignored."""
     plain = text.strip().casefold()
     if not _WHOLE.fullmatch(plain):
         return " ".join(plain.split())
@@ -58,28 +58,28 @@ def plain_code(text: str) -> str:
 
 
 def described_class(text: str, classes: Sequence[str]) -> str | None:
-    """Return the class that a description names, as ``Multiple sclerosis (MS)``; None where any part of it does not."""
+    """Return the class named by a description such as ``Multiple sclerosis (MS)``; None unless all parts agree."""
     found = {_class_of(part, classes) for part in _parts(text)}
     return found.pop() if len(found) == 1 else None
 
 
 def is_control(text: str) -> bool:
-    """Return whether a description is that of people without the diseases."""
+    """Return whether a description means healthy controls."""
     parts = _parts(text)
     return bool(parts) and all(_SHORT.get(part, part) == "hc" for part in parts)
 
 
 def labels_word(names: Iterable[str]) -> str:
-    """Return the word of a command line that says of each name that it stands for no class, to be edited.
+    """Return a ``labels={...}`` argument that maps each name to null, for the user to edit.
 
-    A text that is too long for a name is left out.
+    Texts too long for a name are omitted.
     """
     asked = list(dict.fromkeys(_key(name) for name in names if len(name) <= _LONGEST_NAME))[:_MOST_ASKED]
     return shlex.quote(f"labels={{{', '.join(f'{key}: null' for key in asked)}}}")
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name stands in ``labels={...}`` without quotation marks and is read there as it is written."""
+    """Return whether a name can be written in ``labels={...}`` without quotes."""
     return _PLAIN.fullmatch(name) is not None
 
 
@@ -94,7 +94,7 @@ def _class_of(part: str, classes: Sequence[str]) -> str | None:
 
 
 def _parts(text: str) -> list[str]:
-    """Return a description and what it holds in brackets, each without the words for people."""
+    """Return a description and its parts in brackets, each without words for people."""
     inside = re.findall(r"\(([^()]*)\)|\[([^\[\]]*)\]", text)
     outside = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", text)
     return [part for part in map(_tidy, (outside, *(a or b for a, b in inside))) if part]

@@ -1,8 +1,7 @@
-"""Finding the scan files of a folder: the one walk that every command uses.
+"""Finding the scan files of a folder; used by all commands.
 
-Left out, and counted in a remark: hidden files (``._scan.nii.gz`` of macOS, ``.partial-…`` of a process that was
-killed), links to files that are not there, and what ``jsc predict`` wrote. Case does not matter: ``scan.NII.GZ`` is a
-scan.
+Hidden files (``._scan.nii.gz`` of macOS, ``.partial-…`` of a killed process), broken links and the outputs of
+``jsc predict`` are skipped and counted in a remark. Case is ignored: ``scan.NII.GZ`` is a scan.
 """
 
 import gzip
@@ -18,25 +17,25 @@ from typing import Any, final
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.tables import shortened
 
-#: How the names of scans and masks end.
+#: Suffixes of scans and masks.
 NIFTI = (".nii", ".nii.gz")
-#: What `jsc predict` writes beside ``<id>.json``: the ends of the names of its volumes.
+#: Suffixes of the volumes that `jsc predict` writes beside ``<id>.json``.
 OUTPUTS = ("_lesions", "_lesion-probability", "_location-map")
-#: What `jsc predict` writes into the free text of a volume's header.
+#: Text that `jsc predict` writes into the header of a volume.
 MADE_HERE = b"joint_seg_cls"
 _RECORD = frozenset({"id", "scan", "brain_volume_ml", "warnings"})
 _FOREIGN = frozenset({"__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information"})
-#: Where the free text of a NIfTI-1 and of a NIfTI-2 header begins, and how long it may be.
+#: Offsets of the free text in NIfTI-1 and NIfTI-2 headers, and its length.
 _DESCRIPTIONS, _DESCRIPTION = (148, 240), 80
 _CHUNK = 1 << 20
-#: How many examples a message names.
+#: Number of examples in a message.
 _MOST = 10
 
 
 @final
 @dataclass(frozen=True)
 class Remark:
-    """Something that the user should see: ``what`` is the same sentence for all that ``about`` differs in."""
+    """A remark for the user; remarks with the same ``what`` are grouped, ``about`` names the item."""
 
     what: str
     about: str
@@ -46,8 +45,8 @@ def lines(remarks: Iterable[Remark], *, everyone: Sequence[str] = ()) -> Iterato
     """Return one line for all remarks of one kind: what, how many, and the first names.
 
     Args:
-        remarks: in the order in which they are to be read.
-        everyone: the names of all scans; a remark about each of them is shortened to ``all``.
+        remarks: in the order of output.
+        everyone: names of all scans; a remark about all of them is shortened to ``all``.
     """
     remarks = list(remarks)
     for what in dict.fromkeys(remark.what for remark in remarks):
@@ -60,12 +59,12 @@ def lines(remarks: Iterable[Remark], *, everyone: Sequence[str] = ()) -> Iterato
 @final
 @dataclass(frozen=True)
 class ScanFiles:
-    """What one folder holds.
+    """Scan files of a folder.
 
     Attributes:
-        names: the NIfTI files, as paths below the folder with ``/``, in natural order.
-        missing: links to files that are not there.
-        remarks: what was left out; ``missing`` is in them too.
+        names: the NIfTI files, as paths relative to the folder with ``/``, in natural order.
+        missing: broken links.
+        remarks: about skipped files, including ``missing``.
     """
 
     names: list[str]
@@ -77,12 +76,12 @@ def scan_files(folder: Path, *, below: bool = True, remedy: str = "correct path=
     """Return the NIfTI files of ``folder``.
 
     Args:
-        folder: where to look.
-        below: whether to look in the folders below it too.
-        remedy: what to do where there is no such folder.
+        folder: the folder.
+        below: whether to include subfolders.
+        remedy: what to do if the folder does not exist.
 
     Raises:
-        CohortError: there is no such folder, or a part of it cannot be read.
+        CohortError: the folder does not exist, or part of it cannot be read.
     """
     names, missing, remarks = [], [], []
     ours = _Outputs(folder)
@@ -90,35 +89,35 @@ def scan_files(folder: Path, *, below: bool = True, remedy: str = "correct path=
         if not is_nifti(name):
             continue
         if is_hidden:
-            remarks.append(Remark("hidden NIfTI files, left out", name))
+            remarks.append(Remark("hidden NIfTI files, skipped", name))
         elif (readable := name.encode("utf-8", "replace").decode()) != name:
-            remarks.append(Remark("NIfTI files whose names are not UTF-8 text, left out (rename them)", readable))
+            remarks.append(Remark("NIfTI files whose names are not UTF-8 text, skipped (rename them)", readable))
         elif not (folder / name).is_file():
             missing.append(name)
-            remarks.append(Remark("links to files that are not there (get them first)", name))
+            remarks.append(Remark("broken links (fetch the files first)", name))
         elif ours.holds(name):
-            remarks.append(Remark("volumes that jsc predict wrote, left out", name))
+            remarks.append(Remark("outputs of jsc predict, skipped", name))
         else:
             names.append(name)
     return ScanFiles(names, missing, remarks)
 
 
 def walk(folder: Path) -> list[str]:
-    """Return every file below ``folder`` that is not hidden, links followed, in natural order.
+    """Return all files below ``folder`` that are not hidden, following links, in natural order.
 
     Raises:
-        CohortError: there is no such folder, or a part of it cannot be read.
+        CohortError: the folder does not exist, or part of it cannot be read.
     """
     return [name for name, is_hidden in _walk(folder, below=True, remedy="correct path=") if not is_hidden]
 
 
 def is_nifti(name: str) -> bool:
-    """Return whether a file's name is that of a NIfTI file, whatever its case."""
+    """Return whether a file name has the suffix of a NIfTI file, ignoring case."""
     return name.lower().endswith(NIFTI)
 
 
 def stem(name: str) -> str:
-    """Return a file's name without ``.nii`` or ``.nii.gz``, whatever their case."""
+    """Return a file name without ``.nii`` or ``.nii.gz``, ignoring case."""
     return re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE)
 
 
@@ -129,12 +128,12 @@ def natural(text: str) -> list[tuple[int, int, str]]:
 
 
 def examples(names: list[str], most: int = 3) -> str:
-    """Return a few of ``names``, for a sentence."""
+    """Return a few of ``names``, for a message."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def stored_twice(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Return which of ``names`` repeat another one, as ``.nii`` beside ``.nii.gz`` with the same content."""
+    """Return the ``names`` that duplicate another one, such as ``.nii`` and ``.nii.gz`` with the same content."""
     first: dict[str, str] = {}
     again = {}
     for name in names:
@@ -145,7 +144,7 @@ def stored_twice(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def prediction_record(path: Path) -> dict[str, Any] | None:
-    """Return the record that `jsc predict` wrote to ``path``; None where the file holds something else."""
+    """Return the record written by `jsc predict` to ``path``; None if the file is something else."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -155,14 +154,14 @@ def prediction_record(path: Path) -> dict[str, Any] | None:
 
 @final
 class _Outputs:
-    """Recognises what `jsc predict` wrote: by the end of the name, and by a record or the volume's own header."""
+    """Recognises outputs of `jsc predict` by their suffix and by their record or header."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._records: dict[Path, bool] = {}
 
     def holds(self, name: str) -> bool:
-        """Return whether the program wrote the file: a user's ``scan_lesions.nii.gz`` is not of this kind."""
+        """Return whether `jsc predict` wrote the file; a user's own ``scan_lesions.nii.gz`` does not count."""
         path = self._folder / name
         if not path.name.endswith(tuple(f"{end}.nii.gz" for end in OUTPUTS)):
             return False
@@ -177,7 +176,7 @@ class _Outputs:
 
 
 def _made_here(path: Path) -> bool:
-    """Return whether the header holds this program's mark: it stands before the record is written."""
+    """Return whether the header has this program's mark, which is written before the record."""
     try:
         with gzip.open(path) as file:
             header = file.read(max(_DESCRIPTIONS) + _DESCRIPTION)
@@ -202,17 +201,17 @@ def _opened(path: Path) -> Any:
 
 
 def _walk(folder: Path, *, below: bool, remedy: str) -> list[tuple[str, bool]]:
-    """Return every file with whether it is hidden; what lies in hidden folders is passed over."""
+    """Return all files and whether each is hidden; hidden folders are skipped."""
     try:
         found = None if folder.is_dir() else "a file" if folder.is_file() else "no such folder"
-    except OSError as error:  # a name that no file system takes
+    except OSError as error:  # a name invalid on this file system
         found = str(error.strerror)
     if found is not None:
         raise CohortError(shortened(folder), expected="a folder of scans", found=found, remedy=remedy)
     files_found = []
     for here, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         place = Path(here).resolve()
-        # a link to a folder that holds it would be followed forever
+        # a link to a parent folder would be followed forever
         folders[:] = [
             name
             for name in folders
@@ -229,5 +228,5 @@ def _foreign(name: str) -> bool:
 
 def _refuse(error: OSError) -> None:
     raise CohortError(
-        error.filename, expected="a folder that can be read", found=str(error.strerror), remedy="change its permissions"
+        error.filename, expected="a readable folder", found=str(error.strerror), remedy="change its permissions"
     ) from error

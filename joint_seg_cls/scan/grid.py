@@ -1,9 +1,9 @@
-"""Voxel grids in millimetres and the resampling between two of them.
+"""Voxel grids in millimetres, and resampling from one grid to another.
 
-Contract: array axes are (x, y, z); an affine maps a voxel's index to the millimetre position of its CENTRE in RAS+
-world space (NIfTI). Sizes are voxels, lengths millimetres. The grids of one scan (its own, and the network's) share
-their axes up to permutation and flip, so every map between them is a scale and a shift along each axis and has an exact
-inverse (:func:`resample`, :class:`Geometry`). Grids of different scans may lie at any angle (:func:`resample_oblique`).
+Contract: array axes are (x, y, z); an affine maps a voxel index to the millimetre position of the voxel CENTRE in RAS+
+world space (NIfTI). Sizes are in voxels, lengths in millimetres. The grids of one scan (native and model) share
+their axes up to permutation and flip, so a map between them is a scale and a shift along each axis with an exact
+inverse (:func:`resample`, :class:`Geometry`). Grids of different scans may have any angle (:func:`resample_oblique`).
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Grid:
 
     @property
     def axes(self) -> str:
-        """Direction in which each axis runs, such as ``LPS``."""
+        """Direction of each axis, such as ``LPS``."""
         return "".join(str(code) for code in nib.aff2axcodes(self.affine))
 
     def canonical(self) -> "Grid":
@@ -44,11 +44,11 @@ class Grid:
         return Grid(*_reoriented(self, np.eye(4)))
 
     def like(self, other: "Grid") -> "Grid":
-        """Return the same voxels with the axes ordered and flipped as ``other``'s are."""
+        """Return the same voxels with the axes ordered and flipped as in ``other``."""
         return Grid(*_reoriented(self, other.affine))
 
     def cropped(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> "Grid":
-        """Return the part from voxel ``start`` up to, not including, ``stop``; negative starts enlarge the grid."""
+        """Return the part from voxel ``start`` to ``stop`` (exclusive); negative starts enlarge the grid."""
         shift = np.eye(4)
         shift[:3, 3] = start
         x, y, z = (int(b - a) for a, b in zip(start, stop, strict=True))
@@ -62,7 +62,7 @@ class Grid:
         return Grid(shape, self.affine @ change)
 
     def distance_mm(self, other: "Grid") -> float:
-        """Return the largest distance between corresponding corners, infinite where the shapes differ."""
+        """Return the largest distance between corresponding corners, infinite if the shapes differ."""
         if self.shape != other.shape:
             return float("inf")
         corners = np.array(np.meshgrid(*([0, n - 1] for n in self.shape), [1.0], indexing="ij")).reshape(4, -1)
@@ -74,16 +74,16 @@ class Grid:
 
     @classmethod
     def from_json(cls, record: dict) -> "Grid":
-        """Read what :meth:`to_json` wrote."""
+        """Return the grid from the output of :meth:`to_json`."""
         x, y, z = record["shape"]
         return cls((x, y, z), np.array(record["affine"], dtype=np.float64))
 
 
 def _turn(source: Float[np.ndarray, "4 4"], target: Float[np.ndarray, "4 4"]) -> np.ndarray:
-    """Return which axis of ``target`` each axis of ``source`` is nearest to, and its sign, as nibabel's orientation.
+    """Return the axis of ``target`` nearest to each axis of ``source``, and its sign, as a nibabel orientation.
 
-    The axes are compared with each other, not each with RAS+: near 45 degrees the nearest RAS+ axis of two grids that
-    agree but for rounding may differ.
+    Axes are compared with each other, not with RAS+: near 45 degrees, two grids that differ by rounding only
+    may have different nearest RAS+ axes.
     """
     directions = np.eye(4)
     directions[:3, :3] = target[:3, :3] / np.linalg.norm(target[:3, :3], axis=0)
@@ -97,17 +97,17 @@ def _reoriented(grid: Grid, target: Float[np.ndarray, "4 4"]) -> tuple[tuple[int
 
 
 def reorient(array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid) -> Shaped[np.ndarray, "X Y Z"]:
-    """Reorder and flip the axes of ``array`` from those of ``source`` to those of ``target``; values are untouched."""
+    """Reorder and flip the axes of ``array`` from those of ``source`` to those of ``target``; values are unchanged."""
     return nib.apply_orientation(array, _turn(source.affine, target.affine))
 
 
 def resample(
     array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid, *, linear: bool
 ) -> Shaped[np.ndarray, "X Y Z"]:
-    """Return ``array``, given on ``source``, on ``target``: linear or nearest, zero outside the source's field of view.
+    """Resample ``array`` from ``source`` to ``target``: linear or nearest, zero outside the source's field of view.
 
-    Both grids must have the same axes up to permutation and flip (see the module's contract). The half voxel between
-    the outermost centres and the edge takes the outermost value.
+    Both grids must have the same axes up to permutation and flip (see the contract of the module). Between the
+    outermost voxel centres and the edge of the grid, the outermost value is used.
     """
     array = reorient(array, source, target)
     step = np.linalg.solve(source.like(target).affine, target.affine)
@@ -131,14 +131,14 @@ def resample(
 def resample_oblique(
     array: Shaped[np.ndarray, "x y z"], source: Grid, target: Grid, move: Float[np.ndarray, "4 4"], *, linear: bool
 ) -> tuple[Shaped[np.ndarray, "X Y Z"], Bool[np.ndarray, "X Y Z"]]:
-    """Return ``array``, given on ``source``, on a ``target`` at any angle, and where ``source`` covers it (else 0).
+    """Resample ``array`` to a ``target`` at any angle; also return the voxels covered by ``source`` (others are 0).
 
     Args:
         array: values on ``source``.
-        source: where they are.
-        target: where they are wanted.
-        move: from millimetres in the space of ``target`` to those of ``source``; the identity where headers agree.
-        linear: interpolate linearly, else take the nearest voxel.
+        source: grid of ``array``.
+        target: grid of the result.
+        move: maps millimetres in the space of ``target`` to those of ``source``; the identity if the headers agree.
+        linear: linear interpolation; otherwise nearest neighbour.
     """
     step = np.linalg.solve(source.affine, move @ target.affine)
     dtype = np.float32 if linear else array.dtype
@@ -156,7 +156,7 @@ def resample_oblique(
 
 
 def _shifted(array: np.ndarray, start: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Cut or pad with zeros: the exact case, in which no value is interpolated."""
+    """Crop or pad with zeros; exact, without interpolation."""
     result = np.zeros(shape, dtype=array.dtype)
     low = np.maximum(start, 0)
     high = np.minimum(start + np.array(shape), array.shape)
@@ -170,22 +170,22 @@ def _shifted(array: np.ndarray, start: np.ndarray, shape: tuple[int, int, int]) 
 @final
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where the network's grid (``model``) lies in a scan's own grid (``native``)."""
+    """Position of the network's grid (``model``) relative to the scan's own grid (``native``)."""
 
     native: Grid
     model: Grid
 
     def to_model(self, array: Shaped[np.ndarray, "x y z"], *, linear: bool) -> Shaped[np.ndarray, "X Y Z"]:
-        """Return a native-space array in model space."""
+        """Resample an array from native to model space."""
         return resample(array, self.native, self.model, linear=linear)
 
     def to_native(self, array: Shaped[np.ndarray, "x y z"], *, linear: bool) -> Shaped[np.ndarray, "X Y Z"]:
-        """Return a model-space array in the scan's own grid, zero where the crop left something out."""
+        """Resample an array from model to native space; voxels outside the crop are zero."""
         return resample(array, self.model, self.native, linear=linear)
 
     @property
     def cropped_share(self) -> float:
-        """Share of the scan's volume that lies outside the network's grid, in [0, 1]."""
+        """Fraction of the scan's volume outside the network's grid, in [0, 1]."""
         own = self.native.like(self.model)
         step = np.linalg.solve(own.affine, self.model.affine)
         scale, offset = np.diag(step)[:3], step[:3, 3]
@@ -199,5 +199,5 @@ class Geometry:
 
     @classmethod
     def from_json(cls, record: dict) -> "Geometry":
-        """Read what :meth:`to_json` wrote."""
+        """Return the geometry from the output of :meth:`to_json`."""
         return cls(Grid.from_json(record["native"]), Grid.from_json(record["model"]))

@@ -1,7 +1,7 @@
-"""The gate that every NIfTI header passes before any work: what it claims is possible, and present in the file.
+"""Validation of NIfTI headers before any work: what a header claims is possible and present in the file.
 
-A header is read once, by :func:`read_header`. Which affine holds: the sform where its code is above 0, else the qform
-where its code is above 0, else the voxel sizes alone. Codes that NIfTI does not define count as 0.
+A header is read once, by :func:`read_header`. The affine is the sform if its code is above 0, else the qform
+if its code is above 0, else the voxel sizes. Codes not defined by NIfTI count as 0.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan.container import DAMAGED, NIFTI_STARTS, open_content, refuse, refuse_damaged, require_bytes
 from joint_seg_cls.scan.grid import Grid
 
-#: Voxels of a scan are no smaller and no larger (millimetres).
+#: Range of voxel sizes in millimetres.
 VOXEL_MM = (0.01, 100.0)
-#: No scan of a head is longer along an axis, or lies farther from the origin of its space (millimetres).
+#: Maximum field of view along an axis and maximum distance from the origin, in millimetres.
 _LARGEST_FIELD_MM, _FARTHEST_MM = 1000.0, 1e5
-#: No scan of a head has more voxels: 1000 x 1000 x 1000.
+#: Maximum number of voxels: 1000 x 1000 x 1000.
 _MOST_VOXELS = 10**9
-#: No header and its extensions are longer (bytes).
+#: Maximum size of a header with its extensions, in bytes.
 _LARGEST_HEADER = 1 << 28
-#: Volume of the cell that the axes' directions span; 1 where they are orthogonal, 0.8 at a shear of 37 degrees.
+#: Minimum volume spanned by the axis directions: 1 if orthogonal, 0.8 at a shear of 37 degrees.
 _LEAST_CELL = 0.8
-#: Millimetres in the units of length by their code; 0 and undefined codes mean millimetres.
+#: Unit of length by code; 0 and undefined codes mean millimetres.
 _MM = {1: 1000.0, 3: 0.001}
 _UNITS = {1: "metres", 3: "microns"}
 _MAGIC = {348: b"n+1", 540: b"n+2"}
 _LAST_XFORM_CODE = 5
 _SINGULAR_CELL = 0.01
-_AFFINE = "an affine that can be inverted"
-_VOXELS = "voxels that lie in space at right angles, 0.01 to 100 mm apart"
+_AFFINE = "an invertible affine"
+_VOXELS = "an orthogonal grid with voxels of 0.01 to 100 mm"
 _REPAIR = "convert the scan again from its source"
 
 Form = Literal["sform", "qform", "voxel sizes"]
@@ -41,15 +41,15 @@ Form = Literal["sform", "qform", "voxel sizes"]
 @final
 @dataclass(frozen=True, eq=False)
 class VolumeHeader:
-    """A header that passed the gate.
+    """A valid header.
 
     Attributes:
         path: the file.
-        header: as stored; outputs inherit it.
+        header: as stored; inherited by outputs.
         grid: shape and affine in millimetres.
-        form: what the affine is from.
-        other: the grid by the qform where the sform holds, if its code is above 0 and it is usable.
-        fault: what is odd about the header without changing the grid, as a statement; empty where nothing is.
+        form: source of the affine.
+        other: if the sform is used, the grid of the qform if its code is above 0 and it is usable.
+        fault: an irregularity that does not change the grid, as a sentence; empty if there is none.
     """
 
     path: Path
@@ -61,15 +61,16 @@ class VolumeHeader:
 
 
 def read_header(path: str | Path, *, remedy: str = "extract the one volume to be used") -> VolumeHeader:
-    """Read a NIfTI-1 or NIfTI-2 header and check everything that it claims.
+    """Read a NIfTI-1 or NIfTI-2 header and check its claims.
 
     Args:
         path: the file.
-        remedy: what to do about a file that holds no single 3-D volume.
+        remedy: what to do if the file is not a single 3-D volume.
 
     Raises:
-        ScanError: there is no NIfTI file; dimensions, type, scaling, voxel size or affine cannot be a scan's; the file
-            is shorter than the header claims.
+        ScanError: there is no NIfTI file; dimensions, type, scaling, voxel size or affine are impossible for a scan;
+            the
+            file is shorter than the header claims.
     """
     path = Path(path)
     header = _parsed(path)
@@ -77,10 +78,10 @@ def read_header(path: str | Path, *, remedy: str = "extract the one volume to be
     offset, count = _data_offset(path, header), shape[0] * shape[1] * shape[2] * _itemsize(path, header)
     _check_scaling(path, header)
     unit = int(header["xyzt_units"]) & 7
-    with np.errstate(all="ignore"):  # what comes out infinite or NaN is refused
+    with np.errstate(all="ignore"):  # infinite and NaN results are refused later
         form, affine, other, fault = _affines(path, header, _MM.get(unit, 1.0))
     if unit > 3:
-        fault = f"its unit of length has the undefined code {unit}, read as millimetres"
+        fault = f"its unit of length has the undefined code {unit}, interpreted as millimetres"
     grid = Grid(shape, affine)
     _check_grid(path, grid, form, unit)
     require_bytes(path, offset, count, f"{' x '.join(map(str, shape))} voxels")
@@ -97,11 +98,13 @@ def _parsed(path: Path) -> nib.Nifti1Header:
     size = int.from_bytes(block[:4], "little" if order == "<" else "big")
     magic = block[344:347] if size == 348 else block[4:7]
     if size not in _MAGIC or len(block) < size:
-        refuse(path, "a damaged or foreign one", "convert it to .nii.gz, or copy it again", "a readable NIfTI file")
+        refuse(
+            path, "a damaged file or another format", "convert it to .nii.gz, or copy it again", "a readable NIfTI file"
+        )
     if magic in (b"ni1", b"ni2"):
         refuse(path, "the header of a .hdr/.img pair", "convert the pair to one .nii.gz file")
     if magic != _MAGIC[size]:
-        found = f"a damaged or foreign one (magic {magic!r})"
+        found = f"a damaged file or another format (magic {magic!r})"
         refuse(path, found, "convert it to .nii.gz, or copy it again", "a readable NIfTI file")
     kind = nib.Nifti1Header if size == 348 else nib.Nifti2Header
     header = kind(block[:size], endianness=order, check=False)
@@ -113,7 +116,7 @@ def _parsed(path: Path) -> nib.Nifti1Header:
 
 
 def _shape(path: Path, header: nib.Nifti1Header, remedy: str) -> tuple[int, int, int]:
-    """Return the three sides, axes of length 1 behind the third dropped."""
+    """Return the three dimensions; further axes of length 1 are dropped."""
     dims = [int(side) for side in header["dim"]]
     shape = dims[1 : dims[0] + 1]
     if not 1 <= dims[0] <= 7 or min(shape) < 1:
@@ -139,11 +142,11 @@ def _itemsize(path: Path, header: nib.Nifti1Header) -> int:
             remedy=_REPAIR,
         ) from error
     if kind.kind not in "iuf":
-        found = {"c": "complex numbers", "V": "colours" if kind.names else f"type {int(header['datatype'])}"}[kind.kind]
-        refuse(path, found, "export it as a grey-scale image", "one real number a voxel")
+        found = {"c": "complex numbers", "V": "colors" if kind.names else f"type {int(header['datatype'])}"}[kind.kind]
+        refuse(path, found, "export it as a grey-scale image", "one real number per voxel")
     if int(header["bitpix"]) not in (0, 8 * kind.itemsize):
         found = f"{int(header['bitpix'])} bits for {kind.name}"
-        refuse(path, found, _REPAIR, f"a data type of {8 * kind.itemsize} bits a voxel")
+        refuse(path, found, _REPAIR, f"a data type of {8 * kind.itemsize} bits per voxel")
     return kind.itemsize
 
 
@@ -152,12 +155,12 @@ def _data_offset(path: Path, header: nib.Nifti1Header) -> int:
     if offset == 0:
         return least
     if not (least <= offset <= _LARGEST_HEADER and offset == int(offset)):
-        refuse(path, f"vox offset {offset:g}", _REPAIR, f"voxels from byte {least} on")
+        refuse(path, f"vox offset {offset:g}", _REPAIR, f"voxel data at byte {least} or later")
     return int(offset)
 
 
 def _check_scaling(path: Path, header: nib.Nifti1Header) -> None:
-    """Refuse an infinite slope or intercept; a slope of 0, or none (NaN), means unscaled values."""
+    """Refuse an infinite slope or intercept; a slope of 0 or NaN means unscaled values."""
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
     is_scaled = slope != 0 and not np.isnan(slope)
     if np.isinf(slope) or (is_scaled and not np.isfinite(inter)):
@@ -165,7 +168,7 @@ def _check_scaling(path: Path, header: nib.Nifti1Header) -> None:
 
 
 def _affines(path: Path, header: nib.Nifti1Header, scale: float) -> tuple[Form, np.ndarray, np.ndarray | None, str]:
-    """Return what the affine is from, the affine in millimetres, the qform's where it is not used, and its fault."""
+    """Return the source of the affine, the affine in millimetres, the unused qform's affine, and its fault."""
     to_mm = np.diag([scale, scale, scale, 1.0])
     if int(header["sform_code"]) > 0:
         sform = to_mm @ np.asarray(header.get_sform(), dtype=np.float64)
@@ -222,7 +225,7 @@ def _check_grid(path: Path, grid: Grid, form: Form, unit: int) -> None:
     cell = float(abs(np.linalg.det(axes / spacing)))
     if cell < _LEAST_CELL:
         if cell < _SINGULAR_CELL:
-            refuse(path, f"axes of its {form} that lie in one plane", _REPAIR, _AFFINE)
+            refuse(path, f"axes of its {form} that are coplanar", _REPAIR, _AFFINE)
         remedy = "resample the scan to a grid with right angles, or " + _REPAIR
         refuse(path, f"axes of its {form} that are sheared against each other", remedy, _VOXELS)
     if np.abs(grid.affine[:3, 3]).max() > _FARTHEST_MM:

@@ -1,4 +1,4 @@
-"""Masks: which voxels are set, and how a mask lies on its scan."""
+"""Masks: which voxels are set, and the position of a mask relative to its scan."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,29 +12,29 @@ from joint_seg_cls.scan.grid import Grid, reorient
 from joint_seg_cls.scan.header import VolumeHeader
 from joint_seg_cls.scan.volume import read_volume
 
-#: A mask's value may differ from a whole number by this much (masks resampled by other tools hold 1.0000153).
+#: Tolerance for integer values of a mask (masks resampled by other tools may have 1.0000153).
 MASK_ROUNDING = 1e-3
-#: How programs that write bytes mark a mask's voxels.
+#: Mask value of programs that write bytes.
 _BYTE = 255
-#: A mask with more values than this is a map of something else.
+#: A file with more distinct values is not a mask.
 _MOST_VALUES = 20
-#: Where a mask's voxels lie: as its own header gives it, or voxel for voxel on the scan of the same shape.
+#: Geometry of a mask: its own header, or the header of the scan (same shape required).
 MaskGeometry = Literal["header", "scan"]
 MASK_GEOMETRIES: tuple[MaskGeometry, ...] = ("header", "scan")
-#: The value, or the values, that mark lesions in a mask; None where masks hold 0 and 1.
+#: Value or values of lesion voxels in a mask; None if masks contain only 0 and 1.
 LesionValue = int | float | Sequence[int | float] | None
 
 
 def require_lesion_value(value: object) -> None:
-    """Refuse what marks no voxel of a mask, or its background.
+    """Refuse a lesion value that is not a number or is the background.
 
     Raises:
-        ConfigError: it is no number other than 0, nor a list of such.
+        ConfigError: it is neither a nonzero number nor a list of them.
     """
     each = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if value is None or (each and all(type(one) in (int, float) and one for one in each)):
         return
-    remedy = "write the number that marks lesions, as in lesion_value=255 or lesion_value=[1,2]"
+    remedy = "set the value of lesion voxels, as in lesion_value=255 or lesion_value=[1,2]"
     raise ConfigError("lesion_value", expected="numbers other than 0", found=str(value), remedy=remedy)
 
 
@@ -49,15 +49,15 @@ def read_mask(
 ) -> Bool[np.ndarray, "x y z"]:
     """Read a binary mask ``of`` lesions or of the brain that belongs to a scan on ``grid``, in that scan's axes.
 
-    A mask whose axes run otherwise than the scan's but whose voxels lie at the same places is turned, not refused.
+    A mask with differently ordered or flipped axes is reoriented if its voxels coincide with those of the scan.
 
     Args:
         path: the mask.
         grid: the scan's grid.
         of: what the mask marks.
-        lesion_value: the value, or the values, of lesion voxels.
-        geometry: whether the mask's own header holds, or the scan's.
-        other: the scan's grid by the form of its header that is not used, to explain a difference.
+        lesion_value: value or values of lesion voxels.
+        geometry: whether to use the mask's own header or the scan's.
+        other: grid of the scan by the unused form of its header, to explain a mismatch.
 
     Raises:
         ScanError: as :func:`read_volume`, :func:`place_mask` and :func:`binary`.
@@ -68,10 +68,10 @@ def read_mask(
 
 
 def place_mask(head: VolumeHeader, grid: Grid, *, geometry: MaskGeometry = "header", other: Grid | None = None) -> Grid:
-    """Return the grid on which a mask lies.
+    """Return the grid of a mask.
 
     Raises:
-        ScanError: it is not the grid of the scan: the shapes differ, or corners lie more than half a voxel (at least
+        ScanError: it is not the grid of the scan: the shapes differ, or corners are more than half a voxel (at least
             0.5 mm) apart.
     """
     if geometry == "scan" and head.grid.shape == grid.shape:
@@ -85,9 +85,9 @@ def place_mask(head: VolumeHeader, grid: Grid, *, geometry: MaskGeometry = "head
 
 
 def _misplaced(head: VolumeHeader, grid: Grid, other: Grid | None, tolerance_mm: float) -> tuple[str, str]:
-    """Return how a mask lies otherwise than its scan, and what to do."""
-    resample = "resample the mask onto its scan with nearest neighbours"
-    take = "if it was drawn on this scan voxel for voxel, take the scan's header with mask_geometry=scan"
+    """Return the mismatch between a mask and its scan, and the remedy."""
+    resample = "resample the mask to its scan with nearest neighbours"
+    take = "if it was drawn on this scan, use the scan's header with mask_geometry=scan"
     own = head.grid.like(grid)
     if own.shape != grid.shape:
         return f"shape {own.shape} in the scan's axes", resample
@@ -96,7 +96,7 @@ def _misplaced(head: VolumeHeader, grid: Grid, other: Grid | None, tolerance_mm:
         return apart, resample
     for whose, one, another in (("mask", head.other, grid), ("scan", head.grid, other)):
         if one is not None and another is not None and one.like(another).distance_mm(another) <= tolerance_mm:
-            return f"{apart}: the two agree by the {whose}'s qform, but its sform is used", (
+            return f"{apart}: they agree with the {whose}'s qform, but its sform is used", (
                 f"correct the {whose}'s sform; {take}"
             )
     if head.form == "voxel sizes":
@@ -124,14 +124,14 @@ def binary(
     of: Literal["lesion", "brain"] = "lesion",
     lesion_value: LesionValue = None,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return where a mask is set: where its values, rounded within 0.001, are 1, or ``lesion_value``.
+    """Return the voxels of a mask whose value is 1 or ``lesion_value``, within a tolerance of 0.001.
 
-    With a ``lesion_value``, the values that it names count and no others. A brain mask of 0 and 255 is binary; of a
+    With a ``lesion_value``, only the values listed count. A brain mask of 0 and 255 is binary; in a
     lesion mask, 255 may be one label of several, so the user is asked.
 
     Raises:
-        ScanError: without a ``lesion_value``, a value is neither 0 nor 1; with one, a value is not a whole number, or
-            there are values but none of those asked for.
+        ScanError: without a ``lesion_value``, a value is neither 0 nor 1; with one, a value is not an integer, or
+            none of the values listed is present.
     """
     whole = np.round(data)
     values = np.unique(whole)
@@ -149,7 +149,7 @@ def binary(
             path,
             expected=f"a mask of 0 and {' and '.join(f'{v:g}' for v in wanted)}{asked}",
             found=f"the values {', '.join(f'{v:g}' for v in odd[:6])}{' ...' if odd.size > 6 else ''}",
-            remedy=f"if all of them mark lesions, say so with lesion_value={_listed(every)}; if only some do, list "
+            remedy=f"if all of them mark lesions, set lesion_value={_listed(every)}; if only some do, list "
             f"those; if none does, {remedy}"
             if is_whole and of == "lesion" and every.size <= _MOST_VALUES
             else remedy,

@@ -1,16 +1,16 @@
-"""The prepared store: one folder a case, written whole or not at all, read by memory mapping.
+"""The prepared store: one folder per case, written atomically and read by memory mapping.
 
 ::
 
     <store>/store.json            format, settings, classes, modalities, model shape; the cases, once all are prepared
-    <store>/quality.tsv           the quality figures of all cases, one row a case
-    <store>/.verified.json        which files were compared with their checksums, and as what
-    <store>/<case>/case.json      who, which disease, geometry, provenance and quality figures, checksums
+    <store>/quality.tsv           quality measures, one row per case
+    <store>/.verified.json        files whose checksums were verified
+    <store>/<case>/case.json      subject, disease, geometry, provenance, quality measures, checksums
     <store>/<case>/image.npy      float32 (channels, x, y, z), model space, zero outside the brain
     <store>/<case>/brain_mask.npy           uint8 (x, y, z), model space
-    <store>/<case>/lesion_mask.npy          uint8 (x, y, z), model space; absent where the scan has no reference
-    <store>/<case>/lesion_mask_native.npz   the reference in the scan's own grid, packed; absent likewise
-    <store>/<case>/labels.npz               uint8 (x, y, z) by name, what a simulated image was drawn from; else absent
+    <store>/<case>/lesion_mask.npy          uint8 (x, y, z), model space; absent without a reference
+    <store>/<case>/lesion_mask_native.npz   the reference in the scan's own grid, packed; absent without a reference
+    <store>/<case>/labels.npz               uint8 (x, y, z) by name, label maps of a simulated case; absent for scans
 """
 
 import hashlib
@@ -29,10 +29,10 @@ from joint_seg_cls.errors import StoreError
 from joint_seg_cls.scan.checksums import LABELS, RECORD, REMEDY, verify_once, verify_record
 from joint_seg_cls.scan.grid import Geometry
 
-#: Raised whenever the store's files change, or what preprocessing makes of the same scan and settings: stores of one
-#: number may be mixed and trained on, and a network sees new scans as it saw those it was trained on.
+#: Raised whenever the files of the store or the results of preprocessing change: stores of one format may be mixed in
+#: training, and a network is applied to scans preprocessed as in its training.
 FORMAT = 2
-#: What lies beside the cases; no case may have one of these names.
+#: Other files of a store; reserved names.
 STORE_FILES = frozenset({"store.json", "quality.tsv", "audit.json", "splits"})
 _REMEDY = "run `jsc prepare` again on this store"
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
@@ -41,9 +41,9 @@ _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 @final
 @dataclass(frozen=True)
 class PreparedCase:
-    """One prepared scan. Arrays are opened on demand, read-only, without loading them into memory.
+    """One prepared scan. Arrays are opened on demand, read-only and memory-mapped.
 
-    ``checksums`` has one SHA-256 a file; it is empty where an earlier version prepared the case.
+    ``checksums`` has one SHA-256 per file; it is empty if an earlier version prepared the case.
     """
 
     folder: Path
@@ -59,19 +59,19 @@ class PreparedCase:
     checksums: dict[str, str] = field(default_factory=dict)
 
     def image(self) -> Float32[np.ndarray, "c x y z"]:
-        """Return the network's input: the modalities in model space, their intensities scaled."""
+        """Return the network's input: the modalities in model space, with normalised intensities."""
         return self._open("image.npy")
 
     def brain_mask(self) -> UInt8[np.ndarray, "x y z"]:
-        """Return the brain in model space."""
+        """Return the brain mask in model space."""
         return self._open("brain_mask.npy")
 
     def lesion_mask(self) -> UInt8[np.ndarray, "x y z"] | None:
-        """Return the reference in model space, or None where the scan has none."""
+        """Return the reference in model space, or None if the scan has none."""
         return self._open("lesion_mask.npy") if self.has_lesion_mask else None
 
     def labels(self) -> dict[str, UInt8[np.ndarray, "x y z"]]:
-        """Return what a simulated image was drawn from, by name, in model space; nothing for scans."""
+        """Return the label maps of a simulated case by name, in model space; empty for scans."""
         path = self.folder / LABELS
         if not path.is_file():
             return {}
@@ -82,7 +82,7 @@ class PreparedCase:
             raise StoreError(path, expected="packed labels", found=type(error).__name__, remedy=REMEDY) from error
 
     def lesion_mask_native(self) -> Bool[np.ndarray, "x y z"] | None:
-        """Return the reference in the scan's own grid, or None where the scan has none."""
+        """Return the reference in the scan's own grid, or None if the scan has none."""
         if not self.has_lesion_mask:
             return None
         shape = self.geometry.native.shape
@@ -105,8 +105,8 @@ class PreparedStore:
     """All prepared cases of one cohort, in the order of their names.
 
     Raises:
-        StoreError: the folder is no prepared store, or is empty, or was made by another version whose preprocessing
-            gives other results; or a case's files are not as they were prepared.
+        StoreError: the folder is not a prepared store, is empty, or was made by a version whose preprocessing
+            gives other results; or the files of a case have changed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -123,14 +123,14 @@ class PreparedStore:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 self.path / "store.json",
-                expected="the record that was prepared",
-                found="one that was damaged or edited",
+                expected="the record as prepared",
+                found="a damaged or edited one",
                 remedy="restore it, or prepare the cohort again into another store=",
             ) from error
 
     @cached_property
     def cases(self) -> tuple[PreparedCase, ...]:
-        """Every case of the table that the store was made from, its files as they were prepared."""
+        """All cases of the store, after verification of their files."""
         if not self._names:
             found = "an unfinished preparation" if self._names is None else "none"
             raise StoreError(self.path, expected="prepared cases", found=found, remedy=_REMEDY)
@@ -140,7 +140,7 @@ class PreparedStore:
 
     @cached_property
     def content_hash(self) -> str:
-        """Fingerprint of what is in the store: sources, settings, labels and free columns of every case."""
+        """Fingerprint of the store: sources, settings, labels and further columns of every case."""
         facts = [
             [case.case, case.key, case.subject, case.session, case.disease, case.has_lesion_mask, case.columns]
             for case in self.cases
@@ -149,13 +149,13 @@ class PreparedStore:
 
 
 def require_format(record: dict[str, Any], store: Path) -> None:
-    """Refuse a store that another version made, if preprocessing gives other results now.
+    """Refuse a store of a version whose preprocessing gives other results.
 
     Raises:
         StoreError: the record's format is not :data:`FORMAT`.
     """
     if record.get("format") != FORMAT:
-        found = f"format {record['format']}" if "format" in record else "one of an older version"
+        found = f"format {record['format']}" if "format" in record else "an older version"
         raise StoreError(
             store,
             expected=f"a prepared store of format {FORMAT}",
@@ -168,30 +168,30 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read one of the store's JSON files.
 
     Raises:
-        StoreError: there is none, or it holds no record.
+        StoreError: the file is missing or is not a record.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(
             path,
-            expected="a prepared store's record",
+            expected="the record of a prepared store",
             found="no such file",
             remedy="make the store with `jsc prepare`",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        found = f"a file that cannot be read ({type(error).__name__})"
-        raise StoreError(path, expected="a prepared store's record", found=found, remedy=_REMEDY) from error
+        found = f"an unreadable file ({type(error).__name__})"
+        raise StoreError(path, expected="the record of a prepared store", found=found, remedy=_REMEDY) from error
     if not isinstance(record, dict):
-        raise StoreError(path, expected="a prepared store's record", found="other JSON", remedy=_REMEDY)
+        raise StoreError(path, expected="the record of a prepared store", found="other JSON", remedy=_REMEDY)
     return record
 
 
 def read_case(folder: Path) -> PreparedCase:
-    """Read the record of one case; its arrays are opened later.
+    """Read the record of one case; its arrays are opened on demand.
 
     Raises:
-        StoreError: the record is missing, damaged or was edited.
+        StoreError: the record is missing, damaged or edited.
     """
     record = read_record(folder / RECORD)
     verify_record(folder, record)
@@ -206,7 +206,7 @@ def read_case(folder: Path) -> PreparedCase:
 
 
 def _is_typed(case: PreparedCase) -> bool:
-    """Return whether a record that was read from disk holds what it should."""
+    """Return whether the fields of a record read from disk have the right types."""
     columns = case.columns if isinstance(case.columns, dict) else {"": None}
     texts = (case.case, case.subject, case.key, case.session or "", case.disease or "", *columns, *columns.values())
     is_record = isinstance(case.provenance, dict) and isinstance(case.has_lesion_mask, bool)
@@ -214,19 +214,19 @@ def _is_typed(case: PreparedCase) -> bool:
 
 
 def _words(items: Any) -> tuple[str, ...]:
-    """Return a list of text.
+    """Return a list of strings.
 
     Raises:
-        TypeError: it is no list, or something in it is no text.
+        TypeError: it is not a list of strings.
     """
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise TypeError(f"no list of words: {items!r:.80}")
+        raise TypeError(f"not a list of strings: {items!r:.80}")
     return tuple(items)
 
 
 def _not_a_case(folder: Path) -> StoreError:
     return StoreError(
-        folder / RECORD, expected="the record of a prepared case", found="another or a damaged one", remedy=REMEDY
+        folder / RECORD, expected="the record of a prepared case", found="a damaged or other record", remedy=REMEDY
     )
 
 

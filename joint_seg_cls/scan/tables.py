@@ -1,8 +1,8 @@
-"""Tables that people write: text made cells. The one reader of every table that a user gives.
+"""The reader of all tables given by users.
 
-The text is UTF-8, with or without a byte-order mark. Tabs, commas or semicolons separate the columns, whatever the
-file's suffix: the header decides. A cell is text: ``007``, ``1e5`` and ``None`` stay as they are written. The marks of
-a missing value (``n/a``, ``NA``, ``NaN``) make a cell empty, except in the column that names the people.
+The text is UTF-8, with or without a byte-order mark. The column separator (tab, comma or semicolon) is detected from
+the header, whatever the suffix. Cells stay text: ``007``, ``1e5`` and ``None`` are unchanged. Missing-value marks
+(``n/a``, ``NA``, ``NaN``) become empty cells, except in the column of subjects.
 """
 
 import csv
@@ -19,18 +19,18 @@ import pandas as pd
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.cells import SEPARATORS, plain
 
-#: Columns in which the person may stand; the first that a table has is used.
+#: Possible columns of the subject; the first one present is used.
 SUBJECT_COLUMNS = ("participant_id", "participant", "subject", "subject_id", "patient_id", "patient", "sub", "id")
-#: Columns whose cells are names, whatever they look like.
+#: Columns whose cells are always names.
 _NAMING = frozenset(SUBJECT_COLUMNS) | {"case"}
-#: Names of columns by which a header is recognised.
+#: Column names that identify a header.
 _KNOWN = _NAMING | {"flair", "disease", "session", "session_id", "fold", "split"}
 _MARKS = "\t,;"
 _MISSING = ("n/a", "N/A", "NA", "nan", "NaN")
-#: The first words of files that stand for others which were not fetched.
+#: First words of pointer files, and the command that fetches the file.
 _POINTERS = {"version https://git-lfs": "git lfs pull", "/annex/objects/": "git annex get"}
 _LONGEST = 80
-#: What would begin another line, or show nothing.
+#: Characters that break a line or are invisible.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -46,11 +46,11 @@ def table_text(path: Path, *, kind: str = "a table", remedy: str = "correct the 
 
     Args:
         path: the file.
-        kind: what is expected there, for messages.
-        remedy: what to do where there is no such file.
+        kind: what is expected, for messages.
+        remedy: what to do if the file is missing.
 
     Raises:
-        CohortError: there is no such file, it cannot be read, is empty, or is no UTF-8 text.
+        CohortError: the file is missing, unreadable, empty, or not UTF-8 text.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -70,14 +70,14 @@ def table_text(path: Path, *, kind: str = "a table", remedy: str = "correct the 
 
 
 def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.DataFrame:
-    """Return the cells of a table as stripped text, empty where nothing is known; empty rows are left out.
+    """Return the cells of a table as stripped text; missing values are empty, and empty rows are dropped.
 
-    The index numbers the rows from 0, those that are left out included (:func:`line_of`).
+    The index numbers the rows from 0, counting dropped rows (:func:`line_of`).
 
     Args:
-        path: where the text stands, or will stand.
+        path: location of the table.
         text: header and rows.
-        subject: the column that names the people, where it is none of :data:`SUBJECT_COLUMNS`.
+        subject: the column of subjects, if it is not one of :data:`SUBJECT_COLUMNS`.
 
     Raises:
         CohortError: the rows do not fit the header, two columns have one name, or a quote is not closed.
@@ -85,7 +85,7 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
     separator = _separator(path, text, subject)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be truncated
             settings = {"sep": separator, "dtype": str, "keep_default_na": False}
             header = pd.read_csv(io.StringIO(text), header=None, nrows=1, **settings)
             table = pd.read_csv(io.StringIO(text), index_col=False, **settings)
@@ -93,8 +93,8 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
         raise CohortError(
             path,
             expected="as many cells in each row as in the header",
-            found="rows that are longer",
-            remedy="give every column a name, and quote cells that hold the separator",
+            found="longer rows",
+            remedy="name every column, and quote cells that contain the separator",
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         found = shortened(" ".join(str(error).split())) or type(error).__name__
@@ -110,20 +110,20 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
     others = [name for name in cells if name not in people]
     cells[others] = cells[others].replace(dict.fromkeys(_MISSING, ""))
     for name in people:
-        cells[name] = cells[name].replace({"n/a": ""})  # how BIDS writes that there is none
+        cells[name] = cells[name].replace({"n/a": ""})  # missing value in BIDS
     return cells[(cells != "").any(axis=1)]
 
 
 def line_of(path: Path, number: object) -> str:
-    """Return where the row ``number`` of a table stands, for a person who opens the file."""
-    return f"{path}, line {number + 2}"  # pyright: ignore[reportOperatorIssue] - the index holds whole numbers
+    """Return the file and line number of a row, for messages."""
+    return f"{path}, line {number + 2}"  # pyright: ignore[reportOperatorIssue] - the index has integers
 
 
 def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
     """Refuse a table that lacks a column.
 
     Raises:
-        CohortError: it lacks one of ``names``.
+        CohortError: one of ``names`` is missing.
     """
     missing = [name for name in names if name not in table.columns]
     if missing:
@@ -136,12 +136,12 @@ def require_columns(path: Path, table: pd.DataFrame, names: Sequence[str]) -> No
 
 
 def one_spelling(name: str) -> str:
-    """Return a name with each letter in one form: ``ü`` as one character, however the file stores it."""
+    """Return a name in Unicode normal form, such as ``ü`` as one character."""
     return unicodedata.normalize("NFC", name)
 
 
 def spellings(name: str) -> Iterable[str]:
-    """Return a name and its other forms: file systems differ in how they store ``ü``."""
+    """Return a name in all Unicode normal forms, because file systems store ``ü`` differently."""
     return dict.fromkeys((name, one_spelling(name), unicodedata.normalize("NFD", name)))
 
 
@@ -149,17 +149,17 @@ def user_path(text: str | Path) -> Path:
     """Return a path with ``~`` and ``~name`` replaced by the home folder.
 
     Raises:
-        CohortError: there is no such home folder.
+        CohortError: the home folder does not exist.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        found = "no home folder of that user"
-        raise CohortError(shortened(text), expected="a path", found=found, remedy="write the whole path") from error
+        found = "a user without a home folder"
+        raise CohortError(shortened(text), expected="a path", found=found, remedy="write the full path") from error
 
 
 def shortened(text: object) -> str:
-    """Return a text for a message: in one line, its middle left out where it is long."""
+    """Return a text for a message: on one line, with the middle of a long text omitted."""
     whole = _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
     return (
         whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
@@ -167,12 +167,12 @@ def shortened(text: object) -> str:
 
 
 def _unreadable(path: Path, error: Exception, remedy: str) -> tuple[str, str]:
-    """Return what was found in place of a table, and what to do."""
+    """Return what was found instead of a table, and the remedy."""
     if isinstance(error, UnicodeDecodeError):
         return "a file that is not UTF-8 text", "save it as tab-separated UTF-8 text"
     if isinstance(error, FileNotFoundError):
         if path.is_symlink():
-            return "a link to a file that is not there", "fetch the file (git annex get), or correct the link"
+            return "a broken link", "fetch the file (git annex get), or correct the link"
         return "no such file", remedy
     if isinstance(error, IsADirectoryError):
         return "a folder", remedy
@@ -181,7 +181,7 @@ def _unreadable(path: Path, error: Exception, remedy: str) -> tuple[str, str]:
 
 
 def _separator(path: Path, text: str, subject: str | None) -> str:
-    """Return the mark that splits the header into the most columns, known names among them where there are any."""
+    """Return the separator that gives the most columns, preferring headers with known column names."""
     own = SEPARATORS.get(path.suffix.lower(), "\t")
     headers = {mark: _header(text, mark) for mark in dict.fromkeys((own, *_MARKS))}
     known = _KNOWN if subject is None else _KNOWN | {subject.casefold()}
@@ -201,14 +201,14 @@ def _refuse_repeated_columns(path: Path, names: Sequence[str]) -> None:
     if repeated:
         raise CohortError(
             path,
-            expected="columns of different names",
+            expected="unique column names",
             found=f"{shortened(repeated[0])} {names.count(repeated[0])} times",
             remedy="rename or delete one of them",
         )
 
 
 def _refuse_swallowed_rows(path: Path, cells: pd.DataFrame, separator: str) -> None:
-    """Refuse a cell that holds a whole row: a quote before it was not closed."""
+    """Refuse a cell that contains a whole row, which means an unclosed quote."""
     if len(cells.columns) < 2:
         return
     for name in cells:
@@ -217,7 +217,7 @@ def _refuse_swallowed_rows(path: Path, cells: pd.DataFrame, separator: str) -> N
             if any(line.count(separator) >= len(cells.columns) - 1 for line in lines):
                 raise CohortError(
                     line_of(path, number),
-                    expected=f"one row in one line in the column {name}",
-                    found="a cell that holds the next rows",
+                    expected=f"one row per line in the column {name}",
+                    found="a cell that contains the next rows",
                     remedy="close the quotation mark in this line",
                 )

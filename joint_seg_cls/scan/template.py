@@ -1,4 +1,4 @@
-"""The MNI152 brain that nilearn packages: T1-weighted image, tissue maps and brain mask."""
+"""The MNI152 brain packaged with nilearn: T1-weighted image, tissue maps and brain mask."""
 
 import logging
 import warnings
@@ -25,7 +25,7 @@ class Template:
         t1: brain without skull, arbitrary units in [0, 1], 0 outside the brain.
         white: probability of white matter in [0, 1].
         grey: probability of grey matter in [0, 1].
-        brain: the brain with its inner cerebrospinal fluid.
+        brain: brain mask, including inner cerebrospinal fluid.
     """
 
     grid: Grid
@@ -66,7 +66,7 @@ def _values(image: nib.Nifti1Image) -> Float[np.ndarray, "x y z"]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what nilearn says while it is imported and resamples: its advice concerns its own users."""
+    """Silence warnings of nilearn during import and resampling, which do not concern our users."""
     logger = logging.getLogger("nilearn")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -19,9 +19,9 @@ from joint_seg_cls.whole_file import whole_file
 @final
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A volume as acquired: values in the scan's own axes, its grid, and the header that outputs inherit.
+    """A volume as acquired: values in the scan's own axes, its grid, and the header inherited by outputs.
 
-    ``head`` is what the gate found of the header; None for a scan that was not read from a file.
+    ``head`` is the validated header; None for a scan that was not read from a file.
     """
 
     path: Path
@@ -43,10 +43,10 @@ def read_scan(path: str | Path) -> Scan:
 
 
 def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x y z"], VolumeHeader]:
-    """Read the voxels of one 3-D NIfTI file as float32, whatever they are, and its header; ``remedy`` is for 4-D files.
+    """Read the voxels of one 3-D NIfTI file as float32, values unchecked, and its header; ``remedy`` is for 4-D files.
 
     Raises:
-        ScanError: the header does not pass :func:`~joint_seg_cls.scan.header.read_header`; the voxels are damaged.
+        ScanError: the header is invalid (:func:`~joint_seg_cls.scan.header.read_header`); the voxels are damaged.
     """
     head = read_header(path, remedy=remedy)
     header, shape = head.header, head.grid.shape
@@ -55,7 +55,7 @@ def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x 
     scaled = () if slope is None else (slope, inter)
     try:
         with open_content(head.path) as file, np.errstate(over="ignore", invalid="ignore"):
-            # what float32 cannot hold becomes infinite, which is refused where values matter
+            # values beyond float32 become infinite and are refused by require_contrast
             data = np.asarray(ArrayProxy(file, (*layout, *scaled), mmap=False), dtype=np.float32)
             require_end(head.path, file)
     except (*DAMAGED, ValueError) as error:
@@ -63,7 +63,7 @@ def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x 
     except MemoryError as error:
         raise ScanError(
             path,
-            expected="a volume that fits into memory",
+            expected="a volume that fits in memory",
             found=f"{' x '.join(map(str, shape))} voxels",
             remedy="use fewer workers=, or a machine with more memory",
         ) from error
@@ -71,7 +71,7 @@ def read_volume(path: str | Path, *, remedy: str) -> tuple[Float[np.ndarray, "x 
 
 
 def require_contrast(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None:
-    """Refuse values that no scan has.
+    """Refuse a volume that is not finite or constant.
 
     Raises:
         ScanError: a value is NaN or infinite; all values are equal.
@@ -81,7 +81,7 @@ def require_contrast(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None
         raise ScanError(
             path,
             expected="finite values",
-            found=f"{count} voxels that are NaN or infinite",
+            found=f"{count} NaN or infinite voxels",
             remedy="repair the export or set these voxels to 0",
         )
     if data.min() == data.max():
@@ -89,23 +89,23 @@ def require_contrast(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None
             path,
             expected="a scan with contrast",
             found=f"the constant value {data.flat[0]:g}",
-            remedy="export the scan again or leave it out of the table",
+            remedy="export the scan again or remove it from the table",
         )
 
 
 def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Scan, intent: str = "none") -> None:
-    """Write ``array`` in ``like``'s grid: shape, affine, sform, qform, their codes and units are the scan's. Atomic.
+    """Write ``array`` on the grid of ``like``, with its shape, affine, sform, qform, their codes and units. Atomic.
 
-    Free text and extensions of the scan's header, which may name the patient, are not carried over.
+    Free text and extensions of the header, which may identify the patient, are not copied.
     """
     path = Path(path)
     header = like.header.copy()
     header.extensions.clear()
     header["aux_file"], header["intent_name"] = b"", b""
-    if "db_name" in header:  # NIfTI-1 has it, NIfTI-2 has not
+    if "db_name" in header:  # in NIfTI-1 only
         header["db_name"] = b""
     header.set_data_shape(array.shape)
-    header["pixdim"] = like.header["pixdim"]  # setting the shape forgets those behind the third
+    header["pixdim"] = like.header["pixdim"]  # setting the shape resets entries after the third
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"], header["cal_max"] = 0, 0

@@ -1,4 +1,4 @@
-"""Prepared cases and the record of their store, written whole or not at all."""
+"""Atomic writes of prepared cases and of the store's record."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def write_store_record(
     model_shape: Sequence[int],
     cases: Sequence[str] | None = None,
 ) -> None:
-    """Write ``store.json``; without ``cases`` the store is unfinished and nobody trains on it. Atomic."""
+    """Write ``store.json``; without ``cases`` the store is unfinished and cannot be used for training. Atomic."""
     record: dict[str, Any] = {
         "format": FORMAT,
         "settings": settings,
@@ -42,9 +42,9 @@ def write_case(
     lesion_mask_native: Bool[np.ndarray, "X Y Z"] | None,
     labels: Mapping[str, UInt8[np.ndarray, "x y z"]] | None = None,
 ) -> None:
-    """Write one case in a folder beside its own and move it into place, so that a half-written case is never seen.
+    """Write one case to a temporary folder and move it into place, so that no partial case is visible.
 
-    One process at a time may write a case.
+    Only one process at a time may write a case.
     """
     with whole_folder(case.folder) as partial:
         np.save(partial / "image.npy", image)
@@ -58,7 +58,7 @@ def write_case(
 
 
 def write_labels(case: PreparedCase) -> None:
-    """Write a case's record again, its arrays being what they were. Atomic."""
+    """Rewrite the record of a case whose arrays are unchanged. Atomic."""
     write_json(case.folder / RECORD, _record(case, case.checksums or array_checksums(case.folder)))
 
 

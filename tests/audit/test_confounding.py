@@ -105,9 +105,9 @@ def test_missing_values_are_a_kind_of_their_own(facts):
 @pytest.mark.parametrize("count", [2, 4, 8])
 def test_tiny_cohorts_are_too_few_to_tell(facts, count):
     found, told = measured(people(facts, count, "scanner", lambda i: f"kind {i % 2}"))
-    assert all(math.isnan(one.auc) and "too few to tell" in one.sentence for one in found.values())
+    assert all(math.isnan(one.auc) and "too few" in one.sentence for one in found.values())
     assert told[-1].severity == "note"
-    assert "too few to tell" in told[-1].found
+    assert "too few" in told[-1].found
 
 
 def test_one_class_alone_or_no_disease_at_all_asks_nothing(facts):

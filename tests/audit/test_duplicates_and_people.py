@@ -52,7 +52,7 @@ def test_a_filtered_copy_under_another_subject_is_a_warning(audit, of, made_up_h
 
     (told,) = of(audit(4, {3: copy_of_0}), "duplicates")
     assert (told.severity, told.cases) == ("warning", ("s0", "s3"))
-    assert "alike as one scan resampled or two of one person" in told.found
+    assert "as similar as one resampled scan or two of one person" in told.found
 
 
 def test_signatures_of_unlike_heads_do_not_correlate_and_those_of_a_brighter_copy_do():

@@ -40,11 +40,11 @@ def test_every_broken_file_is_told_and_the_sound_ones_are_looked_at_all_the_same
     assert all(finding.severity == "error" for finding in told)
     assert [(finding.cases[0], finding.found.split(" (")[0]) for finding in told] == [
         ("s0", f"no file {found.source.replace('cohort.tsv', 's0_flair.nii.gz')}"),
-        ("s1", "a damaged or foreign one"),
+        ("s1", "a damaged file or another format"),
         ("s2", "shape"),
-        ("s3", "1 voxels that are NaN or infinite"),
+        ("s3", "1 NaN or infinite voxels"),
         ("s4", "the constant value 7"),
-        ("s5", "a damaged or foreign one"),
+        ("s5", "a damaged file or another format"),
     ]
     assert "(31, 35, 29, 2)" in told[2].found
     lesions = next(table for table in found.tables if table.title == "Lesions by class")

@@ -34,7 +34,7 @@ def test_affines_that_disagree_on_which_side_is_left_are_told(audit, of, how):
 
     (told,) = of(audit(2, {0: turn}), "left-right mismatch")
     assert told.severity == "error"
-    assert "disagree on which side is left" in told.found
+    assert "disagree about left and right" in told.found
 
 
 def test_brightness_of_mask_and_mirror_image_by_hand():

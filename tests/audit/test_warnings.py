@@ -12,13 +12,13 @@ from joint_seg_cls.scan import PreparedStore, read_scan
 
 
 def finding(case, found, severity="warning", remedy="look at it"):
-    return Finding(severity, "orientations", "a sound header", found, remedy, (case,), f"{case}.nii.gz")
+    return Finding(severity, "orientations", "a regular header", found, remedy, (case,), f"{case}.nii.gz")
 
 
 def test_a_warning_is_a_plain_sentence_and_an_error_keeps_its_four_fields():
     warning, error = finding("a", "left and right are a guess"), finding("a", "no file", "error")
     assert warning.sentence == "orientations: a, a.nii.gz: left and right are a guess; look at it."
-    assert error.sentence == "orientations: a, a.nii.gz: expected a sound header, found no file; look at it."
+    assert error.sentence == "orientations: a, a.nii.gz: expected a regular header, found no file; look at it."
 
 
 def test_more_than_three_alike_warnings_are_one_with_their_number():
@@ -42,7 +42,7 @@ def test_the_audit_of_a_store_counts_what_preparation_noticed_in_plain_words(mak
     found = audit_store(PreparedStore(folder))
     assert [one.sentence for one in found.of("warning")] == [
         "preparation: s0, s1, s10, s11, s2 and 7 more: slices of 4.5 mm are thicker than small lesions (in s0; 11 more "
-        "like it); look at this case's picture and quality figures."
+        "like it); check the picture and quality measures of this case."
     ]
     (note,) = [one for one in found.of("note") if one.check == "preparation"]
     assert "12 of 12 scans with a reference lose lesions at 16 x 16 x 16 (36 of 108 lesions)" in note.sentence
@@ -73,7 +73,7 @@ def test_what_the_audit_finds_in_one_scan_alone(tmp_path):
 
     assert found((1, 1)) == []
     assert found((0, 0)) == [
-        "the header has neither sform nor qform, so that left and right are a guess (convert the scan again from its "
+        "the header has neither sform nor qform, so left and right are uncertain (convert the scan again from its "
         "source)"
     ]
     (told,) = found((1, 1), change=True)

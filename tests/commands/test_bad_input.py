@@ -150,7 +150,7 @@ def test_several_scans_that_cannot_be_used_are_named_in_one_sentence_and_the_oth
     ("words", "says"),
     [
         (["image_size=50"], "use 48 x 48 x 48"),
-        (["image_size=[16,16]"], "one or three whole numbers, found 16 x 16"),
+        (["image_size=[16,16]"], "one or three integers, found 16 x 16"),
         (["modalities=[]"], "modalities: expected a list of at least 1"),
         (["modalities=[flair,flair]"], "found [flair,flair]"),
         (["modalities=flair"], "write modalities=[flair]"),
@@ -182,8 +182,8 @@ def test_a_home_folder_is_understood_in_every_path(jsc, tmp_path, monkeypatch):
 
 #: Tried in a fresh interpreter: there the types of arguments are not watched, as for a user.
 WRONG_TYPES = {
-    "image_size=big": "preprocess.image_size: expected one or three whole numbers, found big",
-    "image_size=16.5": "preprocess.image_size: expected one or three whole numbers, found 16.5",
+    "image_size=big": "preprocess.image_size: expected one or three integers, found big",
+    "image_size=16.5": "preprocess.image_size: expected one or three integers, found 16.5",
     "workers=many": "workers: expected a whole number, 0 or more, found 'many'",
     "preprocess.raters=all": "preprocess.raters: expected one of intersection, majority, union, found all",
 }

@@ -42,7 +42,7 @@ def test_a_sound_cohort_passes_and_leaves_a_page_of_one_file(jsc, cohort, tmp_pa
     code, out, err = jsc("check", f"cohort={cohort}", f"out={tmp_path / 'audit'}", "workers=0")
     assert code == 0, err
     assert "3 scans of 3 subjects: 0 errors" in out
-    assert "Who is in the cohort" in out
+    assert "Patients" in out
     assert sorted(path.name for path in (tmp_path / "audit").iterdir()) == ["audit.html", "audit.json"]
     page = (tmp_path / "audit" / "audit.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import|<script|<link", page)
@@ -51,7 +51,7 @@ def test_a_sound_cohort_passes_and_leaves_a_page_of_one_file(jsc, cohort, tmp_pa
     assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in pictures)
     assert "&lt;s0&gt;" in page or "-s0-" in page
     assert "<s0>" not in page
-    for title in ("What was found", "Who is in the cohort", "How they were scanned", "Lesions by class"):
+    for title in ("Findings", "Patients", "Acquisition", "Lesions by class"):
         assert title in page
     record = json.loads((tmp_path / "audit" / "audit.json").read_text())
     assert (record["counts"]["errors"], record["audits"][0]["scans"]) == (0, 3)

@@ -198,7 +198,7 @@ def test_places_that_may_not_be_read_or_written_are_named(jsc, folder, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", closed)
         code, _, err = jsc(*words)
-    assert (code, "P2: expected a folder that can be read, found Permission denied" in err) == (2, True)
+    assert (code, "P2: expected a readable folder, found Permission denied" in err) == (2, True)
 
     def full(path, *_, **__):
         raise OSError(28, "No space left on device", str(path))

@@ -73,8 +73,8 @@ def test_the_same_folder_twice_predicts_the_same_scans(predict, tmp_path):
         code, said = predict()
         assert code == 0, said
         assert ids(scans) == ["Müller", "p01", "p10", "p2"]
-        assert "hidden NIfTI files, left out (2)" in said
-    assert "volumes that jsc predict wrote, left out (4)" in said
+        assert "hidden NIfTI files, skipped (2)" in said
+    assert "outputs of jsc predict, skipped (4)" in said
     (scans / "p01.json").unlink()  # as if killed before the record
     code, said = predict()
     assert (code, ids(scans)) == (0, ["Müller", "p01", "p10", "p2"])

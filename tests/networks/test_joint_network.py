@@ -172,7 +172,7 @@ def test_a_size_that_does_not_fit_is_refused_with_the_nearest_that_do(size, near
 
 
 def test_forward_refuses_sizes_too(network):
-    with pytest.raises(ConfigError, match=r"found 32x40x16; use the nearest that fit, 32x32x16 or 32x48x16"):
+    with pytest.raises(ConfigError, match=r"found 32x40x16; use the nearest valid size, 32x32x16 or 32x48x16"):
         network(torch.zeros(1, 1, 32, 40, 16))
     with pytest.raises(ConfigError, match="windows of 2x3x1 tokens"):
         network(torch.zeros(1, 1, 32, 32, 32))

@@ -81,7 +81,10 @@ def test_an_empty_mask_in_the_table_is_refused(finder):
         (np.zeros(GRID.shape, bool), "found none"),
         (ball(30), "found 1?1[0-9] mL"),
         (ball(95), "found 3[0-9]{3} mL"),
-        (ball(60, (20, 21, 19)) & (np.arange(43) < 18)[:, None] | ball(60) & (np.arange(43) > 22)[:, None], "2 pieces"),
+        (
+            ball(60, (20, 21, 19)) & (np.arange(43) < 18)[:, None] | ball(60) & (np.arange(43) > 22)[:, None],
+            "2 components",
+        ),
     ],
     ids=["nothing", "too small", "too large", "two halves"],
 )

@@ -71,7 +71,10 @@ def test_no_lesion_is_no_loss():
         ({"brain_ml": 700.0}, "brain volume 700 mL"),
         ({"spacing_mm": [0.5, 0.5, 5.0]}, "slices of 5.0 mm"),
         ({"lesions": {"erased": 14, "cropped": 0, "native_count": 20}}, "the resize erases 14 of 20 lesions"),
-        ({"lesions": {"erased": 2, "cropped": 2, "native_count": 20}}, "2 of 20 lesions lie outside the brain's box"),
+        (
+            {"lesions": {"erased": 2, "cropped": 2, "native_count": 20}},
+            "2 of 20 lesions are outside the box around the brain",
+        ),
         ({"lesions": {"erased": 0, "cropped": 0, "native_count": 20}}, None),
     ],
 )
@@ -114,7 +117,7 @@ def test_voxels_of_extreme_intensity_are_a_warning(brightest, count, warns):
     ("change", "says"),
     [
         ({"covered_share": 0.8}, "b_t1.nii.gz covers 80 % of the brain"),
-        ({"rotation_degrees": 50.0}, "b_t1.nii.gz was turned by 50 degrees"),
+        ({"rotation_degrees": 50.0}, "b_t1.nii.gz was rotated by 50 degrees"),
         ({"shift_mm": 45.0}, "moved by 45 mm"),
         ({}, None),
     ],

@@ -92,7 +92,7 @@ def test_an_unclear_scan_is_prepared_with_a_warning_that_names_the_remedy(monkey
     for finder, how in ((GivenBrain(), "stripped"), (ExtractedBrain(Middle()), "middle")):
         found = finder(scan, None)
         assert found.how == how
-        assert "not clear whether this scan still shows the skull" in found.doubt
+        assert "not clear whether this scan includes the skull" in found.doubt
         assert "column brain_mask" in found.doubt
     assert GivenBrain()(scan, image > 0).doubt == ""
 

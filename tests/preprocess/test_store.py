@@ -179,7 +179,7 @@ def test_a_worker_that_is_killed_for_want_of_memory_is_one_sentence(table, progr
     worker.kill()
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 2, out
-    assert "want of memory; run the same command with fewer workers=" in out
+    assert "probably out of memory; repeat the command with fewer workers=" in out
     assert "Traceback" not in out
 
 
@@ -314,7 +314,7 @@ def test_files_are_compared_with_their_checksums_once_and_again_when_they_change
         _ = PreparedStore(store).cases
     assert set(read) == {"s02"}
     (store / "s00" / "image.npy").unlink()
-    with pytest.raises(StoreError, match=r"s00/image\.npy.*and 1 cases more; .*prepares these cases anew"):
+    with pytest.raises(StoreError, match=r"s00/image\.npy.*and 1 more cases; .*prepares these cases again"):
         _ = PreparedStore(store).cases
 
 
@@ -328,7 +328,7 @@ def test_a_store_without_checksums_is_read_and_gets_them_when_it_is_prepared_aga
         file.write_text(json.dumps(record))
     caplog.set_level("INFO")
     assert PreparedStore(store).content_hash == before
-    assert "2 cases are of an earlier version and have no checksums" in caplog.text
+    assert "2 cases of an earlier version have no checksums" in caplog.text
     damage(store / "s01" / "lesion_mask_native.npz", "cut")
     with pytest.raises(StoreError, match=r"s01/lesion_mask_native\.npz"):
         _ = PreparedStore(store).cases

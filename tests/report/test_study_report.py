@@ -88,7 +88,7 @@ def _circumstances(folder, tmp_path):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "provenance.json").write_text(json.dumps({"identity": {"data_hash": "d1", "folds_hash": "f1"}}))
     found = Finding("warning", "confounding", "a disease that is not told by the site", "AUC 0.9", "look at it")
-    people = Table("Who is in the cohort", ["disease", "subjects"], [["MS", "9"]], "at their first scan")
+    people = Table("Patients", ["disease", "subjects"], [["MS", "9"]], "at their first scan")
     write_audit(Audit("store", SCANS, 18, (found,), (people,), data_hash="d1", folds_hash="f1"), folder / "audit.json")
 
 
@@ -302,7 +302,7 @@ def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, 
     assert "1 of 2" in page
     assert "warning: confounding" in page
     assert "warning: confounding" in out
-    assert "Who is in the cohort" in page
+    assert "Patients" in page
     pooled = pd.read_csv(report_of(tmp_path) / "pooled.csv")
     assert pooled.groupby("variant")["case"].count().to_dict() == {"Joint Model": 12, "Only Cls Model": 12}
 

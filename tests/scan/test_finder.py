@@ -55,9 +55,9 @@ def test_hidden_files_links_to_nowhere_and_other_files_are_no_scans(put):
     assert told(found) == {
         ("hidden NIfTI files", "b/._p2.nii"),
         ("hidden NIfTI files", "b/.partial-17-p3.nii.gz"),
-        ("links to files that are not there (get them first)", "b/gone.nii.gz"),
+        ("broken links (fetch the files first)", "b/gone.nii.gz"),
     }
-    assert next(iter(lines(found.remarks))) == "hidden NIfTI files, left out (2): b/._p2.nii, b/.partial-17-p3.nii.gz"
+    assert next(iter(lines(found.remarks))) == "hidden NIfTI files, skipped (2): b/._p2.nii, b/.partial-17-p3.nii.gz"
     assert scan_files(put.root, below=False).names == []
 
 
@@ -98,7 +98,7 @@ def test_readers_leave_out_what_predict_wrote(put):
     (put.root / "findings" / "p1.json").write_text(record_of("p1"))
     found = PatternReader("**/{subject}.nii.gz").read(put.root, put.root / "c.tsv")
     assert [scan.subject for scan in found.scans] == ["p1"]
-    assert "volumes that jsc predict wrote, left out" in {remark.what for remark in found.remarks}
+    assert "outputs of jsc predict, skipped" in {remark.what for remark in found.remarks}
 
 
 def test_a_scan_stored_as_nii_and_nii_gz_is_known_by_its_content(put):

@@ -78,7 +78,7 @@ def test_the_other_forms_affine_is_named_and_the_offered_key_works(scan, tmp_pat
         found, path = scan(sform), save(tmp_path / "mask.nii.gz", MASK, qform, sform)
     with pytest.raises(ScanError) as error:
         read_mask(path, found.grid, other=found.head.other)
-    assert f"the two agree by the {whose}'s qform, but its sform is used" in error.value.found
+    assert f"they agree with the {whose}'s qform, but its sform is used" in error.value.found
     assert "mask_geometry=scan" in error.value.remedy
     assert "resample" not in error.value.remedy
     np.testing.assert_array_equal(read_mask(path, found.grid, geometry="scan"), MASK)

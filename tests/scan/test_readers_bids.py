@@ -139,7 +139,7 @@ def test_bids_bears_common_deviations(put):
     assert "lesion_mask" in found.scans[1].files
     for part in (
         "sub-b/anat/sub-x_FLAIR.nii.gz",
-        "people who are not in participants.csv: sub-c",
+        "subjects missing in participants.csv: sub-c",
         "without a FLAIR: z",
     ):
         assert part in reasons(found)
@@ -155,9 +155,7 @@ def test_bids_follows_links_once_and_names_those_that_lead_nowhere(put, tmp_path
     (put.root / "sub-1" / "anat" / "sub-1_label-lesion_mask.nii.gz").symlink_to(tmp_path / "gone")
     found = bids(put)
     assert found.scans[0].files == {"flair": there}
-    assert ("links to files that are not there (get them first)", "sub-1/anat/sub-1_label-lesion_mask.nii.gz") in said(
-        found
-    )
+    assert ("broken links (fetch the files first)", "sub-1/anat/sub-1_label-lesion_mask.nii.gz") in said(found)
 
 
 def test_bids_sessions_and_sidecars_tell_more_of_a_visit(bids_folder):
@@ -189,9 +187,9 @@ def test_labels_may_stand_in_any_column_under_any_name(bids_folder):
         (b"participant_id\tdiagnosis\n\xff\xfe\xff", "not UTF-8"),
         (b"", "an empty file"),
         (b"PK\x03\x04\x00\x00", "binary data"),
-        (b"name\tdiagnosis\nsub-01\tMS\n", "a column that names the people"),
+        (b"name\tdiagnosis\nsub-01\tMS\n", "a column of subjects"),
         (b"participant_id\tdiagnosis\n\tMS\n", "a name in participant_id"),
-        (b"participant_id\tdiagnosis\nsub-01\tMS\t3\n", "rows that are longer"),
+        (b"participant_id\tdiagnosis\nsub-01\tMS\t3\n", "longer rows"),
     ],
 )
 def test_a_participants_table_that_cannot_be_used_is_refused(bids_folder, content, says):
@@ -226,7 +224,7 @@ def test_masks_are_known_by_any_word_of_their_name_and_else_by_their_folder(put)
     names_of = [scan.files["lesion_mask"].name for scan in found.scans]
     assert names_of == ["sub-01_lesion_mask.nii.gz", "sub-02_desc-manual_mask.nii.gz"]
     assert "lesion_mask_2" not in found.scans[1].files
-    unclear = {about for what, about in said(found) if what == "masks that name neither lesions nor the brain"}
+    unclear = {about for what, about in said(found) if what == "masks identified neither as lesions nor as brain"}
     assert unclear == {
         "derivatives/lesion-tool/sub-02/anat/sub-02_label-GM_dseg.nii.gz",
         "derivatives/brain_lesion/sub-02/anat/sub-02_seg.nii.gz",
@@ -294,8 +292,8 @@ def test_a_consensus_stands_for_its_raters(put):
     assert [(key, file.name) for key, file in scan.files.items() if "mask" in key] == [
         ("lesion_mask", "sub-01_desc-consensus_label-lesion_mask.nii.gz")
     ]
-    assert "masks of a consensus, taken in place of its raters' masks: derivatives/manual/sub-01" in reasons(found)
-    assert sum(what == "masks left out beside a consensus" for what, _ in said(found)) == 3
+    assert "consensus masks, used instead of single raters' masks: derivatives/manual/sub-01" in reasons(found)
+    assert sum(what == "single raters' masks, not used because of a consensus" for what, _ in said(found)) == 3
 
 
 def test_participants_that_are_a_link_to_nowhere_are_said(bids_folder):
@@ -304,7 +302,7 @@ def test_participants_that_are_a_link_to_nowhere_are_said(bids_folder):
     file.symlink_to(bids_folder.root / "annexed")
     found = bids(bids_folder)
     assert [scan.disease for scan in found.scans] == [None] * 3
-    assert "a link to a file that is not there (get it first): no disease, age or sex is known" in reasons(found)
+    assert "a broken link (fetch the file first): disease, age and sex are unknown" in reasons(found)
 
 
 @pytest.mark.parametrize("label", ["NA", "None", "null", "nan", "1e5", "007", "Müller", "李明"])

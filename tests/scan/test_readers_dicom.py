@@ -383,7 +383,7 @@ def test_one_image_stored_twice_is_one_image(flair, tmp_path, jsc):
     ("tags", "says"),
     [
         ({"SeriesDescription": "T2 TSE", "ProtocolName": "T2 TSE"}, "take.flair="),
-        ({"Modality": "CT"}, "it is no MR"),
+        ({"Modality": "CT"}, "it is not MR"),
         ({"SeriesDescription": "FLAIR spine"}, "spine"),
         ({"BurnedInAnnotation": "YES"}, "burned into"),
     ],

@@ -80,7 +80,7 @@ def test_named_parts_join_masks_to_scans_and_become_columns(put):
     assert set(found.scans[1].files) == {"flair"}
     assert found.scans[0].columns == {"site": "north", "scanner": "one"}
     assert ("lesion_mask without its FLAIR", "north/P99/v1/mask A.nii.gz") in said(found)
-    assert ("NIfTI files that fit no pattern", "north/P2/v1/extra.nii.gz") in said(found)
+    assert ("NIfTI files that match no pattern", "north/P2/v1/extra.nii.gz") in said(found)
 
 
 def test_a_repeated_part_must_be_the_same_and_a_star_stays_within_one_name(put):
@@ -99,7 +99,7 @@ def test_labels_come_from_a_table_a_folder_or_one_word(put):
     pattern = "*/{subject}_flair.nii.gz"
     found = read(PatternReader(pattern, labels="labels.csv", names={"rr": "MS"}), put.root)
     assert [(scan.disease, scan.columns) for scan in found.scans] == [("MS", {"sex": "F"}), ("MS", {"sex": "M"})]
-    assert ("people in labels.csv without a scan", "p3") in said(found)
+    assert ("subjects in labels.csv without a scan", "p3") in said(found)
     by_folder = PatternReader("{disease}/{subject}_flair.nii.gz", labels={"nmo": "NMOSD"})
     assert [scan.disease for scan in read(by_folder, put.root).scans] == ["MS", "NMOSD"]
     with pytest.raises(CohortError, match=r"other\.csv.*no such file"):
@@ -199,7 +199,7 @@ def test_a_raters_consensus_is_no_further_rater(put):
         "flair": "FLAIR.nii.gz",
         "lesion_mask": "mask_Consensus.nii.gz",
     }
-    assert ("masks left out beside a consensus", "p1/mask_1.nii.gz") in said(found)
+    assert ("single raters' masks, not used because of a consensus", "p1/mask_1.nii.gz") in said(found)
     assert "without its FLAIR" not in reasons(found)
 
 

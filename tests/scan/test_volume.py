@@ -226,7 +226,7 @@ def spoilt(path, offset, value):
         (108, np.array([1e9], np.float32), "vox offset 1e+09"),
         (42, np.array([-7], np.int16), "(-7, 9, 5)"),  # dim[1]
         (42, np.array([32000] * 3, np.int16), "32000 x 32000 x 32000 voxels"),
-        (280, np.full(12, np.nan, np.float32), "an affine that can be inverted"),  # srow_x
+        (280, np.full(12, np.nan, np.float32), "an invertible affine"),  # srow_x
         (344, np.zeros(4, np.uint8), "damaged or foreign"),  # magic
     ],
 )
@@ -243,7 +243,7 @@ def test_a_damaged_header_is_one_sentence(save, data, affine, offset, value, say
     [
         (np.ones(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "colours"),
         (np.ones(SHAPE, np.complex64), "complex numbers"),
-        (np.arange(315.0).reshape(SHAPE) * 1e300, "315 voxels that are NaN or infinite"),
+        (np.arange(315.0).reshape(SHAPE) * 1e300, "315 NaN or infinite voxels"),
     ],
     ids=["colours", "complex", "beyond float32"],
 )

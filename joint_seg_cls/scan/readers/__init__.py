@@ -1,4 +1,4 @@
-"""Readers of folders: each finds the scans of one kind of source and yields the rows of one cohort table."""
+"""Readers of folders: each finds the scans of one kind of source and returns the rows of a cohort table."""
 
 from joint_seg_cls.scan.finder import Remark
 from joint_seg_cls.scan.readers.bids import BidsReader

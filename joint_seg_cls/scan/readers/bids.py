@@ -1,9 +1,9 @@
-"""A data set in BIDS, read by the names of its files alone.
+"""Reader of BIDS data sets, from file names only.
 
-pybids was measured and left out: on 500 people with two visits it takes 18 s to index the names and 42 s with the
-sidecars, where a walk over the names takes 0.4 s; it brings SQLAlchemy and nine more packages; and a data set that
-deviates from the standard, as those of hospitals do, is indexed in part without a word. What is read here is what the
-standard fixes: entities, suffixes, ``derivatives``, ``participants.tsv``, ``sessions.tsv`` and a scan's sidecar.
+pybids was measured and not used: for 500 subjects with two visits it takes 18 s to index the names and 42 s with the
+side-cars, where walking over the names takes 0.4 s; it installs SQLAlchemy and nine more packages; and it silently
+indexes only part of a data set that deviates from the standard, as hospital data do. This reader uses what the
+standard defines: entities, suffixes, ``derivatives``, ``participants.tsv``, ``sessions.tsv`` and side-cars.
 
 Source: https://bids-specification.readthedocs.io
 """
@@ -25,23 +25,23 @@ from joint_seg_cls.scan.readers.sidecar import acquisition, same_shape
 
 _FLAIR = ("flair", "t2flair")
 _UNREAD = ("code", "sourcedata", "stimuli")
-#: Every file of one person at one visit.
+#: All files of one subject at one visit.
 Visit = list[BidsFile]
 
 
 @final
 class BidsReader(Reader):
-    """Finds FLAIR scans of raw data, the other modalities, and masks beside them or in ``derivatives``.
+    """Finds raw FLAIR scans, other modalities, and masks beside them or in ``derivatives``.
 
-    Of several FLAIRs of one visit one is taken: one that masks name, then the plainest name, then the first run.
+    Selects one of several FLAIRs of a visit: one named by masks, then the plainest name, then the first run.
 
     Args:
         modalities: the column of each suffix (``{T1w: t1}``).
-        lesion_words: words that mark a mask of lesions in ``label-``, ``desc-`` or the suffix.
-        brain_words: words that mark a mask of the brain.
+        lesion_words: words that identify a lesion mask in ``label-``, ``desc-`` or the suffix.
+        brain_words: words that identify a brain mask.
         spaces: values of ``space-`` that mean the scan's own grid.
-        pipelines: the folders below ``derivatives`` whose masks are taken; None takes all.
-        disease_column: where participants.tsv holds the disease; None looks for disease, diagnosis, dx.
+        pipelines: the folders below ``derivatives`` whose masks are used; None for all.
+        disease_column: column of participants.tsv; None searches for disease, diagnosis, dx.
         labels: the class of each name of a disease (``{RRMS: MS, HC: null}``).
     """
 
@@ -63,7 +63,7 @@ class BidsReader(Reader):
         self._labels = Labels(labels)
 
     def read(self, path: Path, out: Path) -> Found:
-        """Return one scan for each person and visit that has a raw FLAIR."""
+        """Return one scan for each subject and visit with a raw FLAIR."""
         here = scan_files(path)
         names, remarks = here.names, here.remarks
         visits = self._visits(names, remarks)
@@ -78,15 +78,15 @@ class BidsReader(Reader):
             disease, columns = people.about(scan.subject, scan.session)
             scans.append(FoundScan(scan.subject, scan.session, scan.files, disease, columns | dict(scan.columns)))
         if not scans:
-            found = f"{len(names)} NIfTI files, none of which is one" + (f" ({examples(names)})" if names else "")
+            found = f"{len(names)} NIfTI files, but none of this form" + (f" ({examples(names)})" if names else "")
             raise CohortError(
                 path,
                 expected="FLAIR scans named as in BIDS (sub-01/anat/sub-01_FLAIR.nii.gz)",
                 found=found,
-                remedy="name the data set's folder with path=, or read it with source=pattern",
+                remedy="set path= to the folder of the data set, or use source=pattern",
             )
         if root.name.casefold() == "rawdata" and (root.parent / "derivatives").is_dir():
-            what = "derivatives beside the folder, which were not read (name the folder above both with path=)"
+            what = "derivatives beside the folder, which were not read (set path= to the parent folder)"
             remarks.append(Remark(what, "../derivatives"))
         return Found(tuple(scans), (*remarks, *people.remarks(scans)), named=self._labels.given)
 
@@ -97,10 +97,10 @@ class BidsReader(Reader):
                 continue
             file = parse(name)
             if file is None:
-                remarks.append(Remark("NIfTI files that name no person, or another than their folder", name))
+                remarks.append(Remark("NIfTI files without a subject, or with another subject than their folder", name))
                 continue
             if file.pipeline is not None and not self._takes(file.pipeline):
-                remarks.append(Remark("files of derivatives that pipelines= leaves out", name))
+                remarks.append(Remark("files of derivatives excluded by pipelines=", name))
                 continue
             files.append(file)
         return _by_visit(files)
@@ -122,9 +122,9 @@ class BidsReader(Reader):
             remarks += [Remark("visits without a FLAIR", others[0].name)] if others else []
             return None
         flair = self._chosen(flairs, kinds["lesion"])
-        remarks += [Remark("further FLAIRs of a visit that has one", file.name) for file in flairs if file != flair]
-        remarks += [Remark("maps of probability, which are no masks", file.name) for file in kinds["probability"]]
-        remarks += [Remark("masks that name neither lesions nor the brain", file.name) for file in kinds["unclear"]]
+        remarks += [Remark("further FLAIRs of a visit", file.name) for file in flairs if file != flair]
+        remarks += [Remark("probability maps, which are not masks", file.name) for file in kinds["probability"]]
+        remarks += [Remark("masks identified neither as lesions nor as brain", file.name) for file in kinds["unclear"]]
         found = {"flair": root / flair.name}
         found |= self._modalities_of(root, flair, kinds[None], remarks)
         found |= self._brain_mask(root, flair, kinds["brain"], remarks)
@@ -149,7 +149,7 @@ class BidsReader(Reader):
                     remarks.append(Remark("scans of other kinds, and those of derivatives", file.name))
                 continue
             if column in found or file.entities.get("space", "") != flair.entities.get("space", ""):
-                remarks.append(Remark("further scans of a modality that a visit has", file.name))
+                remarks.append(Remark("further scans of a modality of a visit", file.name))
             else:
                 found[column] = file
         return {
@@ -160,7 +160,7 @@ class BidsReader(Reader):
         for mask in masks:
             if mask.belongs_to(flair, self._spaces) and same_shape(root / mask.name, root / flair.name):
                 return {"brain_mask": root / mask.name}
-        remarks += [Remark("brain masks on another grid than the FLAIR", mask.name) for mask in masks]
+        remarks += [Remark("brain masks on another grid than the FLAIR's", mask.name) for mask in masks]
         return {}
 
     def _lesion_masks(self, root: Path, flair: BidsFile, masks: Visit, remarks: list[Remark]) -> dict[str, Path]:
@@ -177,13 +177,15 @@ class BidsReader(Reader):
         remarks += said
         if len({mask.pipeline for mask in kept}) > 1:
             places = " and ".join(mask.pipeline or "the raw data" for mask in kept)
-            remarks.append(Remark("masks of different derivatives, taken for raters (pipelines=[...] picks)", places))
+            remarks.append(
+                Remark("masks of different derivatives, used as raters (choose with pipelines=[...])", places)
+            )
         columns = ("lesion_mask" if number == 1 else f"lesion_mask_{number}" for number in range(1, len(kept) + 1))
         return {column: root / mask.name for column, mask in zip(columns, kept, strict=True)}
 
 
 def _by_visit(files: Visit) -> dict[tuple[str, str | None], Visit]:
-    """Return the files of each person and visit; derivatives may write numbers with other leading zeros."""
+    """Return the files of each subject and visit; numbers in derivatives may have other leading zeros."""
     raw = [file for file in files if file.pipeline is None]
     people = Names(file.subject for file in raw)
     sessions: dict[str, list[str]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Which of a BIDS data set's files are masks of lesions or of the brain."""
+"""Recognising lesion and brain masks in a BIDS data set."""
 
 import re
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ _PROBABILITY = re.compile("prob", re.IGNORECASE)
 
 @final
 class MaskNames:
-    """Tells masks by the words of their names; where those say nothing, by the folders that they are in.
+    """Recognises masks by the words in their names, or else by the names of their folders.
 
-    Words are those in ``label-`` and ``desc-``, the suffix, and what is no ``key-value`` at all.
+    Words are those in ``label-`` and ``desc-``, the suffix, and parts that are not ``key-value`` pairs.
 
     Args:
-        lesion: words of which one marks a mask of lesions; a word of one letter must be the whole part.
-        brain: likewise, of the brain.
+        lesion: words of lesion masks; a word of one letter must be the whole part.
+        brain: words of brain masks, likewise.
     """
 
     def __init__(self, lesion: Sequence[str], brain: Sequence[str]) -> None:
         self._lesion, self._brain = _words(lesion), _words(brain)
 
     def kind(self, file: BidsFile) -> Literal["lesion", "brain", "unclear", "probability"] | None:
-        """Return what a file is a mask of; ``probability`` for a map that is none yet, None for any other file."""
+        """Return the kind of mask of a file; ``probability`` for a probability map, None for other files."""
         said = [file.entities[key] for key in ("label", "desc") if key in file.entities] + [*file.words, file.suffix]
         lesion, brain = self._named(said)
         is_mask = file.suffix in _MASKS or file.suffix.endswith("mask") or not file.suffix or "label" in file.entities

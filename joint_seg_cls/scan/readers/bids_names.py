@@ -1,4 +1,4 @@
-"""Names of files in BIDS: ``sub-01_ses-2_acq-3D_FLAIR.nii.gz`` taken apart, with the folders that they stand in."""
+"""Parsing of BIDS file names such as ``sub-01_ses-2_acq-3D_FLAIR.nii.gz`` and of their folders."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from joint_seg_cls.scan.finder import natural, stem
 from joint_seg_cls.scan.readers.people import plain_name
 
 _ENTITY = re.compile(r"([a-z0-9]+)-(.+)", re.IGNORECASE)
-#: The keys that BIDS knows. Another word with a dash (``lesion-manual``, ``lesion-mask-2``) is a word, no entity.
+#: Entity keys of BIDS. Other words with a dash (``lesion-manual``, ``lesion-mask-2``) are not entities.
 _KEYS = frozenset(
     {
         "sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo",
@@ -18,7 +18,7 @@ _KEYS = frozenset(
         "label", "desc", "from", "to", "mode", "atlas", "scale", "cohort", "tpl", "voi", "nuc",
     }
 )  # fmt: skip
-#: Parts of a name that tell one acquisition of a session from another; a mask that has one must agree with its scan.
+#: Entities that distinguish acquisitions of a session; a mask with one of them must agree with its scan.
 _ACQUISITION = ("acq", "run", "rec", "dir", "echo", "ce", "part", "task", "chunk")
 
 
@@ -28,13 +28,13 @@ class BidsFile:
     """One NIfTI file.
 
     Attributes:
-        name: its path below the data set's folder.
-        subject: the person's label, without ``sub-``.
-        session: the visit's label, without ``ses-``, or None.
-        entities: the other ``key-value`` parts of its name, keys in lower case.
-        words: the parts of its name before the suffix that are no ``key-value``: ``lesion`` of ``sub-1_lesion_mask``.
-        suffix: the last part of its name, in lower case: ``flair``, ``t1w``, ``mask``.
-        pipeline: the folder below ``derivatives`` that it is in, or None for raw data.
+        name: path relative to the folder of the data set.
+        subject: label of the subject, without ``sub-``.
+        session: label of the visit, without ``ses-``, or None.
+        entities: the other ``key-value`` parts of the name, with keys in lower case.
+        words: parts of the name before the suffix that are not ``key-value``: ``lesion`` in ``sub-1_lesion_mask``.
+        suffix: last part of the name, in lower case: ``flair``, ``t1w``, ``mask``.
+        pipeline: its folder below ``derivatives``, or None for raw data.
     """
 
     name: str
@@ -46,11 +46,11 @@ class BidsFile:
     pipeline: str | None
 
     def text(self, *keys: str) -> str:
-        """Return the values of entities, for searching in them."""
+        """Return the values of entities, for text search."""
         return " ".join(self.entities[key] for key in keys if key in self.entities)
 
     def belongs_to(self, scan: "BidsFile", spaces: frozenset[str]) -> bool:
-        """Return whether this file, of the same session, may describe ``scan``: no part of its name says otherwise."""
+        """Return whether this file of the same session can belong to ``scan``: no part of its name contradicts."""
         own, other = self.entities.get("space", ""), scan.entities.get("space", "")
         same_space = own.casefold() == other.casefold() or {own.casefold(), other.casefold()} <= spaces | {""}
         return same_space and all(
@@ -59,23 +59,23 @@ class BidsFile:
 
     @property
     def folders(self) -> list[str]:
-        """The folders that it is in, apart from those of the person and the visit."""
+        """Folders of the file, except those of the subject and the visit."""
         parts = PurePosixPath(self.name).parts[:-1]
         return [part for part in parts if not re.match(r"(sub|ses)-", part, re.IGNORECASE)]
 
     @property
     def order(self) -> tuple:
-        """A key that puts the plainest name first, then the first run."""
+        """Sort key: plainest name first, then first run."""
         return len(self.entities) + len(self.words), natural(stem(self.name))
 
     @property
     def rater(self) -> str:
-        """The words in which a rater, or a consensus, may be named."""
+        """Words that may name a rater or a consensus."""
         return " ".join([*self.entities.values(), *self.words, self.suffix, self.pipeline or ""])
 
 
 def parse(name: str) -> BidsFile | None:
-    """Return the parts of a file's path, or None where no person is named, or two are."""
+    """Return the parts of a file's path, or None if it has no subject or two of them."""
     path = PurePosixPath(name)
     words = stem(path.name).split("_")
     pairs = [(found[1], found[2]) for found in map(_entity, words) if found]
@@ -99,7 +99,7 @@ def _entity(word: str) -> re.Match[str] | None:
 
 
 def _same(one: str, other: str) -> bool:
-    """Return whether two values are one, case aside; of numbers, whatever their leading zeros: run-02 is run-2."""
+    """Return whether two values are equal, ignoring case and leading zeros of numbers: run-02 is run-2."""
     return plain_name(one) == plain_name(other)
 
 

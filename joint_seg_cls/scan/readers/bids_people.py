@@ -1,4 +1,4 @@
-"""What a BIDS data set says of its people and their visits: participants.tsv and sessions.tsv."""
+"""Subjects and visits of a BIDS data set: participants.tsv and sessions.tsv."""
 
 import os
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ class BidsPeople:
     """The tables of one data set; either may be missing.
 
     Args:
-        root: the data set's folder; participants.tsv may also stand in the folder above it (``rawdata``).
-        labels: turns names of diseases into classes.
+        root: folder of the data set; participants.tsv may also be in its parent folder (``rawdata``).
+        labels: maps names of diseases to classes.
         disease: the column of diseases, or None for the usual names.
-        scanned: the people who have scans.
+        scanned: subjects with scans.
 
     Raises:
-        CohortError: participants.tsv cannot be read, or two of its rows contradict each other.
+        CohortError: participants.tsv is unreadable, or two of its rows contradict each other.
     """
 
     def __init__(self, root: Path, labels: Labels, disease: str | None, scanned: Sequence[str] = ()) -> None:
@@ -39,7 +39,7 @@ class BidsPeople:
         self._people = None if file is None else People(file, read_table(file), labels, disease, scanned)
 
     def about(self, subject: str, session: str | None) -> tuple[str | None, dict[str, str]]:
-        """Return the disease and the free columns of a person at a visit: the visit's own before the person's."""
+        """Return the disease and further columns of a subject at a visit; values of the visit take precedence."""
         disease, columns = self._people.about(subject, session) if self._people else (None, {})
         file = next((f for f in self._session_files(subject) if f.is_file()), None)
         if file is not None and session is not None:
@@ -52,25 +52,23 @@ class BidsPeople:
         return disease, columns
 
     def remarks(self, scans: Sequence[FoundScan]) -> list[Remark]:
-        """Return what the tables lack, and whom they name without a scan."""
+        """Return remarks on missing tables and columns, and on subjects without scans."""
         if self._people is None:
-            what = (
-                "no participants.tsv" if self._missing is None else "a link to a file that is not there (get it first)"
-            )
+            what = "no participants.tsv" if self._missing is None else "a broken link (fetch the file first)"
             about = self._root.name if self._missing is None else self._missing.name
-            return [Remark(f"{what}: no disease, age or sex is known", about)]
+            return [Remark(f"{what}: disease, age and sex are unknown", about)]
         side_car = self._people.path.with_suffix(".json")
-        found = [Remark("side-cars that cannot be read as JSON", side_car.name)] * (read_side_car(side_car) is None)
+        found = [Remark("side-cars that are not valid JSON", side_car.name)] * (read_side_car(side_car) is None)
         found += [
-            Remark(f"people who are not in {self._people.path.name}", subject)
+            Remark(f"subjects missing in {self._people.path.name}", subject)
             for subject in dict.fromkeys(scan.subject for scan in scans)
             if not self._people.knows(subject)
         ]
         if self._people.disease_column is None:
-            what = "no column of diseases (disease_column= names it)"
+            what = "no column of diseases (set disease_column=)"
             found.append(Remark(what, self._people.path.name))
         return found + [
-            Remark(f"people in {self._people.path.name} without a FLAIR", name) for name in self._people.unused
+            Remark(f"subjects in {self._people.path.name} without a FLAIR", name) for name in self._people.unused
         ]
 
     def _session_files(self, subject: str) -> list[Path]:

@@ -1,9 +1,9 @@
-"""A tree of DICOM files made a cohort: series picked, converted by dcm2niix, and nothing that identifies anyone kept.
+"""Reader of DICOM folders: selects series, converts them with dcm2niix, and keeps nothing that identifies a person.
 
-What leaves this module: voxels and their grid, pseudonyms, numbers of visits in the order of their dates, series
-numbers, and how a scan was acquired (manufacturer, model, field strength, times, slice thickness). What does not, in
-files, tables or messages: names, identifiers, dates, descriptions, file names and every other element. A face that can
-be seen in a scan remains in it.
+Output: voxels and their grid, pseudonyms, visit numbers in the order of dates, series numbers, and acquisition
+parameters (manufacturer, model, field strength, times, slice thickness). Names, identifiers, dates, descriptions, file
+names and all other elements are never written to files, tables or messages. A face visible in a scan
+is not removed.
 """
 
 import shutil
@@ -45,13 +45,13 @@ class _Visit:
 
 @final
 class DicomReader(Reader):
-    """Finds the wanted series among files of any name and converts them into a folder beside the table.
+    """Selects series among files of any name and converts them into a folder beside the table.
 
     Args:
-        choice: which series are wanted.
-        person: what to keep of the person; ages above 89 are given as 90.
-        key: where to write who the pseudonyms stand for, and every series with its description; None writes nothing.
-            An earlier key at that place keeps its names.
+        choice: selects the series.
+        person: which of age and sex to keep; ages above 89 become 90.
+        key: file for the key to the pseudonyms and the description of every series; None writes none.
+            An existing key keeps its names.
         salt: enters the hash that orders the pseudonyms.
         disease: the disease of all patients.
     """
@@ -69,11 +69,11 @@ class DicomReader(Reader):
         self._salt = salt
 
     def read(self, path: Path, out: Path) -> Found:
-        """Return one scan for each visit that has a FLAIR series, converted."""
+        """Return one scan for each visit with a FLAIR series, converted."""
         require_pydicom()
         files = _files(path)
         series, foreign = read_series(watched((path / name for name in files), total=len(files), label="headers"))
-        remarks = [Remark("files that are no DICOM images", str(foreign))] if foreign else []
+        remarks = [Remark("files that are not DICOM images", str(foreign))] if foreign else []
         earlier = read_key(self._key) if self._key else []
         visits = self._visits(series, earlier, remarks)
         for visit in visits:
@@ -118,21 +118,21 @@ class DicomReader(Reader):
             taken, others = self._choice.pick(column, visit.series)
             named |= {id(series) for series, _ in others}
             remarks += [
-                Remark(f"{column} series that were not taken", f"{visit.name} series {series.number}: {why}")
+                Remark(f"{column} series that were not selected", f"{visit.name} series {series.number}: {why}")
                 for series, why in others
             ]
             if taken is not None:
                 named.add(id(taken))
                 visit.taken[column] = taken
                 if is_derived(taken):
-                    what = f"{column} series marked as derived, the only ones of their visits"
+                    what = f"{column} series marked as derived, selected because their visits have no other"
                     remarks.append(Remark(what, f"{visit.name} series {taken.number}"))
         if "flair" not in visit.taken:
             remarks.append(Remark("visits without a FLAIR series", visit.name))
         unnamed = [series for series in visit.series if id(series) not in named]
         if unnamed:
             numbers = ", ".join(str(series.number) for series in unnamed)
-            remarks.append(Remark("series that no pattern of take= names", f"{visit.name} series {numbers}"))
+            remarks.append(Remark("series that match no pattern of take=", f"{visit.name} series {numbers}"))
         return remarks
 
     def _convert(
@@ -165,7 +165,7 @@ class DicomReader(Reader):
             shutil.rmtree(staged, ignore_errors=True)
             if isinstance(error, OSError):
                 full = disk_error(OSError(error.errno, error.strerror, str(folder)))
-                raise full or error from None  # its cause may name a patient's files
+                raise full or error from None  # the cause may contain file names of a patient
             raise
         return scans
 
@@ -184,8 +184,8 @@ def _files(path: Path) -> list[str]:
     except CohortError as error:
         if error.where == str(path):
             raise
-        found = "a folder below it that cannot be read"  # its name may be a patient's
-        raise CohortError(path, expected="a readable tree", found=found, remedy="change its permissions") from None
+        found = "an unreadable subfolder"  # not named: its name may identify a patient
+        raise CohortError(path, expected="readable folders", found=found, remedy="change its permissions") from None
 
 
 def _patient(series: Series) -> str:
@@ -228,7 +228,7 @@ def _nothing(path: Path, series: Sequence[Series], remarks: Sequence[Remark]) ->
         path,
         expected="a FLAIR series" if series else "DICOM images",
         found=found if series else "none",
-        remedy="name yours with choice.take.flair=[...]; key=FILE lists every series with its description"
+        remedy="set its pattern with choice.take.flair=[...]; key=FILE lists all series with their descriptions"
         if series
-        else "name the folder that holds them with path=",
+        else "set path= to the folder of the images",
     )

@@ -1,4 +1,4 @@
-"""Which series of a visit is the one that is wanted: by what describes it, then by where its images lie."""
+"""Selection of one series per visit: by its description, then by its geometry."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,23 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan.readers.dicom_headers import Series, slice_positions_mm
 
 _SAME_DIRECTION = 1e-3
-#: Distances between neighbouring slices may differ from their median by this share.
+#: Relative tolerance of slice distances around their median.
 _UNEVEN = 0.2
 _DERIVED = "DERIVED"
-#: What an MR series may call itself: converters write "other" or nothing.
+#: Modalities of an MR series; converters may write "other" or nothing.
 _MODALITIES = ("MR", "OT", "")
 
 
 @final
 @dataclass(frozen=True)
 class Geometry:
-    """What a stack of images must be like to show a brain.
+    """Requirements for a stack of images that covers a brain.
 
     Args:
-        least_slices: fewest slices.
-        least_extent_mm: least length of the stack along each of its axes.
-        largest_voxel_mm: largest distance between slices.
-        largest_pixel_mm: largest side of a pixel.
+        least_slices: minimum number of slices.
+        least_extent_mm: minimum extent of the stack along each axis.
+        largest_voxel_mm: maximum distance between slices.
+        largest_pixel_mm: maximum pixel size.
     """
 
     least_slices: int = 15
@@ -36,9 +36,9 @@ class Geometry:
     largest_pixel_mm: float = 2.5
 
     def fault(self, series: Series) -> str | None:
-        """Return why a series is no stack of images through a brain, or None."""
+        """Return why a series is not a stack of images through a brain, or None."""
         if any(len(p.position) != 3 or len(p.orientation) != 6 or len(p.spacing) != 2 for p in series.planes):
-            return "its images do not say where they lie"
+            return "its images have no position"
         if not _alike(series):
             return "its images differ in direction or size"
         positions = slice_positions_mm(series.planes)
@@ -47,7 +47,7 @@ class Geometry:
             return f"{len(positions)} slices are fewer than {self.least_slices}"
         step_mm = float(np.median(steps))
         if step_mm <= 0 or steps.min() < step_mm * (1 - _UNEVEN):
-            return "several images lie at one place"
+            return "several images have the same position"
         if steps.max() > step_mm * (1 + _UNEVEN):
             return "slices are missing"
         return self._size_fault(series, step_mm, len(positions))
@@ -65,13 +65,13 @@ class Geometry:
 
 @final
 class SeriesChoice:
-    """Picks one series of a visit for each column.
+    """Selects one series of a visit for each column.
 
     Args:
-        take: for each column, patterns of which one must be found in what describes the series; case does not matter.
-        leave: patterns of which none may be found there.
-        leave_image_types: words of the image type that mark what no scanner acquired (reformatted, projected, ...).
-        geometry: what the stack must be like.
+        take: patterns for each column; one must match the description of a series, ignoring case.
+        leave: patterns, none of which may match.
+        leave_image_types: image types of images that were not acquired (reformatted, projected, ...).
+        geometry: requirements for the stack.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class SeriesChoice:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that series are picked for."""
+        """Columns for which series are selected."""
         return tuple(self._take)
 
     def pick(self, column: str, visit: Sequence[Series]) -> tuple[Series | None, list[tuple[Series, str]]]:
-        """Return the series for ``column``, and why each other one that its patterns name was not picked.
+        """Return the series for ``column``, and why each other matching series was not selected.
 
-        Of several that fit, one that is not marked as derived is picked, then the one with the smallest longest side of
-        a voxel, then the smallest voxel, then the one acquired last (a repetition replaces what it repeats).
+        Among several, prefer one that is not marked as derived, then the one with the smallest largest voxel side,
+        then the smallest voxel, then the latest acquisition (a repetition replaces what it repeats).
         """
         fits, others = [], []
         for series in visit:
@@ -111,14 +111,14 @@ class SeriesChoice:
         return (fits[0] if fits else None), others
 
     def fault(self, series: Series) -> str | None:
-        """Return why a series is never taken, whatever it is taken for; None if nothing speaks against it."""
+        """Return why a series is excluded for all columns; None if it is not."""
         if series.text("Modality") not in _MODALITIES:
-            return "it is no MR"
+            return "it is not MR"
         if series.text("BurnedInAnnotation").upper() == "YES":
-            return "it says that text is burned into its images"
+            return "it declares text burned into its images"
         for pattern in self._leave:
             if pattern.search(series.description):
-                return f"its description fits {pattern.pattern!r} of leave="
+                return f"its description matches {pattern.pattern!r} of leave="
         if kinds := sorted(self._image_types & set(series.image_type)):
             return f"its image type is {' and '.join(kinds)}"
         return self._geometry.fault(series)

@@ -1,4 +1,4 @@
-"""One DICOM series made a NIfTI file that holds voxels and their grid, and no other word of its headers."""
+"""Conversion of one DICOM series to a NIfTI file with voxels and grid, without any other content of its headers."""
 
 import gzip
 import os
@@ -15,20 +15,20 @@ from joint_seg_cls.scan.readers.dicom_headers import Series, copy_with_one_study
 
 _LIMIT_S = 600
 _COMPRESSION = 6
-#: NIfTI code of coordinates in the scanner's frame, and where the voxels begin in a file without extensions.
+#: NIfTI code of scanner coordinates, and offset of the voxels in a file without extensions.
 _SCANNER, _DATA_AT = 1, 352
-#: No sidecar, no gzip, values as stored, nothing cropped; the name holds nothing of the header.
+#: No side-car, no gzip, stored values, no cropping; the file name contains nothing from the header.
 _OPTIONS = ("-b", "n", "-z", "n", "-l", "o", "-x", "n", "-m", "2", "-w", "0", "-f", "scan")
 
 
 def convert(series: Series, target: Path) -> str | None:
-    """Convert one series by dcm2niix and write ``target`` (``.nii.gz``); return why it failed, or None.
+    """Convert one series with dcm2niix and write ``target`` (``.nii.gz``); return why it failed, or None.
 
-    Where the files disagree about their study or its time (some exports stamp each with its own), dcm2niix would take
-    each for a scan; it is given copies with one.
+    If the files disagree about their study or its time (some exports stamp each file), dcm2niix would treat
+    each as a scan; it then gets copies with one study.
 
-    dcm2niix fills the header with times, comments and the patient's position, and prints more; all of it stays in a
-    folder beside the target, which is deleted, and a pipe that nobody reads. What is kept: values with their scale,
+    dcm2niix writes times, comments and the patient's position into the header, and prints more. All of this stays in a
+    temporary folder beside the target, which is deleted, and in an unread pipe. Kept are values with their scale,
     sform, qform, millimetres.
     """
     with tempfile.TemporaryDirectory(prefix=".dicom-", dir=target.parent) as name:
@@ -44,17 +44,17 @@ def convert(series: Series, target: Path) -> str | None:
             return fault
         volumes = sorted(made.glob("*.nii"))
         if len(volumes) != 1:
-            return f"dcm2niix made {len(volumes)} volumes of it"
+            return f"dcm2niix made {len(volumes)} volumes from it"
         return _write_clean(volumes[0], target)
 
 
 def _run(source: Path, made: Path) -> str | None:
     import dcm2niix
 
-    # HOME: dcm2niix would read and write defaults of its own there
+    # HOME: keeps dcm2niix from reading and writing its defaults
     environment = os.environ | {"HOME": str(made)}
     try:
-        done = subprocess.run(  # noqa: S603 - the program that the package brings, with arguments made here
+        done = subprocess.run(  # noqa: S603 - the program of the package, with our own arguments
             [dcm2niix.bin, *_OPTIONS, "-o", str(made), str(source)],
             capture_output=True,
             timeout=_LIMIT_S,
@@ -69,11 +69,11 @@ def _run(source: Path, made: Path) -> str | None:
 
 
 def _write_clean(volume: Path, target: Path) -> str | None:
-    """Write the voxels under a header made from nothing: stored values as they are, their scale, the grid."""
+    """Write the voxels with a new header: stored values, their scale, the grid."""
     image = nib.load(volume)
     assert isinstance(image, nib.Nifti1Image)
     if len([side for side in image.shape if side > 1]) != 3:
-        return f"it holds several volumes (shape {tuple(image.shape)})"
+        return f"it has several volumes (shape {tuple(image.shape)})"
     proxy = image.dataobj
     assert isinstance(proxy, ArrayProxy)
     stored = np.asarray(proxy.get_unscaled()).reshape([side for side in image.shape if side > 1])

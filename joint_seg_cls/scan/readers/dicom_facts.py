@@ -1,4 +1,4 @@
-"""What is kept of a DICOM header: how the scan was acquired and, only where asked for, age and sex."""
+"""What is kept from a DICOM header: acquisition parameters and, on request, age and sex."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from joint_seg_cls.scan.readers.dicom_headers import Series
 
-#: Ages above this are given as one more, as few people reach them.
+#: Higher ages become this plus one, because they are rare enough to identify people.
 _OLDEST_TOLD_YEARS = 89
 _DAYS = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _MILLISECONDS = (
@@ -19,7 +19,7 @@ _MILLISECONDS = (
 
 
 def acquisition(series: Series) -> dict[str, str]:
-    """Return manufacturer, model, field strength, times and slice thickness, those that are known."""
+    """Return manufacturer, model, field strength, times and slice thickness, as far as known."""
     maker, model = series.text("Manufacturer"), series.text("ManufacturerModelName")
     columns = {"manufacturer": maker, "model": model, "scanner": f"{maker} {model}".strip()}
     numbers = (("field_strength_t", ("MagneticFieldStrength",)), *_MILLISECONDS)
@@ -30,7 +30,7 @@ def acquisition(series: Series) -> dict[str, str]:
 
 
 def _age(series: Series) -> str:
-    """Return the age in whole years: the header's, or that between birth and study."""
+    """Return the age in whole years, from the header or from the dates of birth and study."""
     if found := re.fullmatch(r"(\d{1,3})([DWMY])", series.text("PatientAge")):
         years = int(found[1]) / _DAYS[found[2]]
     else:
@@ -47,5 +47,5 @@ def _sex(series: Series) -> str:
     return text if text in ("F", "M", "O") else ""
 
 
-#: What may be kept of a person, by column.
+#: Data of a person that may be kept, by column.
 PERSONAL: Mapping[str, Callable[[Series], str]] = MappingProxyType({"age": _age, "sex": _sex})

@@ -1,6 +1,6 @@
-"""The headers of a tree of DICOM files, grouped to series: what is needed to choose one, and no pixels.
+"""Headers of a tree of DICOM files, grouped into series; pixels are not read.
 
-Nothing here is printed or logged: whoever names a series to the user does it by pseudonym, visit and series number.
+Nothing here is printed or logged: messages to the user name a series by pseudonym, visit and series number.
 """
 
 import logging
@@ -18,7 +18,7 @@ import numpy as np
 
 from joint_seg_cls.errors import ConfigError
 
-#: What is read of each file. Only the last line goes into outputs, that before it only where the user asks for it.
+#: Elements read from each file. Only the last line reaches outputs, the line before it only on request.
 _TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "Modality",
     "StudyDate", "StudyTime", "SeriesDate", "AcquisitionDate", "PatientID", "IssuerOfPatientID", "PatientName",
@@ -29,9 +29,9 @@ _TAGS = (
     "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "RepetitionTime", "EchoTime", "EffectiveEchoTime",
     "InversionTime", "InversionTimes", "SliceThickness", "BurnedInAnnotation",
 )  # fmt: skip
-#: A file begins with this many bytes and ``DICM``, or in older exports with one of these groups.
+#: A file begins with a preamble of this length and ``DICM``, or in older exports with one of these groups.
 _PREAMBLE, _FIRST_GROUPS = 128, (b"\x02\x00", b"\x08\x00")
-#: How a parser fails that is given a file of another kind, or a damaged one.
+#: Exceptions of the parser for damaged files and other formats.
 _UNREADABLE = (
     OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OverflowError,
     struct.error,
@@ -43,7 +43,7 @@ _DESCRIBING = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequen
 @final
 @dataclass(frozen=True, repr=False)
 class Plane:
-    """Where one image lies: position of its first voxel and directions of rows and columns, in millimetres."""
+    """Position of an image: its first voxel and the directions of rows and columns, in millimetres."""
 
     position: tuple[float, ...]
     orientation: tuple[float, ...]
@@ -54,7 +54,7 @@ class Plane:
 @final
 @dataclass(repr=False)
 class Series:
-    """One series: its files, where its images lie, what each calls its study, and the header of its first file."""
+    """One series: its files, their planes and study identifiers, and the header of the first file."""
 
     header: Any
     files: list[Path] = field(default_factory=list)
@@ -62,12 +62,12 @@ class Series:
     studies: set[tuple[str, ...]] = field(default_factory=set)
 
     def text(self, name: str) -> str:
-        """Return an element of the header as text, empty where it is missing."""
+        """Return an element of the header as text, empty if missing."""
         value = self.header.get(name)
         return "" if value is None else str(value).strip()
 
     def value(self, name: str) -> float | None:
-        """Return a number of the header, also where an enhanced file nests it; the first of several."""
+        """Return a number from the header, including nested ones of enhanced files; the first of several."""
         found = next(_nested(self.header, name), None)
         try:
             return None if found is None else float(found[0] if isinstance(found, Sequence) else found)
@@ -76,13 +76,13 @@ class Series:
 
     @property
     def number(self) -> int:
-        """The series number, 0 where it is missing."""
+        """The series number, 0 if missing."""
         text = self.text("SeriesNumber")
         return int(text) if text.lstrip("-").isdecimal() else 0
 
     @property
     def description(self) -> str:
-        """Everything that describes the series, for patterns to search in."""
+        """All descriptions of the series, for matching patterns."""
         return " | ".join(filter(None, map(self.text, _DESCRIBING)))
 
     @property
@@ -93,7 +93,7 @@ class Series:
 
 
 def require_pydicom() -> None:
-    """Say how to install what DICOM needs where it is missing.
+    """Check that the packages for DICOM are installed.
 
     Raises:
         ConfigError: pydicom or dcm2niix is not installed.
@@ -111,7 +111,7 @@ def require_pydicom() -> None:
 
 
 def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
-    """Return the series that ``files`` hold, copies of one image dropped, and how many files are no DICOM images."""
+    """Return the series in ``files`` without duplicate images, and the number of files that are not DICOM images."""
     series: dict[tuple[str, ...], Series] = {}
     seen: dict[tuple[str, ...], set[str]] = defaultdict(set)
     foreign = 0
@@ -134,7 +134,7 @@ def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
 
 
 def copy_with_one_study(file: Path, copy: Path) -> None:
-    """Copy a file with the identifier, date and time of its study replaced by ones that mean nothing."""
+    """Copy a file and replace the identifier, date and time of its study by constants."""
     import pydicom
 
     with _quiet():
@@ -172,7 +172,7 @@ def _planes(header: Any) -> list[Plane]:
 
 
 def _series_key(header: Any) -> tuple[str, ...]:
-    """Return what the files of one series share; some exports give each its own study, so that it is not looked at."""
+    """Return what the files of a series share; the study is ignored because some exports give each file its own."""
     names = ("PatientID", "SeriesInstanceUID")
     if not header.get("SeriesInstanceUID"):
         names = ("PatientID", "StudyInstanceUID", "SeriesNumber", "SeriesDescription")
@@ -187,7 +187,7 @@ def _numbers(values: Any) -> tuple[float, ...]:
 
 
 def _nested(header: Any, name: str) -> Iterator[Any]:
-    """Yield the values of an element at the top of a header and in its functional groups, from the outside in."""
+    """Yield the values of an element at the top level of a header and in its functional groups."""
     if header.get(name) is not None:
         yield header.get(name)
     for element in header:
@@ -202,7 +202,7 @@ def _first(sequence: Any) -> Any:
 
 
 def slice_positions_mm(planes: Sequence[Plane]) -> np.ndarray:
-    """Return where the images lie along the normal of the first, ascending."""
+    """Return the positions of the images along the normal of the first one, ascending."""
     row, column = np.array(planes[0].orientation).reshape(2, 3)
     normal = np.cross(row, column)
     return np.sort([float(normal @ plane.position) for plane in planes])
@@ -210,7 +210,7 @@ def slice_positions_mm(planes: Sequence[Plane]) -> np.ndarray:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep pydicom from quoting values of the headers in warnings and log lines."""
+    """Suppress warnings and log messages of pydicom, which quote header values."""
     from pydicom.config import disable_value_validation
 
     logger = logging.getLogger("pydicom")

@@ -1,8 +1,8 @@
-"""The archive of the ISBI 2015 longitudinal MS lesion challenge: several visits a person, two raters' masks.
+"""Reader of the ISBI 2015 longitudinal MS lesion challenge: several visits per person, two raters' masks.
 
 Layout: ``trainingNN/preprocessed/trainingNN_MM_flair_pp.nii`` and ``trainingNN/masks/trainingNN_MM_mask1.nii`` (and
-``mask2``) for person NN at visit MM; ``testNN`` alike, without masks. The masks are drawn on the preprocessed scans,
-which are stripped of the skull and registered to MNI space; the scans below ``orig`` lie on other grids and are not
+``mask2``) for person NN at visit MM; ``testNN`` likewise, without masks. The masks are drawn on the preprocessed scans,
+which are skull-stripped and registered to MNI space; the scans in ``orig`` are on other grids and are not
 used.
 
 Source: https://doi.org/10.1016/j.neuroimage.2016.12.064
@@ -27,27 +27,27 @@ _COLUMNS = {"flair": "flair", "mprage": "t1", "t1": "t1", "t2": "t2", "pd": "pd"
 
 @final
 class Isbi2015Reader(Reader):
-    """Finds the preprocessed scans of the challenge's archive, at any depth below the folder.
+    """Finds the preprocessed scans of the challenge at any depth below the folder.
 
     Args:
-        disease: the disease of all its people.
-        site: the name of the site, for the column ``site``.
+        disease: the disease of all subjects.
+        site: value of the column ``site``.
     """
 
     def __init__(self, disease: str | None = "MS", site: str = "ISBI-2015") -> None:
         self._disease, self._site = disease, site
 
     def read(self, path: Path, out: Path) -> Found:
-        """Return one scan for each person and visit that has a preprocessed FLAIR."""
+        """Return one scan for each subject and visit with a preprocessed FLAIR."""
         here = scan_files(path)
         files, remarks = here.names, here.remarks
         scans: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         for name in files:
             found = _NAME.fullmatch(name)
             if found is None:
-                remarks.append(Remark("NIfTI files that are not named as the archive's", name))
+                remarks.append(Remark("NIfTI files with names unlike the challenge's", name))
             elif found["modality"] and not found["preprocessed"]:
-                remarks.append(Remark("scans before preprocessing, which have no masks on their grid", name))
+                remarks.append(Remark("scans before preprocessing, whose grid has no masks", name))
             else:
                 column = f"mask {found['rater']}" if found["rater"] else _COLUMNS[found["modality"].lower()]
                 _add(path, scans[found["subject"].lower(), found["session"]], column, name)
@@ -63,7 +63,7 @@ class Isbi2015Reader(Reader):
                 path,
                 expected="files such as training01/preprocessed/training01_01_flair_pp.nii",
                 found=found,
-                remedy="name the unpacked archive with path=",
+                remedy="set path= to the unpacked archive",
             )
         return Found(tuple(rows), tuple(remarks))
 
@@ -79,8 +79,8 @@ def _add(path: Path, columns: dict[str, str], column: str, name: str) -> None:
     if column in columns:
         raise CohortError(
             path,
-            expected=f"one {column} for each person and visit",
+            expected=f"one {column} for each subject and visit",
             found=f"{columns[column]} and {name}",
-            remedy="remove one of them, or name the folder that holds only one",
+            remedy="remove one of them, or set path= to a folder with only one",
         )
     columns[column] = name

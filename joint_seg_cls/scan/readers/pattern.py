@@ -1,4 +1,4 @@
-"""Any folder whose file names follow patterns that the user writes."""
+"""Reader of any folder whose file names follow patterns given by the user."""
 
 import os
 from collections import defaultdict
@@ -16,32 +16,33 @@ from joint_seg_cls.scan.tables import read_table, user_path
 
 _SPECIAL = frozenset({"subject", "session", "disease", "rater"})
 
-#: The value of every named part.
+#: Values of the named parts.
 Parts = dict[str, str]
 
 
 @final
 class PatternReader(Reader):
-    """Finds the files of each scan by patterns (:class:`Template`), joined by the parts that they share.
+    """Finds the files of each scan by patterns (:class:`Template`), joined by their shared parts.
 
-    ``{subject}`` and ``{session}`` name the scan, ``{disease}`` its disease, ``{rater}`` one of several lesion masks,
+    ``{subject}`` and ``{session}`` identify the scan, ``{disease}`` its disease, ``{rater}`` one of several lesion
+    masks;
     any other part becomes a column. A pattern without ``{session}`` gives the same file to every session.
 
     Args:
-        flair: the pattern of the FLAIR scans; it must hold ``{subject}``.
-        lesion_mask: of the lesion masks; with ``{rater}`` of all raters' masks.
-        lesion_mask_2: of a second rater's masks, where their names differ in more than one part.
-        brain_mask: of the brain masks.
-        t1: of T1-weighted scans.
-        t2: of T2-weighted scans.
-        pd: of proton-density-weighted scans.
-        others: of further modalities, by their column.
+        flair: pattern of the FLAIR scans; must contain ``{subject}``.
+        lesion_mask: pattern of the lesion masks; with ``{rater}``, of all raters' masks.
+        lesion_mask_2: pattern of a second rater's masks, if their names differ in more than one part.
+        brain_mask: pattern of the brain masks.
+        t1: pattern of T1-weighted scans.
+        t2: pattern of T2-weighted scans.
+        pd: pattern of proton-density-weighted scans.
+        others: patterns of further modalities, by column.
         disease: the disease of all scans.
-        labels: a table of people (its path, relative to the folder) with their disease and free columns; or, as a
+        labels: a table of subjects (path relative to the folder) with their diseases and further columns; or, as a
             mapping, the class of each name of a disease.
-        names: the class of each name of a disease, beside a table in ``labels``.
-        disease_column: where the disease stands in the table; None looks for disease, diagnosis, dx.
-        columns: free columns with one value for all scans.
+        names: the class of each name of a disease, in addition to a table in ``labels``.
+        disease_column: column of the table; None searches for disease, diagnosis, dx.
+        columns: further columns with one value for all scans.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class PatternReader(Reader):
             _require_parts(template, self._flair)
         if lesion_mask_2 is not None and "rater" in Template("lesion_mask", lesion_mask or "x.nii").fields:
             remedy = "leave out lesion_mask_2="
-            raise ConfigError("lesion_mask_2", expected="none beside {rater}", found=lesion_mask_2, remedy=remedy)
+            raise ConfigError(
+                "lesion_mask_2", expected="none together with {rater}", found=lesion_mask_2, remedy=remedy
+            )
         self._disease = None if disease is None else str(disease)
         self._people = labels if isinstance(labels, str) else None
         self._labels = Labels({**(names or {}), **(labels if isinstance(labels, Mapping) else {})})
@@ -79,13 +82,13 @@ class PatternReader(Reader):
         self._columns = {name: str(value) for name, value in (columns or {}).items()}
 
     def read(self, path: Path, out: Path) -> Found:
-        """Return every file that fits the pattern of the FLAIR, with what fits beside it."""
+        """Return all files that match the pattern of the FLAIR, with their matching masks and modalities."""
         here = scan_files(path)
         files, remarks = here.names, here.remarks
         root = path.resolve()
         flairs = _matches(self._flair, root, files)
         if not flairs:
-            found = f"{len(files)} NIfTI files, none of which fits" + (f" ({examples(files)})" if files else "")
+            found = f"{len(files)} NIfTI files, none of which match" + (f" ({examples(files)})" if files else "")
             raise CohortError(
                 path, expected=f"files named {self._flair.text}", found=found, remedy="correct flair= or path="
             )
@@ -106,9 +109,9 @@ class PatternReader(Reader):
                 Remark(f"{template.key} without its FLAIR", name) for name, _ in matches if name not in spoken_of
             ]
         fits = used.union(*({name for name, _ in matches} for _, matches in matched))
-        remarks += [Remark("NIfTI files that fit no pattern", name) for name in files if name not in fits]
+        remarks += [Remark("NIfTI files that match no pattern", name) for name in files if name not in fits]
         if people is not None:
-            remarks += [Remark(f"people in {people.path.name} without a scan", name) for name in people.unused]
+            remarks += [Remark(f"subjects in {people.path.name} without a scan", name) for name in people.unused]
         return Found(tuple(scans), tuple(remarks), named=self._labels.given)
 
     def _scan(
@@ -137,7 +140,7 @@ def _require_parts(template: Template, flair: Template) -> None:
     if missing or extra or (template is flair and "rater" in template.fields):
         expected = "the named part {subject}" if missing else f"only named parts that {flair.text} has too"
         raise ConfigError(
-            template.key, expected=expected, found=template.text, remedy="use * for what differs between files"
+            template.key, expected=expected, found=template.text, remedy="use * for parts that differ between files"
         )
 
 
@@ -157,7 +160,7 @@ def _by_scan(path: Path, flairs: list[tuple[str, Parts]]) -> dict[tuple[str, str
 
 
 def _by_parts(template: Template, matches: list[tuple[str, Parts]]) -> dict[tuple[str, ...], dict[str, list[str]]]:
-    """Return the files by the parts that they share with their FLAIR, then by rater."""
+    """Return the files by the parts shared with the FLAIR, then by rater."""
     index: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, parts in matches:
         index[_shared(template, parts)][parts.get("rater", "")].append(name)
@@ -171,7 +174,7 @@ def _shared(template: Template, parts: Parts) -> tuple[str, ...]:
 def _columns(
     path: Path, template: Template, by_rater: Mapping[str, list[str]], scan: Parts, remarks: list[Remark]
 ) -> dict[str, str]:
-    """Return the columns that a pattern fills for one scan: none, one, or one a rater."""
+    """Return the columns of a pattern for one scan: none, one, or one per rater."""
     for names in by_rater.values():
         if len(names) > 1:
             raise _ambiguous(
@@ -194,5 +197,5 @@ def _ambiguous(path: Path, key: str, scan: str, first: str, second: str) -> Coho
         path,
         expected=f"one file of {key} for {scan}",
         found=f"{first} and {second}",
-        remedy=f"make {key}= fit only one of them, or tell them apart with {{session}}",
+        remedy=f"make {key}= match only one of them, or distinguish them with {{session}}",
     )

@@ -1,4 +1,4 @@
-"""What a table says of people: the disease and free columns, joined to scans by the person's and visit's name."""
+"""Tables of people: disease and further columns, joined to scans by the names of subject and visit."""
 
 import re
 from collections import defaultdict
@@ -14,11 +14,11 @@ from joint_seg_cls.scan.readers.reader import OWN_COLUMNS
 from joint_seg_cls.scan.readers.sidecar import read_side_car
 from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, line_of, one_spelling, shortened
 
-#: Columns in which the visit may stand; the first that a table has is used.
+#: Possible columns of the visit; the first one present is used.
 SESSION_COLUMNS = ("session_id", "session", "ses", "visit", "timepoint")
-#: Columns in which the disease may stand, where the user does not name one.
+#: Possible columns of the disease, unless the user names one.
 DISEASE_COLUMNS = ("disease", "diagnosis", "dx")
-#: What names of diseases stand for; Hydra makes numbers of words such as ``0``.
+#: Meanings of names of diseases; Hydra converts words such as ``0`` to numbers.
 Meanings = Mapping[Any, str | int | float | bool | None]
 _PREFIX = re.compile(r"^(sub|ses)-", re.IGNORECASE)
 _PATHS = re.compile(r"(brain|lesion)_mask(_\d+)?$")
@@ -26,16 +26,16 @@ _PATHS = re.compile(r"(brain|lesion)_mask(_\d+)?$")
 
 @final
 class Labels:
-    """Names of diseases as a hospital writes them, and the classes that they stand for.
+    """Maps names of diseases in a hospital's table to classes.
 
     Args:
-        names: the class of each name, case aside; None for a name that stands for no class. A whole number stands for
-            its other spellings too (``1`` for ``1.0``).
-        levels: what each code of a column means, from the column's side-car.
-        given: collects the text in the table by every name that ``names`` or ``levels`` gave for it.
+        names: the class of each name, ignoring case; None for a name that is not a class. An integer matches
+            its other spellings too (``1`` and ``1.0``).
+        levels: meaning of each code of a column, from the side-car of the table.
+        given: collects, for each name given by ``names`` or ``levels``, the text in the table.
 
     Raises:
-        ConfigError: one name stands for two classes.
+        ConfigError: one name means two classes.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Labels:
                     "labels",
                     expected="one class for each name",
                     found=f"{self._names[plain]} and {meant} for {name}",
-                    remedy="leave out one of them",
+                    remedy="remove one of them",
                 )
         self._levels = {plain_code(code): meaning for code, meaning in (levels or {}).items()}
         self.given: dict[str, str] = {} if given is None else given
 
     def __call__(self, text: str) -> str | None:
-        """Return the name that ``text`` stands for, ``text`` itself where nothing is known of it, None if empty.
+        """Return the meaning of ``text``, ``text`` itself if it is unknown, None if it is empty.
 
-        What the user names comes first, then what the side-car describes.
+        Names given by the user take precedence over the side-car.
         """
         text = text.strip()
         meaning = self._levels.get(plain_code(text))
@@ -70,7 +70,7 @@ class Labels:
         return self._noted(meaning, text) or text or None
 
     def of_column(self, table: Path, column: str | None) -> "Labels":
-        """Return these labels with the meanings that the table's side-car gives for ``column``."""
+        """Return these labels with the meanings of ``column`` in the side-car of the table."""
         levels = {} if column is None else levels_of(table.with_suffix(".json"), column)
         return Labels(self._names, levels, self.given) if levels else self
 
@@ -81,7 +81,7 @@ class Labels:
 
 
 def levels_of(side_car: Path, column: str) -> dict[str, str]:
-    """Return what a table's side-car says of the codes in a column (BIDS: ``Levels``), nothing where there is none."""
+    """Return the meanings of codes in a column from a table's side-car (BIDS: ``Levels``); empty if there are none."""
     record = read_side_car(side_car)
     described = record.get(column) if record is not None else None
     levels = described.get("Levels") if isinstance(described, dict) else None
@@ -96,20 +96,21 @@ def levels_of(side_car: Path, column: str) -> dict[str, str]:
 
 @final
 class People:
-    """The rows of a participants' (or sessions') table, found by name.
+    """Rows of a table of participants or sessions, looked up by name.
 
-    Names match with or without ``sub-`` and ``ses-``, whatever their case. Where no name matches so, numbers match
-    whatever their leading zeros, if that leaves one choice.
+    Names match with or without ``sub-`` and ``ses-``, ignoring case. If no name matches, numbers match
+    ignoring leading zeros, if the match is unique.
 
     Args:
         path: the table, for messages.
         table: its cells.
-        labels: turns what stands in the column of diseases into classes.
-        disease: the column of diseases; None takes the first of :data:`DISEASE_COLUMNS` that is there.
-        scanned: the people who have scans: ``7`` does not take the row of ``07`` where both were scanned.
+        labels: maps cells of the column of diseases to classes.
+        disease: the column of diseases; None uses the first of :data:`DISEASE_COLUMNS` present.
+        scanned: subjects with scans: ``7`` does not match the row of ``07`` if both were scanned.
 
     Raises:
-        CohortError: no column names the people, ``disease`` is no column, or two rows of one person and visit differ.
+        CohortError: there is no column of subjects or no column ``disease``, or two rows of one subject and visit
+            differ.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class People:
         if self._subject is None:
             raise CohortError(
                 path,
-                expected="a column that names the people (participant_id)",
+                expected="a column of subjects (participant_id)",
                 found=shortened(", ".join(map(str, table.columns))),
                 remedy="rename the column",
             )
@@ -135,7 +136,7 @@ class People:
                 path,
                 expected=f"the column {disease}",
                 found=shortened(", ".join(map(str, table.columns))),
-                remedy="name the column of diseases as it is written there",
+                remedy="use the name of the column of diseases in this table",
             )
         self.disease_column = disease or _column(table, DISEASE_COLUMNS)
         self._labels = labels.of_column(path, self.disease_column)
@@ -145,7 +146,7 @@ class People:
         self._used: set[str] = set()
 
     def about(self, subject: str, session: str | None) -> tuple[str | None, dict[str, str]]:
-        """Return the disease and the free columns of a person at a visit; a row without a visit holds for all."""
+        """Return the disease and further columns of a subject at a visit; a row without a visit applies to all."""
         row: dict[str, str] = {}
         who = self._row_of(subject)
         if who is not None:
@@ -158,16 +159,16 @@ class People:
         return disease, {name: text for name, text in row.items() if name not in skipped and _is_free(name)}
 
     def knows(self, subject: str) -> bool:
-        """Return whether a row names the person."""
+        """Return whether the subject has a row."""
         return self._row_of(subject) is not None
 
     @property
     def unused(self) -> list[str]:
-        """The people whom nobody asked about."""
+        """Subjects that were never looked up."""
         return [row[str(self._subject)] for (name, _), row in self._rows.items() if name not in self._used]
 
     def _row_of(self, subject: str) -> str | None:
-        """Return the name in the table that means a person, unless it is the very name of another one scanned."""
+        """Return the name of a subject in the table, unless it is the exact name of another scanned subject."""
         found = self._known.of(subject)
         owner = None if found is None else self._scanned.of(found)
         return found if owner is None or owner == exact_name(subject) else None
@@ -184,14 +185,14 @@ class People:
                     line_of(self.path, number),
                     expected=f"a name in {self._subject}",
                     found="an empty cell",
-                    remedy="name the person or delete the row",
+                    remedy="enter the subject or delete the row",
                 )
             key = (exact_name(subject), exact_name(session))
             if key in rows and rows[key] != row:
                 raise CohortError(
                     line_of(self.path, number),
-                    expected="one row for each person" + (" and visit" if self._session else ""),
-                    found=shortened(f"{subject} {session}".strip()) + " again, with other cells",
+                    expected="one row for each subject" + (" and visit" if self._session else ""),
+                    found=shortened(f"{subject} {session}".strip()) + " again, with different cells",
                     remedy="keep one of the two rows",
                 )
             rows[key] = row
@@ -200,7 +201,7 @@ class People:
 
 @final
 class Names:
-    """Names among which one is looked for: as it is written, else as a number."""
+    """Lookup of names: exact, else as a number."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._exact = set(map(exact_name, names))
@@ -209,7 +210,7 @@ class Names:
             self._alike[plain_name(name)].append(name)
 
     def of(self, name: str) -> str | None:
-        """Return the one that ``name`` means, None where there is none, or several."""
+        """Return the match for ``name``, None if there is none or several."""
         if exact_name(name) in self._exact:
             return exact_name(name)
         alike = self._alike.get(plain_name(name), [])
@@ -222,7 +223,7 @@ def exact_name(name: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return a name as :func:`exact_name` does; of a number, without leading zeros."""
+    """Return :func:`exact_name`, without leading zeros if it is a number."""
     plain = exact_name(name)
     return (plain.lstrip("0") or "0") if re.fullmatch("[0-9]+", plain) else plain
 

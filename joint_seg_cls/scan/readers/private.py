@@ -1,4 +1,4 @@
-"""Files that only their owner may read."""
+"""Files readable by their owner only."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from joint_seg_cls.whole_file import whole_file
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write ``text`` whole or not at all, readable by the owner alone."""
+    """Write ``text`` to a file that only the owner can read. Atomic."""
     with whole_file(path) as partial:
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

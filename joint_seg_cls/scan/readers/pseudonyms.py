@@ -1,4 +1,4 @@
-"""Names for patients that say nothing of them: numbers in the order of a keyed hash of their identifiers."""
+"""Pseudonyms of patients: numbers in the order of a keyed hash of their identifiers."""
 
 import hashlib
 import hmac
@@ -13,20 +13,20 @@ from joint_seg_cls.scan.cells import table_text
 from joint_seg_cls.scan.tables import read_table
 
 _DIGITS = 3
-#: The columns of a key: which pseudonym stands for whom, and every series with what the choice was made by.
+#: Columns of a key: pseudonym and patient, and the description of every series.
 KEY_COLUMNS = ("subject", "session", "patient", "study_date", "series", "description", "taken")
 
 
 @final
 class Pseudonyms:
-    """Gives each patient ``sub-001``, ``sub-002``, ...
+    """Assigns ``sub-001``, ``sub-002``, ... to patients.
 
-    The same patients get the same names whatever the order of their files; only the rank of a hash is kept, from which
-    no identifier can be found. A key from an earlier time keeps the names that it holds; newcomers follow.
+    The same patients get the same names in any order of files. Only the rank of a hash is kept, from which
+    no identifier can be recovered. Names of an earlier key are kept; new patients follow.
 
     Args:
-        salt: enters the hash; another one gives another order.
-        known: names given before, by patient.
+        salt: enters the hash; another value gives another order.
+        known: earlier names, by patient.
     """
 
     def __init__(self, salt: str, known: Mapping[str, str] | None = None) -> None:
@@ -41,15 +41,15 @@ class Pseudonyms:
         return {who: names[who] for who in sorted(patients, key=lambda who: names[who])}
 
     def digest(self, text: str) -> str:
-        """Return the keyed hash that things are ordered by."""
+        """Return the keyed hash that defines the order."""
         return hmac.new(self._salt, text.encode(), hashlib.sha256).hexdigest()
 
 
 def read_key(path: Path) -> list[dict[str, str]]:
-    """Return the rows of an earlier key, none where there is no file.
+    """Return the rows of an earlier key; empty if there is no file.
 
     Raises:
-        CohortError: the file is no key.
+        CohortError: the file is not a key.
     """
     if not path.exists():
         return []
@@ -58,15 +58,15 @@ def read_key(path: Path) -> list[dict[str, str]]:
     if tuple(table.columns) != KEY_COLUMNS or wrong:
         raise CohortError(
             path,
-            expected="no file, or a key that this command wrote",
+            expected="no file, or a key written by this command",
             found="something else",
-            remedy="name another file with key=",
+            remedy="choose another file with key=",
         )
     return [{str(name): str(cell) for name, cell in row.items()} for _, row in table.iterrows()]
 
 
 def key_text(rows: Sequence[tuple[str, ...]], earlier: Sequence[Mapping[str, str]]) -> str:
-    """Return the text of a key: ``rows`` in the order of :data:`KEY_COLUMNS`, and earlier ones of other patients."""
+    """Return the text of a key: ``rows`` in the order of :data:`KEY_COLUMNS`, and earlier rows of other patients."""
     now = {row[KEY_COLUMNS.index("patient")] for row in rows}
     lines: list[tuple[str, ...]] = [*rows]
     lines += [tuple(row[name] for name in KEY_COLUMNS) for row in earlier if row["patient"] not in now]

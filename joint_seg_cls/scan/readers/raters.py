@@ -1,4 +1,4 @@
-"""Several masks of one scan: which of them are raters', and which is what the raters agreed on."""
+"""Several masks of one scan: single raters and consensus."""
 
 import re
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ File = TypeVar("File")
 
 
 def is_consensus(name: str) -> bool:
-    """Return whether a rater's name is that of a mask which was made of several raters' masks."""
+    """Return whether the name of a rater means a consensus of several raters."""
     return _CONSENSUS.search(name) is not None
 
 
 def reference_masks(masks: Mapping[str, tuple[str, File]]) -> tuple[list[File], list[Remark]]:
-    """Return the masks that count as one rater each, and remarks.
+    """Return the reference masks, one per rater, and remarks.
 
-    Beside a consensus its raters' masks are left out: it holds them already, and would count as one rater more.
+    If there is a consensus, single raters are left out: they would count twice.
 
     Args:
-        masks: by the file's name, the rater's name and the mask.
+        masks: name of the rater and mask, by file name.
     """
     agreed = [name for name, (rater, _) in masks.items() if is_consensus(rater)]
     if not agreed or len(agreed) == len(masks):
         return [mask for _, mask in masks.values()], []
     left = [name for name in masks if name != agreed[0]]
-    remarks = [Remark("masks of a consensus, taken in place of its raters' masks", agreed[0])]
-    remarks += [Remark("masks left out beside a consensus", name) for name in left]
+    remarks = [Remark("consensus masks, used instead of single raters' masks", agreed[0])]
+    remarks += [Remark("single raters' masks, not used because of a consensus", name) for name in left]
     return [masks[agreed[0]][1]], remarks

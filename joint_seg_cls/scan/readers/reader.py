@@ -1,4 +1,4 @@
-"""What every reader of a folder gives: the scans that were found, and what was found but not used, and why."""
+"""Result of a reader: the scans found, and the files not used with the reason."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from typing import final
 
 from joint_seg_cls.scan.finder import Remark
 
-#: Columns that the cohort table defines itself: a participant's own column may not take their place.
+#: Columns defined by the cohort table; further columns may not have these names.
 OWN_COLUMNS = frozenset({"subject", "session", "flair", "brain_mask", "disease"})
 
 
 @final
 @dataclass(frozen=True)
 class FoundScan:
-    """One row of the table to be written.
+    """One row of the cohort table.
 
     Attributes:
-        subject: the person.
-        session: the visit, or None where there is only one.
-        files: the file of each column of paths (``flair``, ``t1``, ``brain_mask``, ``lesion_mask``, ...).
-        disease: the name of a disease, or None where it is not known; a class's name once the table is written.
-        columns: what else is known, by column.
+        subject: the subject.
+        session: the visit, or None if there is only one.
+        files: file of each path column (``flair``, ``t1``, ``brain_mask``, ``lesion_mask``, ...).
+        disease: name of a disease, or None if unknown; a class name when the table is written.
+        columns: further columns.
     """
 
     subject: str
@@ -33,22 +33,22 @@ class FoundScan:
 
     @property
     def name(self) -> str:
-        """The scan as it is named to the user."""
+        """Name of the scan in messages."""
         return " ".join(filter(None, (self.subject, self.session)))
 
 
 @final
 @dataclass(frozen=True)
 class Found:
-    """All that one reader found.
+    """Result of a reader.
 
     Attributes:
         scans: in the order of the table.
         remarks: what was not used or is doubtful.
-        staged: a folder that the reader filled beside the table, under a temporary name, and the name that it takes
-            when the table is written; the scans' files lie under the final name.
-        named: the text in the source by every disease that ``labels=`` or a side-car gave for it.
-        private: a file that holds what identifies people, and its text, written only because the user asked for it.
+        staged: a temporary folder that the reader filled beside the table, and its final name,
+            which it gets when the table is written; paths of scans use the final name.
+        named: text in the source, by each disease that ``labels=`` or a side-car defined for it.
+        private: a file with identifying data, and its text, written only on request of the user.
     """
 
     scans: tuple[FoundScan, ...]
@@ -63,12 +63,12 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, path: Path, out: Path) -> Found:
-        """Return what is at ``path``.
+        """Return the scans at ``path``.
 
         Args:
             path: the folder (for a table, the file).
-            out: where the table is going to be written; only readers that convert scans put files beside it.
+            out: path of the table to be written; only readers that convert scans write files beside it.
 
         Raises:
-            CohortError: the folder is missing or cannot be read, holds no scan of this kind, or contradicts itself.
+            CohortError: the folder is missing, unreadable, contradictory, or has no scan of this kind.
         """

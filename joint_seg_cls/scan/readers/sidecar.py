@@ -1,4 +1,4 @@
-"""What stands beside a scan: how it was acquired, and whether a mask has its shape."""
+"""Side-car of a scan (acquisition parameters), and a check of the shape of a mask."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,10 @@ from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan.finder import Remark, stem
 from joint_seg_cls.scan.header import read_header
 
-#: A number beyond this is no time in seconds and no field strength.
+#: Larger numbers are neither times in seconds nor field strengths.
 _LARGEST = 1e6
 
-#: The column, the key of the sidecar, and what turns its unit into the column's.
+#: Column, key of the side-car, and factor from its unit to the column's.
 _FACTS = (
     ("field_strength_t", "MagneticFieldStrength", 1.0),
     ("tr_ms", "RepetitionTime", 1000.0),
@@ -22,7 +22,7 @@ _FACTS = (
 
 
 def acquisition(root: Path, scan: Path) -> tuple[dict[str, str], list[Remark]]:
-    """Return scanner, field strength and times from the scan's JSON sidecar and those it inherits from, and remarks."""
+    """Return scanner, field strength and times from the scan's JSON side-car and inherited ones, and remarks."""
     record: dict[str, Any] = {}
     remarks = []
     name = stem(scan.name)
@@ -31,7 +31,7 @@ def acquisition(root: Path, scan: Path) -> tuple[dict[str, str], list[Remark]]:
         found = read_side_car(file)
         record |= found or {}
         if found is None:
-            remarks.append(Remark("side-cars that cannot be read as JSON", file.name))
+            remarks.append(Remark("side-cars that are not valid JSON", file.name))
     maker, model = (_word(record.get(key)) for key in ("Manufacturer", "ManufacturersModelName"))
     columns = {"manufacturer": maker, "model": model, "scanner": f"{maker} {model}".strip()}
     for column, key, factor in _FACTS:
@@ -42,16 +42,16 @@ def acquisition(root: Path, scan: Path) -> tuple[dict[str, str], list[Remark]]:
 
 
 def _word(value: object) -> str:
-    """Return a side-car's text in one line; anything else is no name of a scanner."""
+    """Return a text of a side-car on one line; empty if it is not text."""
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 
 def same_shape(mask: Path, scan: Path) -> bool:
-    """Return whether two volumes have the same sides, in any order of the axes; True where one cannot be read."""
+    """Return whether two volumes have the same dimensions in any order of axes; True if one is unreadable."""
     try:
         return _sides(mask) == _sides(scan)
     except ScanError:
-        return True  # the file is refused where its values are needed
+        return True  # the file is refused when its values are needed
 
 
 def _sides(file: Path) -> list[int]:
@@ -59,7 +59,7 @@ def _sides(file: Path) -> list[int]:
 
 
 def read_side_car(file: Path) -> dict[str, Any] | None:
-    """Return what a JSON side-car holds, nothing where there is none; None where it cannot be read."""
+    """Return the content of a JSON side-car, empty if there is none; None if it is invalid."""
     try:
         record = json.loads(file.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:

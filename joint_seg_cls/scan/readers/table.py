@@ -1,4 +1,4 @@
-"""A cohort table that somebody wrote by hand: its columns and labels under their own names."""
+"""Reader of an existing table with its own names of columns and diseases."""
 
 import os
 from collections import Counter
@@ -20,12 +20,13 @@ _NO_FILES = frozenset({"subject", "session", "disease"})
 
 @final
 class TableReader(Reader):
-    """Reads a table with one row a scan, whose paths are relative to it.
+    """Reads a table with one row per scan, whose paths are relative to it.
 
     Args:
-        columns: what the columns are called there, by the cohort table's name (``{flair: FLAIR_path, disease: dx}``);
-            columns that are not named keep their names.
-        labels: the class of each name of a disease (``{RRMS: MS}``); None for a name that is no class.
+        columns: names of the columns in the file, by the name in the cohort table (``{flair: FLAIR_path, disease:
+            dx}``);
+            other columns keep their names.
+        labels: the class of each name of a disease (``{RRMS: MS}``); None for a name that is not a class.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None, labels: Meanings | None = None) -> None:
@@ -35,7 +36,7 @@ class TableReader(Reader):
     def read(self, path: Path, out: Path) -> Found:
         """Return the rows of the table at ``path``."""
         if path.is_dir():
-            raise CohortError(path, expected="a table", found="a folder", remedy="name the file with path=")
+            raise CohortError(path, expected="a table", found="a folder", remedy="set path= to the file")
         table = self._renamed(path, read_table(path, subject=self._columns.get("subject")))
         self._of_column = self._labels.of_column(path, self._columns.get("disease", "disease"))
         require_columns(path, table, ["subject", "flair"])
@@ -48,8 +49,8 @@ class TableReader(Reader):
             else:
                 remarks.append(Remark("rows without a FLAIR", f"{where.rpartition(', ')[2]} ({scan.name})"))
         if not scans:
-            found = f"{len(table)} rows" if len(table) else "a header alone"
-            raise CohortError(path, expected="at least one scan", found=found, remedy="add one row a scan")
+            found = f"{len(table)} rows" if len(table) else "only a header"
+            raise CohortError(path, expected="at least one scan", found=found, remedy="add one row per scan")
         _refuse_repeats(path, scans)
         return Found(tuple(scans), tuple(remarks), named=self._labels.given)
 
@@ -66,7 +67,7 @@ class TableReader(Reader):
         files = {name: _file(where, path, row, name) for name in table.columns if name in paths}
         subject, session = one_spelling(str(row["subject"])), one_spelling(str(row.get("session", ""))) or None
         if not subject:
-            raise CohortError(where, expected="a subject", found="an empty cell", remedy="name the person scanned")
+            raise CohortError(where, expected="a subject", found="an empty cell", remedy="enter a subject")
         return FoundScan(
             subject=subject,
             session=session,
@@ -79,7 +80,7 @@ class TableReader(Reader):
 
 
 def _file(where: str, path: Path, row: pd.Series, name: str) -> Path | None:
-    """Return the file as the table names it: a link stays a link."""
+    """Return the file named in the table, without resolving links."""
     file = file_of(where, path, row, name)
     named = Path(os.path.normpath(path.parent.resolve() / str(row[name])))
     return named if file is not None and named.is_file() and named.samefile(file) else file
@@ -93,5 +94,5 @@ def _refuse_repeats(path: Path, scans: list[FoundScan]) -> None:
             path,
             expected="one row for each subject and session",
             found=f"several for {', '.join(repeated[:5])}",
-            remedy="give every visit its own session, every person their own subject",
+            remedy="give each visit its own session and each person their own subject",
         )

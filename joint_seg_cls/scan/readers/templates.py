@@ -12,18 +12,19 @@ _ANYWHERE = "**/"
 
 @final
 class Template:
-    """What a file's path looks like.
+    """A pattern of file paths.
 
-    ``{name}`` stands for a part of one folder's or file's name, the same wherever it is repeated; ``*`` for any text
-    and ``?`` for one character within one name; ``**/`` for any folders, and at the beginning for those above the
-    cohort's folder too. Case does not matter, and ``.nii`` and ``.nii.gz`` stand for each other.
+    ``{name}`` matches part of a folder or file name, with the same value wherever it is repeated; ``*`` matches any
+    text
+    and ``?`` one character within one name; ``**/`` matches any folders, and at the beginning also those above the
+    cohort's folder. Case is ignored, and ``.nii`` and ``.nii.gz`` match each other.
 
     Args:
         key: the configuration key, for messages.
         text: the pattern, with ``/`` between folders.
 
     Raises:
-        ConfigError: a brace is left open, a name is empty or no word, or the pattern names no NIfTI file.
+        ConfigError: a brace is not closed, a name is empty or not a word, or the pattern is not for NIfTI files.
     """
 
     def __init__(self, key: str, text: str) -> None:
@@ -39,20 +40,20 @@ class Template:
             else:
                 regex += r"(?:[^/]+/)*" if folders else "[^/]*" if star else "[^/]" if mark else re.escape(plain)
         if not is_nifti(text):
-            raise self._refusal("the name of NIfTI files, ending in .nii.gz", text)
+            raise self._refusal("a pattern ending in .nii.gz", text)
         self.fields = tuple(dict.fromkeys(fields))
         regex = re.sub(r"\\\.nii(\\\.gz)?$", "", regex, flags=re.IGNORECASE)
         self._regex = re.compile(rf"{regex}\.nii(\.gz)?", re.IGNORECASE)
 
     def match(self, relative: str, absolute: str) -> dict[str, str] | None:
-        """Return the named parts of a file's path, or None where the pattern does not fit.
+        """Return the named parts of a file's path, or None if it does not match.
 
         Args:
-            relative: the path below the cohort's folder.
-            absolute: the whole path, for a pattern that may begin anywhere.
+            relative: path relative to the cohort's folder.
+            absolute: full path, for a pattern that may begin anywhere.
         """
         found = self._regex.fullmatch(absolute.lstrip("/") if self._anywhere else relative)
         return None if found is None else {name: found[name] for name in self.fields}
 
     def _refusal(self, expected: str, found: str) -> ConfigError:
-        return ConfigError(self.key, expected=expected, found=found, remedy="see jsc cohort --help for the spelling")
+        return ConfigError(self.key, expected=expected, found=found, remedy="see jsc cohort --help for the syntax")

@@ -1,4 +1,4 @@
-"""The cohort table on disk: written whole or not at all, and never over another one."""
+"""Writing the cohort table: atomic, and never over a different table."""
 
 import os
 import shutil
@@ -21,15 +21,15 @@ from joint_seg_cls.scan.readers.reader import Found, FoundScan
 from joint_seg_cls.scan.tables import parse_table, shortened
 from joint_seg_cls.whole_file import clear_partial, write_text
 
-#: So many unknown names of diseases are listed.
+#: Number of unknown names of diseases in a message.
 _MOST_NAMED = 5
 
 
 def require_out(out: Path) -> None:
-    """Refuse a place for the table that cannot hold one, before anything is read.
+    """Refuse an invalid path of the table before anything is read.
 
     Raises:
-        CohortError: ``out`` is a folder, has another suffix than .tsv or .csv, or lies below a file.
+        CohortError: ``out`` is a folder, has another suffix than .tsv or .csv, or is below a file.
     """
     if out.suffix.lower() not in SEPARATORS:
         found = out.suffix or "no suffix"
@@ -37,16 +37,16 @@ def require_out(out: Path) -> None:
     if out.is_dir():
         raise CohortError(out, expected="a file", found="a folder", remedy="write out=cohort.tsv")
     if above := next((folder for folder in out.resolve().parents if folder.exists() and not folder.is_dir()), None):
-        raise CohortError(above, expected="a folder", found="a file", remedy="name another folder with out=")
+        raise CohortError(above, expected="a folder", found="a file", remedy="choose another folder with out=")
 
 
 def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> list[CohortCase]:
-    """Check the rows that a reader found and write them to ``out``; return them as they read there.
+    """Check the rows found by a reader and write them to ``out``; return them as cohort cases.
 
-    Paths are relative to the table. Where the same table is there already, nothing is changed.
+    Paths are relative to the table. An identical existing table is left unchanged.
 
     Raises:
-        CohortError: a row would be refused by :func:`read_cohort`; ``out`` holds another table.
+        CohortError: a row would be refused by :func:`read_cohort`; ``out`` is a different table.
         OSError: the disk is full or read-only.
     """
     scans = with_classes(found, classes)
@@ -67,10 +67,10 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
 
 
 def with_classes(found: Found, classes: Sequence[str]) -> list[FoundScan]:
-    """Return the scans, each disease a name that stands for a class; controls whom the user named have none.
+    """Return the scans with diseases replaced by class names; controls named by the user have none.
 
     Raises:
-        CohortError: what stands for a disease is the name of no class.
+        CohortError: a disease is not the name of a class.
     """
     scans, unknown = [], []
     for scan in found.scans:
@@ -97,14 +97,14 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
         for key, what, count in zip(asked, meant, counts.values(), strict=True)
     ]
     word = labels_word(asked)
-    filled = f"with {' or '.join(classes)} in place of null for each name that stands for a class"
+    filled = f"with {' or '.join(classes)} instead of null for each name that means a class"
     if len(asked) == 1:
-        filled = f"or {word.replace(': null', f': {classes[0]}')} if it stands for {classes[0]}"
+        filled = f"or {word.replace(': null', f': {classes[0]}')} if it means {classes[0]}"
     return CohortError(
         "the column of diseases",
         expected=f"{', '.join(classes)} or nothing",
         found=examples(said, _MOST_NAMED),
-        remedy=f"add {word} (null is no class), {filled}, or name all classes with classes=[...]",
+        remedy=f"add {word} (null means no class), {filled}, or list all classes with classes=[...]",
     )
 
 
@@ -138,7 +138,7 @@ def _discarding(staged: tuple[Path, Path] | None) -> Iterator[None]:
 
 @contextmanager
 def _moved(staged: tuple[Path, Path] | None) -> Iterator[None]:
-    """Give the staged folder its name; take it back where what follows fails."""
+    """Rename the staged folder to its final name; undo this if the block fails."""
     if staged is None or _same_folder(*staged):
         yield
         return
@@ -163,5 +163,5 @@ def _another(place: Path, kind: str) -> CohortError:
         place,
         expected=f"no file, or the same {kind}",
         found=f"another {kind}",
-        remedy="name another table with out=, or delete this one",
+        remedy="choose another table with out=, or delete this one",
     )
