@@ -6,22 +6,23 @@ import shlex
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning import Callback, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from joint_seg_cls.audit import AUDIT_FILE, write_audit
 from joint_seg_cls.config.build import build
 from joint_seg_cls.config.compose import composer_of
 from joint_seg_cls.config.schedule import schedule_of
 from joint_seg_cls.config.tree import flatten, plain
-from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs.audited import audit_data
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
-from joint_seg_cls.runs.start import Start
 from joint_seg_cls.runs.testing import test_fold
 from joint_seg_cls.runs.track import track_training
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
@@ -39,9 +40,6 @@ from joint_seg_cls.training import (
     trained_marks,
 )
 
-if TYPE_CHECKING:
-    from lightning import Trainer
-
 _log = logging.getLogger(__name__)
 
 
@@ -51,42 +49,135 @@ def train(config: DictConfig) -> float | None:
     A run that is done is skipped; one that was interrupted goes on after its last finished epoch.
     """
     _quiet_lightning()
-    hydra = HydraConfig.get()
-    if is_first_process():
-        _refuse_one_of_a_sweep(hydra)
-    planner = Planner(composer_of(hydra))
-    plan = planner.plan(config, dict(hydra.runtime.choices), list(hydra.overrides.task), os.environ.get(PLAN))
+    plan = _planned(config)
     run, data = plan.run, plan.data
     if plan.is_done():  # wherever it was trained: before this machine's precision counts
         _log.info("%s is done", run.path)
         return run.best_score()
     identity = plan.identity()
     run.refuse_other(identity, accept_code=plan.accepts_code)
-    make_trainer_or_refuse(_trainer_of(config), logger=False)  # before anything is written
+    make_trainer_or_refuse(_trainer(config), logger=False, callbacks=_callbacks(config))  # before anything is written
     audit = audit_data(data, accept=list(config.accept))  # in each process: none waits for one that refuses
     if not is_first_process():  # of several that train this run together: the first alone writes
         _fit(plan, None)
         return None
     text = OmegaConf.to_yaml(config, resolve=True)
     with run.recording(identity, text, more=plan.provenance(), accept_code=plan.accepts_code):
-        is_alone = hydra.mode is RunMode.RUN and config.study is not None
-        if is_alone or (hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study"):
-            record_run(plan)
+        _list_in_study(plan)
         write_audit(audit, run.path / AUDIT_FILE)
-        _log.info(
-            "%s: %d scans to train on, %d to validate, %d to test; folds %s",
-            run.path,
-            *(len(part) for part in (data.split.train, data.split.validation, data.split.test)),
-            data.folds_hash,
-        )
+        _log_sizes(plan)
         with track_training(config, run, data, plan.place.variant, identity) as tracker:
             with children_repeat_this_job():
-                _fit(plan, tracker)
+                network = _fit(plan, tracker)
             if config.evaluate:
                 device = "cpu" if config.trainer.get("accelerator") == "cpu" else "auto"
-                test_fold(run, data, device=device, network=build(plain(config.network)))
+                test_fold(run, data, device=device, network=network)
         run.finish(weights=config.protocol.weights, scans=len(data.split.test))
     return run.best_score()
+
+
+def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
+    """Build all parts of a training, each from its config group, and train; return the network."""
+    config, data, run = plan.config, plan.data, plan.run
+    network = _network(plan)
+    module = JointModule(
+        network=network,
+        loss=build(config.loss),
+        optimizer=build(config.optimizer),
+        scheduler=schedule_of(config),
+        monitor=config.protocol.monitor,
+        recipe=_recipe(plan),
+    )
+    fit(
+        module,
+        data,
+        run,
+        make_trainer=_trainer(config),
+        callbacks=_callbacks(config),
+        weights=config.protocol.weights,
+        validate=bool(data.split.validation),
+        seed=config.seed,
+        logger=tracker,
+    )
+    return module.network.to(memory_format=torch.contiguous_format)  # as predictions are made
+
+
+def _network(plan: Plan) -> nn.Module:
+    """Build the network from the run's seed; it starts from the weights of ``init_from`` where that is given."""
+    config = plan.config
+    seed_everything(config.seed, workers=True, verbose=False)
+    network = build(config.network)
+    network.to(memory_format=torch.channels_last_3d)  # a fifth less time per step on CPUs
+    if config.init_from is not None:
+        start = read_checkpoint(config.init_from)
+        left = start.initialise(network)
+        _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
+        _warn_of_other_preprocessing(start.recipe, plan.data.store.settings)
+    _refuse_other_state(network)
+    return network
+
+
+def _callbacks(config: DictConfig) -> list[Callback]:
+    """Build the callbacks of the group and those that ``trainer.callbacks`` lists besides."""
+    listed = plain(config.trainer.get("callbacks")) or []
+    named = [each for each in plain(config.callbacks).values() if each is not None]
+    return [build(each) for each in [*named, *(listed if isinstance(listed, list) else [listed])]]
+
+
+def _trainer(config: DictConfig) -> Callable[..., Trainer]:
+    arguments = {key: value for key, value in plain(config.trainer).items() if key != "callbacks"}
+    return build(arguments | {"_partial_": True})
+
+
+def _recipe(plan: Plan) -> dict[str, Any]:
+    """Return what a checkpoint keeps, so that its network can be used without this run."""
+    config, data, start = plan.config, plan.data, plan.start
+    collection = Path(str(config.collection)).name
+    recipe: dict[str, Any] = {
+        "format": FORMAT,
+        "network": plain(config.network),
+        "preprocess": data.store.settings,
+        "preprocess_format": STORE_FORMAT,
+        "classes": list(data.classes),
+        "modalities": list(data.store.modalities),
+        "model_shape": list(data.image_size),
+        "lesion_threshold": float(config.lesion_threshold),
+        "variant": plan.place.variant,
+        MARKS: trained_marks(data.store.cases, data.split, () if start is None else start.marks),
+        "trained_on": {"collection": collection, "fold": config.fold, "seed": config.seed, **plan.facts},
+    }
+    _warn_of_paths(recipe)
+    return recipe
+
+
+def _planned(config: DictConfig) -> Plan:
+    """Return the plan of this run: the one that a sweep handed over, or a new one."""
+    hydra = HydraConfig.get()
+    if is_first_process():
+        _refuse_one_of_a_sweep(hydra)
+    choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
+    return Planner(composer_of(hydra)).plan(config, choices, words, os.environ.get(PLAN))
+
+
+def _list_in_study(plan: Plan) -> None:
+    """Add a run to its study unless a sweep has done so: one started alone, or one that a search draws."""
+    hydra = HydraConfig.get()
+    is_alone = hydra.mode is RunMode.RUN and plan.config.study is not None
+    if is_alone or (hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study"):
+        name = "search" if plan.config.study is None else str(plan.config.study)
+        words = shlex.join(["jsc", "train", *plan.overrides])
+        tables = tuple(map(str, plan.config.tables))
+        Study(plan.place.collection_path, name, words, (StudyRun.of(plan),), tables).record(keep="all")
+
+
+def _log_sizes(plan: Plan) -> None:
+    data = plan.data
+    _log.info(
+        "%s: %d scans to train on, %d to validate, %d to test; folds %s",
+        plan.run.path,
+        *(len(part) for part in (data.split.train, data.split.validation, data.split.test)),
+        data.folds_hash,
+    )
 
 
 def _refuse_one_of_a_sweep(hydra: Any) -> None:
@@ -101,73 +192,6 @@ def _refuse_one_of_a_sweep(hydra: Any) -> None:
             found="a single run",
             remedy=f"add -m, or a value for {' and '.join(open_keys)}",
         )
-
-
-def record_run(plan: Plan) -> None:
-    """Add this run to its study: it was started alone, or by a search, of which is not known before what it tries."""
-    name = "search" if plan.config.study is None else str(plan.config.study)
-    words = shlex.join(["jsc", "train", *plan.overrides])
-    tables = tuple(map(str, plan.config.tables))
-    Study(plan.place.collection_path, name, words, (StudyRun.of(plan),), tables).record(keep="all")
-
-
-def _fit(plan: Plan, tracker: Tracker | None) -> None:
-    config = plan.config
-    fit(
-        make_module(config, plan.data, plan.place.variant, plan.facts, plan.start),
-        plan.data,
-        plan.run,
-        make_trainer=_trainer_of(config),
-        weights=config.protocol.weights,
-        validate=bool(plan.data.split.validation),
-        seed=config.seed,
-        logger=tracker,
-    )
-
-
-def _trainer_of(config: DictConfig) -> "Callable[..., Trainer]":
-    return build(plain(config.trainer) | {"_partial_": True})
-
-
-def make_module(
-    config: DictConfig, data: JointDataModule, variant: str, facts: dict[str, str], begun: Start | None = None
-) -> JointModule:
-    """Build network, loss and optimiser from a seed of their own, and start from ``init_from`` where it is given."""
-    import torch
-    from lightning import seed_everything
-
-    seed_everything(config.seed, workers=True, verbose=False)
-    network = build(config.network)
-    network.to(memory_format=torch.channels_last_3d)  # a fifth less time for a step on CPUs
-    if config.init_from is not None:
-        start = read_checkpoint(config.init_from)
-        left = start.initialise(network)
-        _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
-        _warn_of_other_preprocessing(start.recipe, data.store.settings)
-    collection = Path(str(config.collection)).name
-    _refuse_other_state(network)
-    recipe: dict[str, Any] = {
-        "format": FORMAT,
-        "network": plain(config.network),
-        "preprocess": data.store.settings,
-        "preprocess_format": STORE_FORMAT,
-        "classes": list(data.classes),
-        "modalities": list(data.store.modalities),
-        "model_shape": list(data.image_size),
-        "lesion_threshold": float(config.lesion_threshold),
-        "variant": variant,
-        MARKS: trained_marks(data.store.cases, data.split, () if begun is None else begun.marks),
-        "trained_on": {"collection": collection, "fold": config.fold, "seed": config.seed, **facts},
-    }
-    _warn_of_paths(recipe)
-    return JointModule(
-        network=network,
-        loss=build(config.loss),
-        optimizer=build(config.optimizer),
-        scheduler=schedule_of(config),
-        monitor=config.protocol.monitor,
-        recipe=recipe,
-    )
 
 
 def _warn_of_other_preprocessing(recipe: Recipe, settings: Mapping[str, Any]) -> None:
@@ -195,8 +219,6 @@ def _warn_of_paths(recipe: dict[str, Any]) -> None:
 
 def _refuse_other_state(network: Any) -> None:
     """Refuse a network whose state a checkpoint could not give back: only tensors are read from files."""
-    import torch
-
     other = {name: value for name, value in network.state_dict().items() if not isinstance(value, torch.Tensor)}
     for name, value in other.items():
         raise ConfigError(

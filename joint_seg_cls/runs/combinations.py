@@ -18,6 +18,7 @@ GROUPS = {
     "optimizer": "adam",
     "scheduler": "constant",
     "trainer": "paper",
+    "callbacks": "default",
     "tracking": "none",
     "protocol": "strict",
     "data": "joint",

@@ -24,6 +24,8 @@ NEUTRAL = (
     "tracking",
     "hydra",
     "accept",
+    "callbacks.step_cost",
+    "callbacks.progress",
     "data.store",
     "data.folds.path",  # what the file says decides, and is named by its hash
     "data.folds.allow",

@@ -15,14 +15,14 @@ from joint_seg_cls.training import Checkpoint, RunFolder
 _log = logging.getLogger(__name__)
 
 
-def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module) -> None:
+def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module | None) -> None:
     """Test a finished training on its own fold, once, with the weights that its protocol chose.
 
     Args:
         run: its folder.
         data: its data, set up.
         device: where to compute.
-        network: built from the training's own configuration; it takes the weights.
+        network: takes the weights that are tested; None builds it from the checkpoint.
     """
     predictor, checkpoint = load_predictor(run.path, device=device, network=network)
     classes = checkpoint.recipe.classes

@@ -2,6 +2,7 @@
 
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.backends import CsvTracking, MlflowTracking, TensorBoardTracking, WandbTracking
+from joint_seg_cls.training.callbacks import TrainingProgress
 from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, find_checkpoint, read_checkpoint
 from joint_seg_cls.training.fit import fit
 from joint_seg_cls.training.module import JointModule
@@ -15,6 +16,7 @@ from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse
 from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_path, shipped_weights
+from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 from joint_seg_cls.training.trained_scans import (
     MARKS,
@@ -44,8 +46,10 @@ __all__ = [
     "RunCard",
     "RunFolder",
     "Schedule",
+    "StepCost",
     "TensorBoardTracking",
     "Tracker",
+    "TrainingProgress",
     "WandbTracking",
     "choose_cases",
     "find_checkpoint",

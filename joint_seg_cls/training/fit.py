@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from lightning import Callback, LightningDataModule, Trainer
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.training.callbacks import EpochSeed, EpochTable, TrainingProgress
+from joint_seg_cls.training.callbacks import EpochSeed, EpochTable
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
 from joint_seg_cls.training.ending import FitLoop, ended, keep_the_end
 from joint_seg_cls.training.kept_epochs import keep
@@ -22,7 +22,6 @@ from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.resume import require_resumable
 from joint_seg_cls.training.run_folder import RunFolder
-from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import Tracker
 
 _log = logging.getLogger(__name__)
@@ -34,6 +33,7 @@ def fit(
     run: RunFolder,
     *,
     make_trainer: Callable[..., Trainer],
+    callbacks: Sequence[Callback] = (),
     weights: Literal["best", "last"],
     validate: bool,
     seed: int,
@@ -44,6 +44,7 @@ def fit(
     Nothing is trained where the training has ended and only its test is missing.
 
     Args:
+        callbacks: what else watches or changes the training.
         weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
         validate: whether the data hold an inner validation split.
         seed: of what the network itself draws, such as dropout.
@@ -62,9 +63,10 @@ def fit(
         _log.info("%s is trained", run.path)
         EpochTable(run.metrics).restore(content)
         return
-    asked = getattr(make_trainer, "keywords", {})
-    callbacks = [EpochSeed(seed), *_watching(run, logger), *_several(asked.get("callbacks")), *_keeping(run, weights)]
-    arguments: dict[str, Any] = {"callbacks": callbacks, "plugins": [*_several(asked.get("plugins")), *_cluster()]}
+    tracked = [] if logger is None else logger.callbacks
+    watching = [EpochSeed(seed), *callbacks, EpochTable(run.metrics), *tracked, *_keeping(run, weights)]
+    plugins = [*_several(getattr(make_trainer, "keywords", {}).get("plugins")), *_cluster()]
+    arguments: dict[str, Any] = {"callbacks": watching, "plugins": plugins}
     arguments |= {} if validate else {"limit_val_batches": 0}
     trainer = make_trainer_or_refuse(make_trainer, logger=logger or False, default_root_dir=run.path, **arguments)
     FitLoop.replace(trainer)
@@ -97,11 +99,6 @@ def _run(trainer: Trainer, module: JointModule, data: LightningDataModule, run: 
             signal.signal(signal.SIGINT, listening)
             raise KeyboardInterrupt from None
         raise
-
-
-def _watching(run: RunFolder, logger: Tracker | None) -> list[Callback]:
-    tracked = [] if logger is None else logger.callbacks
-    return [StepCost(), EpochTable(run.metrics), TrainingProgress(), *tracked]
 
 
 def _keeping(run: RunFolder, weights: Literal["best", "last"]) -> list[Callback]:
