@@ -1,4 +1,4 @@
-"""From a checkpoint and a scan to findings in the scan's own grid."""
+"""Prediction for a scan with a checkpoint, with results in the scan's own grid."""
 
 from joint_seg_cls.inference.predictor import Findings, Predictor, require_views
 from joint_seg_cls.inference.write import write_findings, write_predictions
