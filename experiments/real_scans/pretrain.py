@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from joint_seg_cls.data import read_frozen
-from joint_seg_cls.inference import Predictor
+from joint_seg_cls.inference import Predictor, ranges_of
 from joint_seg_cls.lesions import without_small
 from joint_seg_cls.metrics import dice
 from joint_seg_cls.phantom.random_appearance import RandomAppearance
@@ -96,7 +96,7 @@ def choose(checkpoint: Path, scenes: Path) -> dict[str, Any]:
                 decision = {"lesion_threshold": threshold, "least_lesion_mm3": least}
                 best = scores[row, column], {**decision, "window": window and list(window), "views": "flips"}
         print(f"window {window}: best mean DSC {scores.max():.3f} on {len(images)} simulated images")
-    return best[1]
+    return {**best[1], "intensities": ranges_of(drawn.image for drawn in images)}
 
 
 def draw_validation(scenes: Path) -> Iterator[Drawn]:

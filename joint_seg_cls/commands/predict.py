@@ -55,7 +55,9 @@ def predict(config: DictConfig) -> None:
         with enough_memory(scan.images[0], remedy=_MORE_MEMORY):
             seen = pipeline.model_input(scan.images, scan.brain_mask)
             found = predictor.in_native_space(predictor(seen.image, scan.images[0]), seen.geometry)
-            return write_findings(scan.case, seen, found, out, classes=classes, model=model)
+            return write_findings(
+                scan.case, seen, found, out, classes=classes, model=model, intensities=checkpoint.recipe.intensities
+            )
 
     records, failures = [], []
     try:

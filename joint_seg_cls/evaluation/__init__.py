@@ -1,4 +1,4 @@
-"""From a checkpoint and a fold to one row a scan, and to the numbers of a paper."""
+"""Test of a checkpoint: one row per scan, and summary metrics."""
 
 from joint_seg_cls.evaluation.cases import TestCase, from_cohort, from_store
 from joint_seg_cls.evaluation.lesion_summary import LESION_METRICS, LESION_RULE, RECALLS, LesionMetric, mean_of

@@ -1,4 +1,4 @@
-"""The scans of a test, from a prepared store or straight from a cohort table."""
+"""Test scans, from a prepared store or directly from a cohort table."""
 
 from dataclasses import dataclass
 from typing import final
@@ -10,16 +10,16 @@ from joint_seg_cls.errors import enough_memory
 from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase
 
-#: What helps where the memory of the machine ends.
+#: Remedy for too little memory.
 MORE_MEMORY = "close other programs or take a machine with more memory, and repeat the command"
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class TestCase:
-    """One scan with what is known of it; ``reference_native`` is None where nobody drew the lesions."""
+    """One scan with its labels; ``reference_native`` is None without a lesion mask."""
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # keeps pytest from collecting this class
 
     case: str
     subject: str
@@ -35,7 +35,7 @@ def from_store(case: PreparedCase) -> TestCase:
     """Open a prepared case.
 
     Raises:
-        InputError: it cannot be opened, or memory does not hold it.
+        InputError: it cannot be opened, or memory is exhausted.
     """
     with enough_memory(case.case, remedy=MORE_MEMORY):
         mask = case.lesion_mask()
@@ -55,7 +55,7 @@ def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
     """Read and preprocess one row of a cohort table.
 
     Raises:
-        InputError: its files cannot be used, or memory does not hold them.
+        InputError: its files are invalid, or memory is exhausted.
     """
     with enough_memory(row.images[0], remedy=MORE_MEMORY):
         seen = pipeline.model_input(row.images, row.brain_mask)

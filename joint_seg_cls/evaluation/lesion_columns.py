@@ -1,4 +1,4 @@
-"""What a test says of a scan lesion by lesion, and of the surfaces, in the scan's own grid."""
+"""Lesion-wise and surface metrics of a scan, in its own grid."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -17,7 +17,7 @@ from joint_seg_cls.metrics import (
 from joint_seg_cls.scan import Grid
 
 SURFACE_DICE = f"surface_dice_{SURFACE_TOLERANCE_MM:g}mm"
-#: What is NaN where one of the two masks is not known.
+#: Columns that are NaN if one of the two masks is unknown.
 LESION_COLUMNS = (
     *("lesions_detected", "lesions_false", "ltpr", "lfpr", "lesion_f1"),
     *("isbi_ltpr", "isbi_lfpr"),
@@ -30,7 +30,7 @@ LESION_COLUMNS = (
 def lesion_columns(
     prediction: Bool[np.ndarray, "x y z"] | None, reference: Bool[np.ndarray, "x y z"] | None, grid: Grid
 ) -> dict[str, float]:
-    """Return the numbers of ``LESION_COLUMNS`` for one scan, whose masks lie on ``grid``."""
+    """Return the values of ``LESION_COLUMNS`` for one scan with masks on ``grid``."""
     if prediction is None or reference is None:
         return dict.fromkeys(LESION_COLUMNS, np.nan)
     penalty_mm = diagonal_mm(reference.shape, grid.spacing_mm)
@@ -51,6 +51,6 @@ def lesion_columns(
 
 
 def _box_around(mask: Bool[np.ndarray, "x y z"]) -> tuple[slice, ...]:
-    """Return the smallest part of the volume that holds every lesion, so that nothing is computed on the rest."""
+    """Return the bounding box of all lesions, to restrict computations to it."""
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     return boxes[0] if boxes else (slice(0, 1),) * mask.ndim

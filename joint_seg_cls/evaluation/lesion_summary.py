@@ -1,4 +1,4 @@
-"""The lesion-wise part of a test's table: means over scans, the ISBI score, and recall over lesions."""
+"""Lesion-wise part of a summary: means over scans, the ISBI score, and recall over lesions."""
 
 from collections.abc import Callable
 from typing import NamedTuple, final
@@ -17,7 +17,7 @@ from joint_seg_cls.metrics import (
     isbi_score,
 )
 
-#: Means over scans: how a table calls them, and the column of ``per_case.csv``.
+#: Means over scans: name in tables, and column of ``per_case.csv``.
 LESION_MEANS = {
     "LTPR": "ltpr",
     "LFPR": "lfpr",
@@ -30,13 +30,13 @@ LESION_MEANS = {
     "HD95 mm": "hd95_mm",
     f"surface Dice {SURFACE_TOLERANCE_MM:g} mm": SURFACE_DICE,
 }
-#: How the lesion-wise numbers are counted; printed under every table.
+#: Definition of the lesion-wise metrics; printed under every table.
 LESION_RULE = (
-    "LTPR, LFPR, lesion F1 and recall: lesions 26-connected, found by one shared voxel; ISBI-2015: the same, "
-    "18-connected; its score holds the correlation of volumes across the scans (of a fold) and is not rescaled, and a "
-    "scan with nothing predicted earns no precision; MSSEG (Anima): 6-connected, above 3 mm3, alpha 0.10, beta 0.70, "
-    "gamma 0.65; reference empty (for MSSEG: without a lesion above 3 mm3): all undefined and left out; prediction "
-    "empty, reference not: LTPR = F1 = surface Dice = 0, LFPR, PPVL undefined, HD95 the diagonal of the grid; surface "
+    "LTPR, LFPR, lesion F1 and recall: 26-connected lesions, detected if one voxel overlaps; ISBI-2015: the same, "
+    "18-connected; its score includes the correlation of volumes across the scans (of a fold) and is not rescaled, and "
+    "a scan without predicted lesions scores no precision; MSSEG (Anima): 6-connected, above 3 mm3, alpha 0.10, beta "
+    "0.70, gamma 0.65; reference empty (for MSSEG: no lesion above 3 mm3): all undefined and excluded; only prediction "
+    "empty: LTPR = F1 = surface Dice = 0, LFPR, PPVL undefined, HD95 the diagonal of the grid; surface "
     f"Dice: within {SURFACE_TOLERANCE_MM:g} mm"
 )
 _SCORE = ("dsc", "ppv", "isbi_ltpr", "isbi_lfpr", "volume_reference_ml", "volume_predicted_ml")
@@ -44,9 +44,9 @@ _SCORE = ("dsc", "ppv", "isbi_ltpr", "isbi_lfpr", "volume_reference_ml", "volume
 
 @final
 class LesionMetric(NamedTuple):
-    """A number over scans: the columns of ``per_case.csv`` that it reads, and how.
+    """A metric over scans: its columns of ``per_case.csv``, and its function.
 
-    Scans whose first column is NaN do not count; ``over`` takes the others, one row a scan.
+    Scans with NaN in the first column are excluded; ``over`` receives the others, one row per scan.
     """
 
     columns: tuple[str, ...]
@@ -54,7 +54,7 @@ class LesionMetric(NamedTuple):
 
 
 def mean_of(column: str) -> LesionMetric:
-    """Return the mean of a column over the scans that have it."""
+    """Return the mean of a column over the scans with a value."""
     return LesionMetric((column,), lambda values: float(values.mean()))
 
 
@@ -67,12 +67,12 @@ def _recall(values: Float[np.ndarray, "scans 2"]) -> float:
     return float(detected / reference) if reference else np.nan
 
 
-#: Recall by size, over the lesions of all scans.
+#: Recall by lesion size, over the lesions of all scans.
 RECALLS = {
     f"recall {size.replace('_', ' ')}": LesionMetric((f"lesions_reference_{size}", f"lesions_detected_{size}"), _recall)
     for size in SIZES
 }
-#: All numbers of lesions and surfaces, by the names of tables.
+#: All lesion-wise and surface metrics, by their names in tables.
 LESION_METRICS = (
     {name: mean_of(column) for name, column in LESION_MEANS.items()}
     | {"ISBI score": LesionMetric(_SCORE, _score)}
@@ -89,7 +89,7 @@ def isbi_row(rows: pd.DataFrame, seed: int) -> dict[str, object]:
 
 
 def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
-    """Return the share of the reference's lesions that were detected, pooled over scans, one row a class of size."""
+    """Return the fraction of reference lesions detected, pooled over scans, one row per size class."""
     measured = []
     for name, (columns, over) in RECALLS.items():
         scans = rows[[*columns, "subject"]].dropna()

@@ -1,4 +1,4 @@
-"""One row of numbers a test scan: what the network said beside what is known."""
+"""The per-case table of a test: one row of labels and metrics per scan."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +19,9 @@ from joint_seg_cls.parallel import watched
 _log = logging.getLogger(__name__)
 _VOXEL_METRICS = {"dsc": dice, "ppv": ppv, "tpr": tpr, "vd": volume_difference}
 
-#: How empty masks are counted; printed under every table.
+#: Treatment of empty masks; printed under every table.
 EMPTY_RULE = (
-    "reference empty: DSC, PPV, TPR, VD undefined and left out; prediction empty, reference not: "
+    "reference empty: DSC, PPV, TPR, VD undefined and excluded; only prediction empty: "
     "DSC = TPR = 0, VD = 1, PPV undefined"
 )
 
@@ -35,35 +35,35 @@ def evaluate_cases(
     fold: int | str | None,
     failures: list[InputError] | None = None,
 ) -> pd.DataFrame:
-    """Return one row a scan.
+    """Return one row per scan.
 
     Args:
-        cases: the scans, opened one by one. If scans that fail are to be left out, it must go on behind one that
-            cannot be opened, as ``map`` does and a generator does not.
-        predictor: what is tested.
-        total: how many scans there are.
-        classes: names of the diseases in the order of their codes.
-        fold: for the column of this name.
-        failures: takes the errors of scans that cannot be tested, which are left out; without it the first is raised.
+        cases: the scans, opened one by one. To exclude scans that fail, use an iterator that continues after an
+            exception, such as ``map`` (a generator does not).
+        predictor: the network to test.
+        total: number of scans.
+        classes: names of the diseases in the order of their class codes.
+        fold: value of the column ``fold``.
+        failures: collects the errors of scans that fail, which are excluded; without it the first error is raised.
 
-    Columns. What is not known or undefined is NaN; counts are whole numbers.
+    Columns; unknown and undefined values are NaN, counts are integers.
 
-    * ``case``, ``subject``, ``session``, ``fold``, ``disease``, and one ``p_<class>`` a class;
+    * ``case``, ``subject``, ``session``, ``fold``, ``disease``, and one ``p_<class>`` per class;
     * ``dsc``, ``ppv``, ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid;
-    * ``dsc_ceiling``: the reference taken to the network's grid and back;
+    * ``dsc_ceiling``: DSC of the reference resampled to the network's grid and back;
     * ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``.
 
-    All that follows is in the scan's own grid:
+    In the scan's own grid:
 
     * ``lesions_reference``, ``lesions_predicted``, ``lesions_detected`` (of the reference, at least one voxel
       predicted), ``lesions_false`` (of the prediction, no voxel in the reference), ``ltpr``, ``lfpr``, ``lesion_f1``:
       26-connected, :class:`LesionWise`;
     * ``isbi_ltpr``, ``isbi_lfpr``: the same, 18-connected, as in the ISBI-2015 challenge;
-    * ``msseg_sensl``, ``msseg_ppvl``, ``msseg_f1``: 6-connected lesions above 3 mm3, :class:`Msseg`, and where the
-      reference holds none of these ``msseg_false_lesions``, ``msseg_false_volume_mm3``;
+    * ``msseg_sensl``, ``msseg_ppvl``, ``msseg_f1``: 6-connected lesions above 3 mm3, :class:`Msseg`, and if the
+      reference has none of these ``msseg_false_lesions``, ``msseg_false_volume_mm3``;
     * ``hd95_mm``, ``surface_dice_1mm`` (tolerance 1 mm);
-    * ``lesions_reference_<size>``, ``lesions_detected_<size>``: the 26-connected lesions of the reference and those
-      of them that were detected, ``<size>`` one of ``below_10_mm3``, ``10_to_100_mm3``, ``100_to_1000_mm3``,
+    * ``lesions_reference_<size>``, ``lesions_detected_<size>``: number of 26-connected reference lesions and of those
+      detected, ``<size>`` one of ``below_10_mm3``, ``10_to_100_mm3``, ``100_to_1000_mm3``,
       ``above_1000_mm3`` (``metrics.SIZES``). Recall by size is the quotient of their sums over scans.
     """
     rows = []
@@ -89,7 +89,7 @@ def _results(
             with enough_memory(case.case, remedy=MORE_MEMORY):
                 result = _row(case, predictor, classes, fold)
         except InputError as error:
-            error.drop_frames()  # the next scan needs the memory
+            error.drop_frames()  # frees memory for the next scan
             result = error
         case = None
         yield result

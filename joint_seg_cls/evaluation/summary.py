@@ -1,4 +1,4 @@
-"""From one row a scan to the numbers of a paper: means with 95 % intervals, bootstrapped over subjects."""
+"""Summary of a per-case table: means with 95 % intervals, bootstrapped over subjects."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,12 +17,12 @@ Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
 def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
-    """Return one row a metric: ``metric``, ``space``, ``n``, ``value``, ``sd``, ``low``, ``high`` (95 % interval).
+    """Return one row per metric: ``metric``, ``space``, ``n``, ``value``, ``sd``, ``low``, ``high`` (95 % interval).
 
     DSC, PPV, TPR and VD are means over scans, in the scan's own grid and on the network's; ACC, SN, SP and AUC are over
     scans with a known disease (the last class is the positive one). Intervals are percentile bootstraps over subjects.
-    Lesion-wise numbers follow in the scan's own grid: means over scans, the ISBI score over all of them, and recall by
-    size over their lesions (``n`` is then lesions).
+    Lesion-wise metrics follow in the scan's own grid: means over scans, the ISBI score over all scans, and recall by
+    size over lesions (``n`` then counts lesions).
     """
     columns = [
         *((label, "native", column) for label, column in _VOXEL.items()),
@@ -39,7 +39,7 @@ def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> p
 
 
 def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None:
-    """Print the table that a person reads after a test."""
+    """Print the summary of a test."""
     table = Table()
     for name, justify in (("metric", "left"), ("space", "left"), ("n", "right"), ("value", "right"), ("95 %", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None
     console.print(table)
     console.print(f"[dim]{EMPTY_RULE}; intervals: bootstrap over {rows['subject'].nunique()} subjects[/dim]")
     if (summary["metric"].isin(list(LESION_MEANS)) & (summary["n"] > 0)).any():
-        console.print(f"[dim]{LESION_RULE}; n of recall is lesions[/dim]")
+        console.print(f"[dim]{LESION_RULE}; n of recall counts lesions[/dim]")
     drawn = rows[rows["lesions_reference"].notna() & rows["volume_predicted_ml"].notna()]
     empty = empty_references(drawn["lesions_reference"].to_numpy() == 0, drawn["volume_predicted_ml"].to_numpy())
     if empty.n:

@@ -1,4 +1,4 @@
-"""A trained network applied to one prepared image, and its findings carried to the scan's own grid."""
+"""Applying a network to one prepared image, and resampling its findings to the scan's own grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from joint_seg_cls.lesions import without_small
 from joint_seg_cls.networks import TASKS, declared_tasks, summed_map
 from joint_seg_cls.scan import Geometry
 
-#: Axis of a batch (b c x y z) along which left and right lie.
+#: Axis of a batch (b c x y z) of the left-right direction.
 _LEFT_RIGHT = 2
 #: Two, because torch sends a batch of one to a slower convolution on CPUs.
 _PATCHES_AT_ONCE = 2
@@ -26,12 +26,12 @@ _PATCHES_AT_ONCE = 2
 @final
 @dataclass(frozen=True, eq=False)
 class Findings:
-    r"""What the network says of one scan, on one grid. A field that the variant does not produce is None.
+    r"""Results of the network for one scan, on one grid. A field that the variant does not produce is None.
 
     lesion_probability: in [0, 1].
-    lesions: where the probability reaches the threshold.
-    location_map: what each place adds to the score of the predicted class, :math:`\sum_i V_i^c` (Eq. 10, linear).
-    disease_probability: one number a class, summing to 1.
+    lesions: voxels with a probability at or above the threshold.
+    location_map: contribution of each voxel to the score of the predicted class, :math:`\sum_i V_i^c` (Eq. 10, linear).
+    disease_probability: one value per class, summing to 1.
     """
 
     lesion_probability: Float32[np.ndarray, "x y z"] | None
@@ -46,14 +46,13 @@ class Predictor:
 
     Args:
         network: returns a :class:`~joint_seg_cls.batch.Prediction`.
-        lesion_threshold: probability from which a voxel counts as lesion.
-        device: where to compute.
+        lesion_threshold: probability at or above which a voxel is a lesion.
+        device: device of the computation.
         views: ``one``, or ``flips`` to average over the image and its left-right mirror image. On a CPU a batch of two
             takes no longer than one image.
-        least_lesion_mm3: lesions of a smaller volume are dropped from the mask in native space.
-        window: voxels of half-overlapping patches, whose lesion maps are averaged with Gaussian weights, for a network
-            whose segmentation was trained on patches: instance norms depend on what a patch holds. The disease is
-            that of the whole image all the same.
+        least_lesion_mm3: smaller lesions are removed from the mask in native space.
+        window: voxels of a patch, for a network whose segmentation was trained on patches. Half-overlapping patches are
+            averaged with Gaussian weights. The disease is predicted from the whole image.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Predictor:
 
         Args:
             image: the prepared image.
-            scan: names the scan in an error.
+            scan: name of the scan, for messages.
 
         Raises:
             ScanError: an output is NaN or infinite.
@@ -97,7 +96,7 @@ class Predictor:
                     scan,
                     expected="finite outputs of the network",
                     found="NaN or infinity",
-                    remedy="look at the scan with `jsc check`; where every scan fails, use another checkpoint=",
+                    remedy="check the scan with `jsc check`; if every scan fails, use another checkpoint=",
                 )
             lesion = prediction.lesion_probability()
             probability = None if lesion is None else _averaged(lesion[:, 0]).cpu().numpy()
@@ -122,7 +121,7 @@ class Predictor:
         return whole._replace(lesion_logits=logits)
 
     def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
-        """Return findings on the scan's own grid: maps resampled linearly, the mask taken from the resampled map."""
+        """Return findings on the scan's own grid: maps are resampled linearly, then the mask is thresholded."""
         probability, lesions = _to_native(findings.lesion_probability, geometry), None
         if probability is not None:
             least_voxels = self.least_lesion_mm3 / 1000 / geometry.native.voxel_ml
@@ -153,7 +152,7 @@ def _location(
 
 
 def _averaged(views: Float[Tensor, "views x y z"]) -> Float[Tensor, "x y z"]:
-    """Return the map of the image, or its mean with that of the mirror image, mirrored back."""
+    """Return the map of the image, or its mean with the mirrored map of the mirror image."""
     return views[0] if len(views) == 1 else (views[0] + views[1].flip(0)) / 2
 
 

@@ -1,4 +1,4 @@
-"""What a prediction leaves on disk: masks and maps in the scan's own grid, a lesion table, a JSON record."""
+"""Output files of a prediction: masks and maps in the scan's own grid, a lesion table, a JSON record."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from joint_seg_cls.audit import check_scan
+from joint_seg_cls.inference.familiarity import Ranges, unlike
 from joint_seg_cls.inference.predictor import Findings
 from joint_seg_cls.lesions import label_lesions, lesion_table
 from joint_seg_cls.preprocess import ModelInput, warnings_of
@@ -17,19 +18,27 @@ from joint_seg_cls.whole_file import write_json
 
 
 def write_findings(
-    name: str, seen: ModelInput, found: Findings, out: Path, *, classes: list[str], model: dict[str, Any]
+    name: str,
+    seen: ModelInput,
+    found: Findings,
+    out: Path,
+    *,
+    classes: list[str],
+    model: dict[str, Any],
+    intensities: Ranges | None = None,
 ) -> dict[str, Any]:
-    """Write everything about one scan to ``out`` and return its record.
+    """Write the results for one scan to ``out`` and return its record.
 
     Files: ``<name>_lesions.nii.gz`` (uint8), ``<name>_lesion-probability.nii.gz``, ``<name>_location-map.nii.gz``,
-    ``<name>_lesions.tsv`` (one row a lesion), ``<name>.json``, written last.
+    ``<name>_lesions.tsv`` (one row per lesion), ``<name>.json`` (written last).
 
     Args:
-        name: names the files.
+        name: prefix of the files.
         seen: the scan and its geometry.
         found: the findings in the scan's own grid.
-        classes: names of the diseases in the order of their codes.
-        model: what is to be told of the network.
+        classes: names of the diseases in the order of their class codes.
+        model: description of the network, for the record.
+        intensities: range of the training images' quantiles; a scan far outside gets a warning.
     """
     out.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"id": name, "scan": seen.scan.path.name, "classes": classes}
@@ -48,19 +57,21 @@ def write_findings(
         write_volume(out / f"{name}_location-map.nii.gz", found.location_map, seen.scan)
     record |= {"brain_volume_ml": seen.brain_ml, "model": model, "preprocessing": seen.figures}
     record["warnings"] = _warnings(name, seen, record)
+    if (sentence := unlike(seen.image, intensities or {})) is not None:
+        record["warnings"].append(sentence)
     record["use"] = "research only; not a medical device"
     write_json(out / f"{name}.json", record)
     return record
 
 
 def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
-    """Write ``predictions.tsv``: one row for every scan in ``out``, those of ``records`` first.
+    """Write ``predictions.tsv``: one row per scan in ``out``, those of ``records`` first.
 
-    Scans that were predicted into the folder before, or are at the same time by another process, are read from their
+    Scans predicted into the folder earlier, or at the same time by another process, are read from their
     JSON records.
     """
     there = sorted(out.glob("*.json"))
-    while True:  # until no other process has added a record while the table was written
+    while True:  # repeat if another process added a record while the table was written
         _write_predictions(records, there, out)
         if (now := sorted(out.glob("*.json"))) == there:
             return
@@ -90,5 +101,5 @@ def _warnings(name: str, seen: ModelInput, record: dict[str, Any]) -> list[str]:
     audit = check_scan(name, seen.scans, seen.brain)
     warnings = [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(seen.figures)
     if record.get("lesion_count") == 0 and "disease" in record:
-        warnings.append("no lesion was found: the disease rests on no lesion")
+        warnings.append("no lesion was segmented; the diagnosis is not supported by one")
     return warnings

@@ -1,4 +1,4 @@
-"""One case in one row: scan, reference, prediction and location map of one slice, as pixels."""
+"""A case as one row of pixels: scan, reference, prediction and location map of one slice."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Num, UInt8
@@ -7,9 +7,9 @@ from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, 
 from joint_seg_cls.pictures.scaling import square_pixels
 from joint_seg_cls.pictures.slices import Slice, window
 
-#: Height of a row and width of the line between two pictures, in pixels.
+#: Height of a row and width of the gap between two pictures, in pixels.
 HEIGHT, _GAP = 200, 4
-#: What share of a location map lies below its brightest colour.
+#: Quantile of a location map at its brightest colour.
 _BRIGHTEST_PERCENTILE = 99.9
 
 
@@ -22,10 +22,10 @@ def case_row(
     *,
     spacing_mm: tuple[float, float, float],
 ) -> UInt8[np.ndarray, "row column 3"]:
-    """Return one slice as red, green and blue, first row at the top: scan, reference, prediction, location map.
+    """Return one slice as RGB, first row at the top: scan, reference, prediction, location map.
 
-    Masks are filled and outlined, each in its colour. The map is drawn from 0 up to its 99.9th percentile over the
-    whole volume. What is None leaves its column out. All volumes lie on one grid with RAS+ axes.
+    Masks are filled and outlined, each in its own colour. The map is drawn from 0 to its 99.9th percentile over the
+    whole volume. None omits the column. All volumes are on one grid with RAS+ axes.
     """
     aspect = cut.aspect(spacing_mm)
 
@@ -46,10 +46,10 @@ def case_row(
 
 
 def on_black(image: Num[np.ndarray, "x y z"], tissue: Bool[np.ndarray, "x y z"]) -> Num[np.ndarray, "x y z"]:
-    """Return the image with its lowest value outside ``tissue``: a z-scored image is grey there, not black."""
+    """Set the image to its lowest value outside ``tissue``; z-scored images are grey there otherwise."""
     return np.where(tissue, image, image.min())
 
 
 def map_levels(location_map: Float[np.ndarray, "..."]) -> tuple[float, float]:
-    """Return the values at which a location map is drawn black and brightest: 0, and its 99.9th percentile."""
+    """Return the values of a location map drawn as black and as brightest: 0 and its 99.9th percentile."""
     return 0.0, max(float(np.percentile(location_map, _BRIGHTEST_PERCENTILE)), 1e-6)

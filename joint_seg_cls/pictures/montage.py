@@ -14,7 +14,7 @@ from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, 
 from joint_seg_cls.pictures.slices import SIDES, most_lesion, window
 from joint_seg_cls.whole_file import whole_file
 
-#: Width of one panel in inches, and pixels an inch.
+#: Width of one panel in inches, and pixels per inch.
 _PANEL_INCHES, _DOTS_PER_INCH = 2.4, 100
 
 
@@ -33,14 +33,14 @@ def montage(
     """Write a table of pictures as PNG.
 
     Args:
-        panels: rows of pictures, each grey or red-green-blue in [0, 1], its first row at the bottom.
-        titles: one a column; fewer are allowed.
-        path: where to write.
-        aspect: height of a pixel over its width.
-        sides: what stands at the left and at the right of each picture, such as ("L", "R").
-        row_labels: one a row.
-        notes: rows of short texts, one under each picture.
-        heading: over everything.
+        panels: rows of pictures, each grey or RGB in [0, 1], with the first row at the bottom.
+        titles: one per column, or fewer.
+        path: output file.
+        aspect: height of a pixel divided by its width.
+        sides: labels at the left and right of each picture, such as ("L", "R").
+        row_labels: one per row.
+        notes: rows of short texts, one below each picture.
+        heading: title of the whole figure.
         dots_per_inch: a picture is 2.4 inches wide.
     """
     rows, columns = len(panels), max(len(row) for row in panels)
@@ -86,9 +86,9 @@ def case_picture(
 ) -> None:
     """Draw one case: image, reference, prediction and location map in columns, ``rows`` axial slices with most lesion.
 
-    All volumes lie on one grid with RAS+ axes; ``spacing_mm`` is that grid's. A reference or map that is None leaves
-    its column out. The map is drawn from 0 up to its 99.9th percentile: the more a place spoke for the named class, the
-    brighter.
+    All volumes are on one grid with RAS+ axes and ``spacing_mm``. A reference or map of None omits
+    its column. The map is drawn from 0 to its 99.9th percentile: brighter voxels contribute more to the score of the
+    class.
     """
     chosen = most_lesion(prediction if reference is None else reference | prediction, rows)
     levels = window(image)

@@ -1,17 +1,17 @@
-"""One slice as a colour image: grey scan, masks as outline or fill, maps as colour."""
+"""A slice as a colour image: grey scan, masks as outline or fill, maps in colour."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
 from matplotlib import colormaps
 from scipy import ndimage
 
-#: Colours that stay apart for colour-blind readers (Okabe and Ito), as red, green and blue in [0, 1].
+#: Colours distinguishable by colour-blind readers (Okabe and Ito), as red, green and blue in [0, 1].
 REFERENCE_COLOUR = (0.0, 0.62, 0.45)
 PREDICTION_COLOUR = (0.84, 0.37, 0.0)
 
 
 def grey(image: Num[np.ndarray, "row column"], levels: tuple[float, float]) -> Float[np.ndarray, "row column rgb"]:
-    """Return ``image`` as grey, ``levels`` being black and white."""
+    """Return ``image`` as grey, with ``levels`` as black and white."""
     black, white = levels
     value = np.clip((image.astype(np.float64) - black) / (white - black), 0, 1)
     return np.repeat(value[..., None], 3, axis=-1)
@@ -32,7 +32,7 @@ def with_outline(
     mask: Bool[np.ndarray, "row column"],
     colour: tuple[float, float, float],
 ) -> Float[np.ndarray, "row column rgb"]:
-    """Draw the innermost pixels of ``mask``, those with a neighbour outside, in full colour."""
+    """Draw the border pixels of ``mask`` in full colour."""
     return with_fill(picture, mask & ~ndimage.binary_erosion(mask, border_value=0), colour, 1.0)
 
 
@@ -43,7 +43,7 @@ def with_map(
     colours: str = "inferno",
     opacity: float = 0.85,
 ) -> Float[np.ndarray, "row column rgb"]:
-    """Lay a map over the picture: the higher a value between ``levels``, the brighter and the less transparent."""
+    """Overlay a map; higher values between ``levels`` are brighter and less transparent."""
     low, high = levels
     share = np.clip((values.astype(np.float64) - low) / (high - low if high > low else 1.0), 0, 1)
     colour = colormaps[colours](share)[..., :3]

@@ -1,4 +1,4 @@
-"""A page for a browser in one file: text, tables and pictures, nothing that is fetched from elsewhere."""
+"""A self-contained HTML page with text, tables and pictures."""
 
 import base64
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from joint_seg_cls.scan.cells import shown
 from joint_seg_cls.whole_file import write_text
 
-#: Words that stand in their own colour wherever they fill a cell.
+#: Words with their own colour if they fill a cell.
 KINDS = ("error", "warning", "note")
 
 
@@ -26,7 +26,7 @@ class Count(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its caption; ``alt`` says what it shows to those who cannot see it."""
+    """A PNG with its caption; ``alt`` is its alternative text."""
 
     png: bytes
     name: str
@@ -35,14 +35,14 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """Return the picture as the address of an image in a page."""
+        """Return the picture as a data URL."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
 
 @final
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: lines of text, then a table, a note under it, then pictures; any of them may be empty."""
+    """A part of a page: lines of text, then a table, a note under it, then pictures; each may be empty."""
 
     title: str
     lines: Sequence[str] = ()
@@ -61,7 +61,7 @@ def write_page(
     counts: Sequence[Count] = (),
     footer: str = "",
 ) -> None:
-    """Write a page. All text is escaped, and absolute paths are cut to the names of files. Atomic."""
+    """Write a page. All text is escaped, and absolute paths are reduced to file names. Atomic."""
     environment = Environment(
         loader=PackageLoader("joint_seg_cls.pictures", "."),
         autoescape=True,

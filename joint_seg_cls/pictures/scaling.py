@@ -1,4 +1,4 @@
-"""Slices brought to one height and square pixels, so that they can stand side by side."""
+"""Resizing slices to one height and square pixels."""
 
 import numpy as np
 from jaxtyping import Bool, Num
@@ -15,10 +15,10 @@ def square_pixels(
     """Return a picture of square pixels.
 
     Args:
-        picture: a slice, its last axis the colours where it has three.
-        aspect: height of a pixel over its width.
+        picture: a slice, with colours on the last axis if it has three.
+        aspect: height of a pixel divided by its width.
         height: rows of the result.
-        order: of the interpolation: 1 for grey levels, 0 for masks.
+        order: order of the interpolation: 1 for grey levels, 0 for masks.
     """
     up = height / picture.shape[0]
     width = max(round(picture.shape[1] * up / aspect), 1)

@@ -1,4 +1,4 @@
-"""Which slices of a volume to draw, and how a slice lies on the page."""
+"""Choice of slices to draw, and their orientation on the page."""
 
 from dataclasses import dataclass
 from typing import Literal, final
@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Num, Shaped
 
 Plane = Literal["axial", "coronal", "sagittal"]
-#: The array axis (RAS+) that a plane cuts.
+#: The array axis (RAS+) perpendicular to a plane.
 _CUT: dict[Plane, int] = {"axial": 2, "coronal": 1, "sagittal": 0}
-#: What stands at the left and at the right of a drawn slice: the reader looks along +z, +y, or from the left.
+#: Labels at the left and right of a slice, which is viewed along +z, +y, or from the left.
 SIDES: dict[Plane, tuple[str, str]] = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
 
 
@@ -22,23 +22,23 @@ class Slice:
     index: int
 
     def of(self, volume: Shaped[np.ndarray, "x y z"]) -> Shaped[np.ndarray, "row column"]:
-        """Cut the slice; rows run upwards (superior or anterior), columns to the right of the page.
+        """Return the slice; rows point upwards (superior or anterior), columns to the right of the page.
 
-        Neurological convention: the left of the brain is at the left of the page, and the picture says so.
+        Neurological convention: the left of the brain is at the left of the page, and labelled.
         """
         return np.take(volume, self.index, axis=_CUT[self.plane]).T
 
     def aspect(self, spacing_mm: tuple[float, float, float]) -> float:
-        """Return the height of a pixel over its width."""
+        """Return the height of a pixel divided by its width."""
         across, up = (spacing_mm[axis] for axis in range(3) if axis != _CUT[self.plane])
         return up / across
 
 
 def most_lesion(mask: Bool[np.ndarray, "x y z"], count: int, plane: Plane = "axial") -> list[Slice]:
-    """Pick ``count`` slices with much lesion, apart from each other, in ascending order.
+    """Choose ``count`` distant slices with much lesion, in ascending order.
 
-    Greedy by lesion area, with at least a twentieth of the volume between two slices; where lesions do not fill the
-    count (an empty mask has none) slices spread evenly over the middle half are added.
+    Greedy by lesion area, with at least a twentieth of the volume between two slices. If lesions give fewer slices
+    (an empty mask gives none), slices spread evenly over the middle half are added.
     """
     axis = _CUT[plane]
     depth = mask.shape[axis]
@@ -54,7 +54,7 @@ def most_lesion(mask: Bool[np.ndarray, "x y z"], count: int, plane: Plane = "axi
 
 
 def spread(shape: tuple[int, ...], count: int, plane: Plane = "axial") -> list[Slice]:
-    """Pick ``count`` slices evenly over the middle half of a volume; one alone is the centre."""
+    """Choose ``count`` slices evenly over the middle half of a volume; a single one is the centre."""
     return _filled([], count, shape[_CUT[plane]], plane)
 
 
@@ -69,9 +69,9 @@ def _filled(chosen: list[int], count: int, depth: int, plane: Plane) -> list[Sli
 
 
 def window(volume: Num[np.ndarray, "x y z"], low: float = 1.0, high: float = 99.5) -> tuple[float, float]:
-    """Return the grey levels to draw black and white: two percentiles of what is not background.
+    """Return the values drawn as black and white: two percentiles of the foreground.
 
-    The background is the commonest value of the volume's corners (0 in a skull-stripped scan).
+    The background is the most frequent value of the volume's corners (0 in a skull-stripped scan).
     """
     corners = volume[:: max(volume.shape[0] - 1, 1), :: max(volume.shape[1] - 1, 1), :: max(volume.shape[2] - 1, 1)]
     values, counts = np.unique(corners, return_counts=True)

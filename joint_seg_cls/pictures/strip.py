@@ -1,4 +1,4 @@
-"""A few slices of one scan side by side, with the outline of a mask: small enough for a page of many scans."""
+"""A few slices of one scan side by side with outlined masks, for pages of many scans."""
 
 import io
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from joint_seg_cls.pictures.overlay import grey, with_outline
 from joint_seg_cls.pictures.scaling import square_pixels
 from joint_seg_cls.pictures.slices import Slice, most_lesion, spread, window
 
-#: Height of a strip and width of the line between two slices, in pixels.
+#: Height of a strip and width of the gap between two slices, in pixels.
 _HEIGHT, _GAP = 200, 4
-#: Sky blue of Okabe and Ito, apart from grey for every eye.
+#: Sky blue of Okabe and Ito.
 BRAIN_COLOUR = (0.34, 0.71, 0.91)
 
 
@@ -30,7 +30,7 @@ def strip_png(
         image: the scan, axes RAS+; the left of the head is at the left of each slice.
         masks: masks on the same grid, and their colours.
         spacing_mm: voxel size.
-        slices: how many.
+        slices: number of slices.
     """
     levels = window(image)
     shape: tuple[int, int, int] = image.shape

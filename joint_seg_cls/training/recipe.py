@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -43,6 +43,8 @@ class Recipe:
         trained_scans: marks of the scans that it was trained on; None where they are not recorded.
         views: images of a scan that are averaged, see :class:`~joint_seg_cls.inference.Predictor`.
         least_lesion_mm3: predicted lesions of a smaller volume are dropped.
+        intensities: range of quantiles of the training images, see :mod:`joint_seg_cls.inference.familiarity`; empty
+            where it was not recorded.
         window: voxels of the patches on which the segmentation was trained; None for the whole image.
     """
 
@@ -59,6 +61,7 @@ class Recipe:
     views: Views = "one"
     least_lesion_mm3: float = 0.0
     window: tuple[int, int, int] | None = None
+    intensities: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
@@ -82,6 +85,7 @@ class Recipe:
             views=read.views() if "views" in content else "one",
             least_lesion_mm3=read.volume("least_lesion_mm3") if "least_lesion_mm3" in content else 0.0,
             window=None if content.get("window") is None else read.shape("window"),
+            intensities=read.ranges("intensities") if "intensities" in content else {},
         )
 
 
@@ -152,6 +156,15 @@ class _Entries:
             raise self._refusal(key, expected, shown(found))
         return float(found)
 
+    def ranges(self, key: str) -> dict[str, tuple[float, float]]:
+        expected = "a mapping of names to pairs of finite numbers, the lower first"
+        found = self.entry(key, expected)
+        if type(found) is not dict or len(found) > _MOST_NAMES or not all(map(_is_text, found)):
+            raise self._refusal(key, expected, shown(found))
+        if not all(_is_range(pair) for pair in found.values()):
+            raise self._refusal(key, expected, shown(found))
+        return {name: (float(low), float(high)) for name, (low, high) in found.items()}
+
     def views(self) -> Views:
         expected = f"one of {', '.join(VIEWS)}"
         found = self.entry("views", expected)
@@ -189,6 +202,12 @@ class _Entries:
         return CheckpointError(
             self._where, expected=f"a recipe with {expected} as {entry}", found=found, remedy=_REMEDY
         )
+
+
+def _is_range(value: object) -> bool:
+    if type(value) not in (list, tuple) or len(value) != 2:
+        return False
+    return all(type(end) in (int, float) and math.isfinite(end) for end in value) and value[0] <= value[1]
 
 
 def _is_text(value: object) -> bool:

@@ -52,7 +52,7 @@ def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]
         content: of a checkpoint of this program.
         where: names it in an error.
         decision: entries of the recipe that were chosen after the training: ``lesion_threshold``, ``views``,
-            ``least_lesion_mm3``, ``window``.
+            ``least_lesion_mm3``, ``window``, ``intensities``.
 
     Raises:
         CheckpointError: the recipe does not hold after the change.
