@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, final
 
 from joint_seg_cls.config.names import LONGEST_NAME, is_name
@@ -39,7 +38,7 @@ def number(above: float = -math.inf, below: float = math.inf, *, least: float | 
     low = above if least is None else least
 
     def accepts(value: Any) -> bool:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and (low < value or value == least) and value < below
 
     return Kind(said, accepts)
@@ -59,7 +58,7 @@ TABLES = Kind("a list of the paper's tables, 3 to 9", _tables)
 
 
 def _is_count_or_share(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 ANY = Kind("any value", lambda _: True)
