@@ -4,16 +4,15 @@ import difflib
 import importlib
 import os
 import signal
-import string
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from joint_seg_cls import __version__
+from joint_seg_cls.cli.help import help_of
 from joint_seg_cls.cli.source_keys import for_source
 from joint_seg_cls.cli.words import all_readable, flags_first, refuse_undecodable, without_hyphens
 from joint_seg_cls.config.folders import config_dirs, config_folder
-from joint_seg_cls.config.grammar import quoted
 from joint_seg_cls.errors import ConfigError, InputError, disk_errors_named
 
 if TYPE_CHECKING:
@@ -46,8 +45,6 @@ usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
 """
 
 _MOST_LINES = 20
-_GRAMMAR = "advanced/override_grammar"  # in what Hydra says of a word that it cannot parse
-_OF_WORDS = ("Config group override", "Only one of --run")  # what Hydra raises as a ValueError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -124,7 +121,7 @@ def _run(command: str, overrides: list[str]) -> None:
     sys.argv = [f"jsc {command}", *overrides]
     try:
         if wants_help:
-            print(_help_of(command, overrides))
+            print(help_of(command, overrides))
             return
         hydra.main(config_path=str(config_folder()), config_name=command, version_base="1.3")(run_command)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -132,31 +129,14 @@ def _run(command: str, overrides: list[str]) -> None:
             raise
         raise _plugin_error(error) or _config_error(command, error, overrides) from error
     except (ImportError, RuntimeError, ValueError) as error:  # of a plugin that Hydra does not find, of words
-        is_of_words = any(said in str(error) for said in _OF_WORDS)
-        known = _config_error(command, error, overrides) if is_of_words else _plugin_error(error)
+        known = _plugin_error(error)
+        if known is None and isinstance(error, ValueError) and _is_hydras(error):
+            known = _config_error(command, error, overrides)
         if known is None:
             raise
         raise known from error
     finally:
         os.environ["HYDRA_FULL_ERROR"] = "1" if wants_trace else "0"
-
-
-def _help_of(command: str, overrides: Sequence[str]) -> str:
-    """Return the help of a command: Hydra's own lists the groups of all commands, and takes seconds to find them."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf
-
-    own = ",".join(quoted(f"file://{folder.expanduser().resolve()}") for folder in config_dirs(overrides))
-    words = [word for word in overrides if "=" in word and not word.startswith("-")]
-    parsed = OverridesParser.create().parse_overrides(words)
-    keys = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        config = compose(command, [f"hydra.searchpath=[{own}]", *keys], return_hydra_config=True)
-    template = str(config.hydra.help.template)
-    OmegaConf.set_struct(config, False)
-    del config["hydra"]
-    return string.Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(config))
 
 
 def _register_for_sweeps(overrides: list[str]) -> None:
@@ -183,12 +163,15 @@ def _plugin_error(error: Exception) -> ConfigError | None:
 
 
 def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> ConfigError:
+    from joint_seg_cls.config.options import Options
     from joint_seg_cls.runs.combinations import misfit
 
-    if (known := misfit(str(error), overrides)) is not None:
-        return known
+    if command == "train":
+        known = misfit(overrides, Options(config_dirs(overrides))) or _unknown_key(error)
+        if known is not None:
+            return known
     said = str(error).partition("Config search path")[0]
-    if _GRAMMAR in said and (word := _wrong_word(overrides)):
+    if word := _wrong_word(overrides):
         return ConfigError(
             f"jsc {command}",
             expected="key=value, the key of letters a-z, digits and . / @ _ -, and no empty value between commas",
@@ -203,6 +186,34 @@ def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> C
         found=found,
         remedy=f"see jsc {command} --help for the keys and groups",
     )
+
+
+def _unknown_key(error: Exception) -> ConfigError | None:
+    """Return what an error means that OmegaConf raised for a key that is not there."""
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    from joint_seg_cls.config.schema import nearest
+
+    cause = error.__cause__
+    if not isinstance(cause, ConfigAttributeError | ConfigKeyError) or not cause.full_key:
+        return None
+    key = str(cause.full_key)
+    close = nearest(key)
+    new = f"an argument that its class takes besides is added with +{key}="
+    return ConfigError(
+        key,
+        expected="a key that this configuration has",
+        found="none of this name",
+        remedy=f"did you mean {close}? ({new})" if close else new,
+    )
+
+
+def _is_hydras(error: Exception) -> bool:
+    """Return whether Hydra itself raised an error, not what it called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("hydra.")
 
 
 def _wrong_word(overrides: Sequence[str]) -> str:

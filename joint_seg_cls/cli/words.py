@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from joint_seg_cls.config.grammar import as_value, is_quoted, quoted
-from joint_seg_cls.config.names import PATH_KEYS
+from joint_seg_cls.config.schema import NAME_KEYS, PATH_KEYS
 from joint_seg_cls.errors import ConfigError
 
 #: Other keys whose values are text: they may hold spaces, `=`, `,` and brackets, as paths may, and digits stay digits.
-_TEXT_KEYS = frozenset({*PATH_KEYS, "study", "collection", "name", "hydra.launcher.logs", "hydra.sweeper.storage"})
+_TEXT_KEYS = frozenset({*PATH_KEYS, *NAME_KEYS, "hydra.launcher.logs", "hydra.sweeper.storage"})
 #: Hydra's flags that take the next word as their value.
 _FLAGS_WITH_VALUE = frozenset(
     {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}

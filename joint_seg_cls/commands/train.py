@@ -99,7 +99,8 @@ def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
         seed=config.seed,
         logger=tracker,
     )
-    return module.network.to(memory_format=torch.contiguous_format)  # as predictions are made
+    trained: Any = module.network
+    return trained.to(memory_format=torch.contiguous_format)  # as predictions are made
 
 
 def _network(plan: Plan) -> nn.Module:

@@ -8,7 +8,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.config.names import PATH_KEYS
+from joint_seg_cls.config.schema import PATH_KEYS
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan.tables import shortened
 from joint_seg_cls.whole_file import clear_partial

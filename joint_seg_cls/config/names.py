@@ -1,20 +1,5 @@
-"""Keys whose values are paths, and names that a folder may have."""
+"""Names that a folder may have."""
 
-#: Keys whose values are paths, or lists of them.
-PATH_KEYS = (
-    "out",
-    "path",
-    "cohort",
-    "store",
-    "data.store",
-    "data.folds.path",
-    "input",
-    "brain_mask",
-    "checkpoint",
-    "run",
-    "runs",
-    "init_from",
-)
 #: Bytes of a name of a folder; file systems take 255, and some files add an ending.
 LONGEST_NAME = 200
 #: Joiners that words of Persian and of Indic scripts hold; nobody sees them.

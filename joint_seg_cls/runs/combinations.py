@@ -1,16 +1,15 @@
 """What cannot be combined is said in a sentence, before any data is read."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from joint_seg_cls.config.build import build
 from joint_seg_cls.config.compose import VARIANT, options_chosen
+from joint_seg_cls.config.options import Options
 from joint_seg_cls.config.tree import Config, get, plain
 from joint_seg_cls.errors import ConfigError
 
 JOINT = "joint"
-_NO_GROUP = re.compile(r"(?:In '(?P<origin>\w+)/(?P<option>\w+)': )?Could not override '(?P<group>network/\w+)'")
 #: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
 GROUPS = {
     "network": "joint",
@@ -23,7 +22,6 @@ GROUPS = {
     "protocol": "strict",
     "data": "joint",
 }
-_NULL_OPTION = "Config group override must be a string or a list. Got NoneType"
 _SEARCHES = "optuna"
 
 
@@ -56,24 +54,29 @@ def without_option(group: str) -> ConfigError:
     return ConfigError(group, expected="one of its options", found="none", remedy=remedy)
 
 
-def misfit(message: str, overrides: Sequence[str]) -> ConfigError | None:
-    """Return what an error of the composition means: a group without an option, or a part that a network lacks."""
-    found = _NO_GROUP.search(message)
+def misfit(overrides: Sequence[str], options: Options) -> ConfigError | None:
+    """Return why overrides do not compose: a group without an option, or a part that a network lacks; else None."""
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
-    if _NULL_OPTION in message:
-        empty = [key for key, value in typed.items() if value == "null" and (key in GROUPS or "/" in key)]
-        return without_option(empty[0]) if empty else None
+    empty = [key for key, value in typed.items() if value == "null" and (key in GROUPS or "/" in key)]
+    if empty:
+        return without_option(empty[0])
     network = typed.get("network", typed.get("variant", JOINT))
-    if found is None or network == JOINT:
+    if network == JOINT or network not in options.of("network"):
         return None
-    group = found["group"]
-    asked = f"{found['origin']}={found['option']}" if found["origin"] else f"{group}={typed.get(group)}"
-    return ConfigError(
-        f"network={network}",
-        expected=f"no choice of {group}, which only network={JOINT} has",
-        found=asked,
-        remedy=f"drop {asked} or network={network}",
-    )
+    asked = {group: f"{group}={option}" for group, option in typed.items()}
+    for origin in ("ablation", "experiment"):
+        for group in options.overridden_by(origin, typed.get(origin, "")):
+            asked.setdefault(group, f"{origin}={typed[origin]}")
+    there = options.chosen({"network": [network]})
+    for group, word in asked.items():
+        if group.startswith("network/") and group not in there:
+            return ConfigError(
+                f"network={network}",
+                expected=f"no choice of {group}, which only network={JOINT} has",
+                found=word,
+                remedy=f"drop {word} or network={network}",
+            )
+    return None
 
 
 def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:

@@ -9,60 +9,14 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls.config.compose import Composer, keys_set
+from joint_seg_cls.config.schema import OF_THE_MACHINE, PATHS, SHARES, changes_result, is_named
 from joint_seg_cls.config.tree import Config, as_written, flatten, get, plain, put, replaced
 from joint_seg_cls.runs.variant import variant_of
 from joint_seg_cls.training import is_pretrained
 
-#: Keys that change no result: where things lie, how fast they go, what is shown. A prefix covers all keys below it.
-NEUTRAL = (
-    "runs",
-    "collection",
-    "study",
-    "tables",
-    "evaluate",
-    "trust",
-    "tracking",
-    "hydra",
-    "accept",
-    "callbacks.step_cost",
-    "callbacks.progress",
-    "data.store",
-    "data.folds.path",  # what the file says decides, and is named by its hash
-    "data.folds.allow",
-    "data.workers",
-    "data.cache",
-    "trainer.accelerator",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "trainer.profiler",
-    "trainer.logger",
-    "trainer.default_root_dir",
-)
-#: Keys whose default is known only where the run takes place (a cluster's login node may have no GPU): a typed value is
-#: named, whatever the default would be here.
-OF_THE_MACHINE = ("trainer.precision",)
-#: Keys that follow the data; others than theirs are refused.
-OF_THE_DATA = ("network.image_size", "network.in_channels", "network.classes")
-#: Keys that stand elsewhere in a run's path.
-_IN_PATH = ("fold", "seed")
-#: Keys of the Trainer where a whole number counts batches and a fraction is a share of them: 1 is not 1.0.
-_COUNT_OR_SHARE = tuple(
-    f"trainer.{name}"
-    for name in (
-        "limit_train_batches",
-        "limit_val_batches",
-        "limit_test_batches",
-        "limit_predict_batches",
-        "overfit_batches",
-        "val_check_interval",
-    )
-)
 _LONGEST = 80
 #: A value that says where something lies on this machine enters a name as a digest: names leave the machine.
 _SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
-#: Keys whose values are paths; a run's name must not depend on the folder that it was started from.
-PATHS = ("data.store", "data.folds.path", "init_from")
 
 
 @final
@@ -120,9 +74,9 @@ def place(
         labels: what else decides the numbers, as ``key-value``.
     """
     overrides = list(overrides)
-    variant = variant_of(overrides, choices, compose.options, changes_result)
+    variant = variant_of(overrides, choices, compose.options)
     settings = {_suffix(group, option) for group, option in variant.groups}
-    if any(map(_is_named, keys_set(overrides, compose.options.groups()))):
+    if any(map(is_named, keys_set(overrides, compose.options.groups()))):
         settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
     return place_named(config, variant.base, [*sorted(settings), *labels])
 
@@ -132,21 +86,11 @@ def place_named(config: Config, base: str, settings: Sequence[str]) -> Place:
     return Place(str(config.runs), str(config.collection), base, tuple(settings), config.fold, config.seed)
 
 
-def _is_named(key: str) -> bool:
-    """Return whether a key enters the name of a run."""
-    return changes_result(key) and key not in (*_IN_PATH, *OF_THE_DATA)
-
-
 def absolute_paths(config: Config) -> None:
     """Make the configuration's paths absolute: the run folder must make sense from anywhere."""
     for key in PATHS:
         if (path := get(config, key)) is not None and not (key == "init_from" and is_pretrained(path)):
             put(config, key, str(Path(path).expanduser().resolve()))
-
-
-def changes_result(key: str) -> bool:
-    """Return whether two runs that differ in ``key`` may have different numbers."""
-    return not any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in NEUTRAL)
 
 
 def identity(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
@@ -164,7 +108,7 @@ def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
     found = []
     for key in sorted(own.keys() | other.keys()):
         typed_alike = key in own and key in other and own[key] == other[key] and type(own[key]) is type(other[key])
-        if typed_alike or not _is_named(key):
+        if typed_alike or not is_named(key):
             continue
         value = _value(config, key) if key in own else "removed"
         if (
@@ -180,7 +124,7 @@ def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
 def _value(config: Config, key: str) -> str:
     """Return a value as text: the same for equal values, another for others."""
     value = get(config, key)
-    if key in _COUNT_OR_SHARE:
+    if key in SHARES:
         return json.dumps(value)
     return _text(plain(value))
 

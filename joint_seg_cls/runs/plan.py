@@ -9,6 +9,7 @@ from typing import Any, final
 
 from joint_seg_cls.config.build import build, require
 from joint_seg_cls.config.compose import Composer
+from joint_seg_cls.config.schema import OF_THE_DATA, OF_THE_MACHINE, changes_result
 from joint_seg_cls.config.tree import Config, get, plain, put
 from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.errors import ConfigError
@@ -83,7 +84,7 @@ class Plan:
         if there is None:
             return False
         config = self.config.copy()
-        for key in naming.OF_THE_MACHINE:
+        for key in OF_THE_MACHINE:
             put(config, key, there.get(key))
         own = naming.identity(plain(config), **self.facts, **identity_of(self.sources))
         self.run.refuse_other(own, accept_code=self.accepts_code)
@@ -148,7 +149,7 @@ class Planner:
 
     def _refuse_early(self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
         """Refuse what can be refused before any data is read."""
-        refuse_unknown_keys(config, self._compose().config, choices)
+        refuse_unknown_keys(config, choices)
         refuse_wrong_values(config)
         refuse_misfits(config, choices, overrides, lambda: self._outline(config))
         refuse_wrong_parts(config)
@@ -187,13 +188,13 @@ def _decisive(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
         key: _decisive(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if naming.changes_result(f"{prefix}{key}")
+        if changes_result(f"{prefix}{key}")
     }
 
 
 def _fingerprint(config: Config) -> str:
     """Return a digest of what decides a run's numbers, whatever the machine."""
-    decisive = {key: each for key, each in naming.identity(plain(config)).items() if key not in naming.OF_THE_MACHINE}
+    decisive = {key: each for key, each in naming.identity(plain(config)).items() if key not in OF_THE_MACHINE}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -232,4 +233,4 @@ def _refuse_other_sizes(config: Config, overrides: Sequence[str], data: JointDat
 
 def _sizes(data: JointDataModule) -> dict[str, Any]:
     values = (list(data.image_size), data.in_channels, len(data.classes))
-    return dict(zip(naming.OF_THE_DATA, values, strict=True))
+    return dict(zip(OF_THE_DATA, values, strict=True))

@@ -1,11 +1,12 @@
 """Which variant a configuration is: the ablation or network that it amounts to, and the groups chosen besides."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
 from joint_seg_cls.config.compose import choosing, options_chosen
 from joint_seg_cls.config.options import Options
+from joint_seg_cls.config.schema import changes_result
 
 JOINT = "joint"
 #: Groups that are named otherwise than by a typed option.
@@ -32,7 +33,6 @@ def variant_of(
     overrides: Iterable[str],
     choices: Mapping[str, str | None],
     options: Options,
-    changes_result: Callable[[str], bool],
 ) -> Variant:
     """Return the variant that a composition is, the same for all lists of overrides that choose the same.
 
@@ -43,12 +43,11 @@ def variant_of(
         overrides: those of the composition.
         choices: the option that each group ended with.
         options: the files of the options.
-        changes_result: whether a key or group may change a number.
     """
     final = {group: "null" if option is None else str(option) for group, option in choices.items()}
     typed = options_chosen((each for each in overrides if not each.startswith("hydra")), options.groups())
     typed = {group: found for group, found in typed.items() if changes_result(group)}
-    experiments = [each for each in typed.get("experiment", []) if _is_decisive(each, options, changes_result)]
+    experiments = [each for each in typed.get("experiment", []) if _is_decisive(each, options)]
     brought = options.chosen({"experiment": experiments})  # what stands without the groups typed besides
     groups = {
         group: found
@@ -57,7 +56,7 @@ def variant_of(
     }
     if experiments:
         groups["experiment"] = experiments
-    base, parts, ablation = _base(final, brought, experiments, options, changes_result)
+    base, parts, ablation = _base(final, brought, experiments, options)
     groups |= {group: [option] for group, option in parts.items()}
     words = groups | {"ablation": [ablation]} if ablation != brought["ablation"] else dict(groups)
     if final["network"] != brought["network"]:
@@ -73,12 +72,11 @@ def _base(
     brought: Mapping[str, str],
     experiments: list[str],
     options: Options,
-    changes_result: Callable[[str], bool],
 ) -> tuple[str, dict[str, str], str]:
     """Return the name of ablation or network, the parts exchanged besides, and the ablation to compose with."""
     asked = {"experiment": experiments, "network": [final["network"]], "loss": [final["loss"]]}
     ablation = final["ablation"]
-    is_more = ablation != brought["ablation"] and _is_more(ablation, options, changes_result)
+    is_more = ablation != brought["ablation"] and _is_more(ablation, options)
     usual = options.chosen(asked | ({"ablation": [ablation]} if is_more else {}))
     exchanged = {group: each for group, each in final.items() if _is_part(group) and each != usual.get(group)}
     if not is_more:
@@ -91,7 +89,7 @@ def _base(
     fitting = [
         each
         for each, parts in parts_of.items()
-        if parts and parts.items() <= exchanged.items() and not _is_more(each, options, changes_result)
+        if parts and parts.items() <= exchanged.items() and not _is_more(each, options)
     ]
     if fitting:
         ablation = min(fitting, key=lambda each: (-len(parts_of[each]), options.is_own("ablation", each), each))
@@ -99,7 +97,7 @@ def _base(
     return ablation, exchanged, ablation
 
 
-def _is_decisive(experiment: str, options: Options, changes_result: Callable[[str], bool]) -> bool:
+def _is_decisive(experiment: str, options: Options) -> bool:
     """Return whether an experiment changes more than what is swept, shown or kept."""
     if experiment == "null":
         return False
@@ -107,7 +105,7 @@ def _is_decisive(experiment: str, options: Options, changes_result: Callable[[st
     return any(map(changes_result, [*groups, *options.keys("experiment", experiment)]))
 
 
-def _is_more(ablation: str, options: Options, changes_result: Callable[[str], bool]) -> bool:
+def _is_more(ablation: str, options: Options) -> bool:
     """Return whether an ablation changes more than parts of network and loss."""
     others = [group for group in options.overridden_by("ablation", ablation) if not _is_part(group)]
     return any(map(changes_result, [*others, *options.keys("ablation", ablation)]))

@@ -22,10 +22,10 @@ from joint_seg_cls.config.build import require
 from joint_seg_cls.config.compose import Composer, composer_of, options_chosen
 from joint_seg_cls.config.grammar import as_text, as_value, quoted
 from joint_seg_cls.config.keys import refuse_wrong_paths
+from joint_seg_cls.config.schema import PATHS
 from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.runs.combinations import misfit
-from joint_seg_cls.runs.naming import PATHS
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.sweep.local import LocalLauncher
 from joint_seg_cls.sweep.outcome import job_name, last_line, refuse_failures
@@ -122,7 +122,7 @@ class StudySweeper(Sweeper):
         try:
             return self._context.config_loader.load_sweep_config(self._config, list(words))
         except HydraException as error:
-            if (known := misfit(str(error), words)) is None:
+            if (known := misfit(words, composer_of(self._config.hydra).options)) is None:
                 raise
             raise known from error
 

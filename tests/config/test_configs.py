@@ -14,7 +14,6 @@ from joint_seg_cls.config.compose import Composer
 from joint_seg_cls.config.folders import config_folder
 from joint_seg_cls.config.schedule import schedule_of
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.runs.naming import changes_result
 from joint_seg_cls.runs.variant import variant_of
 
 FOLDER = config_folder()
@@ -182,10 +181,10 @@ def test_a_users_folder_may_have_any_name_and_takes_no_name_of_ours(tmp_path):
     (folder / "aaa.yaml").write_text(shipped)
     own = Composer([folder.parent])
     composed = own(["ablation=aaa"])
-    assert variant_of(["ablation=aaa"], composed.choices, own.options, changes_result).base == "dot"
+    assert variant_of(["ablation=aaa"], composed.choices, own.options).base == "dot"
     (folder / "broken.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match=r"broken\.yaml: expected YAML"):
-        variant_of(["network/guidance=dot"], composed.choices, own.options, changes_result)
+        variant_of(["network/guidance=dot"], composed.choices, own.options)
 
 
 def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch):

@@ -1,0 +1,42 @@
+"""The help of one command: its groups, its keys with what they mean, and examples."""
+
+import re
+import string
+from collections.abc import Sequence
+
+from joint_seg_cls.config.folders import config_dirs, config_folder
+from joint_seg_cls.config.grammar import quoted
+from joint_seg_cls.config.schema import BY_NAME, line
+
+
+def help_of(command: str, overrides: Sequence[str]) -> str:
+    """Return the help of a command: Hydra's own lists the groups of all commands, and takes seconds to find them."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    own = ",".join(quoted(f"file://{folder.expanduser().resolve()}") for folder in config_dirs(overrides))
+    words = [word for word in overrides if "=" in word and not word.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(words)
+    keys = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose(command, [f"hydra.searchpath=[{own}]", *keys], return_hydra_config=True)
+    template = str(config.hydra.help.template)
+    OmegaConf.set_struct(config, False)
+    del config["hydra"]
+    text = OmegaConf.to_yaml(config)
+    return string.Template(template).safe_substitute(CONFIG=_explained(text) if command == "train" else text)
+
+
+def _explained(text: str) -> str:
+    """Return YAML with the line of help behind each key that the schema lists."""
+    lines: list[str] = []
+    path: list[str] = []
+    for row in text.splitlines():
+        if (found := re.match(r"( *)([\w-]+):", row)) is not None:
+            path[len(found[1]) // 2 :] = [found[2]]
+            key = BY_NAME.get(".".join(path))
+            lines.append(row if key is None else f"{row}  # {line(key)}")
+        else:
+            lines.append(row)
+    return "\n".join(lines) + "\n"

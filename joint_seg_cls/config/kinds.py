@@ -1,0 +1,80 @@
+"""Kinds of values of configuration keys."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+from joint_seg_cls.config.names import LONGEST_NAME, is_name
+
+
+@final
+@dataclass(frozen=True)
+class Kind:
+    """What the value of a key may be.
+
+    Args:
+        said: as an error names it.
+        accepts: whether a value is of this kind.
+    """
+
+    said: str
+    accepts: Callable[[Any], bool]
+
+
+def whole(least: int = 0, most: int | None = None) -> Kind:
+    """Return the kind of whole numbers from ``least`` to ``most``."""
+    said = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
+    top = math.inf if most is None else most
+    return Kind(said, lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= top)
+
+
+def number(above: float = -math.inf, below: float = math.inf, *, least: float | None = None) -> Kind:
+    """Return the kind of numbers between two others, those left out; or from ``least``, that one included."""
+    said = "a number" if above == -math.inf else f"a number above {above:g}"
+    said = said if least is None else f"a number, {least:g} or more"
+    said = said if below == math.inf else f"{said} and below {below:g}"
+    low = above if least is None else least
+
+    def accepts(value: Any) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and (low < value or value == least) and value < below
+
+    return Kind(said, accepts)
+
+
+def choice(*options: str) -> Kind:
+    """Return the kind of a few words."""
+    return Kind(f"{', '.join(options[:-1])} or {options[-1]}", options.__contains__)
+
+
+def _tables(value: Any) -> bool:
+    found = [re.fullmatch(r"(?:table)?\s*(\d+)", str(each)) for each in value] if isinstance(value, list) else [None]
+    return all(each is not None and int(each[1]) in range(3, 10) for each in found)
+
+
+TABLES = Kind("a list of the paper's tables, 3 to 9", _tables)
+
+
+def _is_count_or_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+ANY = Kind("any value", lambda _: True)
+TEXT = Kind("text", lambda value: isinstance(value, str))
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+PATH = Kind("a path", lambda value: isinstance(value, str))
+NAMES = Kind("a list of names", lambda value: isinstance(value, list))
+SIZES = Kind("a list of whole numbers", lambda value: isinstance(value, list))
+NAME = Kind(
+    f"a name of at most {LONGEST_NAME} bytes without slashes, not beginning with . , - or +",
+    lambda value: is_name(str(value)),
+)
+FOLD = Kind("the number of a fold or its name", lambda value: type(value) in (int, str))
+SHARE = Kind("a whole number of batches, or a share of them", _is_count_or_share)
+_MONITOR = re.compile(r"(?:train|val)/loss/\w+|val/(?:dice|auc|acc|score)")
+WATCHED = Kind(
+    "train/loss/total, val/loss/total or another loss, val/dice, val/auc, val/acc or val/score",
+    lambda value: bool(_MONITOR.fullmatch(str(value))),
+)
