@@ -9,7 +9,9 @@ from joint_seg_cls.phantom.tissue import VENTRICLES, Tissue, is_brain
 
 Volume = Float32[np.ndarray, "x y z"]
 Labels = UInt8[np.ndarray, "x y z"]
-_RIM_REACH_MM = 9.0
+_RIM_REACH_MM = 11.0
+#: Eyeballs in the label maps of SynthSeg, number 506.
+_EYES = Tissue.OUTSIDE + 6
 
 
 def add_look_alikes(
@@ -138,4 +140,25 @@ def stripped(
         left = outside & near & lumps & ~kept
         signal[left] = (rng.uniform(0.6, 2.6) * (1 + 0.12 * texture))[left]
         kept |= left
+    eyes = tissue == _EYES
+    if rng.random() < 0.4 and eyes.any():
+        kept |= _orbits(signal, tissue, eyes, texture, spacing_mm, rng)
     return kept
+
+
+def _orbits(
+    signal: Volume,
+    tissue: Labels,
+    eyes: Bool[np.ndarray, "x y z"],
+    texture: Volume,
+    spacing_mm: float,
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, "x y z"]:
+    """Draw the tissue around the eyes, bright fat around darker muscles, into ``signal``; return what stays of it."""
+    depth_mm = ndimage.distance_transform_edt(~eyes) * spacing_mm
+    lumps = smooth_noise(tissue.shape, 7 / spacing_mm, rng)
+    orbit = (tissue >= Tissue.OUTSIDE) & (depth_mm < rng.uniform(8, 30))
+    fat, dark = rng.uniform(1.0, 2.6), rng.uniform(0.3, 1.0)
+    level = np.where(eyes | (lumps > 0.9), dark, fat) * (1 + 0.1 * texture)
+    signal[orbit] = level[orbit]
+    return orbit & ~(eyes & (rng.random() < 0.5))
