@@ -1,4 +1,4 @@
-"""Simulated MS and NMOSD cohorts on the MNI152 anatomy, with lesions as the literature and real masks have them."""
+"""Simulated MS and NMOSD cohorts on the MNI152 anatomy, with lesions based on the literature and on real masks."""
 
 from joint_seg_cls.phantom.anatomies import Anatomies, LabelMaps, TemplateAnatomy
 from joint_seg_cls.phantom.cohort import subject_name, write_cohort

@@ -1,4 +1,4 @@
-"""How a head is scanned: site, voxel size, slab, position; and what reaches each voxel."""
+"""Acquisition of a simulated scan: site, voxel size, slab, position; and sampling of volumes at its voxels."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
@@ -13,24 +13,24 @@ from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.template import load_template
 
-#: Template positions are computed on a lattice of this spacing over the scan and interpolated: they vary smoothly.
+#: Spacing of the lattice on which template positions are computed before interpolation.
 _LATTICE_MM = 5.0
 _MARGIN_MM = (8.0, 14.0)
 _AXIS = {"L": (-1, 0), "R": (1, 0), "P": (-1, 1), "A": (1, 1), "I": (-1, 2), "S": (1, 2)}
-#: How far a slab is tilted from the scanner's axes, and a head within it (sd in degrees about x, y, z).
+#: Tilt of the slab against the scanner's axes, and of the head within the slab (sd in degrees about x, y, z).
 _SLAB_TILT_DEG, _HEAD_TILT_DEG = (9.0, 3.0, 3.0), (2.5, 1.5, 1.5)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Acquisition:
-    """One scan's voxels.
+    """The voxels of a scan.
 
     Attributes:
         grid: the scan's grid.
-        site: the site's record.
+        site: record of the site.
         to_head: homogeneous matrix from voxel index to head mm.
-        parts: how many thin slices are averaged into one, along the axis ``through``.
+        parts: number of thin slices averaged into one along the axis ``through``.
         through: array axis across the slices.
     """
 
@@ -102,7 +102,7 @@ def _brain_outline_mm() -> Float[np.ndarray, "n 3"]:
 
 @final
 class Sampler:
-    """Reads volumes on the template's grid at the voxels of a scan, averaged over the thickness of its slices."""
+    """Samples volumes on the template's grid at the voxels of a scan, averaged over the slice thickness."""
 
     def __init__(self, acquisition: Acquisition, anatomy: Anatomy, template: Grid) -> None:
         self._acquisition = acquisition
@@ -110,7 +110,7 @@ class Sampler:
         self._inside: tuple[np.ndarray, ...] | None = None
 
     def brain(self, brain: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "X Y Z"]:
-        """Return the brain on the scan's grid; from then on only its voxels are read."""
+        """Return the brain on the scan's grid; later calls sample only its voxels."""
         where = self._interpolated(0.0)
         mask = ndimage.map_coordinates(brain, where, order=1) > 0.5
         self._inside = np.nonzero(mask)
@@ -130,7 +130,7 @@ class Sampler:
         return [ndimage.map_coordinates(labels, where[:, chosen], order=0) for where in self._where]
 
     def _interpolated(self, shift: float) -> Float32[np.ndarray, "3 X Y Z"]:
-        """Return template voxel coordinates of all voxels, moved by ``shift`` voxels across the slices."""
+        """Return template voxel coordinates of all voxels, shifted by ``shift`` voxels across the slices."""
         result = self._lattice
         for axis in np.argsort(self._acquisition.grid.shape):
             positions = self._positions[axis]

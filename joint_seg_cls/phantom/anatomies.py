@@ -1,4 +1,4 @@
-"""Whose heads the simulated patients have: the average template's, or those of a folder of label maps."""
+"""Anatomies of simulated patients: the average template, or heads from a folder of label maps."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -18,25 +18,25 @@ from joint_seg_cls.phantom.template_head import template_head
 from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer
 
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
-#: Coarser label maps blur the cortex away.
+#: Coarser label maps lose the cortex.
 _COARSEST_MM = 2.0
-#: What a brain has at least, in mL; the ventricles of young brains are small.
+#: Minimum volumes in a brain, in mL; the ventricles of young brains are small.
 _LEAST_ML = {Tissue.WHITE: 100.0, Tissue.LATERAL_VENTRICLE: 1.0}
 _CALLED = {Tissue.WHITE: "white matter (2, 41)", Tissue.LATERAL_VENTRICLE: "lateral ventricles (4, 43)"}
-#: Share of a map's labelled voxels that may have numbers which are not FreeSurfer's.
+#: Maximum fraction of labelled voxels with numbers unknown to FreeSurfer.
 _MOST_UNKNOWN = 0.01
 _DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
 class Anatomies(ABC):
-    """Several heads, by number."""
+    """A numbered set of heads."""
 
     @abstractmethod
     def count(self) -> int:
         """Return how many heads there are.
 
         Raises:
-            InputError: there is none.
+            InputError: there are no heads.
         """
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Anatomies(ABC):
         """Return head ``number``, from 0.
 
         Raises:
-            InputError: it cannot be used.
+            InputError: the head is invalid.
         """
 
     @abstractmethod
@@ -53,17 +53,17 @@ class Anatomies(ABC):
 
     @abstractmethod
     def phrase(self) -> str:
-        """Return whose anatomy it is, to end a sentence."""
+        """Return a description of the anatomy, for use in a sentence."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return what :meth:`head` depends on, as plain values."""
+        """Return the parameters of :meth:`head`, as plain values."""
 
     def check(self) -> None:
         """Read every head once.
 
         Raises:
-            InputError: one cannot be used.
+            InputError: a head is invalid.
         """
         for number in range(self.count()):
             self.head(number)
@@ -98,13 +98,13 @@ class TemplateAnatomy(Anatomies):
 
 @final
 class LabelMaps(Anatomies):
-    """The heads of a folder of label maps with FreeSurfer's numbers (``aseg.mgz`` and its relatives).
+    """Heads from a folder of label maps with FreeSurfer's label numbers (``aseg.mgz`` and similar).
 
-    A map may lie on any grid that is not coarser than 2 mm; it is brought to RAS+ voxels of 1 mm. Numbers outside the
-    brain (500 to 531, as in SynthSeg's training maps) become skull, skin and the rest.
+    A map may have any grid not coarser than 2 mm; it is resampled to RAS+ voxels of 1 mm. Labels outside the
+    brain (500 to 531, as in SynthSeg's training maps) become skull, skin and other tissue.
 
     Args:
-        path: the folder. It is searched at all depths.
+        path: the folder, including its subfolders.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -118,10 +118,10 @@ class LabelMaps(Anatomies):
         """Return the label maps in the order of their names.
 
         Raises:
-            CohortError: there is no such folder, or it holds none.
+            CohortError: the folder is missing or has no label maps.
         """
         if not self.path.is_dir():
-            found = "a file" if self.path.is_file() else "nothing there"
+            found = "a file" if self.path.is_file() else "no such folder"
             raise CohortError(self.path, expected="a folder of label maps", found=found, remedy="correct path=")
         found = sorted(file for file in self.path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
         if not found:
@@ -129,7 +129,7 @@ class LabelMaps(Anatomies):
                 self.path,
                 expected=f"label maps ({', '.join(SUFFIXES)})",
                 found="none",
-                remedy="name the folder that holds them with path=",
+                remedy="set path= to the folder of the label maps",
             )
         return tuple(found)
 
@@ -138,7 +138,7 @@ class LabelMaps(Anatomies):
         return len(self.files())
 
     def head(self, number: int) -> Head:
-        """Return the head of the label map that is ``number`` in the order of names."""
+        """Return the head of label map ``number``, in the order of names."""
         return read_label_map(self.files()[number])
 
     def name(self, number: int) -> str:
@@ -159,8 +159,8 @@ def read_label_map(path: Path) -> Head:
     """Read one label map.
 
     Raises:
-        ScanError: it cannot be read, is not 3-D or too coarse, has other numbers than FreeSurfer's, or lacks what a
-            brain has.
+        ScanError: it is unreadable, not 3-D or too coarse, has unknown label numbers, or lacks structures of a
+            brain.
     """
     labels = _on_millimetres(path, _load(path))
     tissue, unknown = from_freesurfer(labels)
@@ -171,7 +171,7 @@ def read_label_map(path: Path) -> Head:
             path,
             expected="a label map with FreeSurfer's numbers",
             found=f"the numbers {shown}" if unknown else "an empty one",
-            remedy="write the labels as in FreeSurfer's aseg.mgz, or leave the file out of the folder",
+            remedy="use the labels of FreeSurfer's aseg.mgz, or remove the file from the folder",
         )
     for kind, least in _LEAST_ML.items():
         volume = np.count_nonzero(tissue == kind) / 1000
@@ -180,7 +180,7 @@ def read_label_map(path: Path) -> Head:
                 path,
                 expected=f"a brain with at least {least:g} mL of {_CALLED[kind]}",
                 found=f"{volume:.1f} mL",
-                remedy="leave the file out of the folder, or label these structures",
+                remedy="remove the file from the folder, or label these structures",
             )
     box = ndimage.find_objects((tissue > 0).astype(np.uint8))[0]
     return Head(path.name, np.ascontiguousarray(np.pad(tissue[box], 2)))
@@ -200,7 +200,7 @@ def _load(path: Path) -> SpatialImage:
 
 
 def _on_millimetres(path: Path, image: SpatialImage) -> np.ndarray:
-    """Return the labels as whole numbers in RAS+ voxels of 1 mm."""
+    """Return the labels as integers in RAS+ voxels of 1 mm."""
     affine = np.asarray(image.affine, dtype=float)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or spacing.min() <= 0 or spacing.max() > _COARSEST_MM:
@@ -208,7 +208,7 @@ def _on_millimetres(path: Path, image: SpatialImage) -> np.ndarray:
             path,
             expected=f"voxels of at most {_COARSEST_MM:g} mm",
             found=" x ".join(f"{length:.2f}" for length in spacing) + " mm",
-            remedy="export the label map on the grid of its T1, or leave the file out of the folder",
+            remedy="export the label map on the grid of its T1, or remove the file from the folder",
         )
     try:
         values = np.asarray(image.dataobj).reshape([side for side in image.shape if side > 1])
@@ -217,7 +217,7 @@ def _on_millimetres(path: Path, image: SpatialImage) -> np.ndarray:
     whole = np.round(values)
     if not np.isfinite(values).all() or np.abs(values - whole).max() > 1e-3:
         raise ScanError(
-            path, expected="whole numbers", found="others", remedy="export labels, not probabilities or a scan"
+            path, expected="integer labels", found="other values", remedy="export labels, not probabilities or a scan"
         )
     labels = whole.astype(np.int32)
     corners = np.array(np.meshgrid(*([-0.5, side - 0.5] for side in labels.shape), indexing="ij")).reshape(3, -1)
@@ -235,6 +235,6 @@ def _unreadable(path: Path, error: Exception) -> ScanError:
     return ScanError(
         path,
         expected="a readable label map",
-        found=f"a damaged or foreign file ({reason})",
-        remedy="copy it again, or leave it out of the folder",
+        found=f"a damaged file or another format ({reason})",
+        remedy="copy it again, or remove it from the folder",
     )

@@ -1,4 +1,4 @@
-"""One person's anatomy: a smooth map from the person's head to the template."""
+"""Anatomy of one person: a smooth map from the person's head to the template."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,12 +11,12 @@ from scipy import ndimage
 from joint_seg_cls.lesions import template_regions
 from joint_seg_cls.phantom.parameters import stream
 
-#: Where the brain's middle lies in MNI mm; a head is centred there.
+#: Centre of the brain in MNI mm.
 CENTRE_MM = np.array([0.0, -18.0, 8.0])
 _LATTICE_MM, _LATTICE_SIZE = 24.0, 11
 _DISPLACEMENT_SD_MM = 2.6
 _SCALE_SD, _SHEAR_SD = 0.035, 0.015
-#: How far the walls of the lateral ventricles stand out from the template's: mean, sd, least and most.
+#: Widening of the lateral ventricles at each wall: mean, sd, minimum and maximum.
 _VENTRICLE_MM = (0.6, 1.1, -1.0, 3.0)
 _VENTRICLE_REACH_MM = 10.0
 
@@ -24,12 +24,12 @@ _VENTRICLE_REACH_MM = 10.0
 @final
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """How a head differs from the template.
+    """The difference between a head and the template.
 
     Attributes:
         linear: scale and shear from head to template.
         displacement_mm: further displacement on a lattice of 24 mm.
-        ventricle_mm: how much wider the lateral ventricles are, at each wall.
+        ventricle_mm: widening of the lateral ventricles at each wall.
     """
 
     linear: Float[np.ndarray, "3 3"]
@@ -37,7 +37,7 @@ class Anatomy:
     ventricle_mm: float
 
     def to_template(self, head_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        """Return where positions in the head, in mm from its centre, lie on the template (MNI mm)."""
+        """Map positions in the head, in mm from its centre, to the template (MNI mm)."""
         lattice = (head_mm / _LATTICE_MM + _LATTICE_SIZE // 2).T
         moved = [ndimage.map_coordinates(part, lattice, order=3, mode="nearest") for part in self.displacement_mm]
         template_mm = head_mm @ self.linear.T + np.stack(moved, axis=1) + CENTRE_MM
@@ -47,12 +47,12 @@ class Anatomy:
         return template_mm - self.ventricle_mm * np.stack(push, axis=1)
 
     def to_head(self, template_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        """Return roughly (scale and shear alone) where positions of the template lie in the head."""
+        """Map positions of the template to the head, approximately (only scale and shear)."""
         return np.linalg.solve(self.linear, (template_mm - CENTRE_MM).T).T
 
 
 def draw_anatomy(seed: int, subject: int) -> Anatomy:
-    """Draw the anatomy of one subject; it is the same at all visits and does not depend on the disease."""
+    """Draw the anatomy of a subject, which is the same at all visits and independent of the disease."""
     rng = stream(seed, subject, "anatomy")
     linear = np.diag(1 / np.exp(_SCALE_SD * rng.standard_normal(3))) + _SHEAR_SD * np.triu(
         rng.standard_normal((3, 3)), 1

@@ -1,4 +1,4 @@
-"""A scan of a scene on a grid of its own: any voxel size, slices with gaps, any orientation of the axes."""
+"""A scan of a scene on its own grid: any voxel size, slices with gaps, any orientation of the axes."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ _MARGIN_VOXELS = 6
 def scan_scene(
     scene: Scene, rng: np.random.Generator, raters: Sequence[np.random.Generator], *, strip: bool
 ) -> SimulatedScan:
-    """Return a scan of a scene, with one reference mask more for each of ``raters``."""
+    """Return a scan of a scene, with one reference mask per rater."""
     signal = draw_signal(scene, ventricular_extent(scene), rng, all_lesions=True)
     brain = signal.brain if strip else _anatomical(scene)
     values = np.where(brain, signal.values, 0) if strip else signal.values
@@ -50,7 +50,7 @@ def scan_scene(
 def _sampled(
     signal: Signal, spacing_mm: float, rng: np.random.Generator
 ) -> tuple[Float32[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"], Grid]:
-    """Return brightness, share of lesion, brain and grid on the scan's own voxels, axes RAS+."""
+    """Return intensity, lesion fraction, brain and grid on the scan's own voxels, axes RAS+."""
     values = blurred_or_sharpened(moved(signal.values, rng), spacing_mm, rng)
     volumes = [values, signal.lesions.astype(np.float32), signal.brain.astype(np.float32)]
     slices, in_plane = draw_slices(rng), float(rng.uniform(*_IN_PLANE_MM))
@@ -85,13 +85,13 @@ def _box(mask: Bool[np.ndarray, "x y z"]) -> tuple[slice, slice, slice]:
 
 
 def _with_axes(codes: str) -> Grid:
-    """Return a grid whose axes run as ``codes`` say."""
+    """Return a grid with the axis directions ``codes``."""
     axes = nib.orientations.axcodes2ornt(codes)
     return Grid((2, 2, 2), np.linalg.inv(nib.orientations.inv_ornt_aff(axes, (2, 2, 2))))
 
 
 def _tilted(own: Grid, rng: np.random.Generator) -> Float[np.ndarray, "4 4"]:
-    """Return a scan's affine after the slab was tilted and shifted."""
+    """Return the affine of a tilted and shifted slab."""
     turn = np.eye(4)
     for axis, degrees in enumerate(rng.normal(0, _TILT_SD_DEG, 3)):
         one, other = (k for k in range(3) if k != axis)

@@ -1,4 +1,4 @@
-"""A FLAIR image of a scene: drawn anew each time, so that one scene gives images without end."""
+"""Random FLAIR appearance of a scene: each call draws a new image."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,7 +13,7 @@ from joint_seg_cls.phantom.scene import Scene
 from joint_seg_cls.phantom.tissue import Tissue
 from joint_seg_cls.phantom.tissue_contrast import draw_tissue_contrast, paint_tissue
 
-#: Share of images without any lesion, and of those that show all of their scene's lesions.
+#: Fraction of images without lesions, and of images with all lesions of their scene.
 _LESION_FREE, _ALL_LESIONS = 0.08, 0.45
 _LEAST_WHITE = 300
 
@@ -21,11 +21,11 @@ _LEAST_WHITE = 300
 @final
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """What a scene looks like before it is scanned: white matter is 1.
+    """Signal of a scene before the scan, relative to white matter = 1.
 
     Attributes:
-        values: brightness, air 0.
-        brain: what a brain extraction leaves.
+        values: intensity, 0 in air.
+        brain: result of a brain extraction.
         lesions: the reference.
     """
 
@@ -37,13 +37,13 @@ class Signal:
 @final
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """One image of a scene, on the scene's voxels.
+    """An image of a scene, on the scene's voxels.
 
     Attributes:
-        image: brightness, 0 outside ``brain``.
-        brain: what a brain extraction leaves.
+        image: intensity, 0 outside ``brain``.
+        brain: result of a brain extraction.
         lesions: the reference.
-        white: brightness of normal white matter as it came out.
+        white: intensity of normal white matter in ``image``.
     """
 
     image: Float32[np.ndarray, "x y z"]
@@ -61,13 +61,13 @@ def ventricular_extent(scene: Scene) -> tuple[float, float]:
 def draw_signal(
     scene: Scene, extent: tuple[float, float], rng: np.random.Generator, *, all_lesions: bool = False
 ) -> Signal:
-    """Draw tissue contrasts, lesions and what looks like them.
+    """Draw tissue contrasts, lesions and structures similar to lesions.
 
     Args:
         scene: the labels.
-        extent: :func:`ventricular_extent` of the whole scene, in voxels of this one, which may be a part.
-        rng: what is drawn comes from it.
-        all_lesions: show all lesions; else a random part of them, or none.
+        extent: :func:`ventricular_extent` of the whole scene, in voxels of this scene, which may be cropped.
+        rng: source of random numbers.
+        all_lesions: show all lesions; otherwise a random subset, or none.
     """
     tissue, spacing_mm = scene.tissue, scene.spacing_mm
     shown = _shown(rng)
@@ -81,7 +81,7 @@ def draw_signal(
 
 
 def draw_appearance(scene: Scene, extent: tuple[float, float], rng: np.random.Generator) -> Appearance:
-    """Draw a stripped image of a scene as a scanner of any kind may show it, on the scene's voxels."""
+    """Draw a skull-stripped image of a scene for a random scanner, on the scene's voxels."""
     signal = draw_signal(scene, extent, rng)
     image, lesions = np.where(signal.brain, signal.values, 0), signal.lesions
     if (slices := draw_slices(rng)) is not None:
@@ -92,7 +92,7 @@ def draw_appearance(scene: Scene, extent: tuple[float, float], rng: np.random.Ge
 
 
 def _shown(rng: np.random.Generator) -> Bool[np.ndarray, "256"]:
-    """Return which lesions, by their number, an image shows."""
+    """Return the lesions that an image shows, by number."""
     luck, share = rng.random(256), rng.uniform(0.1, 1)
     if (fate := rng.random()) < _LESION_FREE:
         return np.zeros(256, dtype=bool)

@@ -1,4 +1,4 @@
-"""Where on the template lesions of each kind may lie: positions, ventricular walls, what a patient spares."""
+"""Possible locations of lesions of each kind on the template: positions, ventricular walls, spared regions."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from joint_seg_cls.lesions import template_regions
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.template import load_template
 
-#: Walls that lesions hug, by the name of the cavity.
+#: Walls along which lesions lie, by the name of the cavity.
 WALLS = ("lateral_ventricle", "third_ventricle", "fourth_ventricle", "aqueduct")
-#: A wall's lesions lie within this distance of it.
+#: Maximum distance of a lesion from its wall.
 WALL_MM = 3.0
-#: Features that show anywhere in their region, even where it overlaps what the absence of another feature spares.
+#: Features allowed anywhere in their region, even where it overlaps regions spared for other absent features.
 _OWN_REGION = {"callosal", "inferior_temporal", "pons", "cerebellum", "area_postrema", "hypothalamus", "corticospinal"}
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """The template as the lesions see it.
+    """Maps on the template for placing lesions.
 
     Attributes:
         grid: the template's grid, RAS+.
-        tissue: where a lesion may lie at all.
-        white: where a lesion of the white matter may lie.
-        zones: masks by zone, wider than the places where lesions of that zone begin.
+        tissue: voxels where a lesion may lie.
+        white: voxels where a white matter lesion may lie.
+        zones: masks by zone, wider than the starting positions of that zone's lesions.
         wall_mm: distance to each cavity of ``WALLS``.
-        spared: what a patient without a feature has no lesion in, by feature.
+        spared: for each feature, the region without lesions in a patient who lacks it.
     """
 
     grid: Grid
@@ -43,7 +43,7 @@ class Atlas:
     spared: Mapping[str, Bool[np.ndarray, "x y z"]]
 
     def permitted(self, features: Set[str]) -> Bool[np.ndarray, "x y z"]:
-        """Return where a patient with ``features`` may have lesions: not where an absent feature would show."""
+        """Return where a patient with ``features`` may have lesions, which excludes regions of absent features."""
         allowed = self.tissue.copy()
         for feature, region in self.spared.items():
             if feature not in features:
@@ -108,7 +108,7 @@ def load_atlas(spacing_mm: Literal[1, 2]) -> Atlas:
 
 @lru_cache(maxsize=1)
 def zone_positions_mm() -> Mapping[str, Float[np.ndarray, "n 3"]]:
-    """Return the voxel centres of each zone on the 2 mm grid, whatever grid lesions are drawn on later."""
+    """Return the voxel centres of each zone on the 2 mm grid, for drawing on any grid."""
     atlas = load_atlas(2)
     return {name: positions_mm(atlas.grid, np.argwhere(mask)) for name, mask in atlas.zones.items()}
 
@@ -126,7 +126,7 @@ def positions_mm(grid: Grid, voxels: np.ndarray) -> Float[np.ndarray, "n 3"]:
 
 
 def voxel_at(grid: Grid, position_mm: np.ndarray) -> tuple[int, int, int]:
-    """Return the voxel that holds a position."""
+    """Return the voxel that contains a position."""
     x, y, z = np.clip(
         np.round(np.linalg.solve(grid.affine[:3, :3], np.asarray(position_mm) - grid.affine[:3, 3])).astype(int),
         0,

@@ -1,4 +1,4 @@
-"""A simulated cohort on disk, as a hospital would hand it over: a folder a subject, one table, a page."""
+"""Writing a simulated cohort: one folder per subject, a cohort table, a README."""
 
 import gzip
 import json
@@ -40,24 +40,25 @@ def write_cohort(
     skull: Skull | LabelledSkull | None = None,
     brain_masks: bool | None = None,
 ) -> Path:
-    """Write every scan of a cohort and its table below ``out``; return the table's path.
+    """Write all scans of a cohort and its table below ``out``; return the path of the table.
 
-    Subjects that are there already, made with the same settings, are kept. A subject's files are the same bytes
-    whatever the number of subjects and workers.
+    Existing subjects with the same settings are kept. The files of a subject are bit-identical
+    for any number of subjects and workers.
 
     Args:
-        cohort: who is in it.
-        out: the folder; it may hold an earlier, smaller or interrupted cohort of the same settings, and nothing else.
-        spacing_mm: 1, or 2 for coarser voxels and a faster cohort.
-        readers: how many reference masks a scan has.
-        workers: processes; 0 makes all subjects in this one.
-        command: what made the cohort, for the page beside it.
-        skull: what surrounds the brain; None for nothing.
-        brain_masks: whether the table names the brain masks; None names them for stripped scans alone.
+        cohort: the cohort.
+        out: the folder; it may contain an earlier, smaller or interrupted cohort with the same settings, but nothing
+            else.
+        spacing_mm: 1, or 2 for coarser voxels and a faster simulation.
+        readers: number of reference masks per scan.
+        workers: processes; 0 uses the main process only.
+        command: the command, for the README.
+        skull: surroundings of the brain; None for none.
+        brain_masks: whether the table lists brain masks; None lists them for skull-stripped scans only.
 
     Raises:
         ConfigError: a spacing other than 1 or 2, readers or workers out of range.
-        CohortError: ``out`` holds something else.
+        CohortError: ``out`` contains something else.
         OSError: the disk is full or read-only.
     """
     spacing = _checked(spacing_mm, readers, workers)
@@ -85,7 +86,7 @@ def write_cohort(
 
 
 def subject_name(subject: int) -> str:
-    """Return a subject's folder name; it does not depend on how many subjects there are."""
+    """Return the folder name of a subject, independent of the number of subjects."""
     return f"sub-{subject:03d}"
 
 
@@ -97,25 +98,25 @@ def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
     ):
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise ConfigError(
-                key, expected=f"a whole number from {low} to {high}", found=repr(value), remedy=f"correct {key}="
+                key, expected=f"an integer from {low} to {high}", found=repr(value), remedy=f"correct {key}="
             )
     return 1 if spacing_mm == 1 else 2
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Take an empty folder, or one that holds a cohort of the same settings; refuse any other."""
+    """Accept an empty folder or a cohort with the same settings; refuse others."""
     if out.exists() and not out.is_dir():
-        raise CohortError(out, expected="a folder", found="a file", remedy="name another folder with out=")
+        raise CohortError(out, expected="a folder", found="a file", remedy="choose another folder with out=")
     clear_partial(out)
     record = out / _RECORD
     names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    content = [name for name in names if not fnmatch(name, PARTIAL_FILES)]  # another process makes the same cohort
+    content = [name for name in names if not fnmatch(name, PARTIAL_FILES)]  # from another process
     if content and _RECORD not in content:
         raise CohortError(
             out,
             expected="an empty folder or a simulated cohort",
             found=f"{', '.join(content[:3])}{' ...' if len(content) > 3 else ''}",
-            remedy="name another folder with out=",
+            remedy="choose another folder with out=",
         )
     if not content:
         out.mkdir(parents=True, exist_ok=True)
@@ -128,9 +129,9 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         changed = sorted(key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key])
         raise CohortError(
             out,
-            expected="an empty folder or a cohort of the same settings",
+            expected="an empty folder or a cohort with the same settings",
             found=f"a cohort that differs in {', '.join(changed) or 'its record'}",
-            remedy="name another folder with out=, or delete this one",
+            remedy="choose another folder with out=, or delete this one",
         )
 
 
@@ -142,7 +143,7 @@ def write_subject(
     readers: int,
     skull: Skull | LabelledSkull,
 ) -> None:
-    """Write one subject's scans in a folder beside its own and move it into place once it is complete."""
+    """Write the scans of one subject to a temporary folder and move it into place when complete."""
     name = subject_name(subject)
     scans = cohort.scans(subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
     with whole_folder(out / name, keep=True) as partial:
@@ -183,7 +184,7 @@ def _affine(path: Path) -> Float[np.ndarray, "4 4"]:
 
 
 def _write_volume(path: Path, array: Shaped[np.ndarray, "x y z"], grid: Grid) -> None:
-    """Write a gzipped NIfTI whose bytes hold no clock and no name."""
+    """Write a gzipped NIfTI without time stamp and file name, for reproducible bytes."""
     image = nib.Nifti1Image(array, grid.affine)
     image.header.set_xyzt_units(_UNIT_MM)
     image.set_sform(grid.affine, _SCANNER_ANATOMICAL)
@@ -201,5 +202,5 @@ def _page(
         f"Made with   {command}\n"
         f"Cohort      {cohort.population.name}, {cohort.recruitment.subjects()} subjects, seed {cohort.seed}\n"
         f"Settings    {json.dumps(settings)}\n\n"
-        "cohort.tsv has one row a scan. The same seed and settings give the same files.\n"
+        "cohort.tsv has one row per scan. The same seed and settings give the same files.\n"
     )

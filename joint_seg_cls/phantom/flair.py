@@ -1,4 +1,4 @@
-"""How tissues and lesions look on FLAIR, relative to white matter = 1."""
+"""FLAIR intensities of tissues and lesions, relative to white matter = 1."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +12,13 @@ from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.raster import Drawn
 from joint_seg_cls.scan.template import load_template
 
-#: Small lesions are fainter than large ones of the same scan.
+#: Relative contrast of small lesions, which are fainter than large ones of the same scan.
 _FAINTER_BELOW_MM3, _FAINTER = 100.0, 0.75
-#: Lesions that keep less than this of their contrast are left faint.
+#: Lesions with less than this fraction of their contrast are not brightened.
 _LEAST_MEDIAN = 0.25
 _TEXTURE_MM = 2.5
-#: The template averages many brains, which fills its narrow sulci and blurs the border of white and grey matter; these
-#: factors on the share of fluid, and of white among tissue, undo some of it.
+#: The template averages many brains, which fills narrow sulci and blurs the border of white and grey matter; these
+#: factors on the fraction of fluid, and of white matter in tissue, partly undo this.
 _SULCI, _SHARPNESS = 1.5, 1.4
 _BIAS_ORDER = 3
 
@@ -26,14 +26,14 @@ _BIAS_ORDER = 3
 @final
 @dataclass(frozen=True)
 class Contrast:
-    """What one person's scans look like on one scanner; drawn without regard to the disease.
+    """Contrast of one person's scans on one scanner; independent of the disease.
 
     Attributes:
-        grey, fluid: brightness of grey matter and cerebrospinal fluid, white matter being 1.
-        lesion: median brightness of the lesions' voxels in a scan.
-        texture_sd: unevenness of tissue.
-        noise_sd: noise of the two channels whose magnitude the image is.
-        bias: 99th over 1st percentile of the receive field over the brain.
+        grey, fluid: intensity of grey matter and cerebrospinal fluid relative to white matter.
+        lesion: median intensity of lesion voxels in a scan.
+        texture_sd: standard deviation of tissue texture.
+        noise_sd: noise of both channels of the magnitude image.
+        bias: 99th over 1st percentile of the receive field in the brain.
     """
 
     grey: float
@@ -56,8 +56,8 @@ def compose(
 ) -> tuple[Float32[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
     """Return signal and lesion contrast on the template's grid, without receive field and noise.
 
-    In the signal, lesions look like white matter. The contrast, to be scaled and added by `brighten`, is around 1 in
-    lesions and 0 elsewhere: each lesion has its own, edges are soft, clouds softer and uneven.
+    In the signal, lesions look like white matter. The contrast, which `brighten` scales and adds, is about 1 in
+    lesions and 0 elsewhere: it varies between lesions, edges are soft, and clouds are softer and uneven.
     """
     spacing = round(drawn.grid.spacing_mm[0])
     white, grey, fluid = _tissues(2 if spacing == 2 else 1)
@@ -76,10 +76,10 @@ def brighten(
     lesion: Bool[np.ndarray, " n"],
     contrast: Contrast,
 ) -> Float32[np.ndarray, " n"]:
-    """Return a scan's signal with its lesions, whose median over white matter is the subject's.
+    """Return a scan's signal with its lesions, with the subject's median lesion intensity relative to white matter.
 
-    Small lesions lose contrast to the blur of their edges and to thick slices; without this scaling patients who have
-    no others would have fainter ones.
+    Blurred edges and thick slices reduce the contrast of small lesions; without this scaling, patients with only
+    small lesions would have fainter ones.
     """
     if not lesion.any():
         return signal
@@ -88,7 +88,7 @@ def brighten(
 
 
 def _blend_lesions(signal: np.ndarray, contrast: np.ndarray, drawn: Drawn, rng: np.random.Generator) -> None:
-    """Make lesions white matter in ``signal`` and write their relative contrast into ``contrast``."""
+    """Replace lesions by white matter in ``signal`` and write their relative contrast to ``contrast``."""
     table = parameters()["flair"]
     luck = rng.standard_normal(1 << 12)[: int(drawn.labels.max()) + 1]
     cloud_sigma_mm = float(rng.uniform(*table["cloud_edge_sigma_mm"]))
@@ -118,7 +118,7 @@ def _blend_lesions(signal: np.ndarray, contrast: np.ndarray, drawn: Drawn, rng: 
 
 @lru_cache(maxsize=2)
 def _tissues(spacing_mm: Literal[1, 2]) -> tuple[Float32[np.ndarray, "x y z"], ...]:
-    """Return white matter, grey matter and fluid as shares that add up to 1; outside the brain all is fluid."""
+    """Return fractions of white matter, grey matter and fluid, which sum to 1; outside the brain all is fluid."""
     template = load_template(spacing_mm)
     tissue = template.white + template.grey
     fluid = np.where(template.brain, _step((1 - tissue) * _SULCI - 0.5), 1).astype(np.float32)
@@ -153,7 +153,7 @@ def bias_field(
 ) -> Float32[np.ndarray, " n"]:
     """Return a smooth receive field at ``positions`` (-1 to 1).
 
-    Its median is 1 and its 99th over its 1st percentile ``ratio`` at the positions ``over`` (at ``positions``).
+    At the positions ``over`` (default: ``positions``), its median is 1 and its 99th over 1st percentile is ``ratio``.
     """
     powers = [(i, j, k) for i in range(4) for j in range(4) for k in range(4) if 0 < i + j + k <= _BIAS_ORDER]
     weights = rng.standard_normal(len(powers))
@@ -174,13 +174,13 @@ def bias_field(
 def magnitude(
     signal: Float32[np.ndarray, " n"], noise_sd: float, rng: np.random.Generator
 ) -> Float32[np.ndarray, " n"]:
-    """Return Rician magnitudes: the length of (signal + noise, noise)."""
+    """Return Rician magnitudes: the norm of (signal + noise, noise)."""
     noise = np.float32(noise_sd) * rng.standard_normal((2, signal.size), dtype=np.float32)
     return np.hypot(signal + noise[0], noise[1])
 
 
 def within(mask: Bool[np.ndarray, "x y z"], values: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "x y z"]:
-    """Return a volume that holds ``values`` inside ``mask`` and 0 elsewhere."""
+    """Return a volume with ``values`` inside ``mask`` and 0 elsewhere."""
     volume = np.zeros(mask.shape, dtype=np.float32)
     volume[mask] = values
     return volume

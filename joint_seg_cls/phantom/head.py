@@ -1,4 +1,4 @@
-"""A head as labels: where its tissues are, and where in it lesions of each kind may lie."""
+"""A head as labels: its tissues, and the possible locations of lesions of each kind."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,9 @@ from joint_seg_cls.phantom.atlas import WALL_MM, Atlas
 from joint_seg_cls.phantom.tissue import Tissue, is_brain
 from joint_seg_cls.scan import Grid
 
-#: The box around the template's brain, MNI mm: a head's coordinates are those of the template stretched box to box.
+#: The box around the template's brain, MNI mm: coordinates of a head are scaled from its own box to this box.
 TEMPLATE_BOX_MM = np.array([(-71.0, -106.0, -66.0), (71.0, 72.0, 80.0)])
-#: Medulla, pons and midbrain as shares of the brain stem's height, from below.
+#: Medulla, pons and midbrain as fractions of the brain stem's height, from below.
 _MEDULLA, _PONS = 0.38, 0.74
 _FAR_MM = 5.0
 
@@ -24,10 +24,10 @@ _FAR_MM = 5.0
 @final
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One head, in RAS+ voxels of 1 mm.
+    """A head in RAS+ voxels of 1 mm.
 
     Attributes:
-        name: where it comes from.
+        name: name of its source.
         tissue: :class:`Tissue` of each voxel.
     """
 
@@ -36,14 +36,14 @@ class Head:
 
     @cached_property
     def brain_box(self) -> tuple[slice, slice, slice]:
-        """The smallest box around the brain, with a margin of 4 voxels where there is room."""
+        """The smallest box around the brain, with a margin of up to 4 voxels."""
         box = ndimage.find_objects(is_brain(self.tissue).astype(np.uint8))[0]
         x, y, z = (slice(max(part.start - 4, 0), part.stop + 4) for part in box)
         return x, y, z
 
     @cached_property
     def atlas(self) -> Atlas:
-        """Where lesions of each kind may lie, over :attr:`brain_box`; positions are roughly those of MNI mm."""
+        """Possible locations of lesions of each kind within :attr:`brain_box`; positions are approximately MNI mm."""
         return _atlas(self.tissue[self.brain_box])
 
 
@@ -110,7 +110,7 @@ def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
 
 
 def _coordinates_mm(grid: Grid) -> list[Float[np.ndarray, "_ _ _"]]:
-    """Return the coordinates of a grid along each axis, in mm, such that they broadcast."""
+    """Return the coordinates of a grid along each axis, in mm, shaped to broadcast."""
     axes = (grid.affine[k, 3] + grid.affine[k, k] * np.arange(grid.shape[k]) for k in range(3))
     return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
@@ -128,7 +128,7 @@ def _walls_mm(
 
 
 def _template_like(tissue: UInt8[np.ndarray, "x y z"]) -> Grid:
-    """Return the grid that lays the brain's box over the template's."""
+    """Return the grid that maps the brain's box to the template's."""
     filled = ndimage.find_objects(is_brain(tissue).astype(np.uint8))[0]
     low, high = (np.array([getattr(part, end) for part in filled], dtype=float) for end in ("start", "stop"))
     scale = (TEMPLATE_BOX_MM[1] - TEMPLATE_BOX_MM[0]) / (high - low)
@@ -139,21 +139,21 @@ def _template_like(tissue: UInt8[np.ndarray, "x y z"]) -> Grid:
 
 
 def _distance(mask: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
-    """Return how far each voxel is from ``mask``; far away where the mask is empty."""
+    """Return the distance of each voxel from ``mask``; a large value if the mask is empty."""
     if not mask.any():
         return np.full(mask.shape, 1e3, dtype=np.float32)
     return ndimage.distance_transform_edt(~mask).astype(np.float32)
 
 
 def _level_of_stem(stem: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "1 1 z"]:
-    """Return how high each slice lies in the brain stem, 0 at its foot and 1 at its top."""
+    """Return the height of each slice in the brain stem, from 0 at the bottom to 1 at the top."""
     filled = np.flatnonzero(stem.any(axis=(0, 1)))
     low, high = (filled[0], filled[-1]) if filled.size else (0, 1)
     return ((np.arange(stem.shape[2]) - low) / max(high - low, 1))[None, None, :]
 
 
 def _behind(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Return the rear third of a mask's extent from front to back."""
+    """Return the posterior third of a mask."""
     filled = np.flatnonzero(mask.any(axis=(0, 2)))
     edge = filled[0] + (filled[-1] - filled[0]) / 3 if filled.size else 0
     return np.broadcast_to((np.arange(mask.shape[1]) <= edge)[None, :, None], mask.shape)

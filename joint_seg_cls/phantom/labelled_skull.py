@@ -1,11 +1,11 @@
-"""What a head's own labels show outside the brain."""
+"""Surroundings of the brain from the labels of a head."""
 
 from typing import final
 
 
 @final
 class LabelledSkull:
-    """Show what the label maps of ``phantom=randomised`` have outside the brain: skull, skin, eyes, neck."""
+    """Uses the labels outside the brain in the label maps of ``phantom=randomised``: skull, skin, eyes, neck."""
 
     name = "labels"
     stripped = False

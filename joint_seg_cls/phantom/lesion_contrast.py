@@ -1,4 +1,4 @@
-"""How bright lesions are on a randomised FLAIR: each its own, from barely visible to very bright."""
+"""Intensity of lesions on a randomised FLAIR: different for each lesion, from barely visible to very bright."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -7,13 +7,13 @@ from scipy import ndimage
 from joint_seg_cls.phantom.smooth_noise import smooth_noise
 from joint_seg_cls.phantom.tissue import Tissue
 
-#: Brightness of white matter = 1 that a scan's lesions have on average; some scans have faint ones only.
+#: Mean intensity of a scan's lesions relative to white matter; some scans have only faint ones.
 _BASE, _FAINT_BASE, _FAINT_SHARE = (1.15, 1.85), (1.10, 1.28), 0.2
 _BETWEEN_LESIONS_SD = (0.05, 0.22)
 _LEAST, _MOST = 1.08, 2.6
-#: In most scans lesions are at least about as bright as the cortex.
+#: Minimum intensity of lesions relative to the cortex in most scans.
 _OVER_CORTEX, _OVER_CORTEX_SHARE = (0.95, 1.15), 0.7
-#: Lesions of at least this volume count as confluent, and may be fainter than the others.
+#: Minimum volume of a confluent lesion, which may be fainter than others.
 _CONFLUENT_MM3 = 1500.0
 
 
@@ -26,7 +26,7 @@ def paint_lesions(
     spacing_mm: float,
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Draw lesions into ``signal`` (changed in place), next to a cortex of the given brightness; return their mask."""
+    """Draw lesions into ``signal`` (changed in place), given the intensity of the cortex; return their mask."""
     mask = lesions > 0
     levels = _levels(lesions, cortex, spacing_mm, rng)
     soft_mm = rng.uniform(0.45, 1.2)
@@ -52,7 +52,7 @@ def paint_lesions(
 def _levels(
     lesions: UInt8[np.ndarray, "x y z"], cortex: float, spacing_mm: float, rng: np.random.Generator
 ) -> Float32[np.ndarray, "256"]:
-    """Return the brightness of each lesion by its number."""
+    """Return the intensity of each lesion by number."""
     base = rng.uniform(*(_FAINT_BASE if rng.random() < _FAINT_SHARE else _BASE))
     if rng.random() < _OVER_CORTEX_SHARE:
         base = max(base, cortex * rng.uniform(*_OVER_CORTEX))

@@ -1,4 +1,4 @@
-"""Shapes of single lesions: a library of real ones from a file, or rough ellipsoids."""
+"""Shapes of single lesions: from a library of real lesions, or random ellipsoids."""
 
 import hashlib
 import zipfile
@@ -18,17 +18,17 @@ from joint_seg_cls.phantom.smooth_noise import smooth_noise
 _ARRAYS = ("affine", "origin", "shape", "offset", "bits")
 _SCALE = (0.7, 1.4)
 _LN_MM3 = (3.4, 1.4)
-_REMEDY = "name a file of lesion shapes with shapes=, or leave shapes= out"
+_REMEDY = "set shapes= to a file of lesion shapes, or omit it"
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """One lesion's shape.
+    """The shape of a lesion.
 
     Attributes:
         mask: in RAS+ voxels of 1 mm.
-        place_mm: where it lay on the template (MNI mm); None where it has no place of its own.
+        place_mm: its original position on the template (MNI mm); None if it has none.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -44,12 +44,12 @@ class LesionShapes(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return what the shapes depend on, as plain values."""
+        """Return the parameters of the shapes, as plain values."""
 
 
 @final
 class RoughEllipsoids(LesionShapes):
-    """Ellipsoids with uneven borders, as long as real lesions are and of their volumes."""
+    """Ellipsoids with uneven borders, with lengths and volumes of real lesions."""
 
     def draw(self, largest_mm3: float, rng: np.random.Generator) -> Shape:
         """Return an ellipsoid of log-normal volume."""
@@ -69,10 +69,10 @@ class RoughEllipsoids(LesionShapes):
 
 @final
 class ShapeLibrary(LesionShapes):
-    """Lesion shapes from an ``.npz`` file, flipped, scaled by 0.7 to 1.4, and placed where they were found.
+    """Lesion shapes from an ``.npz`` file, flipped, scaled by 0.7 to 1.4, and placed at their original positions.
 
-    The file holds ``affine`` (4, 4) to MNI mm, and for shape k the voxel ``origin[k]``, ``shape[k]``, and its voxels as
-    ``np.unpackbits(bits[offset[k]:offset[k+1]])``, cut to the product of ``shape[k]``; voxels of 1 mm.
+    The file has ``affine`` (4, 4) to MNI mm, and for shape k the voxel ``origin[k]``, ``shape[k]``, and its voxels as
+    ``np.unpackbits(bits[offset[k]:offset[k+1]])``, truncated to the product of ``shape[k]``; voxels of 1 mm.
 
     Args:
         path: the file.
@@ -87,7 +87,7 @@ class ShapeLibrary(LesionShapes):
             with np.load(self.path) as file:
                 arrays = {name: file[name] for name in _ARRAYS}
         except FileNotFoundError as error:
-            raise ConfigError("shapes", expected="a file", found=f"nothing at {self.path}", remedy=_REMEDY) from error
+            raise ConfigError("shapes", expected="a file", found=f"no file {self.path}", remedy=_REMEDY) from error
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split())[:120]
             raise ConfigError(
@@ -99,7 +99,7 @@ class ShapeLibrary(LesionShapes):
         counts = (len(arrays["origin"]), len(arrays["shape"]), len(arrays["offset"]) - 1)
         if len(set(counts)) > 1 or not counts[0] or arrays["bits"].dtype != np.uint8:
             found = f"{self.path} with {' / '.join(map(str, counts))} origins, shapes and offsets"
-            raise ConfigError("shapes", expected="as many origins as shapes", found=found, remedy=_REMEDY)
+            raise ConfigError("shapes", expected="equal numbers of origins and shapes", found=found, remedy=_REMEDY)
         return arrays
 
     @cached_property
@@ -113,7 +113,7 @@ class ShapeLibrary(LesionShapes):
         return np.unpackbits(bits, count=x * y * z).reshape(x, y, z).astype(bool)
 
     def draw(self, largest_mm3: float, rng: np.random.Generator) -> Shape:
-        """Return a shape of the library that is small enough, or the smallest."""
+        """Return a sufficiently small shape of the library, or the smallest."""
         volumes = self._volumes_mm3
         fitting = np.flatnonzero(volumes <= largest_mm3)
         number = int(fitting[rng.integers(fitting.size)]) if fitting.size else int(volumes.argmin())
@@ -134,10 +134,10 @@ class ShapeLibrary(LesionShapes):
         try:
             digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
         except OSError as error:
-            raise ConfigError("shapes", expected="a file", found=f"nothing at {self.path}", remedy=_REMEDY) from error
+            raise ConfigError("shapes", expected="a file", found=f"no file {self.path}", remedy=_REMEDY) from error
         return {"shapes": digest}
 
 
 def lesion_shapes(path: str | Path | None) -> LesionShapes:
-    """Return the shapes of a file, or rough ellipsoids where there is none."""
+    """Return the shapes of a file, or random ellipsoids if there is no file."""
     return RoughEllipsoids() if path is None else ShapeLibrary(path)

@@ -1,4 +1,4 @@
-"""What is bright on FLAIR and is no lesion: rims and caps of ventricles, septum, plexus, flow, remains of a skull."""
+"""Bright structures on FLAIR that are not lesions: ventricular rims and caps, septum, plexus, flow, skull remains."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -22,15 +22,15 @@ def add_look_alikes(
     extent: tuple[float, float],
     rng: np.random.Generator,
 ) -> None:
-    """Draw what there is of each kind into ``signal``.
+    """Draw a random selection of these structures into ``signal``.
 
     Args:
         signal: changed in place.
         tissue: the labels.
-        texture: the tissue's, mean 0 and standard deviation 1.
+        texture: texture of the tissue, mean 0 and standard deviation 1.
         spacing_mm: edge of a voxel.
         extent: rear and front end of the lateral ventricles, in voxels along the second axis.
-        rng: what is drawn comes from it.
+        rng: source of random numbers.
     """
     lateral = tissue == Tissue.LATERAL_VENTRICLE
     if lateral.sum() * spacing_mm**3 > 150:
@@ -84,7 +84,7 @@ def _choroid_plexus(
     extent: tuple[float, float],
     rng: np.random.Generator,
 ) -> None:
-    """Put tissue into the rear half of the lateral ventricles, most of it at the glomus."""
+    """Add tissue to the posterior half of the lateral ventricles, mostly at the glomus."""
     rear, front = extent
     place = (np.arange(lateral.shape[1]) - rear) / max(front - rear, 1)
     likely = np.exp(-(((place - rng.uniform(0.2, 0.4)) / 0.22) ** 2))[None, :, None]
@@ -96,7 +96,7 @@ def _choroid_plexus(
 
 
 def _flow(signal: Volume, tissue: Labels, spacing_mm: float, rng: np.random.Generator) -> None:
-    """Brighten fluid where it moves: foramina, third and fourth ventricle, cisterns."""
+    """Brighten moving fluid: foramina, third and fourth ventricle, cisterns."""
     fluid = (tissue >= Tissue.LATERAL_VENTRICLE) & (tissue <= Tissue.FLUID)
     moving = np.maximum(0, rng.uniform(0.2, 1.0) * smooth_noise(tissue.shape, rng.uniform(10, 20) / spacing_mm, rng))
     signal[fluid] += moving[fluid]
@@ -115,10 +115,10 @@ def _sinus(signal: Volume, tissue: Labels, texture: Volume, spacing_mm: float, r
 def stripped(
     signal: Volume, tissue: Labels, texture: Volume, spacing_mm: float, rng: np.random.Generator
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return what a brain extraction leaves, and draw the fat and vessels that it forgot into ``signal``.
+    """Return the result of a brain extraction, and draw remaining fat and vessels into ``signal``.
 
-    The mask is tight or loose, bites into the cortex or keeps the fluid around the brain, and may hold lumps of what
-    lies outside, such as the fat behind the eyes.
+    The mask may be tight or loose, cut into the cortex or include the fluid around the brain, and may include lumps of
+    tissue outside, such as the fat behind the eyes.
     """
     brain = is_brain(tissue)
     kept = brain.copy()

@@ -1,4 +1,4 @@
-"""The numbers behind a simulated patient: frequencies by disease, sizes, intensities and sites, as package data."""
+"""Parameters of simulated patients: frequencies by disease, sizes, intensities and sites, as package data."""
 
 import json
 from functools import lru_cache
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-#: What each independent stream of random numbers of a subject is for. A purpose added later takes a new number, so that
-#: nothing drawn before it changes.
+#: Purpose of each independent random stream of a subject. New purposes get new numbers, so that
+#: existing draws do not change.
 STREAMS = {
     "enrolment": 0,
     "person": 1,
@@ -32,7 +32,7 @@ STREAMS = {
 
 @lru_cache(maxsize=1)
 def parameters() -> dict[str, Any]:
-    """Return the table of numbers.
+    """Return the table of parameters.
 
     Frequencies: Matthews 2013 (Neurology 80:1330), BMC Neurol 2014 (doi 10.1186/s12883-014-0218-8), Cacciaguerra 2019
     (ana.25411), Clarke 2021 (fneur.2021.722237). MS counts, volumes and intensities: 30 masks and 5 scans of
@@ -42,5 +42,5 @@ def parameters() -> dict[str, Any]:
 
 
 def stream(seed: int, subject: int, purpose: str, *further: int) -> np.random.Generator:
-    """Return the random numbers of one subject for one purpose (and one visit or rater), and of nothing else."""
+    """Return the random stream of one subject for one purpose (and one visit or rater)."""
     return np.random.default_rng(np.random.SeedSequence([seed, subject, STREAMS[purpose], *further]))

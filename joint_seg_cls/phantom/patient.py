@@ -1,4 +1,4 @@
-"""Who is enrolled and what a patient's brain holds: the class-conditional draws, before any lesion has a place."""
+"""Patients of a cohort: draws that depend on the disease, before lesions have positions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ DISEASE_NAMES = ("MS", "NMOSD")
 @final
 @dataclass(frozen=True)
 class Patient:
-    """What is drawn for one subject.
+    """The properties drawn for one subject.
 
     Attributes:
         disease: the diagnosis, MS or NMOSD.
-        drawn_as: the disease whose lesions the patient has; another than ``disease`` in an atypical patient.
-        features: what the lesions show (keys of ``parameters.json``, "features"); empty without lesions.
-        count: lesions of at least 3 mm3.
-        volume_ml: their volume.
+        drawn_as: the disease that determines the lesions; differs from ``disease`` in an atypical patient.
+        features: features of the lesions (keys of ``parameters.json``, "features"); empty without lesions.
+        count: number of lesions of at least 3 mm3.
+        volume_ml: their total volume.
     """
 
     disease: str
@@ -40,14 +40,14 @@ class Patient:
 @final
 @dataclass(frozen=True)
 class Population:
-    """How patients of each disease differ.
+    """Distribution of patients of each disease.
 
     Args:
-        name: the cohort's name, for its record.
-        atypical: share of patients of each disease who look like the other one.
-        lesion_free: share of patients of each disease without any brain lesion.
-        pooled_load: draw lesion count and total volume of both diseases from one distribution, the even mixture of the
-            two; then only place, shape and spread differ.
+        name: name of the cohort, for its record.
+        atypical: fraction of patients of each disease who look like the other disease.
+        lesion_free: fraction of patients of each disease without brain lesions.
+        pooled_load: draw lesion count and total volume of both diseases from one distribution, the even mixture of
+            both; then only location, shape and spread differ.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Population:
             if set(shares) != set(DISEASE_NAMES) or not all(0 <= float(share) <= 1 for share in shares.values()):
                 raise ConfigError(
                     f"phantom.population.{key}",
-                    expected="a share between 0 and 1 for each of MS and NMOSD",
+                    expected="a fraction between 0 and 1 for each of MS and NMOSD",
                     found=str(dict(shares)),
                     remedy=f"set phantom.population.{key}.MS and phantom.population.{key}.NMOSD",
                 )
 
     def draw(self, disease: str, seed: int, subject: int) -> Patient:
-        """Draw the patient that subject number ``subject`` of cohort ``seed`` is."""
+        """Draw the patient with number ``subject`` in the cohort of ``seed``."""
         rng = stream(seed, subject, "patient")
         atypical, lesion_free = rng.random(2)
         own = DISEASE_NAMES.index(disease)
@@ -79,7 +79,7 @@ class Population:
         return Patient(disease, drawn_as, features, count, volume_ml)
 
     def _load(self, drawn_as: str, rng: np.random.Generator) -> tuple[int, float]:
-        r"""Draw :math:`(\ln n, \ln V)` from a bivariate normal, redrawn until both lie within their ranges."""
+        r"""Draw :math:`(\ln n, \ln V)` from a bivariate normal, redrawn until both are within their ranges."""
         table = parameters()["load"]
         while True:
             source = DISEASE_NAMES[int(rng.integers(2))] if self.pooled_load else drawn_as
@@ -95,9 +95,9 @@ class Population:
 
 
 def _features(drawn_as: str, count: int, rng: np.random.Generator) -> frozenset[str]:
-    """Draw the features independently of each other, but a part (``_PART_OF``) only together with its whole.
+    """Draw the features independently; a part (``_PART_OF``) occurs only together with its whole.
 
-    A patient with fewer lesions than features keeps as many features, chosen evenly, as lesions can show.
+    A patient with fewer lesions than features keeps a random subset of features that the lesions can show.
     """
     column = 1 if drawn_as == "MS" else 4
     chance = {name: row[column] for name, row in parameters()["features"].items() if name != "_columns"}
@@ -111,7 +111,7 @@ def _features(drawn_as: str, count: int, rng: np.random.Generator) -> frozenset[
     return frozenset(shown)
 
 
-#: Features that only occur as part of another; their frequencies are those of the part, whole or not.
+#: Features that only occur as part of another; their frequencies are unconditional.
 _PART_OF = {
     "pons": "infratentorial",
     "cerebellum": "infratentorial",
@@ -124,7 +124,7 @@ def _with_wholes(features: list[str]) -> list[str]:
     return [name for name in features if _PART_OF.get(name, name) in features]
 
 
-#: Features that take a lesion of their own; the others share one with a feature of which they are part.
+#: Features that need a separate lesion; others share one with the feature of which they are part.
 _OWN_LESION = (
     "juxtacortical",
     "inferior_temporal",
@@ -142,7 +142,7 @@ _OWN_LESION = (
 
 
 def _alone(shown: list[str]) -> set[str]:
-    """Return which of the features that share a lesion have none to share."""
+    """Return the lesion-sharing features without a lesion to share."""
     alone = set()
     if "periventricular" in shown and "linear_ependymal" not in shown:
         alone.add("periventricular")

@@ -1,4 +1,4 @@
-"""Lesions that touch a ventricle: the confluent mass of MS, and the smooth bands of NMOSD."""
+"""Lesions at the ventricles: the confluent mass of MS, and the smooth bands of NMOSD."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,8 +7,8 @@ from joint_seg_cls.phantom.atlas import load_atlas, voxel_at, wall_normals, zone
 from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.shapes import Lesion, Part, axes_from
 
-#: Where MS lesions gather around the lateral ventricles (MNI mm, x mirrored), the course that they follow there, and
-#: the weight: frontal horns, along the bodies and above them, trigones, beside occipital and temporal horns.
+#: Typical positions of MS lesions around the lateral ventricles (MNI mm, x mirrored), their courses, and
+#: weights: frontal horns, along the bodies and above them, trigones, beside occipital and temporal horns.
 _PREFERRED = (
     ((20, 32, 4), (0.0, 0.5, 1.0), 1.0),
     ((22, 22, 18), (0.0, 1.0, 0.3), 0.9),
@@ -23,16 +23,16 @@ _PREFERRED = (
     ((40, -16, -18), (0.0, 1.0, -0.6), 0.5),
 )
 _SPREAD_MM = 4.0
-#: A sheet runs on into the white matter once it has grown to this level.
+#: Level at which a sheet extends into the white matter.
 _RUNS_ON = 0.5
 _FORWARD = np.array([0.0, 1.0, 0.0])
 
 
 def confluent_mass(count: int, volume_mm3: float, *, radial: bool, rng: np.random.Generator) -> Lesion:
-    """Return the periventricular lesions of an MS patient as one mass whose parts merge as it grows.
+    """Return the periventricular lesions of an MS patient as one mass with parts that merge as it grows.
 
-    Sheets on the wall of the ventricles that run on along their course; with ``radial`` every second part is an ovoid
-    that stands on the wall along the medullary veins (Dawson's finger).
+    Sheets on the wall of the ventricles that extend along their course; with ``radial`` every second part is an ovoid
+    perpendicular to the wall, along the medullary veins (Dawson's finger).
     """
     parts = []
     for number, (place_mm, course) in enumerate(_places(count, rng)):
@@ -49,7 +49,7 @@ def confluent_mass(count: int, volume_mm3: float, *, radial: bool, rng: np.rando
 
 
 def small_caps(count: int, *, radial: bool, rng: np.random.Generator) -> list[Lesion]:
-    """Return single lesions on the wall of the lateral ventricles, as NMOSD has them outside bands."""
+    """Return single lesions on the wall of the lateral ventricles, as in NMOSD outside bands."""
     lesions = []
     for place_mm, _ in _places(count, rng):
         seed_mm = _nearest_wall(place_mm, rng)
@@ -77,7 +77,7 @@ def band(wall: str, rng: np.random.Generator) -> Lesion:
 
 
 def _places(count: int, rng: np.random.Generator) -> list[tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]]:
-    """Draw preferred places and their courses, without repeating one before all had a turn, and scatter them."""
+    """Draw typical positions and their courses with random shifts; none repeats before all were used."""
     places = [
         (np.array(at) * (side, 1, 1), np.array(to) * (side, 1, 1), w) for at, to, w in _PREFERRED for side in (1, -1)
     ]

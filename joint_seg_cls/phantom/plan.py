@@ -1,4 +1,4 @@
-"""From a patient to the lesions of that patient, in template millimetres: what is there, and where."""
+"""Planned lesions of a patient and their positions, in template millimetres."""
 
 from dataclasses import dataclass
 from typing import final
@@ -38,23 +38,23 @@ _CONFINED = (
     "deep_grey",
     "inferior_temporal",
 )
-#: Two lesions begin at least this far apart, beyond their radii.
+#: Minimum gap between two lesions.
 _APART_MM = 3.0
 _SMALLEST_MM3 = 6.0
-#: Lesions kept ready beyond the count: for places that turn out taken, and for later visits.
+#: Number of reserve lesions, for positions that are occupied and for later visits.
 _RESERVE_SHARE, _RESERVE = 0.5, 12
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The lesions of one patient.
+    """The planned lesions of a patient.
 
     Attributes:
-        patient: whose they are.
-        mass: the confluent periventricular lesions, drawn first; takes ``mass_share`` of the volume.
-        lesions: the others in the order in which they appear: those that features ask for, then the rest and a reserve.
-        mass_share: share of the total volume that ``mass`` takes.
+        patient: the patient.
+        mass: the confluent periventricular lesions, drawn first, with ``mass_share`` of the volume.
+        lesions: the others in order of appearance: those required by features, then others and a reserve.
+        mass_share: fraction of the total volume in ``mass``.
         roughness: unevenness of borders, standard normal on a lattice of ``ROUGHNESS_LATTICE_MM``.
     """
 
@@ -66,7 +66,7 @@ class Plan:
 
 
 def plan_lesions(patient: Patient, seed: int, subject: int) -> Plan:
-    """Plan the lesions of ``patient``; depends on the patient and (seed, subject) alone, not on any grid."""
+    """Plan the lesions of ``patient``; depends only on the patient and (seed, subject), not on a grid."""
     rng = stream(seed, subject, "lesions")
     size = int(2 * LATTICE_REACH_MM / ROUGHNESS_LATTICE_MM) + 1
     roughness = rng.standard_normal((size, size, size), dtype=np.float32)
@@ -90,7 +90,7 @@ def plan_lesions(patient: Patient, seed: int, subject: int) -> Plan:
 
 
 def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
-    """Return the lesions that the patient's features ask for."""
+    """Return the lesions required by the patient's features."""
     features, lesions = patient.features, []
     if "periventricular" in features and patient.drawn_as == "NMOSD" and "linear_ependymal" not in features:
         lesions += small_caps(1 + (patient.count > 6), radial="dawson" in features, rng=rng)
@@ -111,7 +111,7 @@ def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
 
 
 def _filler_zones(patient: Patient) -> dict[str, float]:
-    """Return the zones of the lesions that no feature asks for, with their shares."""
+    """Return the zones of the other lesions, with their fractions."""
     needs = {zone: feature for feature, zone in _ZONE_OF_FEATURE.items()} | {"subcortical": "punctate"}
     shares = {}
     for zone, share in parameters()["filler_share"][patient.drawn_as].items():
@@ -126,7 +126,7 @@ def _filler_zones(patient: Patient) -> dict[str, float]:
 
 
 def _single(zone: str, rng: np.random.Generator, *, punctate: bool = False) -> Lesion:
-    """Return one ellipsoid in a zone, or a round dot."""
+    """Return an ellipsoid in a zone, or a small ball."""
     table = parameters()
     candidates = zone_positions_mm()[zone]
     centre_mm = candidates[rng.integers(len(candidates))] + rng.uniform(-0.9, 0.9, 3)
@@ -178,7 +178,7 @@ def _cloud(rng: np.random.Generator) -> Lesion:
 
 
 class _Placed:
-    """Lesions so far, to keep new ones apart from them."""
+    """Lesions placed so far, to keep new ones separate."""
 
     def __init__(self) -> None:
         self.lesions: list[Lesion] = []

@@ -1,4 +1,4 @@
-"""Images without end from stored scenes: an augmentation that draws the appearance of a patch at each visit."""
+"""Augmentation that draws a new appearance of a stored scene, or of a patch of it, in each epoch."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import final
@@ -12,26 +12,26 @@ from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
 from joint_seg_cls.phantom.scene import Scene
 from joint_seg_cls.phantom.tissue import Tissue, is_brain
 
-#: Around a patch this much is drawn too and cut off, so that blur and distances do not see its edge.
+#: Margin drawn around a patch and cropped, so that its edge does not affect blur and distances.
 _MARGIN_MM = 12.0
-#: What a patch is centred on, nearly: a lesion, a voxel of a lesion, a ventricle, white matter, anywhere in the brain.
+#: Probabilities of the approximate centre of a patch.
 _CENTRES = {"lesion": 0.25, "lesion voxel": 0.25, "ventricle": 0.15, "white": 0.2, "brain": 0.15}
 _JITTER_MM = 24.0
-#: Error of the brightness of white matter in use (sd of its logarithm), and what is brighter than this is cut.
+#: Simulated error of the white matter intensity (sd of its logarithm), and maximum intensity.
 _LEVEL_SD, BRIGHTEST = 0.06, 3.0
 
 
 @final
 class RandomAppearance:
-    """A dictionary transform, as MONAI's are: ``image`` and ``lesion_mask`` are drawn from the case's labels.
+    """A MONAI-style dictionary transform that draws ``image`` and ``lesion_mask`` from the labels of a case.
 
-    It needs the entries ``tissue`` and ``lesions`` of simulated cases. The image is brightness over that of white
-    matter, as :class:`~joint_seg_cls.preprocess.TissueMode` estimates it in use, and 0 outside the brain.
+    It needs the entries ``tissue`` and ``lesions`` of simulated cases. The image is the intensity relative to white
+    matter, as estimated by :class:`~joint_seg_cls.preprocess.TissueMode` in preprocessing, and 0 outside the brain.
 
     Args:
-        spacing_mm: edge of the labels' voxels.
-        patch: sides of the part that is drawn, in voxels; None for the whole.
-        mirrored: share of visits with left and right exchanged.
+        spacing_mm: voxel size of the labels.
+        patch: size of the patch in voxels; None for the whole grid.
+        mirrored: fraction of draws with left and right exchanged.
     """
 
     def __init__(self, spacing_mm: float | int, patch: Sequence[int] | None = None, mirrored: float = 0.5) -> None:
@@ -50,17 +50,17 @@ class RandomAppearance:
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
     ) -> "RandomAppearance":
-        """Set where the next draws come from."""
+        """Set the source of random numbers."""
         self._random = np.random.RandomState(seed) if state is None else state
         return self
 
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
-        """Return the image and the mask of one visit."""
+        """Return a new image and its mask."""
         if "tissue" not in data:
             raise ConfigError(
                 "data/augmentation=randomised",
                 expected="a store of simulated cases with their labels",
-                found="one of prepared scans",
+                found="a store of prepared scans",
                 remedy="make it with jsc phantom phantom=randomised store=STORE",
             )
         rng = np.random.default_rng(self._random.randint(0, 2**32, size=4, dtype=np.uint32))
@@ -79,7 +79,7 @@ class RandomAppearance:
         }
 
     def _part(self, scene: Scene, rng: np.random.Generator) -> tuple[slice, slice, slice]:
-        """Return which part of the scene is drawn."""
+        """Return the part of the scene to draw."""
         shape = scene.tissue.shape
         patch = shape if self.patch is None else tuple(min(a, b) for a, b in zip(self.patch, shape, strict=True))
         centre = _centre(scene, rng) + rng.uniform(-_JITTER_MM, _JITTER_MM, 3) / scene.spacing_mm
@@ -89,7 +89,7 @@ class RandomAppearance:
 
 
 def _centre(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """Return a voxel of what a patch is to be about."""
+    """Return a voxel for the centre of a patch."""
     kind = str(rng.choice(list(_CENTRES), p=list(_CENTRES.values())))
     mask = is_brain(scene.tissue)
     if kind == "lesion" and (numbers := np.unique(scene.lesions[scene.lesions > 0])).size:
@@ -108,7 +108,7 @@ def _centre(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 def _widened(
     part: tuple[slice, slice, slice], shape: tuple[int, ...], margin: int
 ) -> tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]:
-    """Return a part with a margin where there is room, and the part within it."""
+    """Return a part with a margin as far as possible, and the position of the part within it."""
     x, y, z = (
         slice(max(one.start - margin, 0), min(one.stop + margin, side)) for one, side in zip(part, shape, strict=True)
     )

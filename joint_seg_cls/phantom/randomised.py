@@ -1,4 +1,4 @@
-"""Cohorts for networks that must work elsewhere: any anatomy, any load, any scanner, drawn far wider than in life."""
+"""Randomised cohorts for networks that must generalise: anatomy, load and scanner vary far more than in reality."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ _MARGIN_MM = 14.0
 @final
 @dataclass(frozen=True)
 class RandomisedCohort:
-    """Who is in a randomised cohort, and what they look like.
+    """A cohort with randomised anatomy, lesions and scanners.
 
     Args:
-        population: how the patients of each disease differ.
-        recruitment: how many subjects of each disease there are.
-        anatomies: whose heads they have.
-        shapes: shapes of their lesions.
-        load_ml: least and most lesion volume, drawn evenly on a logarithmic scale, whatever the disease.
-        seed: of everything.
+        population: distribution of patients of each disease.
+        recruitment: number of subjects of each disease.
+        anatomies: heads of the subjects.
+        shapes: shapes of the lesions.
+        load_ml: range of the lesion volume, log-uniform, for both diseases.
+        seed: seed of all random numbers.
     """
 
     population: Population
@@ -48,27 +48,27 @@ class RandomisedCohort:
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise ConfigError(
-                "seed", expected="a whole number, 0 or more", found=repr(self.seed), remedy="correct seed="
+                "seed", expected="an integer of at least 0", found=repr(self.seed), remedy="correct seed="
             )
         if len(self.load_ml) != 2 or not 0 < self.load_ml[0] <= self.load_ml[1]:
             raise ConfigError(
                 "phantom.load_ml",
-                expected="two volumes above 0, the least and the most",
+                expected="two volumes above 0, minimum and maximum",
                 found=str(list(self.load_ml)),
                 remedy="write phantom.load_ml=[0.4,80]",
             )
 
     def prepare(self, spacing_mm: int, skull: Skull | LabelledSkull) -> None:
-        """Refuse anatomies and shapes that cannot be used, before any work is spent.
+        """Check anatomies and shapes before any work.
 
         Raises:
-            InputError: one cannot; or the heads do not have such a ``skull``.
+            InputError: one is invalid, or the heads do not support this ``skull``.
         """
         del spacing_mm
         if not isinstance(skull, NoSkull | LabelledSkull):
             raise ConfigError(
                 f"skull={skull.name}",
-                expected="none or labels, since the heads of phantom=randomised have their own",
+                expected="none or labels, because the heads of phantom=randomised have their own surroundings",
                 found=skull.name,
                 remedy="use skull=labels",
             )
@@ -77,7 +77,7 @@ class RandomisedCohort:
         self.anatomies.check()
 
     def settings(self) -> dict[str, Any]:
-        """Return what the subjects depend on, their number left out."""
+        """Return the settings of the subjects, without their number."""
         return {
             "seed": self.seed,
             "population": self.population.name,
@@ -88,16 +88,16 @@ class RandomisedCohort:
         }
 
     def anatomy(self) -> str:
-        """Return whose anatomy the scans have, as a phrase."""
+        """Return a description of the anatomy."""
         return self.anatomies.phrase()
 
     def patient(self, subject: int) -> tuple[Enrolment, Patient]:
-        """Return who subject number ``subject`` (from 1) is."""
+        """Return subject number ``subject`` (from 1)."""
         enrolment = self.recruitment.enrol(self.seed, subject)
         return enrolment, self.population.draw(enrolment.disease, self.seed, subject)
 
     def person(self, subject: int, visit: int) -> dict[str, str]:
-        """Return what a hospital's table would say of a subject at a visit, apart from disease and files."""
+        """Return the table columns of a subject at a visit, except disease and files."""
         del visit
         rng = stream(self.seed, subject, "person", 1)
         mean, sd, least, most = parameters()["age_years"]
@@ -106,11 +106,11 @@ class RandomisedCohort:
         return {"site": "any", "age": f"{age:.0f}", "sex": sex, "head": self.anatomies.name(self.head_number(subject))}
 
     def head_number(self, subject: int) -> int:
-        """Return whose head a subject has."""
+        """Return the number of a subject's head."""
         return int(stream(self.seed, subject, "head choice").integers(self.anatomies.count()))
 
     def scene(self, subject: int, shape: tuple[int, int, int] | None, spacing_mm: float) -> Scene:
-        """Return a subject's head with its lesions as labels, centred on a grid of ``shape``, or one that holds it."""
+        """Return the labels of a subject's head and lesions, centred on a grid of ``shape`` (None: large enough)."""
         head = self.anatomies.head(self.head_number(subject))
         lesions = self._lesions(head, subject)
         rng = stream(self.seed, subject, "scene")
@@ -124,7 +124,7 @@ class RandomisedCohort:
     def scans(
         self, subject: int, *, spacing_mm: int, readers: int, skull: Skull | LabelledSkull | None = None
     ) -> Iterator[SimulatedScan]:
-        """Yield a subject's scans, visit by visit: the same lesions, seen by another scanner."""
+        """Yield the scans of a subject by visit: the same lesions on different scanners."""
         skull = skull or NoSkull()
         scene = self.scene(subject, None, float(spacing_mm))
         for visit in range(1, self.patient(subject)[0].visits + 1):
@@ -134,6 +134,6 @@ class RandomisedCohort:
 
 
 def _holding(head: Head, spacing_mm: float) -> tuple[int, int, int]:
-    """Return the sides of a grid that holds a head, however it is turned and stretched."""
+    """Return the size of a grid that contains the head after any rotation and scaling."""
     x, y, z = (int(np.ceil(1.2 * side + 2 * _MARGIN_MM) / spacing_mm) for side in head.tissue.shape)
     return x, y, z

@@ -1,4 +1,4 @@
-"""Drawing planned lesions on a grid so that their number and total volume are those of the patient."""
+"""Drawing planned lesions on a grid with the patient's number of lesions and total volume."""
 
 from dataclasses import dataclass
 from typing import Literal, final
@@ -12,16 +12,16 @@ from joint_seg_cls.phantom.plan import Plan
 from joint_seg_cls.phantom.shapes import LATTICE_REACH_MM, ROUGHNESS_LATTICE_MM, Lesion
 from joint_seg_cls.scan import Grid
 
-#: Voxels that touch by a face, an edge or a corner are one lesion.
+#: Neighbourhood of a lesion: faces, edges and corners.
 CONNECTED = np.ones((3, 3, 3), dtype=bool)
-#: Lesions are kept this far apart, so that they stay apart on the grid of the scan.
+#: Minimum gap between lesions, which keeps them separate on the grid of the scan.
 _GAP_MM = 3.0
 _SMALLEST_MM3 = 6.0
-#: Pieces of the confluent mass below this are taken up by its larger ones: a rough border alone makes no lesions.
+#: Smaller pieces of the confluent mass are removed: a rough border does not create lesions.
 _CRUMB_MM3 = 30.0
-#: Places are known to this spacing; on a finer grid a lesion may begin in a neighbouring voxel.
+#: Resolution of positions; on a finer grid a lesion may begin in a neighbouring voxel.
 _PLACE_MM = 2.0
-#: The confluent mass is drawn among voxels this near to the lateral ventricle.
+#: Maximum distance of the confluent mass from the lateral ventricle.
 _MASS_REACH_MM = 22.0
 
 
@@ -42,7 +42,7 @@ class Drawn:
 
     @property
     def mask(self) -> Bool[np.ndarray, "x y z"]:
-        """Where there is a lesion."""
+        """Voxels of all lesions."""
         return self.labels > 0
 
     @property
@@ -62,8 +62,8 @@ def draw(plan: Plan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesi
     Args:
         plan: what to draw.
         spacing_mm: spacing of the template's grid.
-        growth: factor on the total volume, as at a later visit.
-        new_lesions: lesions beyond the patient's count, as at a later visit.
+        growth: factor on the total volume, for a later visit.
+        new_lesions: number of additional lesions, for a later visit.
     """
     atlas = load_atlas(spacing_mm)
     canvas = _Canvas(atlas, plan)
@@ -99,9 +99,9 @@ def _fill(canvas: "_Canvas", plan: Plan, count: int, volume_mm3: float) -> None:
 
 
 def _fitted(lesions: tuple[Lesion, ...], wanted: int, volume_mm3: float) -> Float[np.ndarray, " n"]:
-    """Scale all volumes by one factor, each within its own limits, so that the first ``wanted`` add up to the total.
+    """Scale all volumes by one factor, each within its limits, so that the first ``wanted`` sum to the total.
 
-    Where even the largest volumes fall short, the lesion that may grow most takes the rest.
+    If even the maximum volumes are too small, the lesion with the largest limit gets the rest.
     """
     nominal = np.array([lesion.volume_mm3 for lesion in lesions])
     largest = np.maximum([lesion.largest_mm3 for lesion in lesions], _SMALLEST_MM3)
@@ -120,7 +120,7 @@ def _fitted(lesions: tuple[Lesion, ...], wanted: int, volume_mm3: float) -> Floa
 
 
 class _Canvas:
-    """Labels on the template's grid, and where nothing more may be put."""
+    """Labels on the template's grid, and occupied voxels."""
 
     def __init__(self, atlas: Atlas, plan: Plan) -> None:
         self.labels = np.zeros(atlas.grid.shape, dtype=np.int16)
@@ -141,7 +141,7 @@ class _Canvas:
         return int(ndimage.label(self.labels == 1, CONNECTED)[1])
 
     def paint_mass(self, mass: Lesion, volume_mm3: float) -> None:
-        """Draw the confluent mass as label 1, in place of what it was; it spares the surroundings of other lesions."""
+        """Draw the confluent mass as label 1, replacing its previous voxels; it avoids other lesions."""
         ranked = self._rank_mass(mass)
         others = self._around(self.labels > 1)
         ranked = ranked[~others.flat[ranked]]
@@ -168,7 +168,7 @@ class _Canvas:
         return ndimage.maximum_filter(mask, 2 * self._gap + 1)
 
     def _rank_mass(self, mass: Lesion) -> np.ndarray:
-        """Return flat indices of the voxels that the mass may take, in the order in which it takes them."""
+        """Return flat indices of the voxels available to the mass, in order of preference."""
         if self._mass_ranked is None:
             room = self._permitted & self._atlas.white & (self._atlas.wall_mm["lateral_ventricle"] <= _MASS_REACH_MM)
             room &= ~self._atlas.zones["callosum"] & ~self._atlas.spared["infratentorial"]
@@ -178,7 +178,7 @@ class _Canvas:
         return self._mass_ranked
 
     def paint(self, number: int, lesion: Lesion, volume_mm3: float) -> bool:
-        """Draw one lesion, in place of what it was; return False where its place is taken or not permitted."""
+        """Draw one lesion, replacing its previous voxels; return False if its position is occupied or not permitted."""
         grid = self._atlas.grid
         low, high = lesion.reach_mm(volume_mm3)
         low, high = voxel_at(grid, low), voxel_at(grid, high)

@@ -1,4 +1,4 @@
-"""Reference masks on a scan's grid: what lies in each voxel, and how another reader would have drawn it."""
+"""Reference masks on a scan's grid: the true lesions, and the variation of another rater."""
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -8,20 +8,21 @@ from joint_seg_cls.phantom.acquisition import Sampler
 from joint_seg_cls.phantom.flair import within
 from joint_seg_cls.phantom.raster import CONNECTED, Drawn
 
-#: A lesion thinner than half a voxel everywhere is still drawn, over at least this volume.
+#: Minimum volume of a lesion in the mask, also if it is thinner than half a voxel everywhere.
 _SMALLEST_MM3 = 3.0
-#: Another reader's borders wander: standard deviation in share of a voxel filled, and over which distance.
+#: Variation of another rater's borders: standard deviation in filled fraction of a voxel, and correlation length.
 _BORDER_SD, _BORDER_MM = 0.30, 4.0
-#: Another reader misses a lesion of volume v with probability MISSED exp(-v / MISSED_MM3).
+#: Another rater misses a lesion of volume v with probability MISSED exp(-v / MISSED_MM3).
 _MISSED, _MISSED_MM3 = 0.45, 40.0
 
 
 def first_reader(
     drawn: Drawn, sampler: Sampler, brain: Bool[np.ndarray, "x y z"], voxel_mm3: float
 ) -> tuple[Bool[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
-    """Return the reference mask and the share of each voxel that lesions fill.
+    """Return the reference mask and the lesion fraction of each voxel.
 
-    The fullest voxels are taken until the mask has the lesions' volume; a lesion that would get none gets its fullest.
+    The voxels with the highest fractions are selected until the mask has the lesions' volume; a lesion without any gets
+    its voxels with the highest fractions.
     """
     share = sampler.average(drawn.mask.astype(np.float32))
     filled = np.flatnonzero(share > 0)
@@ -40,7 +41,7 @@ def first_reader(
 def _lost_lesions(
     drawn: Drawn, sampler: Sampler, filled: np.ndarray, share: np.ndarray, chosen: np.ndarray, voxels: int
 ) -> np.ndarray:
-    """Return the fullest ``voxels`` voxels of every lesion that has none of the ``chosen``."""
+    """Return the ``voxels`` voxels with the highest fractions of every lesion without ``chosen`` voxels."""
     lesions, count = ndimage.label(drawn.mask, CONNECTED)
     slices = sampler.nearest(lesions.astype(np.int32), filled)
     seen = np.zeros(count + 1, dtype=bool)
@@ -59,7 +60,7 @@ def another_reader(
     spacing_mm: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return a mask with wandering borders that lacks some small lesions."""
+    """Return a mask with varied borders that lacks some small lesions."""
     sigma = [_BORDER_MM / spacing / 2 for spacing in spacing_mm]
     wander = ndimage.gaussian_filter(rng.standard_normal(share.shape, dtype=np.float32), sigma)
     wander *= _BORDER_SD / max(float(wander.std()), 1e-9)

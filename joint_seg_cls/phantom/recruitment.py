@@ -1,4 +1,4 @@
-"""Who enters a cohort: the disease, site and number of visits of each subject."""
+"""Recruitment of a cohort: disease, site and number of visits of each subject."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MOST_VISITS = 5
 @final
 @dataclass(frozen=True)
 class Enrolment:
-    """One subject's place in the cohort. ``site`` is None where it is drawn with the person."""
+    """Enrolment of one subject. ``site`` is None if it is drawn with the person."""
 
     disease: str
     visits: int
@@ -25,7 +25,7 @@ class Enrolment:
 
 
 class Recruitment(ABC):
-    """Decides who subject number 1, 2, ... is."""
+    """Defines the enrolment of subjects 1, 2, ..."""
 
     @abstractmethod
     def subjects(self) -> int:
@@ -33,23 +33,23 @@ class Recruitment(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return what :meth:`enrol` depends on, as plain values."""
+        """Return the parameters of :meth:`enrol`, as plain values."""
 
     @abstractmethod
     def enrol(self, seed: int, subject: int) -> Enrolment:
-        """Return the place of ``subject`` (from 1); it depends on nothing but the seed and this number."""
+        """Return the enrolment of ``subject`` (from 1), which depends only on the seed and this number."""
 
 
 @final
 class Balanced(Recruitment):
-    """As many of one disease as of the other, all sites mixed.
+    """Equal numbers of both diseases, with all sites mixed.
 
-    Subjects 1 and 2, 3 and 4, ... hold one patient of each disease, in an order that the seed decides.
+    Subjects 1 and 2, 3 and 4, ... are one patient of each disease, in an order that depends on the seed.
 
     Args:
-        subjects: how many; None takes ``usual``.
-        usual: how many where nothing else is asked for.
-        visits: scans of each subject, 1 to 5.
+        subjects: number of subjects; None for ``usual``.
+        usual: default number of subjects.
+        visits: scans per subject, 1 to 5.
     """
 
     def __init__(self, subjects: int | None, usual: int, visits: int) -> None:
@@ -61,11 +61,11 @@ class Balanced(Recruitment):
         return self._subjects
 
     def describe(self) -> dict[str, Any]:
-        """Return what :meth:`enrol` depends on, as plain values."""
+        """Return the parameters of :meth:`enrol`, as plain values."""
         return {"kind": "balanced", "visits": self._visits}
 
     def enrol(self, seed: int, subject: int) -> Enrolment:
-        """Return the place of ``subject`` (from 1)."""
+        """Return the enrolment of ``subject`` (from 1)."""
         pair, place = divmod(subject - 1, 2)
         flipped = int(stream(seed, pair, "enrolment").integers(2))
         return Enrolment(DISEASE_NAMES[place ^ flipped], self._visits)
@@ -74,7 +74,7 @@ class Balanced(Recruitment):
 @final
 @dataclass(frozen=True)
 class Group:
-    """Subjects of one disease at one site; ``visits`` lists their numbers of scans, the last holds for the rest."""
+    """Subjects of one disease at one site; ``visits`` lists their numbers of scans; the last applies to the rest."""
 
     disease: str
     subjects: int
@@ -84,19 +84,19 @@ class Group:
 
 @final
 class ByGroup(Recruitment):
-    """Groups of given size, disease and site, mixed in an order that the seed decides.
+    """Groups of given size, disease and site, mixed in an order that depends on the seed.
 
     Args:
-        groups: the groups, ``disease``, ``subjects``, ``site`` and ``visits`` of each.
-        subjects: take only the first so many subjects; None takes all.
-        visits: 1, as each group has its own numbers.
+        groups: ``disease``, ``subjects``, ``site`` and ``visits`` of each group.
+        subjects: use only this number of subjects; None for all.
+        visits: must be 1, because each group has its own numbers.
     """
 
     def __init__(self, groups: Sequence[Group], subjects: int | None, visits: int = 1) -> None:
         if visits != 1:
             raise ConfigError(
                 "visits",
-                expected="no value, as the preset's groups have their own",
+                expected="no value, because the groups of the preset have their own",
                 found=repr(visits),
                 remedy="remove visits=",
             )
@@ -121,11 +121,11 @@ class ByGroup(Recruitment):
         return self._subjects
 
     def describe(self) -> dict[str, Any]:
-        """Return what :meth:`enrol` depends on, as plain values."""
+        """Return the parameters of :meth:`enrol`, as plain values."""
         return {"kind": "groups", "enrolments": [[e.disease, e.site, e.visits] for e in self._enrolments]}
 
     def enrol(self, seed: int, subject: int) -> Enrolment:
-        """Return the place of ``subject`` (from 1)."""
+        """Return the enrolment of ``subject`` (from 1)."""
         order = np.random.default_rng(np.random.SeedSequence([seed, len(self._enrolments)])).permutation(
             len(self._enrolments)
         )
@@ -135,6 +135,6 @@ class ByGroup(Recruitment):
 def _checked(key: str, value: int, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ConfigError(
-            key, expected=f"a whole number from {least} to {most}", found=repr(value), remedy=f"correct {key}="
+            key, expected=f"an integer from {least} to {most}", found=repr(value), remedy=f"correct {key}="
         )
     return value

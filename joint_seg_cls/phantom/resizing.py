@@ -1,4 +1,4 @@
-"""Volumes stretched or shrunk along an axis by linear interpolation."""
+"""Resizing volumes along an axis by linear interpolation."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,8 +13,8 @@ def stretched(
         volume: the values.
         axis: the axis.
         size: voxels along it.
-        corners: let the centres of the outermost voxels coincide, not their edges.
-        nearest: take the nearest voxel; else interpolate linearly.
+        corners: align the centres of the outermost voxels instead of their edges.
+        nearest: nearest neighbour instead of linear interpolation.
     """
     before = volume.shape[axis]
     if before == size:
@@ -33,7 +33,7 @@ def stretched(
 
 
 def resized(volume: Float32[np.ndarray, "x y z"], shape: tuple[int, ...]) -> Float32[np.ndarray, "X Y Z"]:
-    """Return a volume with as many voxels as ``shape`` says, over the same field of view."""
+    """Return a volume of ``shape`` voxels over the same field of view."""
     for axis in np.argsort(np.divide(shape, volume.shape)).tolist():
         volume = stretched(volume, axis, shape[axis])
     return volume

@@ -1,4 +1,4 @@
-"""What a scanner and its software do to an image: slices, motion, blur, sharpening, field, noise, curves, clipping."""
+"""Effects of scanner and reconstruction: slices, motion, blur, sharpening, field, noise, tone curves, clipping."""
 
 from dataclasses import dataclass
 from typing import final
@@ -11,16 +11,16 @@ from joint_seg_cls.phantom.resizing import stretched
 from joint_seg_cls.phantom.smooth_noise import noise_on_nodes
 
 Volume = Float32[np.ndarray, "x y z"]
-#: Share of scans with slices thicker than their voxels in plane; thickness and gap.
+#: Fraction of scans with thick slices; thickness and gap.
 _SLICED, _SLICE_MM, _GAP = 0.68, (2.0, 8.0), (0.0, 0.25)
-#: A voxel of a thick slice is lesion where this much of it is.
+#: Minimum lesion fraction of a lesion voxel in a thick slice.
 FILLED = 0.45
 
 
 @final
 @dataclass(frozen=True)
 class Slices:
-    """The slices of a scan: array axis across them, distance between their centres, and share of it that is a gap."""
+    """The slices of a scan: array axis across them, distance of their centres, and fraction of the gap."""
 
     axis: int
     distance_mm: float
@@ -28,7 +28,7 @@ class Slices:
 
 
 def draw_slices(rng: np.random.Generator) -> Slices | None:
-    """Draw thick slices, mostly axial; None for cubic voxels."""
+    """Draw thick slices, mostly axial; None for isotropic voxels."""
     is_sliced = rng.random() < _SLICED
     axis, distance = int(rng.choice(3, p=(0.15, 0.15, 0.7))), float(np.exp(rng.uniform(*np.log(_SLICE_MM))))
     gap = float(rng.uniform(*_GAP)) if rng.random() < 0.3 else 0.0
@@ -38,7 +38,7 @@ def draw_slices(rng: np.random.Generator) -> Slices | None:
 def sliced(
     signal: Volume, mask: Bool[np.ndarray, "x y z"], slices: Slices, spacing_mm: float, rng: np.random.Generator
 ) -> tuple[Volume, Bool[np.ndarray, "x y z"]]:
-    """Return image and reference as of thick slices, interpolated to the voxels they had before."""
+    """Return image and reference of thick slices, interpolated back to the original voxels."""
     thick = averaged(signal, slices, spacing_mm)
     filled = averaged(mask.astype(np.float32), slices, spacing_mm)
     count = signal.shape[slices.axis]
@@ -48,7 +48,7 @@ def sliced(
 
 
 def averaged(volume: Volume, slices: Slices, spacing_mm: float) -> Float32[np.ndarray, "X Y Z"]:
-    """Return one voxel a slice along the axis across the slices, averaged over its thickness without the gap."""
+    """Return one voxel per slice along the slice axis, averaged over its thickness without the gap."""
     size = volume.shape[slices.axis]
     number = max(2, round(size * spacing_mm / slices.distance_mm))
     step = size / number
@@ -70,7 +70,7 @@ def _at(integral: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
 
 
 def moved(signal: Volume, rng: np.random.Generator) -> Volume:
-    """Return the image with a faint ghost or with ringing along one axis, as of motion, or as it is."""
+    """Return the image with a faint ghost or ringing along one axis, as from motion, or unchanged."""
     if rng.random() >= 0.12:
         return signal
     axis, shift = int(rng.integers(2)), int(rng.integers(4, 24))
@@ -84,7 +84,7 @@ def moved(signal: Volume, rng: np.random.Generator) -> Volume:
 
 
 def blurred_or_sharpened(signal: Volume, spacing_mm: float, rng: np.random.Generator) -> Volume:
-    """Return the image after the blur of its acquisition and, in some, the sharpening of its reconstruction."""
+    """Return the image with acquisition blur and sometimes with sharpening by the reconstruction."""
     blur, wide, strength = (
         rng.uniform(0.45, 1.3) / spacing_mm,
         rng.uniform(1.0, 2.5) / spacing_mm,
@@ -97,7 +97,7 @@ def blurred_or_sharpened(signal: Volume, spacing_mm: float, rng: np.random.Gener
 
 
 def received(signal: Volume, rng: np.random.Generator) -> Volume:
-    """Return the image in a smooth receive field with noise, after a monotone curve and clipping of its brightest."""
+    """Return the image with receive field, noise, a monotone tone curve and clipping of the maximum."""
     nodes = tuple(int(n) for n in rng.integers(2, 6, 3))
     x, y, z = nodes
     signal = signal * np.exp(rng.uniform(0, 0.3) * noise_on_nodes(signal.shape, (x, y, z), rng))

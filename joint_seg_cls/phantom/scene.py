@@ -1,4 +1,4 @@
-"""A scene: a head with its lesions as labels, deformed and brought to a grid. Slow to make, quick to draw images of."""
+"""A scene: the labels of a deformed head with lesions on a grid. Expensive to simulate; images of it are cheap."""
 
 from dataclasses import dataclass
 from typing import final
@@ -15,18 +15,18 @@ _TURN_SD_DEG = 7.0
 _SCALE = (0.88, 1.12)
 _SHEAR_SD = 0.03
 _WARP_LENGTH_MM, _WARP_MM = 33.0, (0.5, 3.5)
-#: How far the walls of the lateral ventricles move outwards, and over which distance that fades.
+#: Outward shift of the walls of the lateral ventricles, and its range.
 _WIDER_MM, _WIDER_REACH_MM = (-0.8, 2.5), 9.0
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Labels in cubic voxels, axes RAS+.
+    """Labels in isotropic voxels, axes RAS+.
 
     Attributes:
         tissue: :class:`Tissue` of each voxel.
-        lesions: the lesions' numbers from 1; 0 elsewhere.
+        lesions: lesion numbers from 1; 0 elsewhere.
         spacing_mm: edge of a voxel.
     """
 
@@ -35,7 +35,7 @@ class Scene:
     spacing_mm: float
 
     def cropped(self, box: tuple[slice, slice, slice]) -> "Scene":
-        """Return a part."""
+        """Return a part of the scene."""
         return Scene(np.ascontiguousarray(self.tissue[box]), np.ascontiguousarray(self.lesions[box]), self.spacing_mm)
 
     def mirrored(self) -> "Scene":
@@ -50,7 +50,7 @@ def draw_scene(
     spacing_mm: float,
     rng: np.random.Generator,
 ) -> Scene:
-    """Turn, stretch and bend a head with its lesions, move its ventricles' walls, and centre its brain on a grid."""
+    """Rotate, scale and warp a head with its lesions, shift its ventricular walls, and centre its brain on a grid."""
     matrix = _linear(rng)
     box = ndimage.find_objects(is_brain(head.tissue).astype(np.uint8))[0]
     middle = np.array([(part.start + part.stop - 1) / 2 for part in box])
@@ -87,7 +87,7 @@ def _linear(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
 
 
 def _positions(axes: list[np.ndarray], matrix: np.ndarray, middle: np.ndarray) -> list[np.ndarray]:
-    """Return where each voxel of the grid lies in the head, one array an axis."""
+    """Return the position of each grid voxel in the head, one array per axis."""
     x, y, z = axes
     return [
         (middle[k] + matrix[k, 0] * x[:, None, None] + (matrix[k, 1] * y[:, None] + matrix[k, 2] * z)).astype(
@@ -98,7 +98,7 @@ def _positions(axes: list[np.ndarray], matrix: np.ndarray, middle: np.ndarray) -
 
 
 def _away_from_ventricles(head: Head) -> tuple[list[np.ndarray], list[int]]:
-    """Return a field, in voxels of 2 mm, that points away from the lateral ventricles and fades; and its corner."""
+    """Return a field, in voxels of 2 mm, that points away from the lateral ventricles and decays; and its corner."""
     distance = head.atlas.wall_mm["lateral_ventricle"][::2, ::2, ::2]
     inside = distance <= 0
     signed = distance - 2 * ndimage.distance_transform_edt(inside).astype(np.float32)
@@ -110,7 +110,7 @@ def _away_from_ventricles(head: Head) -> tuple[list[np.ndarray], list[int]]:
 
 
 def _centred(scene: Scene) -> Scene:
-    """Move the brain's box to the middle of the grid."""
+    """Move the brain's bounding box to the centre of the grid."""
     box = ndimage.find_objects(is_brain(scene.tissue).astype(np.uint8))[0]
     shift = [round((side - part.start - part.stop) / 2) for side, part in zip(scene.tissue.shape, box, strict=True)]
     return Scene(_shifted(scene.tissue, shift), _shifted(scene.lesions, shift), scene.spacing_mm)

@@ -1,4 +1,4 @@
-"""A prepared store of scenes: to train on without ever writing an image twice."""
+"""A prepared store of scenes, from which training simulates a new image in each epoch."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ Intensity = Callable[[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]], 
 
 @final
 class _CaseWriter:
-    """Writes one subject's scene as a prepared case, with one image of it."""
+    """Writes the scene of a subject as a prepared case, with one image."""
 
     def __init__(
         self,
@@ -71,22 +71,23 @@ def write_scene_store(
     settings: dict[str, Any],
     workers: int,
 ) -> PreparedStore:
-    """Write every subject's scene as a prepared case; return the store.
+    """Write the scene of every subject as a prepared case; return the store.
 
-    A case holds one image of the scene, to validate and to test on, and the labels, from which ``RandomAppearance``
-    draws others. Cases that are there already are kept.
+    A case has one image of the scene, for validation and test, and the labels, from which ``RandomAppearance``
+    draws others. Existing cases are kept.
 
     Args:
-        cohort: who is in it.
-        store: the folder; it may hold an earlier, smaller or interrupted store of the same settings, and nothing else.
+        cohort: the cohort.
+        store: the folder; it may contain an earlier, smaller or interrupted store with the same settings, but nothing
+            else.
         shape: voxels of the network's grid.
         spacing_mm: edge of a voxel.
-        intensity: sets the scale of the image.
-        settings: how scans are to be preprocessed for a network that was trained on this store.
-        workers: processes; 0 makes all subjects in this one.
+        intensity: normalises the image.
+        settings: preprocessing of scans for a network trained on this store.
+        workers: processes; 0 uses the main process only.
 
     Raises:
-        StoreError: ``store`` holds something else.
+        StoreError: ``store`` contains something else.
     """
     store = Path(store)
     cohort.prepare(1, NoSkull())
@@ -115,7 +116,7 @@ def _call(write: _CaseWriter, subject: int) -> None:
 
 
 def _there(store: Path, keys: dict[str, str]) -> set[str]:
-    """Return the names of the cases that are there; refuse a folder of anything else."""
+    """Return the names of the existing cases; refuse a folder with anything else."""
     folders = sorted(store.iterdir()) if store.is_dir() else []
     found = set()
     for folder in folders:
@@ -125,8 +126,8 @@ def _there(store: Path, keys: dict[str, str]) -> set[str]:
             raise StoreError(
                 store,
                 expected="an empty folder or a store of the same scenes",
-                found=f"{folder.name}, which is of another",
-                remedy="name another folder with store=",
+                found=f"{folder.name}, which belongs to another store",
+                remedy="choose another folder with store=",
             )
         found.add(folder.name)
     return found

@@ -1,4 +1,4 @@
-"""Lesions in a head: what a patient's disease and features ask for, put where the head has room for it."""
+"""Placing lesions in a head: as required by the disease and features of a patient, where the anatomy permits."""
 
 from typing import final
 
@@ -13,15 +13,15 @@ from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.patient import Patient
 from joint_seg_cls.phantom.smooth_noise import smooth_noise
 
-#: Lesions have numbers of one byte.
+#: Maximum number of lesions, stored in one byte.
 MOST_LESIONS = 250
 _SMALLEST_MM3 = 6
-#: Share of a lesion that must fall on permitted tissue.
+#: Minimum fraction of a lesion on permitted tissue.
 _FITTING = 0.6
-#: Confluent lesions take this share of the volume of larger and of smaller loads.
+#: Fraction of the volume in confluent lesions, for large and for small loads.
 _CONFLUENT_SHARE, _LARGE_LOAD_MM3 = (0.3, 0.85), 4000.0
 _CONFLUENT_REACH_MM = 25.0
-#: Where the load falls short by more than this share, large lesions take the rest.
+#: Missing fraction of the load above which large lesions are added.
 _ENOUGH = 0.1
 _ZONE_OF_FEATURE = {
     "callosal": "callosum",
@@ -41,11 +41,11 @@ _BELOW_TENTORIUM = ("pons", "cerebellum", "midbrain", "medulla")
 def seed_lesions(
     head: Head, patient: Patient, volume_ml: float, shapes: LesionShapes, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "x y z"]:
-    """Return the lesions' numbers from 1, on the voxels of ``head``.
+    """Return the lesion numbers from 1, on the voxels of ``head``.
 
-    MS: confluent lesions around the lateral ventricles, and shapes in the zones that the patient's features open.
-    NMOSD: linear lesions along the ependyma, clouds, and shapes in the zones of its features. Both diseases leave out
-    the regions of the features that the patient lacks.
+    MS: confluent lesions around the lateral ventricles, and shapes in the zones of the patient's features.
+    NMOSD: linear lesions along the ependyma, clouds, and shapes in the zones of its features. In both diseases
+    the regions of absent features stay free of lesions.
     """
     canvas = _Canvas(head.atlas, patient, rng)
     if patient.count:
@@ -70,7 +70,7 @@ def seed_lesions(
 
 
 def _walls(patient: Patient, rng: np.random.Generator) -> list[str]:
-    """Return the walls along which the patient has linear lesions."""
+    """Return the ventricular walls with linear lesions."""
     walls = ["lateral_ventricle"] * (1 + (patient.count > 8)) if "linear_ependymal" in patient.features else []
     if "periependymal" in patient.features:
         walls.append(str(rng.choice(["third_ventricle", "fourth_ventricle", "aqueduct"])))
@@ -82,7 +82,7 @@ def _walls(patient: Patient, rng: np.random.Generator) -> list[str]:
 def _fill(
     canvas: "_Canvas", patient: Patient, volume_mm3: float, shapes: LesionShapes, rng: np.random.Generator
 ) -> None:
-    """Add lesions until the volume is reached, or their number, or nothing fits any more."""
+    """Add lesions until the volume or the number is reached, or none fits."""
     zones = _filler_zones(patient)
     names, weights = list(zones), np.array(list(zones.values()))
     most = min(MOST_LESIONS - 60, max(3 * patient.count, 30))
@@ -96,7 +96,7 @@ def _fill(
 
 
 def _filler_zones(patient: Patient) -> dict[str, float]:
-    """Return the zones of the lesions that no feature asks for, with their shares."""
+    """Return the zones of the other lesions, with their fractions."""
     needs = {zone: feature for feature, zone in _ZONE_OF_FEATURE.items()}
     shares: dict[str, float] = {}
     for zone, share in parameters()["filler_share"][patient.drawn_as].items():
@@ -114,7 +114,7 @@ def _filler_zones(patient: Patient) -> dict[str, float]:
 
 @final
 class _Canvas:
-    """The lesions so far, over the atlas's box."""
+    """The lesions placed so far, within the atlas's box."""
 
     def __init__(self, atlas: Atlas, patient: Patient, rng: np.random.Generator) -> None:
         self.lesions = np.zeros(atlas.tissue.shape, dtype=np.uint8)
@@ -128,7 +128,7 @@ class _Canvas:
         return float(np.count_nonzero(self.lesions))
 
     def confluent(self, volume_mm3: float) -> None:
-        """Draw lesions that surround the lateral ventricles: the white matter nearest to them, unevenly."""
+        """Draw lesions around the lateral ventricles, in the nearest white matter, with uneven borders."""
         rng, shape = self._rng, self.lesions.shape
         wall_mm = self._atlas.wall_mm["lateral_ventricle"]
         room = self._permitted & self._atlas.white & (wall_mm < _CONFLUENT_REACH_MM)
@@ -171,7 +171,7 @@ class _Canvas:
         self._add(pieces == pieces[tuple(centre)], (slice(None),) * 3)
 
     def place_in(self, zone: str, shapes: LesionShapes, *, largest_mm3: float = 400.0, own_place: bool = False) -> None:
-        """Put one shape into a zone, or where the shape was found if it has such a place; try a few times."""
+        """Place one shape in a zone, or at its original position if it has one, with a few attempts."""
         largest_mm3 = min(largest_mm3, _LARGEST_MM3.get(zone, np.inf))
         for _ in range(6):
             shape = shapes.draw(largest_mm3, self._rng)
@@ -210,7 +210,7 @@ class _Canvas:
         return self._add(fitting, here)
 
     def _lowest(self, score: np.ndarray, room: np.ndarray, volume_mm3: float, *, opened: bool) -> None:
-        """Take the voxels of the lowest score, each connected piece a lesion."""
+        """Select the voxels with the lowest score; each connected component is a lesion."""
         values, wanted = score[room], int(volume_mm3)
         if not _SMALLEST_MM3 <= wanted < values.size:
             return

@@ -1,7 +1,7 @@
-"""The shape of one lesion in template millimetres: a level function that is lowest at the core and grows outwards.
+"""The shape of a lesion in template millimetres: a level function with its minimum at the core, increasing outwards.
 
-A lesion of volume V is the V lowest cubic millimetres of its level: so one draw describes the same lesion on any grid,
-with its volume met to a voxel, and neighbouring parts merge as a lesion grows.
+A lesion of volume V consists of the V cubic millimetres with the lowest level. One draw therefore describes the same
+lesion on any grid, its volume is exact to a voxel, and neighbouring parts merge as a lesion grows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,25 @@ from jaxtyping import Float
 
 from joint_seg_cls.phantom.parameters import parameters
 
-#: Spacing of the lattice that carries the unevenness of lesion borders.
+#: Spacing of the lattice for the unevenness of lesion borders.
 ROUGHNESS_LATTICE_MM = 5.0
-#: Half the template's field of view, with room to spare: the lattice covers -LATTICE_REACH_MM to +LATTICE_REACH_MM.
+#: Half of the template's field of view with a margin: the lattice covers -LATTICE_REACH_MM to +LATTICE_REACH_MM.
 LATTICE_REACH_MM = 150.0
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Part:
-    """An ellipsoid, or a sheet that hugs a wall.
+    """An ellipsoid, or a sheet along a wall.
 
     Attributes:
-        centre_mm: where it is centred.
+        centre_mm: its centre.
         axes: rows are unit vectors of the three half axes.
         radii_mm: half lengths along ``axes``.
-        wall: the cavity whose wall it hugs: distance to the wall, over the last radius, then takes the place of the
+        wall: cavity of the wall along which it lies: the distance to the wall, relative to the last radius, replaces
+            the
             position along the last axis.
-        late: level at its core: a late part joins the lesion only once the others have grown to this level.
+        late: level at its core: a late part joins the lesion only when the others have grown to this level.
     """
 
     centre_mm: Float[np.ndarray, "3"]
@@ -52,17 +53,17 @@ class Part:
 @final
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """One lesion as planned.
+    """A planned lesion.
 
     Attributes:
-        zone: where it lies (a zone of the atlas).
-        parts: what it is the union of.
+        zone: zone of the atlas.
+        parts: parts whose union it is.
         volume_mm3: its nominal volume.
-        largest_mm3: up to where its volume may be raised to meet the patient's total.
-        confined: whether it may not leave its zone.
-        white_only: whether it may not leave the white matter.
-        roughness: how uneven its border is, as standard deviation of the logarithm of the level.
-        cloud: whether its edge is soft and its inside uneven.
+        largest_mm3: maximum to which its volume may be raised to reach the patient's total.
+        confined: whether it must stay within its zone.
+        white_only: whether it must stay within the white matter.
+        roughness: unevenness of its border, as standard deviation of the logarithm of the level.
+        cloud: whether it has a soft edge and an uneven interior.
     """
 
     zone: str
@@ -76,7 +77,7 @@ class Lesion:
 
     @property
     def core_mm(self) -> Float[np.ndarray, "3"]:
-        """Where the lesion begins."""
+        """Starting position of the lesion."""
         return self.parts[0].centre_mm
 
     def level(
@@ -85,14 +86,14 @@ class Lesion:
         wall_mm: Mapping[str, Float[np.ndarray, " n"]],
         roughness: Float[np.ndarray, " n"],
     ) -> Float[np.ndarray, " n"]:
-        """Return the lowest level of all parts, roughened."""
+        """Return the minimum level over all parts, with roughness."""
         lowest = self.parts[0].level(points_mm, wall_mm)
         for part in self.parts[1:]:
             np.minimum(lowest, part.level(points_mm, wall_mm), out=lowest)
         return lowest * np.exp(self.roughness * roughness)
 
     def reach_mm(self, volume_mm3: float) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-        """Return two corners of a box that holds the lesion at ``volume_mm3``, sheets and rough borders included."""
+        """Return two corners of a box that contains the lesion at ``volume_mm3``, with sheets and rough borders."""
         radii = np.array([part.radii_mm.max() for part in self.parts])
         growth = max(1.0, (volume_mm3 / self.volume_mm3) ** (1 / 2))
         centres = np.array([part.centre_mm for part in self.parts])
@@ -101,7 +102,7 @@ class Lesion:
 
 
 def random_axes(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
-    """Return three orthogonal unit vectors with no preferred direction."""
+    """Return three orthogonal unit vectors with uniform random directions."""
     axes, upper = np.linalg.qr(rng.standard_normal((3, 3)))
     return (axes * np.sign(np.diag(upper))).T
 
@@ -115,7 +116,7 @@ def axes_from(first: Float[np.ndarray, "3"], last: Float[np.ndarray, "3"]) -> Fl
 
 
 def ellipsoid(centre_mm: Float[np.ndarray, "3"], volume_mm3: float, rng: np.random.Generator) -> Part:
-    """Return an ellipsoid of random direction, its longest axis 1.2 to 2.7 times the next."""
+    """Return an ellipsoid of random direction, with its longest axis 1.2 to 2.7 times the second."""
     low, usual, high = parameters()["elongation"]
     ratio = float(rng.triangular(low, usual, high))
     flatness = float(rng.uniform(1.0, 1.8))

@@ -1,4 +1,4 @@
-"""What surrounds the brain in a scan: nothing, or the rest of the head."""
+"""Surroundings of the brain in a scan: none, or the rest of the head."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,13 +15,13 @@ from joint_seg_cls.phantom.parameters import stream
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.template import load_template
 
-#: How much farther than a stripped scan a scan with its head reaches on each side.
+#: Extension of a whole-head scan beyond a skull-stripped scan on each side.
 _WIDER_MM = 16.0
-#: Beyond the template's own grid: the neck below, the face in front.
+#: Extension beyond the template's grid: the neck below, the face in front.
 _BEYOND_VOXELS = 20
-#: The skull does not follow gaps of the brain's surface that are narrower than twice this.
+#: The skull bridges gaps of the brain's surface narrower than twice this distance.
 _BRIDGED_MM = 14.0
-#: Layers from the brain outwards: mean and sd of their thickness.
+#: Layers from the brain outwards: mean and sd of the thickness.
 _LAYERS_MM = {
     "fluid": (2.0, 0.4),
     "inner_table": (2.2, 0.2),
@@ -30,7 +30,7 @@ _LAYERS_MM = {
     "fat": (4.5, 1.2),
     "skin": (1.8, 0.2),
 }
-#: Brightness of each (least, most), white matter being 1; fluid is the scan's own.
+#: Intensity range of each layer relative to white matter; fluid has the scan's own intensity.
 _BRIGHTNESS = {
     "inner_table": (0.04, 0.08),
     "marrow": (0.40, 0.75),
@@ -38,21 +38,21 @@ _BRIGHTNESS = {
     "fat": (0.90, 1.45),
     "skin": (0.45, 0.70),
 }
-#: The orbits lie outside the skull's wall; under the skull there is muscle in place of fat and skin.
+#: The orbits are outside the skull; below the skull there is muscle instead of fat and skin.
 _ORBIT_MM, _BASE_MM = 6.0, 9.0
 _MUSCLE = np.float32(0.45)
 _THINNEST_MM, _BORDER_MM = 1.0, 0.4
-#: The receive field is that of the brain; its cubic is not followed much farther than it was set up for.
+#: Limits the extrapolation of the brain's receive field, a cubic polynomial.
 _FIELD_REACH = 1.15
 
 
 @runtime_checkable
 class Skull(Protocol):
-    """Decides what a scan shows outside the brain."""
+    """Adds the surroundings of the brain to a scan."""
 
     @property
     def name(self) -> str:
-        """How a cohort's record names it."""
+        """Its name in the record of a cohort."""
         ...
 
     @property
@@ -61,7 +61,7 @@ class Skull(Protocol):
         ...
 
     def margin(self, acquisition: Acquisition) -> tuple[int, int, int]:
-        """Return by how many voxels the scan is larger, on each side, than a stripped one."""
+        """Return the number of voxels added to a skull-stripped scan on each side."""
         ...
 
     def around(self, head: "Head") -> Int16[np.ndarray, "X Y Z"]:
@@ -72,16 +72,16 @@ class Skull(Protocol):
 @final
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One visit's stripped scan, and what it was made with.
+    """The skull-stripped scan of a visit, and its parameters.
 
     Attributes:
         flair: the scan, 0 outside the brain.
         brain: the brain.
-        acquisition: the stripped scan's voxels.
-        anatomy: the person's.
-        contrast: the scanner's and the person's.
-        gain: brightness of white matter in the units of the file.
-        seed, subject, visit: whose random numbers they are.
+        acquisition: the voxels of the skull-stripped scan.
+        anatomy: anatomy of the person.
+        contrast: contrast of scanner and person.
+        gain: intensity of white matter in the units of the file.
+        seed, subject, visit: keys of the random streams.
     """
 
     flair: Int16[np.ndarray, "x y z"]
@@ -97,7 +97,7 @@ class Head:
 
 @final
 class NoSkull:
-    """Leave the scan as it is: 0 outside the brain."""
+    """No surroundings: 0 outside the brain."""
 
     name = "none"
     stripped = True
@@ -107,27 +107,27 @@ class NoSkull:
         return 0, 0, 0
 
     def around(self, head: Head) -> Int16[np.ndarray, "X Y Z"]:
-        """Return the stripped scan."""
+        """Return the skull-stripped scan."""
         return head.flair
 
 
 @final
 class Shell:
-    """Put the brain into a head: fluid, skull with its marrow, fat and skin, eyes, face, and a neck that is cut off.
+    """Add a head: fluid, skull with marrow, fat and skin, eyes, face, and a truncated neck.
 
-    The layers follow the brain's smoothed surface. The values inside the brain are those of the stripped scan.
+    The layers follow the smoothed surface of the brain. Values inside the brain equal those of the skull-stripped scan.
     """
 
     name = "shell"
     stripped = False
 
     def margin(self, acquisition: Acquisition) -> tuple[int, int, int]:
-        """Return as many voxels as reach past the skin."""
+        """Return the number of voxels to beyond the skin."""
         x, y, z = (round(_WIDER_MM / spacing) for spacing in acquisition.grid.spacing_mm)
         return x, y, z
 
     def around(self, head: Head) -> Int16[np.ndarray, "X Y Z"]:
-        """Return the scan with its head, larger on each side by the margin."""
+        """Return the whole-head scan, enlarged by the margin on each side."""
         margin = self.margin(head.acquisition)
         wide = head.acquisition.widened(margin)
         inner = tuple(slice(side, side + size) for side, size in zip(margin, head.brain.shape, strict=True))
@@ -177,10 +177,10 @@ class _Surroundings:
     """The template's head, in voxels of 2 mm.
 
     Attributes:
-        grid: larger than the template's.
-        depth_mm: how far outside the brain's smoothed surface; negative inside.
-        beyond: brightness of what is not cranium: face, eyes, neck; 0 in air.
-        opening: where there is something else in place of the layers: spinal canal, orbits, muscle.
+        grid: larger than the template's grid.
+        depth_mm: distance outside the smoothed surface of the brain; negative inside.
+        beyond: intensity of structures other than the cranium: face, eyes, neck; 0 in air.
+        opening: regions with other structures instead of the layers: spinal canal, orbits, muscle.
     """
 
     grid: Grid
@@ -211,11 +211,11 @@ def _surroundings() -> _Surroundings:
 def _face_and_neck(
     space: tuple[np.ndarray, ...],
 ) -> tuple[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
-    """Return their brightness, the spinal canal and the orbits, in MNI millimetres ``space``."""
+    """Return their intensity, the spinal canal and the orbits, in MNI millimetres ``space``."""
     x, y, z = space
 
     def ellipsoid(centre: tuple[int, int, int], radii: tuple[int, int, int]) -> np.ndarray:
-        """Return less than 1 inside, about the share of the radius from the centre."""
+        """Return the approximate distance from the centre relative to the radius, below 1 inside."""
         return np.sqrt(sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True)))
 
     beyond = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), dtype=np.float32)
@@ -239,5 +239,5 @@ def _face_and_neck(
 
 
 def _centred(voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return positions from -1 to 1 over the stripped scan."""
+    """Return positions from -1 to 1 over the skull-stripped scan."""
     return 2 * voxels / np.array(shape) - 1

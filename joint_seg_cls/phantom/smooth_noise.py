@@ -1,4 +1,4 @@
-"""Noise that varies smoothly over a volume."""
+"""Smooth noise over a volume."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,7 +14,7 @@ def smooth_noise(shape: tuple[int, ...], length: float | int, rng: np.random.Gen
 def noise_on_nodes(
     shape: tuple[int, ...], nodes: tuple[int, ...], rng: np.random.Generator
 ) -> Float32[np.ndarray, "x y z"]:
-    """Return standard normal nodes, so many along each axis, stretched over the volume."""
+    """Return standard normal nodes, with the given number along each axis, interpolated over the volume."""
     nodes = tuple(min(max(2, number), max(side, 2)) for number, side in zip(nodes, shape, strict=True))
     noise = rng.standard_normal(nodes, dtype=np.float32)
     for axis, side in enumerate(shape):

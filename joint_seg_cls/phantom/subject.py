@@ -1,4 +1,4 @@
-"""One simulated subject: the lesions alone, or every scan with its masks."""
+"""One simulated subject: only the lesions, or all scans with their masks."""
 
 import hashlib
 import json
@@ -25,17 +25,17 @@ from joint_seg_cls.phantom.skull import Head, NoSkull, Skull
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.template import load_template
 
-#: Between two visits the lesions' volume grows by about this much (mean and sd of the logarithm), and so many appear.
+#: Growth of the lesion volume between two visits (mean and sd of the logarithm), and number of new lesions.
 _LN_GROWTH, _NEW_LESIONS = (0.05, 0.08), 0.8
 _YEARS_BETWEEN = (0.4, 1.4)
-#: White matter's brightness in the units of the file.
+#: Intensity of white matter in the units of the file.
 _GAIN = (300.0, 1200.0)
 
 
 @final
 @dataclass(frozen=True)
 class Cohort:
-    """What decides every subject of a cohort: who may be in it, who is, and the seed."""
+    """The definition of a cohort: population, recruitment and seed."""
 
     population: Population
     recruitment: Recruitment
@@ -44,16 +44,16 @@ class Cohort:
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise ConfigError(
-                "seed", expected="a whole number, 0 or more", found=repr(self.seed), remedy="correct seed="
+                "seed", expected="an integer of at least 0", found=repr(self.seed), remedy="correct seed="
             )
 
     def patient(self, subject: int) -> tuple[Enrolment, Patient]:
-        """Return who subject number ``subject`` (from 1) is."""
+        """Return subject number ``subject`` (from 1)."""
         enrolment = self.recruitment.enrol(self.seed, subject)
         return enrolment, self.population.draw(enrolment.disease, self.seed, subject)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the subjects depend on, their number left out."""
+        """Return the settings of the subjects, without their number."""
         population = self.population
         return {
             "parameters": hashlib.sha256(json.dumps(parameters(), sort_keys=True).encode()).hexdigest()[:12],
@@ -66,46 +66,46 @@ class Cohort:
         }
 
     def anatomy(self) -> str:
-        """Return whose anatomy the scans have, as a phrase."""
+        """Return a description of the anatomy."""
         return "the MNI152 anatomy"
 
     def prepare(self, spacing_mm: Literal[1, 2], skull: Skull | LabelledSkull) -> None:
-        """Load what all subjects share, once for all processes.
+        """Load data shared by all subjects, before processes are forked.
 
         Raises:
-            ConfigError: the template does not have such a ``skull``.
+            ConfigError: the template does not support this ``skull``.
         """
         if isinstance(skull, LabelledSkull):
             raise ConfigError(
                 f"skull={skull.name}",
-                expected="none or shell, since the template has no labels outside the brain",
+                expected="none or shell, because the template has no labels outside the brain",
                 found=skull.name,
                 remedy="use skull=shell, or phantom=randomised",
             )
         load_atlas(spacing_mm)
 
     def person(self, subject: int, visit: int) -> dict[str, str]:
-        """Return what a hospital's table would say of a subject at a visit, apart from disease and files."""
+        """Return the table columns of a subject at a visit, except disease and files."""
         return person(self, subject, visit)
 
     def scans(
         self, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | LabelledSkull | None = None
     ) -> Iterator["SimulatedScan"]:
-        """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are."""
-        assert not isinstance(skull, LabelledSkull)  # which prepare refuses
+        """Yield the scans of one subject by visit; a visit does not depend on the number of visits."""
+        assert not isinstance(skull, LabelledSkull)  # refused by prepare
         return simulate_scans(self, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class SimulatedScan:
-    """One visit as it will lie on disk.
+    """The scan of one visit.
 
     Attributes:
         grid: the scan's own grid.
-        flair: FLAIR, whole numbers, 0 nowhere inside the brain, and everywhere outside it if the scan is stripped.
+        flair: FLAIR as integers, nonzero inside the brain, and 0 outside it if the scan is skull-stripped.
         brain_mask: the brain.
-        lesion_masks: one reference a reader.
+        lesion_masks: one reference per rater.
     """
 
     grid: Grid
@@ -115,13 +115,13 @@ class SimulatedScan:
 
 
 def simulate_lesions(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2] = 2) -> tuple[Drawn, Patient]:
-    """Return one subject's lesions on the template's grid at the first visit, and what was drawn; no image is made."""
+    """Return the lesions of one subject on the template's grid at the first visit, and the patient; no image."""
     patient = cohort.patient(subject)[1]
     return draw(plan_lesions(patient, cohort.seed, subject), spacing_mm), patient
 
 
 def person(cohort: Cohort, subject: int, visit: int) -> dict[str, str]:
-    """Return what a hospital's table would say of a subject at a visit, apart from disease and files."""
+    """Return the table columns of a subject at a visit, except disease and files."""
     site = draw_site(cohort.seed, subject, cohort.patient(subject)[0].site)
     rng = stream(cohort.seed, subject, "person", 1)
     mean, sd, least, most = parameters()["age_years"]
@@ -135,9 +135,9 @@ def person(cohort: Cohort, subject: int, visit: int) -> dict[str, str]:
 def simulate_scans(
     cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | None = None
 ) -> Iterator[SimulatedScan]:
-    """Yield the scans of one subject, visit by visit; a visit does not depend on how many there are.
+    """Yield the scans of one subject by visit; a visit does not depend on the number of visits.
 
-    ``skull`` decides what surrounds the brain; None leaves it bare.
+    ``skull`` adds the surroundings of the brain; None for none.
     """
     seed, skull = cohort.seed, skull or NoSkull()
     enrolment, patient = cohort.patient(subject)

@@ -14,7 +14,7 @@ from joint_seg_cls.scan.template import load_template
 
 @lru_cache(maxsize=1)
 def template_head() -> Head:
-    """Return the MNI152 brain, each voxel of the tissue that most of it is; nothing surrounds it."""
+    """Return the MNI152 brain, with the dominant tissue of each voxel and no surroundings."""
     template, regions = load_template(1), template_regions(1)
     region = regions.masks
     fluid = 1 - template.white - template.grey

@@ -1,4 +1,4 @@
-"""Tissues that a simulated FLAIR tells apart, and the FreeSurfer numbers that mean them."""
+"""Tissues of a simulated FLAIR, and their FreeSurfer label numbers."""
 
 from enum import IntEnum
 from typing import final
@@ -28,12 +28,12 @@ class Tissue(IntEnum):
     OUTSIDE = 20
 
 
-#: Kinds of tissue outside the brain that can be told apart.
+#: Number of kinds of tissue outside the brain.
 OUTSIDE_KINDS = 32
 VENTRICLES = (Tissue.LATERAL_VENTRICLE, Tissue.THIRD_VENTRICLE, Tissue.FOURTH_VENTRICLE)
 _FLUIDS = (*VENTRICLES, Tissue.FLUID)
 
-#: Numbers of FreeSurfer's colour table, by tissue: ``aseg``, ``aparc+aseg``, ``wmparc``, and what SynthSeg adds.
+#: Numbers of FreeSurfer's colour table, by tissue: ``aseg``, ``aparc+aseg``, ``wmparc``, and additions of SynthSeg.
 _NUMBERS: dict[Tissue, tuple[int | range, ...]] = {
     Tissue.WHITE: (
         *(2, 41, 25, 57, 77, 78, 79, 136, 137, 155, 156, 157, 158, 163, 164, 5001, 5002),
@@ -52,14 +52,14 @@ _NUMBERS: dict[Tissue, tuple[int | range, ...]] = {
     Tissue.FLUID: (24, 122, 257),
     Tissue.CHOROID_PLEXUS: (31, 63, 30, 62),
 }
-#: Numbers of what lies outside the brain.
+#: Label numbers outside the brain.
 _OUTSIDE_NUMBERS = (range(500, 500 + OUTSIDE_KINDS), 258, 259, 165, 130)
 _MOST = 15_000
 _UNKNOWN = 255
 
 
 def from_freesurfer(labels: Shaped[np.ndarray, "x y z"]) -> tuple[UInt8[np.ndarray, "x y z"], list[int]]:
-    """Return the tissue of each voxel, and the numbers that are not FreeSurfer's (their voxels become air)."""
+    """Return the tissue of each voxel, and unknown label numbers (their voxels become air)."""
     table = _table()
     inside = (labels >= 0) & (labels < _MOST)
     tissue = np.where(inside, table[np.where(inside, labels, 0)], _UNKNOWN).astype(np.uint8)
@@ -70,12 +70,12 @@ def from_freesurfer(labels: Shaped[np.ndarray, "x y z"]) -> tuple[UInt8[np.ndarr
 
 
 def is_brain(tissue: UInt8[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Return where there is brain, its inner fluid included and the fluid around it not."""
+    """Return the voxels of the brain, including inner fluid but not the fluid around it."""
     return (tissue > Tissue.AIR) & (tissue < Tissue.OUTSIDE) & (tissue != Tissue.FLUID)
 
 
 def is_fluid(tissue: UInt8[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Return where there is cerebrospinal fluid."""
+    """Return the voxels of cerebrospinal fluid."""
     return np.isin(tissue, _FLUIDS)
 
 

@@ -1,4 +1,4 @@
-"""Brightness of every tissue on a randomised FLAIR, relative to white matter = 1."""
+"""Intensity of each tissue on a randomised FLAIR, relative to white matter = 1."""
 
 from dataclasses import dataclass
 from typing import final
@@ -10,7 +10,7 @@ from scipy import ndimage
 from joint_seg_cls.phantom.smooth_noise import noise_on_nodes
 from joint_seg_cls.phantom.tissue import OUTSIDE_KINDS, Tissue
 
-#: Mean brightness of each tissue (least, most), and of all tissue of the brain in a contrast that is no FLAIR's.
+#: Range of the mean intensity of each tissue, and of all brain tissue in a contrast other than FLAIR.
 _MEAN = {
     Tissue.WHITE: (1.0, 1.0),
     Tissue.CORTEX: (1.02, 1.40),
@@ -23,9 +23,9 @@ _MEAN = {
     Tissue.CHOROID_PLEXUS: (0.50, 1.60),
 }
 _WILD, _WILD_SHARE = (0.7, 1.5), 0.12
-#: Fluid of the lateral ventricles, and how far that of the other spaces departs from it.
+#: Intensity of fluid in the lateral ventricles, and variation in the other spaces.
 _FLUID, _FLUID_SD = (0.06, 0.62), 0.06
-#: Sulci hold vessels and membranes: fluid around the brain may be brighter than that of the ventricles by this much.
+#: Additional intensity of fluid around the brain, because sulci contain vessels and membranes.
 _SULCI = (0.0, 0.35)
 _OUTSIDE_DARK, _OUTSIDE_BRIGHT = (0.0, 0.3), (0.3, 1.7)
 _SD = (0.01, 0.06)
@@ -36,18 +36,18 @@ _VALUES = Tissue.OUTSIDE + OUTSIDE_KINDS
 @final
 @dataclass(frozen=True, eq=False)
 class TissueContrast:
-    """Mean and standard deviation of each tissue's brightness."""
+    """Mean and standard deviation of each tissue's intensity."""
 
     mean: Float32[np.ndarray, " n"]
     sd: Float32[np.ndarray, " n"]
 
     def level(self, tissue: Tissue) -> float:
-        """Return a tissue's mean."""
+        """Return the mean of a tissue."""
         return float(self.mean[tissue])
 
 
 def draw_tissue_contrast(rng: np.random.Generator) -> TissueContrast:
-    """Draw the contrast of one scan: most like FLAIR, some wild."""
+    """Draw the contrast of one scan: mostly FLAIR-like, sometimes arbitrary."""
     mean = np.zeros(_VALUES, dtype=np.float32)
     sd = np.full(_VALUES, 0, dtype=np.float32)
     for tissue, (low, high) in _MEAN.items():

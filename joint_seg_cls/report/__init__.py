@@ -1,4 +1,4 @@
-"""A study's tables and figures, from what its runs left on disk."""
+"""Tables and figures of a study, from the files of its runs."""
 
 from joint_seg_cls.report.circumstances import about, contaminated
 from joint_seg_cls.report.figure import Figure

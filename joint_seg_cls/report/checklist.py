@@ -1,4 +1,4 @@
-"""A checklist after CLAIM [1], filled with what the runs tell; what a person must write is "not available".
+"""A checklist after CLAIM [1], filled from the runs; items that need an author are "not available".
 
 [1] Tejani et al. 2024, Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 update,
     https://doi.org/10.1148/ryai.240300
@@ -22,13 +22,13 @@ from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.scan.cells import markdown as escaped
 from joint_seg_cls.scan.cells import markdown_table, without_folders
 
-#: Scans that are named as failures.
+#: Number of scans named as failures.
 _NAMED = 5
 _MAPS = "figure-12"
 
 
 class Item(NamedTuple):
-    """An item of the checklist: its number, part, what it asks, and the answer."""
+    """An item of the checklist: number, part, question, and answer."""
 
     number: str
     part: str
@@ -46,10 +46,10 @@ def checklist(
     """Fill the checklist.
 
     Args:
-        variants: of the study.
-        tables: those of the study.
+        variants: variants of the study.
+        tables: tables of the study.
         figures: drawn or missing.
-        audit: of the data, where a run has one.
+        audit: audit of the data, if a run has one.
         claimed: the sentence on statistics.
     """
     runs = [run for one in variants for run in one.runs]
@@ -65,12 +65,12 @@ def checklist(
 
 def markdown(items: Sequence[Item]) -> str:
     """Return the checklist as a table."""
-    table = markdown_table(("item", "part", "what it asks", "answer"), [list(map(escaped, item)) for item in items])
+    table = markdown_table(("item", "part", "question", "answer"), [list(map(escaped, item)) for item in items])
     filled = sum(item.answer != UNKNOWN for item in items)
     head = (
         "# Checklist for reporting\n\nAfter CLAIM, 2024 update (https://doi.org/10.1148/ryai.240300), in this "
-        f"program's words. {filled} of {len(items)} items are filled from what the runs left; where it says "
-        f"“{UNKNOWN}” a person must write, and all answers must be read by one.\n\n"
+        f"program's words. {filled} of {len(items)} items are filled from the runs. Items marked "
+        f"“{UNKNOWN}” must be written by an author, who must also check all answers.\n\n"
     )
     return f"{head}{table}\n"
 
@@ -83,7 +83,7 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         return told(runs, lambda run: _plain(_at(run.provenance, keys)))
 
     weights = {
-        "best": "highest val/score (mean of Dice and AUC) on an inner split; the test fold is not looked at",
+        "best": "highest val/score (mean of Dice and AUC) on an inner split; the test fold is not used",
         "last": "last epoch",
     }
     labels = ", ".join(one.label for one in variants)
@@ -92,7 +92,7 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         "goal": f"comparison of {len(variants)} variants: {labels}",
         "store": f"prepared store {store_name(runs)}, data hash {made('identity', 'data_hash')}",
         "preprocessing": _preprocessing(runs),
-        "missing": "scans without a mask train the diagnosis alone, those without a disease the segmentation alone",
+        "missing": "scans without a mask train only the diagnosis, scans without a disease only the segmentation",
         "folds": f"{protocol(runs)}; folds hash {made('identity', 'folds_hash')}",
         "disjoint": disjoint(runs),
         "network": f"{of('network', '_target_')} on {of('network', 'image_size')} voxels; see config.yaml of each run",
@@ -102,7 +102,7 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         f"{of('trainer', 'max_epochs')} epochs; augmentation {of('data', 'augmentation')}; {len(runs)} trainings",
         "weights": told(runs, lambda run: weights[run.config["protocol"]["weights"]]),
         "ensembles": "none",
-        "robustness": f"seeds {', '.join(map(str, sorted({run.seed for run in runs})))}; folds and seeds stand apart",
+        "robustness": f"seeds {', '.join(map(str, sorted({run.seed for run in runs})))}; folds, seeds separate",
         "internal": unseen(runs),
         "external": _external(runs),
         "protocol": "config.yaml and provenance.json in every run folder",
@@ -124,7 +124,7 @@ def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> di
     segments = [by_metric[name] for name in OF_SCANS if name in by_metric]
     diagnoses = [by_metric[name] for name in OF_DIAGNOSES if name in by_metric]
     answers = {
-        "metrics": "DSC, PPV, TPR, VD a scan in its own grid; ACC, SN, SP, AUC over scans; rules under every table",
+        "metrics": "DSC, PPV, TPR, VD per scan in its own grid; ACC, SN, SP, AUC over scans; see footnotes",
         "performance": f"{label}: {', '.join(segments)}; see the tables" if segments else UNKNOWN,
         "diagnosis": f"{label}: {', '.join(diagnoses)}; see the tables" if diagnoses else UNKNOWN,
         "failures": _failures(variants),
@@ -134,16 +134,16 @@ def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> di
         tested = max(claims, key=lambda one: one.found.scans).found
         answers["size"] = (
             f"not planned beforehand; {tested.scans} scans of {tested.subjects} subjects were tested, and the smallest "
-            "difference that they could show stands beside each claim"
+            "detectable difference is listed with each claim"
         )
     return answers
 
 
 def _tasks(variants: Sequence[Variant]) -> str:
-    """Return what the tested networks do."""
+    """Return the tasks of the tested networks."""
     tasks = {
         "segment lesions": any(one.rows["dsc"].notna().any() for one in variants if "dsc" in one.rows),
-        "name the disease": any(len(one.diagnosed()) for one in variants),
+        "classify the disease": any(len(one.diagnosed()) for one in variants),
     }
     return " and ".join(task for task, is_done in tasks.items() if is_done) or "were not tested yet"
 
@@ -164,7 +164,7 @@ def _of_data(audit: Audit | None) -> dict[str, str]:
 
 
 def _joint(variants: Sequence[Variant]) -> Variant | None:
-    """Return the joint model with the fewest settings besides; None where none is finished."""
+    """Return the joint model with the fewest further settings; None if none is finished."""
     found = [one for one in variants if one.base == JOINT and len(one.rows)]
     return min(found, key=lambda one: len(one.settings), default=None)
 

@@ -1,4 +1,4 @@
-"""How the runs of a study were made, read from what they left: store, protocol, folds, training, versions."""
+"""How the runs of a study were made: store, protocol, folds, training, versions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.variants import Variant
 
 UNKNOWN = "not available"
-#: Kinds of dealt folds, what they are, and what no two of them share.
+#: Kinds of generated folds: description, and what two folds never share.
 _DEALT = {
     "random": ("random folds", "scan"),
     "stratified": ("folds stratified by disease and lesion load", "scan"),
@@ -20,7 +20,7 @@ _WEIGHTS = {"best": "weights chosen on an inner validation split", "last": "weig
 
 
 def about(variants: Sequence[Variant]) -> str:
-    """Return what stands in every caption: cohort, protocol, folds, seeds."""
+    """Return the sentence common to all captions: cohort, protocol, folds, seeds."""
     planned = [run for one in variants for run in one.runs]
     runs = [run for run in planned if run.is_done] or planned
     rows = [one.rows for one in variants if len(one.rows)]
@@ -43,7 +43,7 @@ def store_name(runs: Iterable[FigureRun]) -> str:
 
 
 def protocol(runs: Iterable[FigureRun]) -> str:
-    """Return the protocol, with what it means."""
+    """Return the protocol and its meaning."""
 
     def of(run: FigureRun) -> str:
         chosen = run.config["protocol"]
@@ -54,12 +54,12 @@ def protocol(runs: Iterable[FigureRun]) -> str:
 
 
 def disjoint(runs: Iterable[FigureRun]) -> str:
-    """Return what is never in two parts of a split."""
+    """Return the units that are never in two parts of a split."""
     return told(runs, lambda run: _folds(run)[1] or UNKNOWN)
 
 
 def initial_weights(run: FigureRun) -> str:
-    """Return what a run started from, and whether that had been trained on its test scans."""
+    """Return the initial weights of a run, and whether they were trained on its test scans."""
     start = run.config["init_from"]
     if not start:
         return "random, from the seed"
@@ -67,7 +67,7 @@ def initial_weights(run: FigureRun) -> str:
 
 
 def unseen(runs: Iterable[FigureRun]) -> str:
-    """Return whether each scan is tested by networks that were not trained on it, as far as that was looked at."""
+    """Return whether each scan is tested by networks not trained on it, as far as recorded."""
 
     def of(run: FigureRun) -> str:
         if not run.config["init_from"]:
@@ -78,7 +78,7 @@ def unseen(runs: Iterable[FigureRun]) -> str:
 
 
 def contaminated(runs: Iterable[FigureRun]) -> list[str]:
-    """Return a warning for each run that was tested on what its initial weights had been trained on."""
+    """Return a warning for each run tested on scans that its initial weights were trained on."""
     said = {run: told([run], _knows_test) for run in runs if run.provenance.get("started_from")}
     return [
         f"warning: {run.label}, fold {run.fold}: its initial weights, {what}"
@@ -90,41 +90,41 @@ def contaminated(runs: Iterable[FigureRun]) -> list[str]:
 def _knows_test(run: FigureRun) -> str:
     started = run.provenance.get("started_from")
     if not isinstance(started, dict) or not started.get("is_known"):
-        return "of which it is not recorded what they had been trained on"
+        return "whose training data are not recorded"
     tested = started.get("trained_on_test")
     counts = {name: tested.get(name) if isinstance(tested, dict) else None for name in ("scans", "by_subject")}
     if not all(isinstance(count, int) for count in counts.values()):
-        return "of which it is not recorded what they had been trained on"
+        return "whose training data are not recorded"
     if not any(counts.values()):
-        return "which had been trained on no scan of the test fold and on no other scan of its subjects in this store"
+        return "which were trained on no scan of the test fold and on no other scan of its subjects in this store"
     return (
-        f"which had been trained on {counts['scans']} scans of the test fold and on other scans of the subjects of "
+        f"which were trained on {counts['scans']} scans of the test fold and on other scans of the subjects of "
         f"{counts['by_subject']} more{_TOO_GOOD}"
     )
 
 
 def _folds(run: FigureRun) -> tuple[str, str]:
-    """Return what the folds are, and what no two of them share; empty where the run does not say."""
+    """Return the kind of folds and what two folds never share; empty if not recorded."""
     folds = run.config.get("data", {}).get("folds") or {}
     kind = str(folds.get("_target_", "")).rpartition(".")[2]
     if kind == "Folds":
         return _DEALT.get(str(folds.get("kind")), ("", ""))
     if kind == "LeaveOneOut":
         return (
-            f"one {folds.get('column')} tested at a time, learned from the others",
+            f"one {folds.get('column')} tested at a time, with training on the others",
             f"subject and {folds.get('column')}",
         )
     if kind == "SplitFile":
         leaks = "leakage" in (folds.get("allow") or ())
         return (
-            "folds of the user's own file",
-            "scan; subjects may be in two, as the user allowed" if leaks else "subject",
+            "folds from the user's file",
+            "scan; subjects may be in two folds, as allowed by the user" if leaks else "subject",
         )
     return kind, ""
 
 
 def told(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:
-    """Return what ``of`` says of the runs, different answers one after another; runs that cannot tell are left out."""
+    """Return the distinct values of ``of`` over the runs, joined; runs without a value are omitted."""
     found: dict[str, None] = {}
     for run in runs:
         try:

@@ -1,4 +1,4 @@
-"""What the runs say of each claim that the joint model is better: paired tests, corrected in a table, and verdicts."""
+"""Claims that the joint model is better: paired tests, corrected within a table, and verdicts."""
 
 import math
 from collections.abc import Sequence
@@ -28,17 +28,17 @@ _TESTS = {"DSC": "Wilcoxon signed-rank", "ACC": "McNemar, exact", "AUC": "DeLong
 @final
 @dataclass(frozen=True)
 class Claim:
-    """That one variant is better than another in one metric.
+    """The claim that one variant is better than another in one metric.
 
     Args:
-        better: the variant that is said to be better, the joint model in the paper's tables.
-        worse: the other.
+        better: the variant claimed to be better, the joint model in the paper's tables.
+        worse: the other variant.
         metric: DSC, ACC or AUC.
-        test: how it was tested.
-        found: difference, interval, p, and the smallest difference that could have been shown.
+        test: name of the test.
+        found: difference, interval, p, and the smallest detectable difference.
         p_holm: p, corrected for all tests of the table.
-        published: the paper's difference, as a share; None where it has none.
-        by_seed: the difference with each seed, where there are several.
+        published: the paper's difference, as a fraction; None if there is none.
+        by_seed: the difference for each seed, if there are several.
     """
 
     better: str
@@ -52,11 +52,12 @@ class Claim:
 
     @property
     def verdict(self) -> Verdict:
-        """What follows.
+        """The verdict.
 
-        ``holds``: corrected p is below :data:`ALPHA`, in the direction of the claim, by a difference that is not below
-        the smallest that these scans show with the power asked for. ``does not hold``: the opposite, likewise. All else
-        is ``not decided``, and so is what was tested with a caveat.
+        ``holds``: the corrected p is below :data:`ALPHA` in the direction of the claim, and the difference is at least
+        the
+        smallest that is detectable with the requested power. ``does not hold``: the same in the opposite direction.
+        Otherwise, and for tests with a caveat, ``not decided``.
         """
         difference = self.found.difference
         if self.found.caveat or not self.p_holm < ALPHA or abs(difference) < self.found.smallest:
@@ -65,7 +66,7 @@ class Claim:
 
     @property
     def told(self) -> str:
-        """The verdict, and whether the published difference can be ruled out."""
+        """The verdict, and whether the published difference is ruled out."""
         if self.found.caveat:
             return f"{self.verdict}: {self.found.caveat}"
         varies = self.found.low < self.found.high
@@ -84,14 +85,14 @@ def claims_against(
 ) -> list[Claim]:
     """Test all pairs in those of :data:`TESTED` that are among ``metrics``; correct p over all of them.
 
-    The smallest difference is that of a test at the level divided by the number of tests, Holm's strictest step.
+    The smallest detectable difference is for a test at the level divided by the number of tests, Holm's strictest step.
 
     Args:
-        pairs: the variant that is said to be better, and the other.
-        metrics: of the table.
-        published: the paper's difference of each pair by metric, in percent points.
-        seed: of the bootstraps.
-        resamples: number of their draws.
+        pairs: the variant claimed to be better, and the other.
+        metrics: metrics of the table.
+        published: the paper's difference for each pair and metric, in percentage points.
+        seed: seed of the bootstraps.
+        resamples: number of bootstrap samples.
     """
     wanted = [(number, metric) for number in range(len(pairs)) for metric in TESTED if metric in metrics]
     paired = {key: found for key in wanted if (found := _pair(*pairs[key[0]], key[1])) is not None}
@@ -114,7 +115,7 @@ def claims_against(
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return Holm's corrected p; those that are undefined stay so and do not count."""
+    """Return p corrected by Holm's method; undefined values stay undefined and do not count."""
     corrected = np.array(p, dtype=np.float64)
     defined = ~np.isnan(corrected)
     if defined.any():
@@ -146,7 +147,7 @@ def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, see
 
 
 def _by_seed(found: Pair, metric: str, classes: Sequence[str]) -> tuple[float, ...]:
-    """Return the difference with each seed alone; empty with one seed."""
+    """Return the difference for each seed; empty with one seed."""
     seeds = found.first[0].shape[1]
     if seeds < 2:
         return ()
@@ -158,5 +159,5 @@ def _by_seed(found: Pair, metric: str, classes: Sequence[str]) -> tuple[float, .
 
 
 def differences(better: dict[str, float], worse: dict[str, float]) -> dict[str, float]:
-    """Return the published differences of two rows, in percent points, of metrics that both have."""
+    """Return the published differences of two rows, in percentage points, for metrics of both."""
     return {name: better[name] - worse[name] for name in better if name in worse and not math.isnan(worse[name])}

@@ -1,20 +1,20 @@
-"""Whether a training had come to rest: its loss fell by less than 2 % in the last fifth of its epochs."""
+"""Convergence of a training: the loss fell by less than 2 % in the last fifth of its epochs."""
 
 import math
 
 import numpy as np
 import pandas as pd
 
-#: Share of the training that is looked at, and by how much its loss may still fall in it.
+#: Final fraction of the training, and the maximum relative fall of the loss in it.
 LAST_SHARE, STILL_FALLS = 0.2, 0.02
 _LOSS = "train/loss/total"
 
 
 def fall_at_the_end(metrics: pd.DataFrame) -> float:
-    """Return by which share the training loss fell from the end of the fourth fifth to the end of training.
+    """Return the relative fall of the training loss over the final fifth of training.
 
-    The loss is read off the straight line that fits these epochs best, for a single epoch is noisy. NaN with fewer than
-    two epochs, where the loss is not positive, or where it is missing or not finite in one of the epochs looked at.
+    The loss is read from a straight line fitted to these epochs, because single epochs are noisy. NaN with fewer than
+    two epochs, a loss that is not positive, or a missing or non-finite loss in these epochs.
     """
     if _LOSS not in metrics:
         return math.nan
@@ -30,6 +30,6 @@ def fall_at_the_end(metrics: pd.DataFrame) -> float:
 
 
 def has_converged(metrics: pd.DataFrame | None) -> bool | None:
-    """Return whether the loss had come to rest; None where that cannot be told."""
+    """Return whether the training converged; None if unknown."""
     fall = math.nan if metrics is None else fall_at_the_end(metrics)
     return None if math.isnan(fall) else fall < STILL_FALLS

@@ -1,4 +1,4 @@
-"""The runs that figures are drawn from: which there are, and their out-of-fold tables put together."""
+"""Runs of a study as input of tables and figures, and their pooled out-of-fold tables."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,13 +25,13 @@ class FigureRun:
     """One run of a study.
 
     Args:
-        folder: the run folder; it need not exist yet.
+        folder: the run folder; it may not exist yet.
         base: the ablation or network.
-        label: what a reader is to call the variant; runs with one label are one row of a table.
-        fold: the fold that it tests.
+        label: name of the variant for readers; runs with the same label form one row of a table.
+        fold: the tested fold.
         seed: its seed.
-        settings: what else was set.
-        data_hash: fingerprint of the study's data; None where any will do.
+        settings: further settings.
+        data_hash: fingerprint of the study's data; None for any.
     """
 
     folder: Path
@@ -44,75 +44,75 @@ class FigureRun:
 
     @cached_property
     def is_done(self) -> bool:
-        """Whether it is finished and its test can be used."""
+        """Whether it is finished with a valid test."""
         return run_state(self.folder).state == "done" and not self.fault
 
     @property
     def rows(self) -> pd.DataFrame | None:
-        """One row a test scan; None where there is no such table, or none that can be used."""
+        """One row per test scan; None if there is no valid table."""
         return self._tested[0]
 
     @property
     def fault(self) -> str:
-        """Why its test cannot be used, and what to do; empty where it can."""
+        """Why its test is invalid, and the remedy; empty if it is valid."""
         return self._tested[1]
 
     @cached_property
     def own_data_hash(self) -> str | None:
-        """Fingerprint of the data that it was trained and tested on; None where that cannot be read."""
+        """Fingerprint of its data; None if unreadable."""
         found = self.provenance.get("identity")
         return str(found["data_hash"]) if isinstance(found, dict) and "data_hash" in found else None
 
     @cached_property
     def _tested(self) -> tuple[pd.DataFrame | None, str]:
         if None not in (self.data_hash, self.own_data_hash) and self.data_hash != self.own_data_hash:
-            return None, f"it is of other data ({self.own_data_hash}) than most runs of the study ({self.data_hash})"
+            return None, f"it has other data ({self.own_data_hash}) than most runs of the study ({self.data_hash})"
         scans = _mapping(self.folder / DONE).get("scans")
         try:
             return read_per_case(self.folder / PER_CASE, scans if isinstance(scans, int) else None), ""
         except ValueError as error:
             return (
                 None,
-                f"{error}; delete {self.folder / DONE} and repeat the jsc train that made it: it tests again, no more",
+                f"{error}; delete {self.folder / DONE} and repeat its jsc train, which only repeats the test",
             )
 
     @cached_property
     def metrics(self) -> pd.DataFrame | None:
-        """What was logged by epoch; None before the first is finished."""
+        """Metrics by epoch; None before the first epoch is finished."""
         found = _read(self.folder / METRICS)
         return found if found is not None and "epoch" in found else None
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Its configuration; empty where there is none that can be read."""
+        """Its configuration; empty if unreadable."""
         return _mapping(self.folder / CONFIG)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """What it was made with; empty where that cannot be read."""
+        """Its provenance; empty if unreadable."""
         return _mapping(self.folder / "provenance.json")
 
     def cases(self) -> dict[str, PreparedCase]:
-        """Return the prepared cases of the store that it was trained on.
+        """Return the prepared cases of its store.
 
         Raises:
-            StoreError: the store is gone, or has changed since.
-            CheckpointError: the run does not say which it was.
+            StoreError: the store is missing, or has changed since.
+            CheckpointError: the run does not record its store.
         """
         try:
             path, data_hash = Path(self.config["data"]["store"]), self.provenance["identity"]["data_hash"]
         except (KeyError, TypeError):
             raise CheckpointError(
                 self.folder,
-                expected="config.yaml and provenance.json, which name its store",
-                found="none that can be read",
+                expected="config.yaml and provenance.json, which record its store",
+                found="no readable ones",
                 remedy="train it again, or report without pictures",
             ) from None
         store = PreparedStore(path)
         if store.content_hash != data_hash:
             raise StoreError(
                 store.path,
-                expected="the cases that the study was trained on",
+                expected="the cases used in the study",
                 found="others",
                 remedy="prepare that cohort again, or report without pictures",
             )
@@ -122,15 +122,15 @@ class FigureRun:
 @final
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The out-of-fold tables of one variant, of the seed with the most finished folds.
+    """The pooled out-of-fold tables of one variant, for the seed with the most finished folds.
 
     Args:
-        label: what a reader is to call it.
+        label: name for readers.
         base: the ablation or network.
         runs: the finished runs, by fold.
-        planned: how many folds the study asks for.
-        rows: one row a test scan.
-        seed: which; None where the study has one.
+        planned: number of planned folds.
+        rows: one row per test scan.
+        seed: the seed; None if the study has only one.
     """
 
     label: str
@@ -142,12 +142,12 @@ class Pooled:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the diseases in the order of their codes."""
+        """Names of the diseases in the order of their class codes."""
         return tuple(name.removeprefix(PROBABILITY) for name in self.rows if name.startswith(PROBABILITY))
 
     @property
     def segments(self) -> bool:
-        """Whether it draws lesions."""
+        """Whether it segments lesions."""
         return bool(self.rows["dsc"].notna().any())
 
     def diagnosed(self) -> pd.DataFrame:
@@ -165,7 +165,7 @@ class Pooled:
         return self.diagnosed()["disease"].map(codes).to_numpy(dtype=np.int64)
 
     def told(self) -> str:
-        """Return the label, with the seed of several, and with the share of folds where some are not finished."""
+        """Return the label, with the seed if there are several, and the number of folds if some are not finished."""
         done = len(self.runs)
         parts = [] if self.seed is None else [f"seed {self.seed}"]
         parts += [] if done == self.planned else [f"{done} of {self.planned} folds"]
@@ -173,7 +173,7 @@ class Pooled:
 
 
 def pool(runs: Iterable[FigureRun]) -> list[Pooled]:
-    """Put the finished runs of each label together, in the order of the labels' first runs."""
+    """Pool the finished runs of each label, in the order of first appearance."""
     by_label: dict[str, list[FigureRun]] = {}
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
@@ -181,14 +181,14 @@ def pool(runs: Iterable[FigureRun]) -> list[Pooled]:
 
 
 def choose(pooled: Sequence[Pooled], bases: Sequence[str]) -> list[Pooled]:
-    """Return the first variant of each of ``bases`` that there is, in their order."""
+    """Return the first variant of each available base, in the order of ``bases``."""
     return [found for base in bases if (found := next((one for one in pooled if one.base == base), None)) is not None]
 
 
 def seeds_told(variants: Iterable[Pooled]) -> str:
-    """Return what a caption says where there are several seeds."""
+    """Return the sentence of a caption if there are several seeds."""
     several = any(one.seed is not None for one in variants)
-    return " Of several seeds the one with the most finished folds, which stands beside the name." if several else ""
+    return " Of several seeds, that with the most finished folds is shown, given with the name." if several else ""
 
 
 def _pool_one(runs: list[FigureRun]) -> Pooled | None:
@@ -208,7 +208,7 @@ def _pool_one(runs: list[FigureRun]) -> Pooled | None:
 def _read(path: Path) -> pd.DataFrame | None:
     try:
         return pd.read_csv(path)
-    except (OSError, ValueError):  # pandas derives its own from the second
+    except (OSError, ValueError):  # ValueError: base class of pandas' errors
         return None
 
 

@@ -1,4 +1,4 @@
-"""All figures of a study (Huang et al. 2024 [1], Fig. 8-12, training curves, calibration), or why one is not drawn.
+"""All figures of a study (Huang et al. 2024 [1], Fig. 8-12, training curves, calibration), or why a figure is missing.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -23,7 +23,7 @@ from joint_seg_cls.report.figures_training import draw_curves
 
 _log = logging.getLogger(__name__)
 _JOINT = "joint"
-#: The methods of the paper's figures.
+#: Methods in the paper's figures.
 _FIGURE_8 = ("unet3d", "vnet", "attention_unet", _JOINT)
 _FIGURE_9 = ("resnet50", "resnet101", "resnet152", "densenet121", "senet50", _JOINT)
 _FIGURE_10 = ("only_seg", _JOINT)
@@ -31,13 +31,13 @@ _FIGURE_11 = ("only_cls", _JOINT)
 
 
 def draw_figures(runs: Sequence[FigureRun], out: Path, *, open_network: OpenNetwork, seed: int = 0) -> list[Figure]:
-    """Draw all that the finished runs allow into ``out``; every figure that waits for something says for what.
+    """Draw all figures that the finished runs allow into ``out``; the others state what they need.
 
     Args:
         runs: all runs of the study, finished or not.
-        out: folder of the PNG files, and of a PDF beside each that is drawn as lines.
+        out: folder of the PNG files, and of PDFs of line drawings.
         open_network: rebuilds the network of a run folder.
-        seed: of the bootstraps.
+        seed: seed of the bootstraps.
     """
     study = _Study(pool(runs), out, Gallery(open_network), seed)
     figures = [study.lesions(), study.roc_of_baselines(), study.errors(), study.roc_of_single_task(), study.maps()]
@@ -51,7 +51,7 @@ def draw_figures(runs: Sequence[FigureRun], out: Path, *, open_network: OpenNetw
 
 @final
 class _Study:
-    """What is finished of a study."""
+    """The finished part of a study."""
 
     def __init__(self, pooled: Sequence[Pooled], out: Path, gallery: Gallery, seed: int) -> None:
         self._out, self._gallery, self._seed = out, gallery, seed
@@ -59,14 +59,14 @@ class _Study:
         self._naming = [one for one in pooled if len(np.unique(one.disease())) == len(one.classes) > 1]
 
     def lesions(self) -> Figure:
-        title = "Figure 8. Lesions that are found"
+        title = "Figure 8. Segmented lesions"
         methods = _of_paper(self._segmenting, _FIGURE_8, MOST_METHODS)
         return self._draw(
             "figure-08", title, methods, 1, lambda name: draw_lesions(methods, self._leader(), *self._to(name, title))
         )
 
     def errors(self) -> Figure:
-        title = "Figure 10. Lesions that are found, invented and missed"
+        title = "Figure 10. True positive, false positive and missed lesions"
         methods = choose(self._segmenting, _FIGURE_10)
         return self._draw(
             "figure-10", title, methods, 2, lambda name: draw_errors(methods, self._leader(), *self._to(name, title))
@@ -83,7 +83,7 @@ class _Study:
         return self._draw("figure-11", title, methods, 2, lambda name: self._roc(methods, name, title))
 
     def maps(self) -> Figure:
-        title = "Figure 12. Where the classifier looks"
+        title = "Figure 12. Location maps of the classifier"
         both = [one for one in self._naming if one.segments]
         shown = choose(both, [_JOINT]) or both
         return self._draw("figure-12", title, shown, 1, lambda name: draw_maps(shown[0], *self._to(name, title)))
@@ -95,7 +95,7 @@ class _Study:
         )
 
     def _leader(self) -> Pooled:
-        """Return the variant by whose DSC cases are chosen: the joint model where there is one."""
+        """Return the variant whose DSC selects the cases: the joint model if present."""
         return (choose(self._segmenting, [_JOINT]) or self._segmenting)[0]
 
     def _roc(self, methods: Sequence[Pooled], name: str, title: str) -> Figure:
@@ -109,12 +109,12 @@ class _Study:
     ) -> Figure:
         if len(methods) < least:
             found = f"; finished: {', '.join(one.label for one in methods)}" if methods else ""
-            return Figure(name, title, missing=f"waits for finished runs of {_WAITS_FOR[name]}{found}")
+            return Figure(name, title, missing=f"needs finished runs of {_WAITS_FOR[name]}{found}")
         try:
             figure = draw(name)
         except InputError as error:
             return Figure(name, title, missing=str(error))
-        except Exception as error:  # noqa: BLE001 - a network that does not fit the memory must not cost the tables
+        except Exception as error:  # noqa: BLE001 - too little memory for a network must not prevent the tables
             _log.exception("%s could not be drawn", name)
             return Figure(name, title, missing=f"could not be drawn: {type(error).__name__}: {error}")
         rows, there = _ROWS.get(name, ()), {one.base for one in methods}
@@ -126,16 +126,16 @@ class _Study:
 _ROWS = {"figure-08": _FIGURE_8, "figure-09": _FIGURE_9, "figure-10": _FIGURE_10, "figure-11": _FIGURE_11}
 _WAITS_FOR = {
     "figure-08": "any variant that segments",
-    "figure-09": "any variant that names the disease, scans of every class among their tests",
+    "figure-09": "any variant that classifies, with test scans of every class",
     "figure-10": "only_seg and joint",
-    "figure-11": "only_cls and joint, scans of every class among their tests",
-    "figure-12": "a variant with both tasks, scans of every class among its tests",
-    "calibration": "any variant that names the disease, scans of every class among its tests",
+    "figure-11": "only_cls and joint, with test scans of every class",
+    "figure-12": "a variant with both tasks, with test scans of every class",
+    "calibration": "any variant that classifies, with test scans of every class",
 }
 
 
 def _of_paper(pooled: Sequence[Pooled], bases: Sequence[str], most: int) -> list[Pooled]:
-    """Return the paper's methods, or the study's own where it has fewer than two of them; joint comes last."""
+    """Return the paper's methods, or the study's own if it has fewer than two of them; joint is last."""
     chosen = choose(pooled, bases)
     if len(chosen) >= min(2, len(pooled)):
         return chosen

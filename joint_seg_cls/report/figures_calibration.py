@@ -1,4 +1,4 @@
-"""Whether a probability of 0.8 is right eight times of ten: reliability diagrams, Brier score and calibration error."""
+"""Calibration of class probabilities: reliability diagrams, Brier score and calibration error."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _COLUMNS = 4
 
 
 def draw_calibration(variants: Sequence[Pooled], out: Path, name: str, title: str) -> Figure:
-    """Draw one reliability diagram a variant, with the number of scans in each bin below."""
+    """Draw one reliability diagram per variant, with the number of scans in each bin below."""
     rows = math.ceil(len(variants) / _COLUMNS)
     columns = min(len(variants), _COLUMNS)
     drawn = canvas(3.0 * columns, 3.6 * rows)
@@ -38,9 +38,9 @@ def draw_calibration(variants: Sequence[Pooled], out: Path, name: str, title: st
 def reliability(
     probability: Float[np.ndarray, " scans"], positive: Bool[np.ndarray, " scans"]
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"], Int[np.ndarray, " bins"]]:
-    """Return for each of :data:`BINS` bins the mean probability, the share of positives (NaN where empty), the count.
+    """Return for each of :data:`BINS` bins the mean probability, the fraction of positives (NaN if empty), the count.
 
-    A probability on the edge of two bins counts in the upper one, 1 in the last.
+    A probability on the edge of two bins counts in the upper one; 1 counts in the last.
     """
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
@@ -77,8 +77,8 @@ def _draw_one(above: Axes, below: Axes, one: Pooled) -> None:
 def _caption(variants: Sequence[Pooled]) -> str:
     base, positive = float(scores(variants[0])[1].mean()), variants[0].classes[-1]
     return (
-        f"Out-of-fold probabilities of {positive} in {BINS} bins of equal width; nothing was recalibrated. Brier: mean "
-        f"squared error of the probability; whoever always says the share of {positive} "
-        f"({base:.2f}) has {base * (1 - base):.3f}. ECE: mean distance from the diagonal, bins weighted by scans."
+        f"Out-of-fold probabilities of {positive} in {BINS} bins of equal width, without recalibration. Brier: mean "
+        f"squared error of the probability; always predicting the prevalence of {positive} "
+        f"({base:.2f}) gives {base * (1 - base):.3f}. ECE: mean distance from the diagonal, bins weighted by scans."
         f"{seeds_told(variants)}"
     )

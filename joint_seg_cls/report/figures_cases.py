@@ -1,4 +1,4 @@
-"""Which cases figures show, and what networks say of them."""
+"""Cases shown in figures, and the findings of networks for them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ from joint_seg_cls.report.figure_runs import FigureRun, Pooled
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint
 
-#: Rebuilds the network of a run folder with the weights that were tested.
+#: Rebuilds the network of a run folder with the tested weights.
 OpenNetwork = Callable[[Path], tuple[Predictor, Checkpoint]]
 
-#: Height of a drawn slice in pixels, what is left around the brain in voxels, and black beside it in pixels.
+#: Height of a drawn slice in pixels, margin around the brain in voxels, and minimum black margin in pixels.
 _HEIGHT, _MARGIN, _BESIDE = 360, 3, 28
 
 
 @final
 @dataclass(frozen=True)
 class Shown:
-    """A case that is shown: which fold tests it, and its DSC by the variant that it was chosen by.
+    """A case in a figure: its test fold, and its DSC by the variant used for the selection.
 
-    Its ``disease`` is empty where none is known.
+    ``disease`` is empty if unknown.
     """
 
     case: str
@@ -38,14 +38,14 @@ class Shown:
 
 
 def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> list[Shown]:
-    """Return for each class the cases at given shares of the order by DSC (0.5 is the median, the lower of two).
+    """Return for each class the cases at given quantiles of DSC (0.5 is the median, the lower of two).
 
-    Where no case has a known disease, all are one class without a name.
+    If no case has a known disease, all cases form one class without a name.
 
     Args:
-        pooled: the variant whose DSC orders the cases, and ties their names.
+        pooled: the variant whose DSC orders the cases; ties are ordered by name.
         shares: in [0, 1].
-        tested: only these cases.
+        tested: names of the cases to select from.
     """
     rows = pooled.rows[pooled.rows["dsc"].notna() & pooled.rows["case"].isin(tested)]
     by_class = {disease: rows[rows["disease"] == disease] for disease in pooled.classes}
@@ -62,7 +62,7 @@ def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> l
 @final
 @dataclass
 class Gallery:
-    """Cases and what networks say of them, each computed once.
+    """Cases and the findings of networks for them, each computed once.
 
     Args:
         open_network: rebuilds a run's network.
@@ -76,14 +76,14 @@ class Gallery:
         """Return a prepared case.
 
         Raises:
-            StoreError: the store is gone or has changed.
+            StoreError: the store is missing or has changed.
         """
         cases = run.cases()
         if name not in cases:
             raise StoreError(
                 run.folder,
-                expected="a test of scans that are in its store",
-                found=f"{name}, which is not",
+                expected="tested scans that are in its store",
+                found=f"{name}, which is not in it",
                 remedy="evaluate the run again, or report without pictures",
             )
         return cases[name]
@@ -92,24 +92,24 @@ class Gallery:
         """Return the network of a run.
 
         Raises:
-            CheckpointError: its checkpoint is gone or cannot be used.
+            CheckpointError: its checkpoint is missing or invalid.
         """
         if run.folder not in self._networks:
             self._networks[run.folder] = self.open_network(run.folder)
         return self._networks[run.folder][0]
 
     def findings(self, run: FigureRun, case: PreparedCase) -> Findings:
-        """Return what the network of ``run`` says of ``case``, in model space."""
+        """Return the findings of the network of ``run`` for ``case``, in model space."""
         key = (run.folder, case.case)
         if key not in self._findings:
             self._findings[key] = self.network(run)(np.asarray(case.image()))
         return self._findings[key]
 
     def lesions(self, run: FigureRun, case: PreparedCase) -> Bool[np.ndarray, "x y z"]:
-        """Return the lesions that the network of ``run`` draws.
+        """Return the lesions segmented by the network of ``run``.
 
         Raises:
-            CheckpointError: it draws none.
+            CheckpointError: it does not segment.
         """
         found = self.findings(run, case).lesions
         if found is None:
@@ -122,11 +122,11 @@ class Gallery:
 @final
 @dataclass(frozen=True)
 class View:
-    """One axial slice of a case, cut to its brain, in square pixels of one height.
+    """One axial slice of a case, cropped to the brain, with square pixels and a fixed height.
 
     Args:
         case: the case.
-        cut: the slice: the one with most of the reference.
+        cut: the slice with most of the reference.
     """
 
     case: PreparedCase
@@ -148,17 +148,17 @@ class View:
         return grey(self.of_volume(image, order=1), window(image))
 
     def mask(self, volume: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "row column"]:
-        """Return a mask's slice."""
+        """Return the slice of a mask."""
         return self.of_volume(volume, order=0).astype(bool)
 
     def of_volume(self, volume: np.ndarray, *, order: int) -> np.ndarray:
-        """Return a volume's slice."""
+        """Return the slice of a volume."""
         rows, columns = self._brain()
         aspect = self.cut.aspect(self.case.geometry.model.spacing_mm)
         return square_pixels(self.cut.of(volume)[rows, columns], aspect, _HEIGHT, order=order)
 
     def _brain(self) -> tuple[slice, slice]:
-        """Return rows and columns of the slice that hold the brain anywhere in the volume."""
+        """Return rows and columns of the slice that contain the brain anywhere in the volume."""
         brain = np.asarray(self.case.brain_mask(), dtype=bool).any(axis=2).T
         found = ndimage.find_objects(brain.astype(np.uint8))
         if not found:
@@ -171,7 +171,7 @@ class View:
 
 
 def one_width(pictures: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
-    """Pad pictures with black, left and right, to one width that leaves room for a letter on both sides."""
+    """Pad pictures with black, left and right, to a common width with space for a letter on both sides."""
     width = max(picture.shape[1] for row in pictures for picture in row) + 2 * _BESIDE
 
     def padded(picture: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What methods draw as lesions, beside the reference (Huang et al. 2024 [1], Fig. 8 and 10).
+"""Segmentations of several methods and the reference (Huang et al. 2024 [1], Fig. 8 and 10).
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -16,13 +16,13 @@ from joint_seg_cls.report.figure_runs import Pooled
 from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
 
 Colour = tuple[float, float, float]
-#: From a grey picture and the slices of prediction and reference to the picture that is shown.
+#: Draws the slices of prediction and reference on a grey picture.
 Paint = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 RED: Colour = (0.92, 0.10, 0.10)
 GREEN: Colour = (0.10, 0.80, 0.20)
 YELLOW: Colour = (1.0, 0.90, 0.10)
 _OPACITY = 0.75
-#: Methods beside the reference that stay large enough to be looked at.
+#: Maximum number of methods in a figure.
 MOST_METHODS = 4
 
 
@@ -36,8 +36,8 @@ def draw_lesions(
 def draw_errors(
     methods: Sequence[Pooled], chosen_by: Pooled, gallery: Gallery, out: Path, name: str, title: str
 ) -> Figure:
-    """Draw the same cases with what each method hits, adds and misses."""
-    legend = "Red: lesion that is found (TP); green: found, and none (FP); yellow: lesion that is missed (FN)."
+    """Draw the same cases with true positives, false positives and false negatives of each method."""
+    legend = "Red: true positive; green: false positive; yellow: false negative."
     return _draw(methods, chosen_by, gallery, out, (name, title), hits_and_misses, legend)
 
 
@@ -55,7 +55,7 @@ def _draw(
     tested = [dict(zip(one.rows["case"], one.rows["fold"], strict=True)) for one in methods]
     shown = choose_cases(chosen_by, [0.5], set.intersection(*map(set, tested)))
     if not shown:
-        return Figure(name, title, missing="no scan with a drawn reference is tested by all methods")
+        return Figure(name, title, missing="no scan with a reference is tested by all methods")
     panels, notes = [], []
     for one in shown:
         case = gallery.case(chosen_by.runs[one.fold], one.case)
@@ -101,7 +101,7 @@ def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
     each = "each by the network of its own fold" if methods > 1 else "by the network of its fold"
     told = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (
-        f"Shown: {told} of {chosen_by.label}, never trained on, {each}; the axial slice with most of the reference, on "
-        "the network's grid, where the DSC beside each picture is measured too. The median is over the scans that "
-        "all of the methods were tested on, in their own grids."
+        f"Shown: {told} of {chosen_by.label}, not used in training, {each}; the axial slice with most of the reference "
+        "on the network's grid, on which the DSC beside each picture is computed. The median is over scans tested by "
+        "all methods, in their own grids."
     )

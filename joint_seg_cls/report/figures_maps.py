@@ -1,4 +1,4 @@
-"""Where the classifier looks: location maps of Eq. 10 and Grad-CAM (Huang et al. 2024 [1], Fig. 12).
+"""Location maps of Eq. 10 and Grad-CAM of the classifier (Huang et al. 2024 [1], Fig. 12).
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -21,7 +21,7 @@ from joint_seg_cls.report.figure_runs import Pooled
 from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
 from joint_seg_cls.report.figures_lesions import RED
 
-#: Cases are taken at these shares of each class's order by DSC: two of each class.
+#: Quantiles of DSC of the cases shown for each class.
 _SHARES = (0.25, 0.75)
 _OPACITY = 0.75
 
@@ -47,7 +47,7 @@ def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str
         panels.append([plain, with_fill(plain, reference, RED, _OPACITY), *maps])
         notes.append(["", "", f"{pooled.classes[said]}, p = {found.disease_probability[said]:.2f}", ""])
     if not shown:
-        return Figure(name, title, missing="no test case with a drawn reference is finished")
+        return Figure(name, title, missing="no finished test case has a reference")
     out.mkdir(parents=True, exist_ok=True)
     titles = ["image", "reference", "location map (Eq. 10)", "Grad-CAM"]
     path = out / f"{name}.png"
@@ -63,26 +63,26 @@ def grad_cam(network: nn.Module, image: Float32[np.ndarray, "c x y z"], disease:
     .. math:: ReLU\Big(\sum_k \overline{\partial s_c / \partial F_k} \, F_k\Big)
 
     F_k: map k of the last block; s_c: score of the class; the bar is the mean over voxels. Since the scores are linear
-    in the means of the maps (Eq. 6), this is the positive part of the coarsest location map of Eq. 10, over its number
-    of voxels; the location map that is drawn beside it adds the two finer scales.
+    in the means of the maps (Eq. 6), this is the positive part of the coarsest location map of Eq. 10 divided by its
+    number of voxels; the location map drawn beside it also includes the two finer scales.
 
     Raises:
         ValueError: the network has no classifier of residual blocks.
     """
     names = [name for name, part in network.named_modules() if isinstance(part, ResidualClassifier)]
     if not names:
-        raise ValueError("Grad-CAM is drawn of networks with a residual classifier.")
+        raise ValueError("Grad-CAM needs a network with a residual classifier.")
     blocks = network.get_submodule(f"{names[0]}.blocks")
     last = f"network.{names[0]}.blocks.{sum(1 for _ in blocks.children()) - 1}"
     seen = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
-    scores = _Scores(copy.deepcopy(network))  # the hooks that MONAI leaves behind go with the copy
+    scores = _Scores(copy.deepcopy(network))  # MONAI leaves hooks on the copy
     result = GradCAM(nn_module=scores, target_layers=last, postprocessing=_unchanged)(x=seen, class_idx=disease)
     return result[0, 0].detach().float().cpu().numpy()
 
 
 @final
 class _Scores(nn.Module):
-    """The class scores alone, as MONAI's maps want them."""
+    """Returns only the class scores, as required by MONAI."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -93,17 +93,17 @@ class _Scores(nn.Module):
 
 
 def _unchanged(values: Tensor) -> Tensor:
-    """MONAI would turn high into low by default."""
+    """MONAI inverts the values by default."""
     return values
 
 
 def _caption(shown: Sequence[Shown], pooled: Pooled) -> str:
     cases = ", ".join(f"{one.disease} {one.dsc:.2f}" for one in shown)
     return (
-        f"{pooled.label}: the cases at the first and third quarter of DSC of each class ({cases}), never trained on; "
-        "the axial slice with most of the reference (red), on the network's grid. Maps are those of the class that the "
-        "network names, beside which its probability stands: what each place adds to the score (Eq. 10, all three "
+        f"{pooled.label}: the cases at the first and third quartile of DSC of each class ({cases}), not used in "
+        "training; the axial slice with most of the reference (red), on the network's grid. Maps are those of the "
+        "predicted class, given with its probability: the contribution of each voxel to the score (Eq. 10, all three "
         "scales), and Grad-CAM of the last block, which is the positive part of the coarsest of the three. Each is "
-        "drawn from 0 to the 99.9th percentile of its volume, outside the brain too: brightness cannot be compared "
-        "between pictures."
+        "drawn from 0 to the 99.9th percentile of its volume, including voxels outside the brain, so brightness is not "
+        "comparable between pictures."
     )

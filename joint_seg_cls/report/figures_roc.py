@@ -15,7 +15,7 @@ from joint_seg_cls.metrics import auc, bootstrap_interval
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
 from joint_seg_cls.report.figure_runs import Pooled, seeds_told
 
-#: Where the curves of a bootstrap are read: shares of false positives.
+#: False positive rates at which bootstrap curves are evaluated.
 GRID = np.linspace(0, 1, 201)
 _RESAMPLES, _CONFIDENCE = 1000, 0.95
 
@@ -38,13 +38,13 @@ def draw_roc(variants: Sequence[Pooled], out: Path, name: str, title: str, *, se
 
 
 def colours(variants: Sequence[Pooled]) -> list[str]:
-    """Return a colour a variant: black for the joint model, the others in their order."""
+    """Return a colour for each variant: black for the joint model, the others in order."""
     others = itertools.cycle(COLOURS[1:])
     return [COLOURS[0] if one.base == "joint" else next(others) for one in variants]
 
 
 def scores(one: Pooled) -> tuple[Float[np.ndarray, " scans"], Bool[np.ndarray, " scans"]]:
-    """Return the probability of the last class, which is the positive one, and whether the scan is of that class."""
+    """Return the probability of the last class (the positive one), and whether the scan is of that class."""
     return one.probability()[:, -1], one.disease() == len(one.classes) - 1
 
 
@@ -53,7 +53,7 @@ def band(
 ) -> tuple[Float[np.ndarray, " grid"], Float[np.ndarray, " grid"]]:
     """Return the pointwise 95 % band of sensitivity over :data:`GRID`, resampling whole subjects.
 
-    A resample in which a class has no scan is left out; with none left the band is NaN.
+    Resamples without scans of a class are excluded; if none is left, the band is NaN.
     """
     _, code = np.unique(subjects, return_inverse=True)
     members = [np.flatnonzero(code == one) for one in range(code.max() + 1)]
@@ -71,7 +71,7 @@ def band(
 
 
 def _area(one: Pooled, seed: int) -> str:
-    """Return the area under the curve that is drawn: the last class against the rest."""
+    """Return the area under the drawn curve: the last class against the rest."""
     score, positive = scores(one)
     probability, disease = np.stack([1 - score, score], axis=1), positive.astype(np.int64)
 

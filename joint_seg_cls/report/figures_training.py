@@ -1,4 +1,4 @@
-"""How each variant was trained: the losses of both tasks and what the validation scans said, epoch by epoch."""
+"""Training curves of each variant: losses of both tasks and validation metrics by epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
 from joint_seg_cls.report.figure_runs import FigureRun
 
-#: Panels: their title, and the curves in each as (name in metrics.csv, label, colour, dashed).
+#: Panels: title, and curves as (name in metrics.csv, label, colour, dashed).
 _LOSSES = (
     ("segmentation", "segmentation loss"),
     ("classification", "classification loss"),
@@ -36,7 +36,7 @@ def draw_curves(label: str, runs: Sequence[FigureRun], out: Path, name: str) -> 
     _finish(scores, "validation scans")
     epochs = max(int(table["epoch"].max()) + 1 for table in tables)
     runs_told = "1 run" if len(tables) == 1 else f"{len(tables)} runs (thin) and their mean (thick)"
-    caption = f"{runs_told}, up to epoch {epochs}. A loss that the variant does not have stays at 0 or is not drawn."
+    caption = f"{runs_told}, up to epoch {epochs}. A loss that the variant does not have is 0 or not drawn."
     return Figure(name, title, caption, save(drawn, out, name))
 
 

@@ -1,4 +1,4 @@
-"""What stands below a table: which means are over less than was tested, and how claims were tested."""
+"""Footnotes of tables: means over fewer scans than were tested, and the tests of claims."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,25 @@ from joint_seg_cls.report.measured import OF_DIAGNOSES
 from joint_seg_cls.report.study_table import TableRow
 
 ONE_SEED = (
-    "One seed: p and intervals are over patients, for these trainings. How far another seed moves a variant is not in "
-    "them; train with several (seed=0,1,2) before a small difference is believed."
+    "One seed: p and intervals account for the variation between patients, not between trainings. Train with several "
+    "seeds (seed=0,1,2) before interpreting a small difference."
 )
 
 
 def means_over_fewer(rows: Sequence[TableRow]) -> list[str]:
-    """Say which means are not over all that was tested."""
+    """Return sentences on means that are not over all tested scans."""
     fewer = [told for row in rows if (told := _fewer(row))]
     undefined = [told for row in rows if (told := _undefined(row))]
     uneven = [row.label for row in rows if _is_uneven(row)]
     return [
         *([f"Means over fewer scans than were tested: {'; '.join(fewer)}."] if fewer else []),
         *([f"Undefined in some folds, and means over the others: {'; '.join(undefined)}."] if undefined else []),
-        *([f"Seeds with different folds, each of the same weight: {', '.join(uneven)}."] if uneven else []),
+        *([f"Seeds with different folds, weighted equally: {', '.join(uneven)}."] if uneven else []),
     ]
 
 
 def _fewer(row: TableRow) -> str:
-    """Say which means over scans are over fewer than were tested; empty where none is."""
+    """Return the means over fewer scans than were tested; empty if there are none."""
     by_scans: dict[int, list[str]] = {}
     for name, one in row.measured.items():
         if name not in OF_DIAGNOSES and one.scans != row.scans:
@@ -36,7 +36,7 @@ def _fewer(row: TableRow) -> str:
 
 
 def _undefined(row: TableRow) -> str:
-    """Say which means are over fewer folds than were tested; empty where none is."""
+    """Return the means over fewer folds than were tested; empty if there are none."""
     by_folds: dict[int, list[str]] = {}
     for name, one in row.measured.items():
         if one.value.folds < len(row.cells):
@@ -51,20 +51,20 @@ def _is_uneven(row: TableRow) -> bool:
 
 
 def about_claims(claims: Sequence[Claim], *, is_repeated: bool) -> str:
-    """Say how the claims of a table were tested; ``is_repeated``: where several folds test one scan."""
+    """Return how the claims of a table were tested; ``is_repeated``: several folds test the same scan."""
     of_folds = "on areas within folds, averaged as in the table"
     tests = {
         "Wilcoxon signed-rank": "Wilcoxon's signed-rank test on each subject's mean difference",
-        "McNemar, exact": "McNemar's exact test, whole subjects exchanged",
+        "McNemar, exact": "McNemar's exact test with subjects as units",
         "DeLong": f"DeLong's test with subjects as clusters, {of_folds}",
         "paired bootstrap": f"paired bootstrap of whole subjects, {of_folds}",
     }
     told = dict.fromkeys(f"{claim.metric}: {tests[claim.test]}" for claim in claims)
-    once = " A scan that several folds test counts once, as the first of them has it." if is_repeated else ""
+    once = " A scan tested in several folds counts once, with its result in the first." if is_repeated else ""
     return (
         f"Claims: {'; '.join(told)}; p corrected by Holm over all tests of "
-        f"this table. Smallest difference: shown with {POWER:.0%} power by these scans at the level divided by the "
-        f"number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
-        "all else is not decided. Scans that both variants tested; of several seeds those with which both tested the "
-        f"most scans in common (or the lowest of each), averaged scan by scan.{once}"
+        f"this table. Smallest difference: detectable with {POWER:.0%} power on these scans at the level divided by "
+        f"the number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
+        "otherwise not decided. Only scans tested by both variants; with several seeds, the seeds with the "
+        f"most common scans (or the lowest seed of each), averaged for each scan.{once}"
     )

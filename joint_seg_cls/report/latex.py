@@ -28,18 +28,18 @@ _TEX |= {
     "∞": r"$\infty$",
 }
 _TEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "³": r"$^3$", "−": "--"}
-_TEX |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # which would be arguments of the \\\\ that ends a row
+_TEX |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # would be read as arguments of the \\\\ that ends a row
 _TEX |= {"≤": r"$\leq$", "≥": r"$\geq$", "µ": r"$\mu$", "°": r"$^\circ$"}
 #: LaTeX numbers tables itself.
 _NUMBERED = re.compile(r"Table (\d+)\. (.+)")
-#: A table is as wide as the text at most.
+#: Limits a table to the width of the text.
 _FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 
 
 def latex(table: StudyTable) -> str:
     """Return a ``table`` environment, which needs booktabs and graphicx.
 
-    A method takes two lines, the second for its intervals; published values stand in a block of their own below.
+    A method has two lines, the second with its intervals; published values form a separate block below.
     """
     title = _NUMBERED.sub(r"\2 (Table \1 of the paper)", table.title)
     ours, width = len(table.metrics), len(table.metrics) + 4
@@ -75,7 +75,7 @@ def latex(table: StudyTable) -> str:
 def plain_latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a ``table`` environment of words, which needs booktabs and graphicx.
 
-    Letters beyond those of European languages need a TeX that reads all of Unicode, such as LuaLaTeX.
+    Letters of non-European languages need a TeX with full Unicode support, such as LuaLaTeX.
     """
     cells = pd.DataFrame([[_tex(cell) for cell in row] for row in rows], columns=[_tex(name) for name in columns])
     text = cells.to_latex(index=False, escape=False, caption=_tex(title))

@@ -1,4 +1,4 @@
-"""The numbers of a variant as the paper prints them: each metric over folds, with spread and interval."""
+"""Metrics of a variant as in the paper's tables: over folds, with spread and interval."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,27 +21,27 @@ from joint_seg_cls.report.variants import Variant
 
 #: Metrics of single scans, and their columns in ``per_case.csv``.
 OF_SCANS = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
-#: Metrics over scans: from class probabilities and true classes to a value.
+#: Metrics over scans: functions of class probabilities and true classes.
 OF_DIAGNOSES = {"ACC": accuracy, "SN": sensitivity, "SP": specificity, "AUC": auc}
 _OVER_SCANS = {name: mean_of(column) for name, column in OF_SCANS.items()} | LESION_METRICS
 LOWER_IS_BETTER = frozenset({"VD", "LFPR", "ISBI LFPR", "HD95 mm"})
 
 
 class Measured(NamedTuple):
-    """A metric of a variant: over how many scans, and its value across folds."""
+    """A metric of a variant: number of scans, and its value across folds."""
 
     scans: int
     value: AcrossFolds
 
 
 def measure(variant: Variant, metrics: Sequence[str], *, seed: int, resamples: int) -> dict[str, Measured]:
-    """Return those of ``metrics`` that the variant's finished runs define.
+    """Return the ``metrics`` defined for the variant's finished runs.
 
     Args:
-        variant: what was run.
+        variant: the variant.
         metrics: names of :data:`OF_SCANS`, :data:`OF_DIAGNOSES` and ``LESION_METRICS``.
-        seed: of the bootstraps.
-        resamples: number of their draws.
+        seed: seed of the bootstraps.
+        resamples: number of bootstrap samples.
     """
     found = {}
     for name in metrics:
@@ -56,7 +56,7 @@ def measure(variant: Variant, metrics: Sequence[str], *, seed: int, resamples: i
 
 
 def empty_told(variant: Variant) -> str:
-    """Say how the scans with an empty reference came out, which the means leave out; empty where there are none."""
+    """Return results for scans with an empty reference, which means exclude; empty if there are none."""
     columns = ["lesions_reference", "volume_predicted_ml"]
     if not set(columns) <= set(variant.rows.columns):
         return ""
@@ -73,7 +73,7 @@ def empty_told(variant: Variant) -> str:
 
 
 def lesions_told(variants: Sequence[Variant]) -> list[str]:
-    """Say how many lesions of each size the references hold, and what MSSEG's rule makes of references without any."""
+    """Return the number of reference lesions by size, and results by MSSEG's rule for references without lesions."""
     largest = max(variants, key=lambda one: one.rows["case"].nunique())
     cases = largest.rows.drop_duplicates("case")
     sizes = {name: int(cases[columns[0]].sum()) for name, (columns, _) in RECALLS.items() if columns[0] in cases}
@@ -81,7 +81,7 @@ def lesions_told(variants: Sequence[Variant]) -> list[str]:
     empty = [said for one in variants if (said := _msseg_empty(one))]
     return [
         *([f"Lesions of the reference: {counted}."] if sizes else []),
-        *([f"MSSEG where the reference has no lesion above 3 mm3, on average: {'; '.join(empty)}."] if empty else []),
+        *([f"MSSEG for references without a lesion above 3 mm3, on average: {'; '.join(empty)}."] if empty else []),
     ]
 
 

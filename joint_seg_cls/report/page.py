@@ -1,4 +1,4 @@
-"""A study as one page for a browser, in one file: tables, figures and runs, and what is still missing."""
+"""A study as one self-contained HTML page: tables, figures and runs, and what is missing."""
 
 import base64
 import os
@@ -14,12 +14,12 @@ from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
 from joint_seg_cls.scan.cells import shown
 from joint_seg_cls.whole_file import write_text
 
-#: Pixels of a screen to an inch of a drawing.
+#: Screen pixels per inch of a drawing.
 _SCREEN_DOTS_PER_INCH = 96
 
 
 class PageCell(NamedTuple):
-    """A cell of a table; the best of its column is bold, the second underlined; ``detail`` stands small below."""
+    """A cell of a table; the best of its column is bold, the second underlined; ``detail`` is small text below."""
 
     text: str
     mark: Literal["", "best", "second"] = ""
@@ -29,17 +29,17 @@ class PageCell(NamedTuple):
 @final
 @dataclass(frozen=True)
 class PageTable:
-    """A table with what stands above and below it.
+    """A table with title, caption and footnotes.
 
     Args:
-        title: its number and subject.
-        columns: heads.
-        rows: cells; the first of a row names it.
+        title: number and subject.
+        columns: column heads.
+        rows: cells; the first cell of a row is its name.
         caption: what was measured and how.
         notes: footnotes.
-        missing: why there is no table, or which rows wait for what.
-        groups: a row above the heads: texts, and over how many columns each stands.
-        is_text: whether its cells are words rather than numbers.
+        missing: why there is no table, or the missing rows.
+        groups: a row above the heads: texts and their numbers of columns.
+        is_text: whether its cells are text rather than numbers.
     """
 
     title: str
@@ -53,7 +53,7 @@ class PageTable:
 
 
 class PageRun(NamedTuple):
-    """A run of the study: its row, where it stands, and its folder."""
+    """A run of the study: row, state, and folder."""
 
     label: str
     fold: str
@@ -66,7 +66,7 @@ class PageRun(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Part:
-    """Further lines of text under a heading, such as what the cohort is or what was concluded."""
+    """Lines of text under a heading, such as the cohort or the conclusions."""
 
     title: str
     lines: Sequence[str] = field(default=())
@@ -83,18 +83,18 @@ def write_page(
     runs: Sequence[PageRun] = (),
     footer: str = "",
 ) -> None:
-    """Write the page. Pictures are in it, all text is escaped, nothing is fetched. Atomic.
+    """Write the page, with embedded pictures and escaped text. Atomic.
 
-    Links lead to run folders, and absolute paths in texts are cut to the names of files.
+    It links to run folders; absolute paths in texts are reduced to file names.
 
     Args:
-        path: where to write.
+        path: output file.
         title: the study.
         subtitle: cohort, protocol, folds.
         parts: text before the tables.
         tables: in the order of the paper.
-        figures: likewise; those without a picture are listed with what they wait for.
-        runs: all runs of the study; those that are not done are listed as missing at the top.
+        figures: likewise; figures without a picture are listed with the reason.
+        runs: all runs of the study; unfinished ones are listed as missing at the top.
         footer: program, version and use.
     """
     environment = Environment(
@@ -122,7 +122,7 @@ def write_page(
 
 
 class _Embedded(NamedTuple):
-    """A picture that a page holds, and how wide it is on a screen, in pixels."""
+    """An embedded picture and its width in screen pixels."""
 
     source: str
     width: int
@@ -132,15 +132,15 @@ def _embedded(figure: Figure) -> _Embedded | None:
     if figure.png is None:
         return None
     content = figure.png.read_bytes()
-    pixels = int.from_bytes(content[16:20], "big")  # where a PNG keeps its width
+    pixels = int.from_bytes(content[16:20], "big")  # offset of the width in a PNG
     text = base64.b64encode(content).decode("ascii")
     return _Embedded(f"data:image/png;base64,{text}", round(pixels / DOTS_PER_INCH * _SCREEN_DOTS_PER_INCH))
 
 
 def _link(folder: Path, start: Path) -> str:
-    """Return a link that still leads there when all runs are moved together; empty for a page elsewhere.
+    """Return a relative link that stays valid when all runs are moved together; empty for a page elsewhere.
 
-    A page outside the collection of the runs would name the folders on the way there, and lose them when handed on.
+    A link from outside the runs' collection would expose folder names, and break when the page is moved.
     """
     folder, start = folder.resolve(), start.resolve()
     if not start.is_relative_to(folder.parents[1]):

@@ -1,4 +1,4 @@
-"""The table of a run's test, read back for a report: whole, and of the kind that it should be, or not at all."""
+"""Reading and validating the per-case table of a run's test."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from joint_seg_cls.scan.cells import read_written
 
 PER_CASE = "per_case.csv"
-#: What the columns of class probabilities begin with.
+#: Prefix of the columns of class probabilities.
 PROBABILITY = "p_"
 _TEXT = ("case", "subject", "session", "fold", "disease")
 _NEEDED = ("case", "subject", "fold", "disease", "dsc")
@@ -18,25 +18,25 @@ _ROUNDING = 1e-4
 
 
 def read_per_case(path: Path, scans: int | None = None) -> pd.DataFrame:
-    """Return one row a test scan: names as they are written, all else as numbers, NaN where nothing stands.
+    """Return one row per test scan: names as text, other columns as numbers with NaN for empty cells.
 
     Args:
-        path: of the table.
-        scans: how many it must hold; None where that is not known.
+        path: the table.
+        scans: number of rows it must have; None if unknown.
 
     Raises:
-        ValueError: in words, what is wrong with the table.
+        ValueError: the table is invalid; the message says why.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{PER_CASE} is missing or cannot be read") from error
+        raise ValueError(f"{PER_CASE} is missing or unreadable") from error
     if not text.endswith("\n"):
         raise ValueError(f"{PER_CASE} ends in the middle of a line")
     try:
         rows = read_written(io.StringIO(text))
     except pd.errors.ParserError as error:
-        raise ValueError(f"{PER_CASE} is no table: {error}") from error
+        raise ValueError(f"{PER_CASE} is not a table: {error}") from error
     if missing := [name for name in _NEEDED if name not in rows]:
         raise ValueError(f"{PER_CASE} lacks the column {', '.join(missing)}")
     if scans is not None and len(rows) != scans:
@@ -52,7 +52,7 @@ def _numbers(column: pd.Series) -> pd.Series:
     wrong = (values.isna() & (column != "")) | np.isinf(values)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"{PER_CASE}, line {row + 2}: {column.name} is {column.iloc[row]!r}, no number")
+        raise ValueError(f"{PER_CASE}, line {row + 2}: {column.name} is {column.iloc[row]!r}, not a number")
     return values.astype(np.float64)
 
 
@@ -63,4 +63,4 @@ def _refuse_no_probabilities(probability: pd.DataFrame) -> None:
         return
     if not (np.abs(given.sum(axis=1) - 1) < _ROUNDING).all() or (given < 0).any():
         names = ", ".join(probability.columns)
-        raise ValueError(f"{PER_CASE}: {names} are not the probabilities of all classes, since they do not add up to 1")
+        raise ValueError(f"{PER_CASE}: {names} are not the probabilities of all classes: they do not sum to 1")

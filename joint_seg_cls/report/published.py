@@ -1,4 +1,4 @@
-"""What the paper [1] prints in its Tables 3-9, and what has to be said of these numbers.
+"""Published values of the paper's [1] Tables 3-9, with notes.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -17,9 +17,9 @@ class PublishedRow:
     """A method of a published table.
 
     Args:
-        base: name of its ablation or network here.
+        base: its ablation or network in this project.
         label: as printed.
-        values: by metric, in percent; empty where the paper has none.
+        values: by metric, in percent; empty if the paper has none.
     """
 
     base: str
@@ -30,7 +30,7 @@ class PublishedRow:
 @final
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of the paper: its number, subject, metrics in their order, and methods, the joint model last."""
+    """A table of the paper: number, subject, metrics, and methods with the joint model last."""
 
     number: int
     title: str
@@ -38,19 +38,19 @@ class PublishedTable:
     rows: tuple[PublishedRow, ...]
 
     def notes(self) -> list[str]:
-        """Return what has to be said of the published values."""
-        said = ["Published values are means alone; the paper gives no spread and no interval."]
+        """Return notes on the published values."""
+        said = ["Published values are means; the paper gives neither spread nor intervals."]
         if "ACC" not in self.metrics:
             return said
-        said.append("The abstract says ACC 92.36 where every table says 92.16; 92.16 is used.")
+        said.append("The abstract has ACC 92.36, but all tables have 92.16; 92.16 is used.")
         if outside := [row.label for row in self.rows if _lies_outside(row.values)]:
             said.append(
-                f"Published ACC outside of its own SN and SP ({', '.join(outside)}): no share of one set of scans lies "
-                "there, so these are means over folds, or unclear."
+                f"Published ACC outside the range of SN and SP ({', '.join(outside)}): impossible for one set of "
+                "scans, so these may be means over folds.",
             )
         if unlisted := [row.label for row in self.rows if not row.values]:
             said.append(
-                f"Section 4.3 of the paper names {', '.join(unlisted)}; its Table {self.number} lists no value."
+                f"Section 4.3 of the paper mentions {', '.join(unlisted)}; its Table {self.number} has no value."
             )
         return said
 
@@ -62,23 +62,23 @@ def published_tables() -> tuple[PublishedTable, ...]:
 
 
 def published_label(base: str) -> str:
-    """Return what the paper calls an ablation or network; one that it does not have by its own name."""
+    """Return the paper's name of an ablation or network, or its own name if it is not in the paper."""
     printed = {row.base: row.label for table in published_tables() for row in table.rows}
     return printed.get(base, base.replace("_", " "))
 
 
 def published_heading() -> str:
-    """Return what stands over published values wherever the cohort is another."""
+    """Return the heading of published values for another cohort."""
     return _record()["heading"]
 
 
 def published_source() -> str:
-    """Return the paper."""
+    """Return the citation of the paper."""
     return _record()["source"]
 
 
 def published_cohort() -> Sequence[str]:
-    """Return the content of the paper's Tables 1 and 2 in sentences."""
+    """Return the content of the paper's Tables 1 and 2 as sentences."""
     return _record()["cohort"]
 
 

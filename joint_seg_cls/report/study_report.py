@@ -1,4 +1,4 @@
-"""Everything of a report on disk: pooled predictions, tables, claims, checklist, and the page that holds all."""
+"""Writing a report: pooled predictions, tables, claims, checklist, and the page."""
 
 import re
 from collections.abc import Sequence
@@ -23,25 +23,25 @@ from joint_seg_cls.scan.cells import markdown as escaped
 from joint_seg_cls.scan.cells import markdown_table, write_table
 from joint_seg_cls.whole_file import write_text
 
-#: The files of tables that any report may have written.
+#: Patterns of table files written by reports.
 _WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")
-#: What the tables of the audit are to the paper's.
+#: Tables of the audit that correspond to tables of the paper.
 _OF_PAPER = {"Patients": " (the paper's Table 1)", "Acquisition": " (the paper's Table 2)"}
 
 
 @final
 @dataclass(frozen=True)
 class StudyReport:
-    """What a report is made of.
+    """The content of a report.
 
     Args:
-        name: of the study.
+        name: name of the study.
         variants: its variants.
-        tables: those of :class:`TableMaker`.
+        tables: output of :class:`TableMaker`.
         figures: drawn or missing.
         runs: rows of the list of runs.
-        audit: of the data; None where no run has one that this version reads.
-        warnings: its warnings.
+        audit: audit of the data; None if no run has a readable one.
+        warnings: warnings of the audit.
     """
 
     name: str
@@ -55,7 +55,7 @@ class StudyReport:
     def write(self, out: Path) -> None:
         """Write ``pooled.csv``, ``claims.csv``, ``tables.md``, ``tables/``, ``checklist.*`` and ``index.html``.
 
-        Tables that an earlier report wrote and this one does not have are removed.
+        Tables of an earlier report that this one does not have are removed.
         """
         (out / "tables").mkdir(parents=True, exist_ok=True)
         names = {table.name for table in self.tables} | {f"cohort-{k + 1}" for k in range(len(self._cohort()))}
@@ -83,7 +83,7 @@ class StudyReport:
     def _page(self, path: Path, items: Sequence[claim.Item]) -> None:
         cohort = [_cohort_table(table) for table in self._cohort()]
         listed = [[PageCell(cell) for cell in item] for item in items]
-        heads = ("item", "part", "what it asks", "answer")
+        heads = ("item", "part", "question", "answer")
         checked = PageTable("Checklist for reporting", heads, listed, "After CLAIM, 2024 update.", is_text=True)
         tables = [part for table in self.tables for part in page_tables(table)]
         write_page(
@@ -100,13 +100,11 @@ class StudyReport:
 
     def _parts(self) -> list[Part]:
         said = [f"{table.title}: {verdicts(table)}" for table in self.tables if table.claims]
-        untested = ["No scan was tested by the joint model and another: nothing is compared."]
-        parts = [Part("What these runs say", said or untested)]
+        untested = ["No scan was tested by both the joint model and another variant, so there are no comparisons."]
+        parts = [Part("Conclusions", said or untested)]
         lines = [f"The paper's cohort (its Tables 1 and 2): {' '.join(published_cohort())}"]
         if self.audit is None:
-            lines.append(
-                "No run has an audit that this version reads: the tables of the cohort are missing (jsc check)."
-            )
+            lines.append("No run has an audit of this version, so the tables of the cohort are missing (jsc check).")
         parts.append(Part("Cohort", lines))
         if self.warnings:
             parts.append(Part("Warnings of the audit", list(self.warnings)))
@@ -115,8 +113,8 @@ class StudyReport:
     def _statistics(self) -> str:
         tests = dict.fromkeys(one.test for table in self.tables for one in table.claims)
         compared = (
-            f"; paired tests against the joint model ({', '.join(tests)}) with subjects as units, Holm within a table; "
-            "smallest difference at 80 % power"
+            f"; paired tests against the joint model ({', '.join(tests)}), subjects as units, Holm-corrected within a "
+            "table; smallest difference at 80 % power"
         )
         return f"means over folds with sd and 95 % bootstrap intervals over subjects{compared if tests else ''}"
 

@@ -1,4 +1,4 @@
-"""A table of a study: its rows with what was measured and what the paper prints, its claims, caption and footnotes."""
+"""A table of a study: rows with measured and published values, claims, caption and footnotes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from joint_seg_cls.report.claims import Claim
 from joint_seg_cls.report.measured import LOWER_IS_BETTER, Measured
 
 Mark = Literal["", "best", "second"]
-#: Metrics that are not shares, and so not printed in percent.
+#: Metrics that are not fractions and not printed in percent.
 _NOT_SHARES = frozenset({"HD95 mm"})
 
 
@@ -18,14 +18,14 @@ class TableRow:
     """A method of a table.
 
     Args:
-        label: what a reader is to call it.
+        label: name for readers.
         base: the ablation or network.
-        measured: by metric; empty before a run is done.
+        measured: by metric; empty before a run is finished.
         published: by metric, in percent.
-        runs: how many runs are finished, of how many.
+        runs: number of finished and of planned runs.
         scans: test scans of the finished runs.
-        converged: whether its trainings came to rest.
-        cells: folds and seeds that are finished.
+        converged: whether its trainings converged.
+        cells: finished folds and seeds.
     """
 
     label: str
@@ -44,15 +44,15 @@ class StudyTable:
     """A table.
 
     Args:
-        name: of its files.
+        name: name of its files.
         title: number and subject.
         metrics: columns.
         rows: methods.
-        claims: what was tested.
-        caption: what was measured and how; names the protocol.
+        claims: the tested claims.
+        caption: what was measured and how, including the protocol.
         notes: footnotes.
-        heading: what stands over published values; empty where there are none.
-        missing: rows that wait, and for what.
+        heading: heading of published values; empty if there are none.
+        missing: missing rows, with the reason.
     """
 
     name: str
@@ -71,7 +71,7 @@ class StudyTable:
         return tuple(name for name in self.metrics if any(name in row.published for row in self.rows))
 
     def marks(self, metric: str) -> list[Mark]:
-        """Return the best and the second of ``metric`` among the rows that have finished the same, most, runs."""
+        """Mark the best and second-best values of ``metric`` among the rows with the most finished runs."""
         most = max((row.cells for row in self.rows if metric in row.measured), key=len, default=frozenset())
         values = [
             row.measured[metric].value.mean if metric in row.measured and row.cells == most else None
@@ -80,7 +80,7 @@ class StudyTable:
         return mark([_printed(metric, one) for one in values], lower=metric in LOWER_IS_BETTER)
 
     def published_marks(self, metric: str) -> list[Mark]:
-        """Return the best and the second of the published values."""
+        """Mark the best and second-best of the published values."""
         values = [row.published.get(metric) for row in self.rows]
         return mark([None if one is None else round(one, 2) for one in values], lower=metric in LOWER_IS_BETTER)
 
@@ -90,7 +90,7 @@ def _printed(metric: str, value: float | None) -> float | None:
 
 
 def mark(printed: Sequence[float | None], *, lower: bool) -> list[Mark]:
-    """Return which values are best and second, equal ones alike; nothing where only one is there."""
+    """Mark the best and second-best values, with equal marks for ties; no marks for a single value."""
     order = sorted({one for one in printed if one is not None}, reverse=not lower)
     if sum(one is not None for one in printed) < 2:
         return ["" for _ in printed]
@@ -104,5 +104,5 @@ def unit(metric: str) -> str:
 
 
 def number(metric: str, value: float, digits: int = 2) -> str:
-    """Return a value as a table prints it."""
+    """Return a value as printed in a table."""
     return f"{value if metric in _NOT_SHARES else 100 * value:.{digits}f}"

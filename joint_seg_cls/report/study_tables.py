@@ -1,4 +1,4 @@
-"""The tables of a study: those of the paper that it fills, and one of all its other variants."""
+"""The tables of a study: those of the paper that it covers, and one of all other variants."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ def _is_of_surfaces_or_sizes(metric: str) -> bool:
     return metric.startswith(("HD95", "surface", "recall"))
 
 
-#: Tables of lesions: file, title, and which metrics stand in it.
+#: Lesion-wise tables: file, title, and metrics.
 _LESION_TABLES = {
     "table-lesions": (
-        "Lesions, counted by the rules of each challenge",
+        "Lesion-wise metrics by the rules of each challenge",
         lambda name: not _is_of_surfaces_or_sizes(name),
     ),
-    "table-surfaces": ("Surfaces, and recall of lesions by size", _is_of_surfaces_or_sizes),
+    "table-surfaces": ("Surface metrics, and recall by lesion size", _is_of_surfaces_or_sizes),
 }
 
 
@@ -44,11 +44,11 @@ class TableMaker:
     """Makes the tables of a study.
 
     Args:
-        variants: of the study.
+        variants: variants of the study.
         about: cohort, protocol and folds, for every caption.
         same_cohort: whether the scans are those of the paper.
-        seed: of the bootstraps.
-        resamples: number of their draws.
+        seed: seed of the bootstraps.
+        resamples: number of bootstrap samples.
     """
 
     variants: Sequence[Variant]
@@ -61,8 +61,8 @@ class TableMaker:
         """Return the paper's tables and that of the other variants.
 
         Args:
-            asked: tables that the study says it fills, such as ``table7``; with none, all in which one of its variants
-                stands beside the joint model.
+            asked: tables named by the study, such as ``table7``; if empty, all tables in which one of its variants
+                is listed with the joint model.
         """
         measured = {
             one.label: measure(one, _METRICS, seed=self.seed, resamples=self.resamples) for one in self.variants
@@ -129,7 +129,7 @@ class TableMaker:
         )
 
     def _lesion_wise(self) -> list[StudyTable]:
-        """Return the tables of lesions and of surfaces, where a run has measured them."""
+        """Return the lesion-wise and surface tables, if a run has these metrics."""
         names = tuple(LESION_METRICS)
         draws = {"seed": self.seed, "resamples": self.resamples}
         found = [(one, measured) for one in self.variants if (measured := measure(one, names, **draws))]
@@ -146,7 +146,7 @@ class TableMaker:
         return tables
 
     def _reference(self, variant: Variant) -> Variant | None:
-        """Return the joint model to compare with: that of the same settings, or else the plainest; None for itself."""
+        """Return the joint model for comparison: with the same settings, or else with the fewest; None for itself."""
         joint = [one for one in self.variants if one.base == JOINT]
         alike = [one for one in joint if one.settings == variant.settings and one is not variant]
         plain = min(joint, key=lambda one: len(one.settings), default=None)
@@ -166,7 +166,7 @@ class TableMaker:
             labels = {row.label for row in rows}
             empty = [told for one in self.variants if one.label in labels and (told := empty_told(one))]
             if empty:
-                notes.append(f"Scans with an empty reference, apart (false-positive volume): {'; '.join(empty)}.")
+                notes.append(f"Scans with an empty reference, separately (false-positive volume): {'; '.join(empty)}.")
         if set(metrics) & set(OF_DIAGNOSES):
             classes = next((one.classes for one in self.variants if len(one.classes) > 1), ("MS", "NMOSD"))
             notes.append(

@@ -1,4 +1,4 @@
-"""The finished runs of a study put together: one tidy table of out-of-fold predictions a variant, of all seeds."""
+"""The finished runs of each variant: one tidy table of out-of-fold predictions over all seeds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ class Variant:
     """One variant of a study.
 
     Args:
-        label: what a reader is to call it.
+        label: name for readers.
         base: the ablation or network.
-        settings: what else was set.
-        runs: all that the study asks for, finished or not.
-        rows: one row a scan, fold and seed: that of ``per_case.csv``, with ``fold`` and ``seed``; empty before a run is
-            done. A repeated cross-validation tests a scan in several folds.
+        settings: further settings.
+        runs: all planned runs, finished or not.
+        rows: one row per scan, fold and seed: the row of ``per_case.csv`` with ``fold`` and ``seed``; empty before a
+            run is
+            finished. A repeated cross-validation tests a scan in several folds.
     """
 
     label: str
@@ -40,17 +41,17 @@ class Variant:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the diseases in the order of their codes."""
+        """Names of the diseases in the order of their class codes."""
         return tuple(name.removeprefix(PROBABILITY) for name in self.rows if name.startswith(PROBABILITY))
 
     @property
     def cells(self) -> frozenset[tuple[str, int]]:
-        """Folds and seeds that are finished."""
+        """Finished folds and seeds."""
         return frozenset((str(run.fold), run.seed) for run in self.done)
 
     @property
     def is_repeated(self) -> bool:
-        """Whether several folds test one scan."""
+        """Whether several folds test the same scan."""
         return bool(len(self.rows)) and bool(self.rows.duplicated(["seed", "case"]).any())
 
     def diagnosed(self) -> pd.DataFrame:
@@ -61,7 +62,7 @@ class Variant:
         return self.rows[known]
 
     def told(self) -> str:
-        """Return the label, with the share of runs where some are not finished."""
+        """Return the label, with the number of runs if some are not finished."""
         done, planned = len(self.done), len(self.runs)
         if done == planned:
             return self.label
@@ -69,7 +70,7 @@ class Variant:
         return f"{self.label} ({done} of {planned} {what})"
 
     def converged(self) -> str:
-        """Return whether its trainings came to rest: ``yes``, ``no``, ``2 of 3``, or ``unknown``."""
+        """Return whether its trainings converged: ``yes``, ``no``, ``2 of 3``, or ``unknown``."""
         found = [verdict for run in self.done if (verdict := has_converged(run.metrics)) is not None]
         if not found:
             return "unknown"
@@ -77,7 +78,7 @@ class Variant:
 
 
 def gather(runs: Iterable[FigureRun]) -> list[Variant]:
-    """Put the runs of each label together, in the order of the labels' first runs."""
+    """Group the runs by label, in the order of first appearance."""
     by_label: dict[str, list[FigureRun]] = {}
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
@@ -101,7 +102,7 @@ def pooled_table(variants: Sequence[Variant]) -> pd.DataFrame:
 
 
 class Pair(NamedTuple):
-    """Values of two variants for the same scans, one column a seed; and what is known of each scan."""
+    """Values of two variants for the same scans, one column per seed, and labels of each scan."""
 
     first: list[np.ndarray]
     second: list[np.ndarray]
@@ -109,14 +110,14 @@ class Pair(NamedTuple):
 
 
 def pair(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) -> Pair | None:
-    """Put two variants side by side on the scans that both tested, with the seeds that both have.
+    """Align two variants on the scans that both tested, with the seeds that both have.
 
-    Of several seeds only those enter with which both tested the most scans in common, and of the scans those that all
-    of these seeds tested. Without a seed in common the lowest of each is taken. A scan that several folds test counts
-    once, as the first of them has it.
+    With several seeds, only the seeds with the most common scans are used, and only scans tested with all of
+    these seeds. Without a common seed, the lowest of each is used. A scan tested in several folds counts
+    once, with its result in the first.
 
     Returns:
-        for each of ``columns`` an array (scans, seeds) of either variant; None where no scan is common.
+        for each of ``columns``, an array (scans, seeds) for each variant; None without a common scan.
     """
     sides = [_by_seed(table, columns) for table in (first, second)]
     common = sorted(sides[0].keys() & sides[1].keys())

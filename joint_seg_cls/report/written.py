@@ -1,4 +1,4 @@
-"""A table of a study as Markdown and CSV, and as a part of the study's page."""
+"""Output of a table as Markdown, CSV, and part of the study's page."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _CLAIM_COLUMNS = (
     "test",
     "p",
     "p, Holm",
-    "smallest that could be shown",
+    "smallest detectable",
     "published",
     "verdict",
 )
@@ -44,7 +44,7 @@ def markdown(table: StudyTable) -> str:
 
 
 def frame(table: StudyTable) -> pd.DataFrame:
-    """Return one row a method and, for each metric, value, spreads, interval, number of scans and published value."""
+    """Return one row per method with value, spreads, interval, number of scans and published value of each metric."""
     rows = []
     for row in table.rows:
         done, planned = row.runs
@@ -66,7 +66,7 @@ def frame(table: StudyTable) -> pd.DataFrame:
 
 
 def claims_frame(tables: Sequence[StudyTable]) -> pd.DataFrame:
-    """Return one row a claim of all tables; differences are shares."""
+    """Return one row per claim of all tables; differences are fractions."""
     known = ("table", "better", "worse", "metric", "test", *Comparison._fields)
     return pd.DataFrame(
         [
@@ -102,7 +102,7 @@ def page_tables(table: StudyTable) -> list[PageTable]:
 
 
 def table_rows(table: StudyTable) -> list[list[PageCell]]:
-    """Return the cells of a table: method, folds, scans, ours, published, and whether it converged."""
+    """Return the cells of a table: method, folds, scans, measured, published, and convergence."""
     ours = {name: table.marks(name) for name in table.metrics}
     theirs = {name: table.published_marks(name) for name in table.published}
     rows = []

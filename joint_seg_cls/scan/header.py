@@ -142,7 +142,7 @@ def _itemsize(path: Path, header: nib.Nifti1Header) -> int:
             remedy=_REPAIR,
         ) from error
     if kind.kind not in "iuf":
-        found = {"c": "complex numbers", "V": "colors" if kind.names else f"type {int(header['datatype'])}"}[kind.kind]
+        found = {"c": "complex numbers", "V": "colours" if kind.names else f"type {int(header['datatype'])}"}[kind.kind]
         refuse(path, found, "export it as a grey-scale image", "one real number per voxel")
     if int(header["bitpix"]) not in (0, 8 * kind.itemsize):
         found = f"{int(header['bitpix'])} bits for {kind.name}"

@@ -61,7 +61,7 @@ def test_the_middle_of_the_scans_grid_in_the_networks_voxels():
 def test_a_header_without_orientation_is_told(audit, of):
     (told,) = of(audit(2, {0: lambda files: files.put("flair", files.scan, codes=(0, 0))}), "orientations")[:1]
     assert (told.severity, told.cases) == ("warning", ("s0",))
-    assert "left and right are a guess" in told.found
+    assert "left and right are uncertain" in told.found
 
 
 def test_sform_and_qform_that_disagree_are_told(audit, of):
@@ -84,7 +84,7 @@ def test_mixed_orientations_are_noted_with_their_numbers(audit, of):
         files.put("lesion_mask", files.lesion, affine)
 
     (told,) = of(audit(3, {2: turned}), "orientations")
-    assert (told.severity, told.found) == ("note", "axes run LPS (2), RPS (1)")
+    assert (told.severity, told.found) == ("note", "axes are LPS (2), RPS (1)")
 
 
 def test_voxels_in_metres_and_slabs_are_told(audit, of):
@@ -130,7 +130,7 @@ def test_intensities_that_no_scanner_gives(audit, of):
         ("note", ("s0",)),
     ]
     assert told[0].found.endswith("negative, down to -40")
-    assert "at exactly 530: cut off" in told[1].found
+    assert "at exactly 530: clipped" in told[1].found
     assert "already standardised" in told[3].found
 
 

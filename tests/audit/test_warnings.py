@@ -16,8 +16,8 @@ def finding(case, found, severity="warning", remedy="look at it"):
 
 
 def test_a_warning_is_a_plain_sentence_and_an_error_keeps_its_four_fields():
-    warning, error = finding("a", "left and right are a guess"), finding("a", "no file", "error")
-    assert warning.sentence == "orientations: a, a.nii.gz: left and right are a guess; look at it."
+    warning, error = finding("a", "left and right are uncertain"), finding("a", "no file", "error")
+    assert warning.sentence == "orientations: a, a.nii.gz: left and right are uncertain; look at it."
     assert error.sentence == "orientations: a, a.nii.gz: expected a regular header, found no file; look at it."
 
 

@@ -87,7 +87,7 @@ def label_outside_the_classes(cohort):
 
 def two_subjects_of_one_id(cohort):
     cohort.rows[3][0] = "s1"
-    return "named twice (s1)"
+    return "appear twice (s1)"
 
 
 def nan(cohort):

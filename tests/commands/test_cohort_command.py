@@ -167,7 +167,7 @@ def test_a_table_keeps_its_paths_when_it_moves_with_its_folder(jsc, folder, tmp_
         (("source=table", "path=.", "out=c.tsv"), "expected a table, found a folder"),
         (("source=table", "path=none.csv", "out=c.tsv"), "no such file"),
         (("source=pattern", "path=.", "out=c.tsv"), "flair='{subject}"),
-        (("source=pattern", "path=.", "out=c.tsv", "flair={subject}/none.nii.gz"), "none of which fits (a/x.nii.gz)"),
+        (("source=pattern", "path=.", "out=c.tsv", "flair={subject}/none.nii.gz"), "none of which match (a/x.nii.gz)"),
         (("source=pattern", "path=.", "out=c.tsv", "flair={subject}/x.nii.gz", "disease=HC"), "labels={HC: null}"),
         (("source=pattern", "path=.", "out=c.tsv", "flar={subject}/x.nii.gz"), "source.flar"),
         (("source=dicom", "path=.", "out=c.tsv", "choice.take.flair=['(']"), "regular expressions"),

@@ -170,7 +170,7 @@ def test_what_is_odd_but_clear_is_read(tmp_path, fields, spacing_mm):
         ({"sform_code": 0, "pixdim": [1, 0, 1, 1]}, "voxel sizes of 0 x 1 x 1"),
         ({"sform_code": 0, "qform_code": 0, "pixdim": [1, np.inf, 1, 1]}, "voxel sizes of inf x 1 x 1"),
         ({"srow_x": [np.inf, 0, 0, 0]}, "NaN or infinite numbers in its sform"),
-        ({"srow_x": [0, 0, 1, 0]}, "lie in one plane"),
+        ({"srow_x": [0, 0, 1, 0]}, "are coplanar"),
         ({"srow_x": [0.9, 0.9, 0, 0], "srow_y": [0, 0.5, 0, 0]}, "sheared"),
         ({"srow_x": [0.001, 0, 0, 0], "srow_y": [0, 1, 0, 0], "srow_z": [0, 0, 1, 0]}, "voxels of 0.001 x 1 x 1 mm"),
         ({"srow_x": [0.9, 0, 0, 1e30]}, "an origin 1e+30 mm away"),

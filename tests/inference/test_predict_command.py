@@ -156,7 +156,7 @@ def test_what_the_audit_finds_in_a_scan_is_printed_and_recorded(run, folder, jsc
     )  # fmt: skip
     assert code == 0, err
     warnings = json.loads((tmp_path / "out" / "odd.json").read_text())["warnings"]
-    for part in ("left and right are a guess", "odd.nii.gz has voxels of extreme intensity"):
+    for part in ("left and right are uncertain", "odd.nii.gz has voxels of extreme intensity"):
         assert sum(part in warning for warning in warnings) == 1, warnings
         assert err.count(part) == 1
     assert not any("expected" in warning for warning in warnings)

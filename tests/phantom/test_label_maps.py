@@ -98,7 +98,7 @@ def test_probabilities_and_damaged_files_are_refused(tmp_path, labels):
     with pytest.raises(InputError, match="whole numbers"):
         LabelMaps(tmp_path).head(0)
     (tmp_path / "share.nii.gz").write_bytes(b"no image")
-    with pytest.raises(InputError, match="damaged or foreign"):
+    with pytest.raises(InputError, match="a damaged file or another format"):
         LabelMaps(tmp_path).head(0)
 
 

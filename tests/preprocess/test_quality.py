@@ -118,7 +118,7 @@ def test_voxels_of_extreme_intensity_are_a_warning(brightest, count, warns):
     [
         ({"covered_share": 0.8}, "b_t1.nii.gz covers 80 % of the brain"),
         ({"rotation_degrees": 50.0}, "b_t1.nii.gz was rotated by 50 degrees"),
-        ({"shift_mm": 45.0}, "moved by 45 mm"),
+        ({"shift_mm": 45.0}, "shifted by 45 mm"),
         ({}, None),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_modality_that_lies_elsewhere_is_refused(flair):
     fixed, t1 = flair
     away = fixed.grid.affine.copy()
     away[0, 3] += 1000
-    with pytest.raises(ScanError, match=r"wholly elsewhere.*registration=rigid"):
+    with pytest.raises(ScanError, match=r"without overlap.*registration=rigid"):
         ByHeader()(scan_of(t1, Grid(fixed.grid.shape, away), "t1.nii.gz"), fixed)
 
 

@@ -107,7 +107,7 @@ def test_a_figure_is_the_same_each_time(make_run, tmp_path):
 
 def test_pictures_of_another_cohort_than_the_studys_are_refused_and_curves_drawn(make_run, tmp_path):
     figures = by_name(draw_figures([make_run("joint", 0, data_hash="other")], tmp_path, open_network=open_network))
-    assert "the cases that the study was trained on" in figures["figure-08"].missing
+    assert "the cases used in the study" in figures["figure-08"].missing
     assert figures["figure-09"].png is not None
 
 

@@ -122,7 +122,7 @@ def test_a_table_holds_means_over_folds_beside_the_published_values(study, jsc, 
     assert table["converged"].to_dict()["joint"] == "yes"
     assert math.isnan(table.loc["only_global", "DSC"])
     text = (report_of(tmp_path) / "tables" / "table-7.md").read_text()
-    for told in ("92.36", "outside of its own SN and SP", "private: not comparable", "Protocol: strict", "Empty masks:",
+    for told in ("92.36", "outside the range of SN and SP", "private: not comparable", "Protocol: strict", "Empty masks:",
                  "3 scans, 0% predicted empty, 2.00 mL", "One seed: p and",
                      "PPV over 30", "**74.87**", "<u>73.80</u>"):  # fmt: skip
         assert told in text
@@ -230,7 +230,7 @@ def test_the_caption_says_which_weights_were_tested(tmp_path):
         (DEALT, "folds stratified by disease and lesion load, grouped by subject", "subject"),
         (DEALT | {"kind": "random"}, "random folds", "scan"),
         ({"_target_": "joint_seg_cls.data.LeaveOneOut", "column": "site"}, "one site tested at", "subject and site"),
-        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": []}, "folds of the user's own file", "subject"),
+        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": []}, "folds from the user's file", "subject"),
         ({"_target_": "joint_seg_cls.data.SplitFile", "allow": ["leakage"]}, "the user's own", "scan; subjects may be"),
         ({"_target_": "mine.Folds2"}, "strict (Folds2; ", "not available"),
     ],
@@ -253,7 +253,7 @@ def test_of_several_seeds_a_case_is_one_case_and_what_is_uneven_is_told(study, j
     failures = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"][39]
     assert f"of {SCANS} diagnoses wrong" in failures
     table = (report_of(tmp_path) / "tables" / "table-7.md").read_text()
-    assert "Seeds with different folds, each of the same weight: Joint Model." in table
+    assert "Seeds with different folds, weighted equally: Joint Model." in table
     assert "One seed:" not in table
 
 
@@ -314,7 +314,7 @@ def test_a_run_of_other_data_is_left_out_and_named(study, jsc, tmp_path):
     (other / "provenance.json").write_text(json.dumps({"identity": {"data_hash": "d2", "folds_hash": "f1"}}))
     code, out, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     assert code == 0, err
-    assert f"{other} is left out: it is of other data (d2) than most runs of the study (d1)" in out
+    assert f"{other} is left out: it has other data (d2) than most runs of the study (d1)" in out
     assert set(pd.read_csv(report_of(tmp_path) / "pooled.csv")["base"]) == {"joint"}
 
 
@@ -328,7 +328,7 @@ def test_a_repeated_cross_validation_enters_means_whole_and_tests_once(study, js
     assert row["DSC"] == pytest.approx(first["dsc"].mean() - 0.1, rel=1e-4)
     assert row["DSC sd folds"] == pytest.approx(0.2 / 2**0.5, rel=1e-4)
     assert pd.read_csv(report_of(tmp_path) / "claims.csv")["scans"].tolist() == [first["dsc"].notna().sum()]
-    assert "A scan that several folds test counts once" in (report_of(tmp_path) / "tables" / "table-5.md").read_text()
+    assert "A scan tested in several folds counts once" in (report_of(tmp_path) / "tables" / "table-5.md").read_text()
 
 
 def test_the_held_out_test_is_no_fold_of_the_cross_validation(study, jsc, tmp_path):
@@ -382,8 +382,8 @@ def test_nothing_finished_is_a_page_that_says_so(study, jsc, tmp_path):
     assert code == 0, err
     page = (report_of(tmp_path) / "index.html").read_text()
     assert "Joint Model has no finished run" in page
-    assert "nothing is compared" in page
-    assert "Figure 8. Lesions that are found</b>: waits for" in page
+    assert "there are no comparisons" in page
+    assert "Figure 8. Segmented lesions</b>: needs" in page
     assert "73.80" in page, "the published table stands all the same"
 
 

@@ -112,7 +112,7 @@ def test_several_modalities_are_read_in_order(folder):
         ("subject,flair\n,a.nii.gz\n", "a subject"),
         ("subject,flair,disease\ns1,a.nii.gz,CIS\n", "a disease among MS, NMOSD"),
         ("subject,flair,disease\ns1,a.nii.gz,2\n", "found 2"),
-        ("subject,flair\ns1,a.nii.gz\ns1,b.nii.gz\n", "named twice (s1)"),
+        ("subject,flair\ns1,a.nii.gz\ns1,b.nii.gz\n", "appear twice (s1)"),
         ("subject,flair,lesion_mask\ns1,a.nii.gz,none.nii.gz\n", "a file in lesion_mask"),
         ("subject,flair,flair\ns1,a.nii.gz,b.nii.gz\n", "flair 2 times"),
         ("subject,flair , flair\ns1,a.nii.gz,b.nii.gz\n", "flair 2 times"),
@@ -124,7 +124,7 @@ def test_several_modalities_are_read_in_order(folder):
         ("subject,flair\nS1,a.nii.gz\ns1,b.nii.gz\n", "S1 and s1, which differ only in case"),
         ("subject,flair,disease\ns1,a\0.nii.gz,MS\n", "null bytes"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
-        ('subject,flair,note\ns1,a.nii.gz,"open\ns2,b.nii.gz,x"\n', "line 2: expected one row in one line"),
+        ('subject,flair,note\ns1,a.nii.gz,"open\ns2,b.nii.gz,x"\n', "line 2: expected one row per line"),
         ("subject,flair\ns1,a.nii.gz\n,\n\ns2,none.nii.gz\n", "line 4"),
     ],
 )
@@ -160,5 +160,5 @@ def test_tables_of_other_systems_are_read(folder, mark, end):
 
 def test_names_that_would_share_a_folder_are_refused(folder):
     path = table(folder, "subject,flair\ns/1,a.nii.gz\ns:1,b.nii.gz\n")
-    with pytest.raises(CohortError, match="named twice"):
+    with pytest.raises(CohortError, match="appear twice"):
         read_cohort(path)

@@ -109,7 +109,7 @@ def test_bids_leaves_masks_that_are_not_on_the_flair(put):
     put("derivatives/a/sub-9/anat/sub-9_label-lesion_mask.nii.gz", "lesion-mask")
     found = bids(put)
     assert set(found.scans[0].files) == {"flair"}
-    for what in ("another space", "maps of probability", "brain masks on another grid", "masks without a FLAIR"):
+    for what in ("another space", "probability maps", "brain masks on another grid", "masks without a FLAIR"):
         assert what in reasons(found)
 
 

@@ -130,7 +130,7 @@ def test_two_files_for_one_scan_are_refused_naming_both(put):
         ({"flair": "{subject}/f{rater}.nii.gz"}, "only named parts"),
         (
             {"flair": "{subject}.nii", "lesion_mask": "{subject}{rater}.nii", "lesion_mask_2": "{subject}.nii"},
-            "none beside",
+            "none together with",
         ),
     ],
 )

@@ -62,13 +62,13 @@ def test_fine_tuning_on_what_is_tested_is_refused_accepted_and_said(train, jsc, 
     assert record["is_known"]
     assert record["trained_on_test"]["scans"] > 0
     run = FigureRun(second, "joint", "ours", 1, 0)
-    assert "had been trained on" in initial_weights(run)
+    assert "were trained on" in initial_weights(run)
     assert "its test is too good" in unseen([run])
     assert contaminated([run])
 
     same = train(f"init_from={first}", epochs=1, runs="third")  # its own fold
     run = FigureRun(same, "joint", "ours", 0, 0)
-    assert "which had been trained on no scan of the test fold" in unseen([run])
+    assert "which were trained on no scan of the test fold" in unseen([run])
     assert not contaminated([run])
 
     kept = set(read_checkpoint(second).recipe.trained_scans)
