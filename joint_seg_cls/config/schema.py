@@ -146,7 +146,10 @@ KEYS = (
     Key("scheduler.T_max", whole(1), "length of half a cosine", unit="intervals"),
     Key("scheduler.max_lr", number(0.0), "highest rate of one cycle"),
     Key("scheduler.total_steps", whole(1), "of one cycle; null: all of the training", unit="steps", may_be_null=True),
-    Key("scheduler.total_iters", whole(), "of a constant schedule", unit="intervals"),
+    Key("scheduler.total_iters", whole(), "of a constant schedule, or of a rise", unit="intervals"),
+    Key("scheduler.start_factor", number(0.0), "of the rate at the beginning of a rise"),
+    Key("scheduler.then", ANY, "the schedule that follows a rise"),
+    Key("scheduler.then.T_max", whole(1), "length of half a cosine", unit="intervals"),
     # --------------------------------------------------------------------------------------------------------- trainer
     Key("trainer.max_epochs", whole(1), "length of the training", unit="epochs", may_be_null=True, is_checked=True),
     Key("trainer.accelerator", TEXT, "auto, cpu, gpu or another of Lightning", effect="none"),

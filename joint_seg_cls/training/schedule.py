@@ -8,7 +8,7 @@ from typing import Literal, final
 
 from lightning import Trainer
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CyclicLR, LinearLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, SequentialLR
 
 from joint_seg_cls.errors import ConfigError
 
@@ -49,6 +49,21 @@ class Schedule:
     def is_due(self, interval: Interval, done: int) -> bool:
         """Return whether the schedule is stepped now that ``done`` epochs or optimiser steps are finished."""
         return interval == self.interval and done % self.frequency == 0
+
+
+def warmed_up(
+    optimizer: Optimizer, *, total_iters: int, start_factor: float, then: Callable[[Optimizer], LRScheduler]
+) -> SequentialLR:
+    """Return a schedule that rises linearly to the optimiser's rate and then follows another one.
+
+    Args:
+        optimizer: the optimiser.
+        total_iters: length of the rise, in epochs or optimiser steps.
+        start_factor: of the rate, at the beginning.
+        then: makes the schedule that follows.
+    """
+    rise = LinearLR(optimizer, start_factor=start_factor, total_iters=total_iters)
+    return SequentialLR(optimizer, [rise, then(optimizer)], milestones=[total_iters])
 
 
 def steps_of(trainer: Trainer, interval: Interval) -> int:

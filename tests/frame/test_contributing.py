@@ -1,0 +1,88 @@
+"""The recipes of CONTRIBUTING.md work as they are printed: each file is written as shown, and used."""
+
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+PAGE = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```(?:python|yaml)\n# (my_\S+)\n(.*?)```", PAGE, re.DOTALL))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write all files of the page; return the folder of the configurations."""
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "my_conf"
+
+
+def test_a_recipe_is_there_for_everything_that_is_added_from_outside():
+    folders = {Path(name).parent.as_posix() for name in FILES}
+    groups = "ablation network loss callbacks data/augmentation scheduler tracking source preprocess/bias_field"
+    assert folders == {".", *(f"my_conf/{group}" for group in groups.split())}
+
+
+@pytest.fixture
+def train(jsc, own, store, tmp_path):
+    """Return a function that trains two epochs with words besides, and gives the run folder."""
+
+    def run(*words):
+        code, _, err = jsc(
+            "train", f"--config-dir={own}", f"data.store={store}", f"runs={tmp_path / 'runs'}",
+            "data.folds.count=2", "data.workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=2", *words,
+        )  # fmt: skip
+        assert code == 0, err
+        (folder,) = (tmp_path / "runs").glob("*/*/fold-0_seed-0")
+        return folder
+
+    return run
+
+
+def test_parts_of_ones_own_are_trained_together(train):
+    run = train(
+        "network=mine", "loss=mine", "callbacks=mine", "data/augmentation=mine", "scheduler=mine", "tracking=team"
+    )
+    table = pd.read_csv(run / "metrics.csv")
+    assert table["val/lesion_share"].between(0, 1).all()
+    assert table["lr"].tolist() == pytest.approx([1e-5, 1e-4])
+    assert (run / "tracking" / "numbers.csv").is_file()
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    parts = config["network"], config["loss"], config["callbacks"]["lesion_share"], config["data"]["augmentation"]
+    assert all(part["_target_"].startswith("my_parts.") for part in parts)
+    assert "callbacks-mine" in run.parent.name
+
+
+def test_an_ablation_of_ones_own_composes(jsc, own):
+    code, out, _ = jsc("train", f"--config-dir={own}", "ablation=dot_4", "data.store=x", "--cfg", "job")
+    config = yaml.safe_load(out)
+    assert (code, config["data"]["batch_size"]) == (0, 4)
+    assert config["network"]["guidance"]["_target_"].endswith("DotGuidance")
+
+
+def test_a_source_and_a_preprocessing_step_of_ones_own_make_a_store(jsc, own, tmp_path):
+    rng = np.random.default_rng(0)
+    for subject in ("a", "b"):
+        (tmp_path / "scans" / subject).mkdir(parents=True)
+        image, lesions = np.zeros((40, 44, 36), np.float32), np.zeros((40, 44, 36), np.uint8)
+        image[8:32, 8:36, 8:28] = rng.uniform(50, 100, (24, 28, 20))
+        lesions[15:19, 15:20, 12:16] = 1
+        affine = np.diag([3.0, 3.0, 4.0, 1.0])
+        nib.Nifti1Image(image, affine).to_filename(tmp_path / "scans" / subject / "flair.nii.gz")
+        nib.Nifti1Image(lesions, affine).to_filename(tmp_path / "scans" / subject / "lesions.nii.gz")
+    table, store = tmp_path / "cohort.tsv", tmp_path / "store"
+    code, _, err = jsc("cohort", f"--config-dir={own}", "source=clinic", f"path={tmp_path / 'scans'}", f"out={table}")
+    assert code == 0, err
+    code, _, err = jsc(
+        "prepare", f"--config-dir={own}", f"cohort={table}", f"store={store}", "preprocess/bias_field=clip",
+        "preprocess/brain=none", "image_size=16", "workers=0",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "my_parts.Clip" in "".join(path.read_text() for path in store.glob("*.json"))
