@@ -154,11 +154,11 @@ class JointModule(LightningModule):
         for name in [name for name in metrics if name.startswith("val/")]:
             del metrics[name]
 
-    def validation_step(self, batch: Batch, batch_index: int) -> Prediction:
-        """Add the batch to the losses and metrics of the epoch; return the prediction, for callbacks."""
+    def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Prediction]:
+        """Add the batch to the losses and metrics of the epoch; return ``prediction``, for callbacks."""
         prediction = self.network(batch.image)
         self._validated.update(prediction, batch, self.loss)
-        return prediction
+        return {"prediction": prediction}
 
     def on_validation_epoch_end(self) -> None:
         """Log losses and metrics of both tasks over all validation scans of all processes.

@@ -204,7 +204,8 @@ class _Entries:
         )
 
 
-def _is_range(value: object) -> bool:
+def _is_range(value: Any) -> bool:
+    """Return whether a value is a pair of finite numbers, the lower first."""
     if type(value) not in (list, tuple) or len(value) != 2:
         return False
     return all(type(end) in (int, float) and math.isfinite(end) for end in value) and value[0] <= value[1]
