@@ -1,4 +1,4 @@
-"""The whole way on simulated data: cohort, prepared store, training, test, prediction, one picture (`make demo`).
+"""From a pretrained network to one of your own, on simulated data (`make demo`): predict, simulate, train, test, draw.
 
 Each step is a `jsc` command, printed before it runs, so that what happens here can be typed. Everything lies below one
 folder; a step that is already done is not done again, and an interrupted training goes on where it stopped.
@@ -43,6 +43,7 @@ def main() -> None:
     size, out = SIZES[arguments.size], arguments.out / arguments.size
     began = time.monotonic()
 
+    first_prediction(out / "pretrained")
     cohort, store, runs, findings = out / "cohort", out / "store", out / "runs", out / "findings"
     jsc("phantom", f"out={cohort}", "phantom=clear", f"subjects={size.subjects}", "spacing_mm=2", "seed=2")
     jsc(
@@ -81,21 +82,35 @@ def cohort_row(table: Path, case: pd.Series) -> pd.Series:
     return rows[(rows["subject"] == case["subject"]) & (rows["session"] == case["session"])].iloc[0]
 
 
+def first_prediction(out: Path) -> None:
+    """Segment a simulated scan with the pretrained network, before anything is trained."""
+    cohort, findings = out / "cohort", out / "findings"
+    jsc("phantom", f"out={cohort}", "phantom=clear", "subjects=2", "seed=3")
+    row = pd.read_csv(cohort / "cohort.tsv", sep="\t", dtype=str).iloc[0]
+    jsc("predict", f"input={cohort / row['flair']}", f"out={findings}")
+    print(f"\n  a first prediction, by the pretrained network: {draw(cohort, row, findings)}")
+
+
 def draw(cohort: Path, row: pd.Series, findings: Path) -> Path:
     """Draw FLAIR, reference, prediction and location map of one scan, from the files that `jsc predict` wrote."""
     scan = read_scan(cohort / row["flair"])
     name = Path(row["flair"]).name.removesuffix(".nii.gz")
     canonical = scan.grid.canonical()
-    probability = read_scan(findings / f"{name}_lesion-probability.nii.gz").data
-    location = read_scan(findings / f"{name}_location-map.nii.gz").data
+
+    def shown(volume: np.ndarray) -> np.ndarray:
+        return reorient(volume, scan.grid, canonical)
+
     reference = read_mask(cohort / row["lesion_mask"], scan.grid)
-    volumes = (scan.data, reference, probability >= 0.5, location)
-    image, reference, prediction, location = (reorient(volume, scan.grid, canonical) for volume in volumes)
+    prediction = read_mask(findings / f"{name}_lesions.nii.gz", scan.grid)
+    location_file = findings / f"{name}_location-map.nii.gz"
+    location = shown(read_scan(location_file).data) if location_file.exists() else None
     record = json.loads((findings / f"{name}.json").read_text())
-    said = ", ".join(f"{disease} {p:.2f}" for disease, p in record["disease_probability"].items())
+    title = f"{row['subject']}: {row['disease']}"
+    if "disease_probability" in record:
+        title += "; predicted: " + ", ".join(f"{name} {p:.2f}" for name, p in record["disease_probability"].items())
     path = findings / f"{name}.png"
-    title = f"{row['subject']}: {row['disease']}; the network says {said}"
-    case_picture(path, image, reference, prediction, location, title=title, spacing_mm=canonical.spacing_mm)
+    volumes = (shown(scan.data), shown(reference), shown(prediction), location)
+    case_picture(path, *volumes, title=title, spacing_mm=canonical.spacing_mm)
     return path
 
 

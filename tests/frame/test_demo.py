@@ -13,6 +13,8 @@ def test_the_toy_demonstration_goes_all_the_way(tmp_path):
     assert done.returncode == 0, done.stderr
     out = tmp_path / "my demo" / "toy"
     assert len(list(out.glob("findings/*.png"))) == 1
+    assert len(list(out.glob("pretrained/findings/*.png"))) == 1
+    assert done.stdout.index("the pretrained network") < done.stdout.index("$ jsc train")
     assert list(out.glob("runs/store/joint+experiment-toy/fold-0_seed-0/DONE"))
     for step in ("phantom", "prepare", "train", "predict"):
         assert f"$ jsc {step} " in done.stdout
