@@ -162,6 +162,18 @@ def test_an_empty_reference_counts_unless_left_out():
     assert empty.requires_grad
 
 
+def test_one_dice_may_cover_the_batch():
+    prediction, known = prediction_of(probability=0.5), torch.tensor([True, True])
+    mask = lesion(64)
+    mask[1].view(-1)[:8] = 1
+    voxels = mask[0].numel()
+    found = value(DiceLoss(over_batch=True)(prediction.lesion_logits, mask, known))
+    assert found == pytest.approx(1 - (2 * 0.5 * 72 + 1) / (0.5 * 2 * voxels + 72 + 1), rel=1e-5)
+    first = torch.tensor([True, False])  # as if the second scan were not there
+    alone = value(DiceLoss()(prediction.lesion_logits, mask, first))
+    assert value(DiceLoss(over_batch=True)(prediction.lesion_logits, mask, first)) == pytest.approx(alone, rel=1e-5)
+
+
 def test_voxel_wise_cross_entropy_can_be_added():
     prediction, mask, known = prediction_of(probability=0.2), lesion(1024), torch.tensor([True, False])
     entropy = -(0.25 * math.log(0.2) + 0.75 * math.log(0.8))

@@ -103,6 +103,19 @@ def test_lesion_maps_start_far_below_even_odds(network, image):
     assert bool((network(image).lesion_logits.sigmoid() < 0.5).all())
 
 
+def test_the_image_may_join_the_finest_features():
+    torch.manual_seed(0)
+    plain, joined = SegmentationUNet(8), SegmentationUNet(8, image_channels=1)
+    features, image = torch.randn(1, 8, 8, 8, 8), torch.zeros(1, 1, 16, 16, 16)
+    assert not plain.takes_image
+    before = joined(features, image).lesion_logits
+    image[0, 0, 5, 5, 5] = 100.0
+    changed = (joined(features, image).lesion_logits - before).abs()[0, 0]
+    assert changed[5, 5, 5] > 0.1
+    network = JointNetwork(segmentation=SegmentationUNet(8, image_channels=1), channels=8, image_size=32)
+    assert network(torch.randn(1, 1, 32, 32, 32)).lesion_logits.shape == (1, 1, 32, 32, 32)
+
+
 def summed(prediction):
     maps = [prediction.lesion_logits, prediction.disease_logits, *prediction.location_maps, *prediction.scale_logits]
     return sum((each * torch.linspace(0.1, 1, each.numel()).view_as(each)).sum() for each in maps)
