@@ -124,7 +124,7 @@ def read_study(path: Path) -> Study:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         runs = tuple(_run(**run) for run in content["runs"])
-        name, created_by, tables = str(content["study"]), str(content["created_by"]), tuple(content["tables"])
+        name, created_by, tables = str(content["study"]), str(content["created_by"]), _texts(content["tables"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             path,
@@ -133,6 +133,12 @@ def read_study(path: Path) -> Study:
             remedy="start its sweep again, which writes it anew",
         ) from error
     return Study(path.parents[1], name, created_by, runs, tables)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError("no list of texts")
+    return tuple(value)
 
 
 def _run(
