@@ -61,7 +61,7 @@ check: setup-test ## formatting, lint, types, layers, and what stands at the top
 	@extra="$(filter-out $(TOP_LEVEL),$(shell git -c core.quotePath=off ls-files | cut -d/ -f1 | grep -v '^\.' | sort -u))"; \
 	  [ -z "$$extra" ] || { echo "these do not belong at the top level: $$extra" >&2; exit 1; }
 
-bench: setup ## measure again what experiments/benchmarks/ claims
+bench: setup-test ## measure again what experiments/benchmarks/ claims
 	@for script in experiments/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean: ## remove what the tools and the demo left behind, but neither .venv nor runs

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import final
+from typing import Any, final, get_args
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -100,6 +100,18 @@ def disk_error(error: OSError) -> DiskError | None:
         return None
     where = "the disk" if error.filename is None else str(error.filename)
     return DiskError(where, expected=expected, found=error.strerror or type(error).__name__, remedy=remedy)
+
+
+def require_choice(where: str, found: object, choices: Any) -> None:
+    """Refuse a value that a ``Literal`` does not list.
+
+    Raises:
+        ConfigError: ``found`` is none of ``choices``.
+    """
+    known = [str(each) for each in get_args(choices)]
+    if found not in get_args(choices):
+        expected = " or ".join(known) if len(known) == 2 else f"one of {', '.join(known)}"
+        raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
 
 
 @contextmanager

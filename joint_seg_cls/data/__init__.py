@@ -1,6 +1,6 @@
 """Folds, augmentation, dataset, and the Lightning data module."""
 
-from joint_seg_cls.data.augmentation import RandFlipRotated
+from joint_seg_cls.data.augmentation import FlipRotation, RandFlipRotated
 from joint_seg_cls.data.datamodule import JointDataModule
 from joint_seg_cls.data.dataset import Augmentation, CaseDataset, collate
 from joint_seg_cls.data.folds import Folds, make_folds
@@ -16,6 +16,7 @@ __all__ = [
     "Augmentation",
     "CaseDataset",
     "CaseSampler",
+    "FlipRotation",
     "FoldMaker",
     "FoldName",
     "Folds",

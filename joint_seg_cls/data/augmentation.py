@@ -1,6 +1,7 @@
 """The paper's augmentation: one flip and one rotation of image and mask together (Huang et al. 2024 [1], 3.1.3)."""
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -13,13 +14,23 @@ from torch.nn.functional import grid_sample
 
 
 @final
+@dataclass(frozen=True)
+class FlipRotation:
+    """A flip along one voxel axis, then a rotation about the centre by an angle about each axis; None for neither."""
+
+    flip_axis: int | None
+    angles_rad: tuple[float, float, float] | None
+
+
+@final
 class RandFlipRotated(MapTransform, Randomizable):
     """Flip along one axis chosen at random, and rotate about the centre by an angle about each axis.
 
-    A MONAI dictionary transform that does what ``RandAxisFlipd`` and ``RandRotated`` do, in one resampling, with one
-    sampling grid for image and mask, and on plain tensors. What comes from outside the volume is 0.
+    A MONAI dictionary transform with the effect of ``RandAxisFlipd`` and ``RandRotated``, in one resampling, with one
+    sampling grid for image and mask, and on plain tensors. What is moved in from outside the volume is 0. To replay or
+    undo a transform, :meth:`draw` it, then :meth:`apply` or :meth:`invert` it.
 
-    Departs from [1]: the range of angles is not given there; ``rotation_degrees`` says it. Rotations are in voxel axes.
+    Departs from [1]: the range of angles is not given there; ``rotation_degrees`` sets it. Rotations are in voxel axes.
 
     Args:
         flip_probability: chance of a flip.
@@ -44,50 +55,62 @@ class RandFlipRotated(MapTransform, Randomizable):
         self.rotation_probability = rotation_probability
         self.rotation_degrees = rotation_degrees
         self.nearest_keys = frozenset(nearest_keys)
-        self.flip_axis: int | None = None
-        self.angles_rad: tuple[float, float, float] | None = None
 
-    def randomize(self, data: object = None) -> None:
-        """Draw the next flip and rotation from the random state; the same number of draws whatever comes of them."""
-        del data
-        flip, rotate = self.R.random_sample(2)
-        axis = int(self.R.randint(3))
-        x, y, z = np.deg2rad(self.R.uniform(-self.rotation_degrees, self.rotation_degrees, size=3)).tolist()
-        self.flip_axis = axis if flip < self.flip_probability else None
-        self.angles_rad = (x, y, z) if rotate < self.rotation_probability else None
+    def draw(self, rng: np.random.RandomState) -> FlipRotation:
+        """Draw a flip and a rotation; ``rng`` advances by the same number of draws for every result."""
+        flip, rotate = rng.random_sample(2)
+        axis = int(rng.randint(3))
+        x, y, z = np.deg2rad(rng.uniform(-self.rotation_degrees, self.rotation_degrees, size=3)).tolist()
+        return FlipRotation(
+            flip_axis=axis if flip < self.flip_probability else None,
+            angles_rad=(x, y, z) if rotate < self.rotation_probability else None,
+        )
+
+    def apply(self, data: Mapping[Hashable, Tensor], drawn: FlipRotation) -> dict[Hashable, Tensor]:
+        """Return ``data`` with all entries of the keys moved alike."""
+        return self._move(data, drawn, is_inverse=False)
+
+    def invert(self, data: Mapping[Hashable, Tensor], drawn: FlipRotation) -> dict[Hashable, Tensor]:
+        """Return ``data`` moved back; after a rotation, up to interpolation and what was cut off."""
+        return self._move(data, drawn, is_inverse=True)
 
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
-        """Return ``data`` with all entries of the keys moved alike."""
+        """Draw from the transform's random state and apply the result."""
+        return self.apply(data, self.draw(self.R))
+
+    def _move(
+        self, data: Mapping[Hashable, Tensor], drawn: FlipRotation, *, is_inverse: bool
+    ) -> dict[Hashable, Tensor]:
         moved = dict(data)
-        self.randomize()
-        if self.angles_rad is None:
-            if self.flip_axis is not None:
-                for key in self.key_iterator(moved):
-                    moved[key] = moved[key].flip(1 + self.flip_axis)
-            return moved
         grid = None
         for key in self.key_iterator(moved):
             volume = moved[key]
-            if grid is None:
-                _, *shape = volume.shape
-                grid = sampling_grid((shape[0], shape[1], shape[2]), self.angles_rad, self.flip_axis)
-            moved[key] = _sample(volume, grid, "nearest" if key in self.nearest_keys else "bilinear")
+            if drawn.angles_rad is not None:
+                if grid is None:
+                    _, *shape = volume.shape
+                    grid = sampling_grid((shape[0], shape[1], shape[2]), drawn, is_inverse=is_inverse)
+                moved[key] = _sample(volume, grid, "nearest" if key in self.nearest_keys else "bilinear")
+            elif drawn.flip_axis is not None:
+                moved[key] = volume.flip(1 + drawn.flip_axis)
         return moved
 
 
 def sampling_grid(
-    shape: tuple[int, int, int], angles_rad: tuple[float, float, float], flip_axis: int | None
+    shape: tuple[int, int, int], drawn: FlipRotation, *, is_inverse: bool = False
 ) -> Float[Tensor, "x y z 3"]:
-    r"""Return where each voxel of a flipped, then rotated volume comes from, as ``grid_sample`` wants it.
+    r"""Return the source of each voxel of a flipped, then rotated volume, as ``grid_sample`` takes it.
 
     .. math:: s = F R (o - c)
 
     o: the voxel's index; c: the centre; R: MONAI's rotation matrix of the three angles; F: the flip; s: the source
-    relative to the centre, here divided by half the size of its axis and listed last axis first.
+    relative to the centre, here divided by half the size of its axis and listed last axis first. For the inverse
+    :math:`F R` is transposed.
     """
-    matrix = np.array(create_rotate(3, angles_rad), dtype=np.float64)[:3, :3]
-    if flip_axis is not None:
-        matrix[flip_axis] *= -1
+    matrix = np.array(create_rotate(3, drawn.angles_rad or (0.0, 0.0, 0.0)), dtype=np.float64)[:3, :3]
+    if drawn.flip_axis is not None:
+        matrix[drawn.flip_axis] *= -1
+    if is_inverse:
+        matrix = matrix.T
     matrix = (matrix * (2.0 / np.array(shape))[:, None])[::-1]
     x, y, z = (
         torch.from_numpy(np.outer(np.arange(n) - (n - 1) / 2, matrix[:, axis]).astype(np.float32))

@@ -1,26 +1,27 @@
-"""Which case is trained on, which chooses the checkpoint, and which is tested.
+"""Folds of cross-validation.
 
-Cases are dealt to folds in blocks. What must stay together (a case, or all cases of a subject) is one unit. The units
-of a class are sorted by number of cases and by lesion load and cut into blocks of as many units as there are folds;
-every fold gets one unit of each block at random. So a class's units differ by at most one between any two folds, and
-load and visits are alike in all of them, which crossing classes with bins of load would not give.
+A unit is a case, or all cases of a subject, which stay together. The units of a class are sorted by number of cases and
+by lesion load, and cut into blocks of as many units as there are folds; every fold gets one unit of each block at
+random. So the number of units of a class differs by at most one between folds, and lesion load and visits are balanced.
+Stratifying by class and bins of load would not give this.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 from joint_seg_cls.data.cut_name import cut_name
 from joint_seg_cls.data.draws import random_state
 from joint_seg_cls.data.held_out import HeldOut, held_out_cases
 from joint_seg_cls.data.split import HELD_OUT, FoldName, Split, pick, where_of, with_validation
 from joint_seg_cls.data.units import disease_of_unit, make_units, strata
-from joint_seg_cls.errors import ConfigError, SplitError
+from joint_seg_cls.errors import SplitError, require_choice
 from joint_seg_cls.scan import PreparedCase
 
-#: kind: (balanced by disease and lesion load, a subject's scans kept together)
-KINDS = {
+Kind = Literal["random", "stratified", "grouped", "strict"]
+#: For each kind: balanced by disease and lesion load; scans of a subject together.
+KINDS: dict[Kind, tuple[bool, bool]] = {
     "random": (False, False),
     "stratified": (True, False),
     "grouped": (False, True),
@@ -31,17 +32,18 @@ KINDS = {
 @final
 @dataclass(frozen=True)
 class Folds:
-    """A cohort dealt into folds.
+    """Random folds of a cohort.
 
     Args:
         kind: ``random``; ``stratified`` by disease and lesion load; ``grouped`` by subject; ``strict``, which is both.
         count: number of folds.
-        seed: seed of the cut. It is not the seed of a training, so that trainings with other seeds test the same cases.
-        held_out: cases that are in no fold, dealt out before the others are: a share of the subjects of each class, or
-            a column and its value. ``fold=held_out`` trains on all others and tests them.
+        seed: seed of the folds. It is not the seed of a training, so that trainings with other seeds test the same
+            cases.
+        held_out: cases that are in no fold, chosen first: a share of the subjects of each class, or a column and its
+            value. ``fold=held_out`` trains on all others and tests them.
     """
 
-    kind: str = "strict"
+    kind: Kind = "strict"
     count: int = 5
     seed: int = 0
     held_out: HeldOut = None
@@ -53,17 +55,17 @@ class Folds:
             SplitError: as :func:`make_folds`, :func:`held_out_cases` and :func:`with_validation`.
         """
         held_out = set(held_out_cases(cases, self.held_out, self.seed))
-        dealt = [case for case in cases if case.case not in held_out]
-        made = make_folds(dealt, self.kind, self.count, self.seed, small_classes=True)
+        others = [case for case in cases if case.case not in held_out]
+        made = make_folds(others, self.kind, self.count, self.seed, small_classes=True)
         folds: Mapping[FoldName, Sequence[str]] = dict(enumerate(made))
         share = {"fraction": validation_fraction, "seed": self.seed}
-        splits = {fold: with_validation(dealt, test, **share, fold=fold) for fold, test in folds.items()}
+        splits = {fold: with_validation(others, test, **share, fold=fold) for fold, test in folds.items()}
         if held_out:
             splits[HELD_OUT] = with_validation(cases, held_out, **share, fold=HELD_OUT, isolate=True)
         return splits
 
     def refuse_small_classes(self, cases: Sequence[PreparedCase]) -> None:
-        """Refuse folds of which some would test no case of a class: for a training that learns the disease.
+        """Refuse folds that test no case of a class, for a training that learns the disease.
 
         Raises:
             SplitError: as :func:`make_folds` without ``small_classes``.
@@ -80,7 +82,7 @@ class Folds:
         return pick(self.splits(cases, validation_fraction), fold, cases, validation_fraction)
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return what decides the cut."""
+        """Return everything that decides the folds."""
         return {
             "kind": self.kind,
             "count": self.count,
@@ -90,7 +92,7 @@ class Folds:
         }
 
     def name(self, validation_fraction: int | float) -> str:
-        """Return such as ``strict-5_seed-0_validation-0.2``."""
+        """Return a name such as ``strict-5_seed-0_validation-0.2``."""
         return cut_name(
             f"{self.kind}-{self.count}",
             {"seed": self.seed, "held-out": self.held_out, "validation": validation_fraction},
@@ -98,21 +100,20 @@ class Folds:
 
 
 def make_folds(
-    cases: Sequence[PreparedCase], kind: str, count: int, seed: int, *, small_classes: bool = False
+    cases: Sequence[PreparedCase], kind: Kind, count: int, seed: int, *, small_classes: bool = False
 ) -> tuple[tuple[str, ...], ...]:
     """Return the names of the test cases of each fold. The order of ``cases`` does not matter.
 
-    Scans without a known disease are a class of their own, which may be smaller than the number of folds; within each
-    class, scans without a reference mask are spread over the folds like a lesion load of their own. With
-    ``small_classes`` so may any class, which some folds then do not test.
+    Scans without a known disease are a class of their own, which may be smaller than the number of folds. Scans without
+    a reference mask are spread over the folds like scans of one lesion load. With ``small_classes`` any class may be
+    smaller than the number of folds; some folds then do not test it.
 
     Raises:
         ConfigError: ``kind`` is none of :data:`KINDS`.
         SplitError: there is no case; ``count`` is below 2, or above the number of subjects (of cases, where ``kind``
             does not group) of the smallest class (of all, with ``small_classes``).
     """
-    if kind not in KINDS:
-        raise ConfigError("data.folds.kind", expected=f"one of {', '.join(KINDS)}", found=kind, remedy="correct it")
+    require_choice("data.folds.kind", kind, Kind)
     stratified, grouped = KINDS[kind]
     if not cases:
         raise SplitError("folds", expected="at least one case", found="none", remedy="prepare the cohort first")

@@ -1,13 +1,17 @@
 """Cross-task loss: agreement between location maps and lesion maps ([1], section 3.3.2)."""
 
-from typing import final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import require_choice
 from joint_seg_cls.losses.terms import ConsistencyLoss, attached_zero, mean_over
+
+EtaOrder = Literal["blocks", "reversed"]
+Location = Literal["linear", "sigmoid", "relu_minmax"]
+StopGradient = Literal["none", "segmentation", "location"]
 
 #: Weights of [1] Eq. 11 for classification blocks 1, 2, 3: at 1/2, 1/4 and 1/8 of the image's grid.
 ETA = (0.25, 0.25, 0.5)
@@ -34,14 +38,16 @@ class CrossTaskLoss(ConsistencyLoss):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, eta_order: str = "blocks", location: str = "linear", stop_gradient: str = "none") -> None:
+    def __init__(
+        self, eta_order: EtaOrder = "blocks", location: Location = "linear", stop_gradient: StopGradient = "none"
+    ) -> None:
         super().__init__()
-        _refuse_unknown("eta_order", eta_order, ("blocks", "reversed"))
-        _refuse_unknown("location", location, ("linear", "sigmoid", "relu_minmax"))
-        _refuse_unknown("stop_gradient", stop_gradient, ("none", "segmentation", "location"))
+        require_choice("loss.cross_task.eta_order", eta_order, EtaOrder)
+        require_choice("loss.cross_task.location", location, Location)
+        require_choice("loss.cross_task.stop_gradient", stop_gradient, StopGradient)
         self.eta = ETA if eta_order == "blocks" else ETA[::-1]
-        self.location = location
-        self.stop_gradient = stop_gradient
+        self.location: Location = location
+        self.stop_gradient: StopGradient = stop_gradient
 
     def forward(
         self,
@@ -82,7 +88,7 @@ class NoCrossTaskLoss(ConsistencyLoss):
         return attached_zero(*scale_logits, *location_maps)
 
 
-def _squashed(maps: Float[Tensor, "b x y z"], how: str) -> Float[Tensor, "b x y z"]:
+def _squashed(maps: Float[Tensor, "b x y z"], how: Location) -> Float[Tensor, "b x y z"]:
     if how == "linear":
         return maps
     if how == "sigmoid":
@@ -90,10 +96,3 @@ def _squashed(maps: Float[Tensor, "b x y z"], how: str) -> Float[Tensor, "b x y 
     positive = maps.relu()
     low, high = positive.amin((1, 2, 3), keepdim=True), positive.amax((1, 2, 3), keepdim=True)
     return (positive - low) / (high - low).clamp(min=SMALLEST_RANGE)
-
-
-def _refuse_unknown(key: str, found: str, choices: tuple[str, ...]) -> None:
-    if found not in choices:
-        raise ConfigError(
-            f"loss.cross_task.{key}", expected=" or ".join(choices), found=str(found), remedy="choose one of them"
-        )

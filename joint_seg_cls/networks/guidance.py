@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import require_choice
 from joint_seg_cls.networks.blocks import conv3
 from joint_seg_cls.networks.parts import Guidance
 
 AttentionKind = Literal["sigmoid", "softmax"]
+Start = Literal["random", "lesions"]
 
 #: With ``start="lesions"``, f_P counts the lesion voxels in its kernel, half a unit each, from -2: its sigmoid is 0.12
 #: without lesions, 0.5 at four of the 27 voxels, and near 1 inside a lesion.
@@ -30,11 +31,11 @@ class LesionProjection(nn.Module):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, detach: bool = False, start: str = "random") -> None:
+    def __init__(self, detach: bool = False, start: Start = "random") -> None:
         super().__init__()
         self.detach = detach
         self.convolution = conv3(1, 1, stride=2, bias=True)
-        _refuse_unknown("start", start, ("random", "lesions"))
+        require_choice("network.guidance.start", start, Start)
         if start == "lesions":
             nn.init.constant_(self.convolution.weight, LESION_WEIGHT)
             nn.init.constant_(self.convolution.get_parameter("bias"), LESION_BIAS)
@@ -57,18 +58,6 @@ def attention(projected: Float[Tensor, "b 1 x y z"], kind: AttentionKind = "sigm
         return projected.sigmoid()
     flat = projected.flatten(2)
     return (flat.softmax(dim=2) * flat.shape[2]).view_as(projected)
-
-
-def _attention_kind(found: str) -> AttentionKind:
-    _refuse_unknown("attention", found, ("sigmoid", "softmax"))
-    return "softmax" if found == "softmax" else "sigmoid"
-
-
-def _refuse_unknown(key: str, found: str, choices: tuple[str, ...]) -> None:
-    if found not in choices:
-        raise ConfigError(
-            f"network.guidance.{key}", expected=" or ".join(choices), found=found, remedy="choose one of them"
-        )
 
 
 @final
@@ -95,9 +84,10 @@ class DotGuidance(Guidance):
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 
-    def __init__(self, attention: str = "sigmoid", detach: bool = False, start: str = "random") -> None:
+    def __init__(self, attention: AttentionKind = "sigmoid", detach: bool = False, start: Start = "random") -> None:
         super().__init__()
-        self.attention: AttentionKind = _attention_kind(attention)
+        require_choice("network.guidance.attention", attention, AttentionKind)
+        self.attention: AttentionKind = attention
         self.project = LesionProjection(detach, start)
 
     def forward(
@@ -116,7 +106,7 @@ class ConcatGuidance(Guidance):
     Symbols and departures as in ``FullGuidance``, without its attention.
     """
 
-    def __init__(self, channels: int = 32, detach: bool = False, start: str = "random") -> None:
+    def __init__(self, channels: int = 32, detach: bool = False, start: Start = "random") -> None:
         super().__init__()
         self.channels = channels
         self.project = LesionProjection(detach, start)
@@ -136,7 +126,7 @@ class AddGuidance(Guidance):
     .. math:: J = D + P', \quad P' = f_P(P)
     """
 
-    def __init__(self, detach: bool = False, start: str = "random") -> None:
+    def __init__(self, detach: bool = False, start: Start = "random") -> None:
         super().__init__()
         self.project = LesionProjection(detach, start)
 
@@ -166,11 +156,12 @@ class FullGuidance(Guidance):
     """
 
     def __init__(
-        self, channels: int = 32, attention: str = "sigmoid", detach: bool = False, start: str = "random"
+        self, channels: int = 32, attention: AttentionKind = "sigmoid", detach: bool = False, start: Start = "random"
     ) -> None:
         super().__init__()
         self.channels = channels
-        self.attention: AttentionKind = _attention_kind(attention)
+        require_choice("network.guidance.attention", attention, AttentionKind)
+        self.attention: AttentionKind = attention
         self.project = LesionProjection(detach, start)
         self.fuse = Fusion(channels)
 

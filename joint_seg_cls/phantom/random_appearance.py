@@ -1,6 +1,7 @@
 """Augmentation that draws a new appearance of a stored scene, or of a patch of it, in each epoch."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -22,11 +23,20 @@ _LEVEL_SD, BRIGHTEST = 0.06, 3.0
 
 
 @final
+@dataclass(frozen=True)
+class AppearanceSeed:
+    """The seed of everything that is random in one image of a case."""
+
+    words: tuple[int, int, int, int]
+
+
+@final
 class RandomAppearance:
     """A MONAI-style dictionary transform that draws ``image`` and ``lesion_mask`` from the labels of a case.
 
     It needs the entries ``tissue`` and ``lesions`` of simulated cases. The image is the intensity relative to white
-    matter, as estimated by :class:`~joint_seg_cls.preprocess.TissueMode` in preprocessing, and 0 outside the brain.
+    matter, as estimated by :class:`~joint_seg_cls.preprocess.TissueMode` in preprocessing, and 0 outside the brain. To
+    replay a draw, :meth:`draw` its seed, then :meth:`apply` it.
 
     Args:
         spacing_mm: voxel size of the labels.
@@ -55,7 +65,16 @@ class RandomAppearance:
         return self
 
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
-        """Return a new image and its mask."""
+        """Draw from the transform's random state and apply the result."""
+        return self.apply(data, self.draw(self._random))
+
+    def draw(self, rng: np.random.RandomState) -> AppearanceSeed:
+        """Draw the seed of an image."""
+        a, b, c, d = rng.randint(0, 2**32, size=4, dtype=np.uint32).tolist()
+        return AppearanceSeed((a, b, c, d))
+
+    def apply(self, data: Mapping[Hashable, Tensor], seed: AppearanceSeed) -> dict[Hashable, Tensor]:
+        """Return the image of a seed and its mask."""
         if "tissue" not in data:
             raise ConfigError(
                 "data/augmentation=randomised",
@@ -63,7 +82,7 @@ class RandomAppearance:
                 found="a store of prepared scans",
                 remedy="make it with jsc phantom phantom=randomised store=STORE",
             )
-        rng = np.random.default_rng(self._random.randint(0, 2**32, size=4, dtype=np.uint32))
+        rng = np.random.default_rng(np.array(seed.words, dtype=np.uint32))
         scene = Scene(data["tissue"][0].numpy(), data["lesions"][0].numpy(), self.spacing_mm)
         scene = scene.mirrored() if rng.random() < self.mirrored else scene
         extent = ventricular_extent(scene)

@@ -1,30 +1,25 @@
-"""Brain extraction by a deformable surface: BET (Smith 2002 [1]) with the initialisation of brainextractor [2].
+"""Brain extraction by a deformable surface: BET (Smith 2002 [1]).
 
 [1] https://doi.org/10.1002/hbm.10062
-[2] brainextractor 0.3.0, a Python package
 """
 
-import contextlib
-import io
 from typing import final
 
-import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.preprocess.bet_start import HEAD_SHARE, find_start
 from joint_seg_cls.preprocess.bet_surface import Forces, Surface
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Grid, Scan, resample
 
 #: Lengths of the method in millimetres ([1], sections 2.3 and 2.4).
 _D1_MM, _D2_MM, _SMOOTH_FROM_MM, _SMOOTH_UNTIL_MM = 20.0, 10.0, 3.33, 10.0
-#: Voxel size used by the library.
+#: The brain is searched in voxels of this size.
 _VOXEL_MM = 1.0
 #: Minimum area of the head in a slice; smaller bright specks are above the head.
 _LEAST_HEAD_MM2 = 2000.0
-#: Threshold between background and head, as a fraction of the robust range ([1], section 2.1).
-_HEAD_SHARE = 0.1
 _REMEDY = (
     "give a brain mask in the column brain_mask, try another preprocess.brain.extractor.threshold= (0.3 to 0.7), "
     "or preprocess/brain=hd_bet"
@@ -35,10 +30,8 @@ _REMEDY = (
 class Bet:
     """Grow a surface from the centre of the head until it reaches the surface of the brain, [1].
 
-    The scan is resampled to 1 mm RAS+, because the library [2] uses the first voxel size for all three axes.
-    [2] gives the robust intensity range, the centre and radius of the head, and the initial surface;
-    the surface then moves by the rules of [2], all vertices at once, and the enclosed voxels
-    are resampled to the scan's grid.
+    The scan is resampled to 1 mm RAS+. The start and the forces are those of [2], with all vertices moved at once; the
+    enclosed voxels are resampled to the scan's grid.
     Departs from [2]: the surface is pulled back where it leaves the image (there [2] reads memory outside the
     image); the mask is not shifted by one voxel along each axis (as by ``compute_mask``); if the field of view
     includes the neck, only the upper part is used.
@@ -52,6 +45,8 @@ class Bet:
     Raises:
         ConfigError: an argument out of range.
         ScanError: no plausible brain was found.
+
+    [2] brainextractor, https://github.com/vanandrew/brainextractor
     """
 
     name = "bet"
@@ -84,23 +79,20 @@ class Bet:
         image = resample(scan.data, scan.grid, grid, linear=True)
         bottom = self._bottom(image)
         grid, image = grid.cropped((0, 0, bottom), grid.shape), np.ascontiguousarray(image[:, :, bottom:])
-        try:
-            mask = self._extract(image)
-        except (ArithmeticError, IndexError, ValueError):  # raised by the library for images without a head
-            mask = np.zeros_like(image, dtype=bool)
+        mask = self._extract(image)
         native = resample(mask.astype(np.float32), grid, scan.grid, linear=True) > 0.5
         return plausible_brain(native, scan, smallest_ml=self.smallest_ml, largest_ml=self.largest_ml, remedy=_REMEDY)
 
     def _extract(self, image: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-        from brainextractor import BrainExtractor
-
-        with contextlib.redirect_stdout(io.StringIO()):  # the library prints every step
-            found = BrainExtractor(nib.Nifti1Image(image, np.diag([_VOXEL_MM] * 3 + [1.0])))
-        surface = Surface(found.vertices, found.faces)
+        nothing = np.zeros(image.shape, dtype=bool)
+        start = find_start(image)
+        if start is None:
+            return nothing
+        surface = Surface(start.vertices, start.faces)
         forces = Forces(
-            t2=float(found.t2),
-            t=float(found.t),
-            tm=float(found.tm),
+            t2=start.t2,
+            t=start.t,
+            tm=start.tm,
             bt=self.threshold,
             d1=_D1_MM / _VOXEL_MM,
             d2=_D2_MM / _VOXEL_MM,
@@ -109,12 +101,12 @@ class Bet:
         )
         surface.evolve(image, forces, self.iterations)
         x, y, z = image.shape
-        return surface.solid((x, y, z)) if surface.usable((x, y, z)) else np.zeros(image.shape, dtype=bool)
+        return surface.solid((x, y, z)) if surface.usable((x, y, z)) else nothing
 
     def _bottom(self, image: Float32[np.ndarray, "x y z"]) -> int:
         """Return the lowest slice within ``head_mm`` of the top of the head."""
         low, high = np.percentile(image[::2, ::2, ::2], (2, 98))
-        area_mm2 = (image > low + _HEAD_SHARE * (high - low)).sum(axis=(0, 1)) * _VOXEL_MM**2
+        area_mm2 = (image > low + HEAD_SHARE * (high - low)).sum(axis=(0, 1)) * _VOXEL_MM**2
         slices = np.flatnonzero(area_mm2 >= _LEAST_HEAD_MM2)
         top = int(slices[-1]) + 1 if slices.size else image.shape[2]
         return max(top - round(self.head_mm / _VOXEL_MM), 0)

@@ -7,15 +7,17 @@ import contextlib
 import importlib
 import io
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Bool
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, require_choice
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Scan, reorient
 
+Networks = Literal[1, 5]
+Device = Literal["auto", "cpu", "cuda"]
 _REMEDY = "give a brain mask in the column brain_mask, or try preprocess/brain=bet"
 
 
@@ -38,20 +40,18 @@ class HdBet:
 
     def __init__(
         self,
-        networks: int = 1,
+        networks: Networks = 1,
         mirrored: bool = False,
-        device: str = "auto",
+        device: Device = "auto",
         smallest_ml: int | float = 500.0,
         largest_ml: int | float = 2500.0,
     ) -> None:
-        for key, fits, expected, found in (
-            ("networks", networks in (1, 5), "1 or 5", networks),
-            ("device", device in ("auto", "cpu", "cuda"), "auto, cpu or cuda", device),
-            ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
-        ):
-            if not fits:
-                where = f"preprocess.brain.extractor.{key}"
-                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
+        where = "preprocess.brain.extractor"
+        require_choice(f"{where}.networks", networks, Networks)
+        require_choice(f"{where}.device", device, Device)
+        if not 0 < smallest_ml < largest_ml:
+            key, expected = f"{where}.largest_ml", f"more than smallest_ml ({smallest_ml:g})"
+            raise ConfigError(key, expected=expected, found=str(largest_ml), remedy=f"correct {key}=")
         self.networks = networks
         self.mirrored = mirrored
         self.device = device

@@ -3,16 +3,16 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
-from typing import Protocol, final, runtime_checkable
+from typing import Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.errors import ScanError, require_choice
 
 #: Voxels over which mean and standard deviation are computed.
-REGIONS = ("brain", "volume")
+Region = Literal["brain", "volume"]
 #: Histogram for the mode of white matter: percentiles of the brain, bins, smoothing.
 _RANGE, _BINS, _SMOOTH_BINS = (35.0, 95.0), 200, 6.0
 #: A scan with a larger fraction of the brain at or below 0 is already standardised.
@@ -64,11 +64,9 @@ class ZScore:
         ConfigError: ``over`` is neither.
     """
 
-    def __init__(self, over: str = "brain") -> None:
-        if over not in REGIONS:
-            where = "preprocess.intensity.over"
-            raise ConfigError(where, expected="brain or volume", found=over, remedy=f"correct {where}=")
-        self.over = over
+    def __init__(self, over: Region = "brain") -> None:
+        require_choice("preprocess.intensity.over", over, Region)
+        self.over: Region = over
 
     def __call__(
         self, image: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]

@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from joint_seg_cls import __version__
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.errors import ScanError, require_choice
 from joint_seg_cls.preprocess.bias_field import BiasField
 from joint_seg_cls.preprocess.brain import Brain, BrainMask
 from joint_seg_cls.preprocess.intensity import Intensity, extremes
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.quality import lesion_figures, warnings_of
-from joint_seg_cls.preprocess.raters import RaterRule, combine_raters, known_rule
+from joint_seg_cls.preprocess.raters import RaterRule, combine_raters
 from joint_seg_cls.preprocess.registration import Registered, Registration
 from joint_seg_cls.scan import (
     CohortCase,
@@ -96,13 +96,14 @@ class Pipeline:
         lesion_value: LesionValue = None,
         mask_geometry: MaskGeometry = "header",
     ) -> None:
+        require_choice("preprocess.raters", raters, RaterRule)
         require_lesion_value(lesion_value)
         self.brain = brain
         self.bias_field = bias_field
         self.registration = registration
         self.layout = layout
         self.intensity = intensity
-        self.raters: RaterRule = known_rule(raters)
+        self.raters: RaterRule = raters
         self.lesion_value: LesionValue = lesion_value
         self.mask_geometry: MaskGeometry = require_mask_geometry(mask_geometry)
 

@@ -1,22 +1,12 @@
 """Combination of several raters' masks of one scan."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
 
-from joint_seg_cls.errors import ConfigError
-
 RaterRule = Literal["intersection", "majority", "union"]
-
-
-def known_rule(rule: RaterRule) -> RaterRule:
-    """Return ``rule`` if it exists."""
-    if rule not in get_args(RaterRule):
-        expected = f"one of {', '.join(get_args(RaterRule))}"
-        raise ConfigError("preprocess.raters", expected=expected, found=str(rule), remedy="correct it")
-    return rule
 
 
 def combine_raters(masks: Sequence[Bool[np.ndarray, "x y z"]], rule: RaterRule) -> Bool[np.ndarray, "x y z"]:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.errors import ConfigError, ScanError, require_choice
 from joint_seg_cls.scan.grid import Grid, reorient
 from joint_seg_cls.scan.header import VolumeHeader
 from joint_seg_cls.scan.volume import read_volume
@@ -20,7 +20,6 @@ _BYTE = 255
 _MOST_VALUES = 20
 #: Geometry of a mask: its own header, or the header of the scan (same shape required).
 MaskGeometry = Literal["header", "scan"]
-MASK_GEOMETRIES: tuple[MaskGeometry, ...] = ("header", "scan")
 #: Value or values of lesion voxels in a mask; None if masks contain only 0 and 1.
 LesionValue = int | float | Sequence[int | float] | None
 
@@ -105,16 +104,13 @@ def _misplaced(head: VolumeHeader, grid: Grid, other: Grid | None, tolerance_mm:
 
 
 def require_mask_geometry(value: object) -> MaskGeometry:
-    """Return ``value`` if it is one of :data:`MASK_GEOMETRIES`.
+    """Return ``value`` if it is a :data:`MaskGeometry`.
 
     Raises:
         ConfigError: it is not.
     """
-    for known in MASK_GEOMETRIES:
-        if value == known:
-            return known
-    remedy = "write mask_geometry=header or mask_geometry=scan"
-    raise ConfigError("mask_geometry", expected="header or scan", found=str(value), remedy=remedy)
+    require_choice("mask_geometry", value, MaskGeometry)
+    return "scan" if value == "scan" else "header"
 
 
 def binary(

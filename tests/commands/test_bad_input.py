@@ -186,6 +186,7 @@ WRONG_TYPES = {
     "image_size=16.5": "preprocess.image_size: expected one or three integers, found 16.5",
     "workers=many": "workers: expected a whole number, 0 or more, found 'many'",
     "preprocess.raters=all": "preprocess.raters: expected one of intersection, majority, union, found all",
+    "preprocess.intensity.over=head": "preprocess.intensity.over: expected brain or volume, found head",
 }
 
 

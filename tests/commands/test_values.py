@@ -26,7 +26,6 @@ def table(tmp_path):
         (["lesion_value=white"], "lesion_value: expected numbers other than 0, found white"),
         (["lesion_value=0"], "lesion_value: expected numbers other than 0, found 0"),
         (["lesion_value=[]"], "lesion_value: expected numbers other than 0"),
-        (["preprocess.intensity.over=head"], "preprocess.intensity.over: expected brain or volume, found head"),
         (["store={folder}/file"], "store: expected a folder that can be written, found a file"),
         (["store={folder}/file/store"], "store: expected a folder that can be written, found a file"),
     ],

@@ -239,12 +239,6 @@ def test_the_class_is_the_true_one_in_training_and_the_predicted_one_otherwise()
     assert value(unknown["cross_task"]) == pytest.approx(as_ms[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("key", ["eta_order", "location", "stop_gradient"])
-def test_an_unknown_choice_is_named(key):
-    with pytest.raises(ConfigError, match=f"{key}.*found nonsense"):
-        CrossTaskLoss(**{key: "nonsense"})
-
-
 def test_everything_is_float32_under_autocast():
     prediction = prediction_of(probability=0.01)
     low = Prediction(

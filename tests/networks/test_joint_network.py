@@ -211,8 +211,6 @@ def test_parts_that_do_not_belong_together_are_refused():
         SegmentationUNet(channels=7)
     with pytest.raises(ConfigError, match="attention heads"):
         JointNetwork(channels=6)
-    with pytest.raises(ConfigError, match="sigmoid or softmax, found relu"):
-        FullGuidance(attention="relu")
 
 
 def test_a_checkpoint_tells_its_grid_and_refuses_one_with_other_windows():

@@ -180,6 +180,8 @@ def test_a_store_of_scenes_feeds_a_training_with_new_images(cohort, tmp_path):
     assert drawn[0]["image"].shape == drawn[0]["lesion_mask"].shape == (1, 32, 48, 32)
     assert torch.equal(drawn[0]["image"], drawn[2]["image"])
     assert not torch.equal(drawn[0]["image"], drawn[1]["image"])
+    replayed = draw.apply(entries, draw.draw(np.random.RandomState(1)))
+    assert torch.equal(replayed["image"], drawn[0]["image"])
     assert 0 <= float(drawn[0]["image"].min()) <= float(drawn[0]["image"].max()) <= 3
     whole = RandomAppearance(2.0)
     whole.set_random_state(seed=1)

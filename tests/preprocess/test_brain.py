@@ -107,8 +107,6 @@ def test_crumbs_and_holes_of_an_extracted_mask_are_mended():
         (lambda: Bet(iterations=0), "iterations"),
         (lambda: Bet(head_mm=5), "head_mm"),
         (lambda: Bet(smallest_ml=900, largest_ml=800), "largest_ml"),
-        (lambda: HdBet(networks=3), "networks"),
-        (lambda: HdBet(device="tpu"), "device"),
         (lambda: HdBet(smallest_ml=-1), "largest_ml"),
     ],
 )

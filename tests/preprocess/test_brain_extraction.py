@@ -17,6 +17,7 @@ from joint_seg_cls.errors import ScanError
 from joint_seg_cls.phantom import Shell, simulate_scans
 from joint_seg_cls.phantom.subject import person
 from joint_seg_cls.preprocess import Bet, HdBet
+from joint_seg_cls.preprocess.bet_start import find_start
 from joint_seg_cls.preprocess.bet_surface import Forces, Surface
 from joint_seg_cls.scan import Grid, Scan, read_mask, read_scan, reorient
 
@@ -65,6 +66,25 @@ def test_turned_and_flipped_axes_give_the_same_brain(heads):
 def test_a_larger_threshold_gives_a_smaller_brain(heads):
     small, large = (Bet(threshold, iterations=150)(heads["PIL"][0]).sum() for threshold in (0.7, 0.35))
     assert small < 0.97 * large
+
+
+def test_the_start_is_the_librarys():
+    from brainextractor import BrainExtractor
+
+    rng, shape = np.random.default_rng(0), (41, 39, 37)
+    away = np.linalg.norm((np.stack(np.indices(shape), -1) - [20, 17, 18]) / [14, 16, 12], axis=-1)
+    image = (100 * np.exp(-(away**4)) + rng.normal(5, 3, shape)).astype(np.float32)
+    with contextlib.redirect_stdout(io.StringIO()):
+        library = BrainExtractor(nib.Nifti1Image(image, np.eye(4)))
+    start = find_start(image)
+    assert (start.t2, start.t, start.tm) == (library.t2, library.t, library.tm)
+    np.testing.assert_allclose(start.vertices, library.vertices, atol=1e-9)
+    np.testing.assert_array_equal(start.faces, library.faces)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 1, 1)])
+def test_an_image_of_one_brightness_has_no_start(shape):
+    assert find_start(np.full(shape, 7, np.float32)) is None
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_a_mask_of_another_shape_is_refused_either_way(scan, tmp_path):
 
 
 def test_another_word_is_refused():
-    with pytest.raises(ConfigError, match=r"mask_geometry: expected header or scan, found both; write mask_geometry="):
+    with pytest.raises(ConfigError, match=r"mask_geometry: expected header or scan, found both; correct"):
         require_mask_geometry("both")
 
 

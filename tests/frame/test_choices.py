@@ -1,0 +1,42 @@
+"""Closed choices are ``Literal``; a value that is none of them is refused by its key, outside of tests too."""
+
+import subprocess
+import sys
+
+import pytest
+from jaxtyping import TypeCheckError
+
+from joint_seg_cls.losses import CrossTaskLoss
+
+#: The types of arguments are checked in tests only, so a fresh interpreter constructs these.
+REFUSED = {
+    "losses.CrossTaskLoss(eta_order='up')": "loss.cross_task.eta_order: expected blocks or reversed, found up;",
+    "losses.CrossTaskLoss(location='up')": "loss.cross_task.location: expected one of linear, sigmoid, relu_minmax,",
+    "losses.CrossTaskLoss(stop_gradient='up')": "loss.cross_task.stop_gradient: expected one of none, segmentation,",
+    "networks.FullGuidance(attention='relu')": "network.guidance.attention: expected sigmoid or softmax, found relu;",
+    "networks.AddGuidance(start='zero')": "network.guidance.start: expected random or lesions, found zero;",
+    "preprocess.HdBet(networks=3)": "preprocess.brain.extractor.networks: expected 1 or 5, found 3;",
+    "preprocess.HdBet(device='tpu')": "preprocess.brain.extractor.device: expected one of auto, cpu, cuda, found tpu;",
+    "data.make_folds([], 'leaky', 5, 0)": "data.folds.kind: expected one of random, stratified, grouped, strict, found",
+}
+CODE = """
+import sys
+from joint_seg_cls import data, losses, networks, preprocess
+from joint_seg_cls.errors import ConfigError
+for words in sys.argv[1:]:
+    try:
+        eval(words)
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_a_value_that_is_no_choice_is_refused_by_its_key():
+    done = subprocess.run([sys.executable, "-c", CODE, *REFUSED], capture_output=True, text=True, check=True)
+    for found, expected in zip(done.stdout.splitlines(), REFUSED.values(), strict=True):
+        assert found.startswith(expected)
+
+
+def test_tests_refuse_it_by_its_type():
+    with pytest.raises(TypeCheckError):
+        CrossTaskLoss(location="up")
