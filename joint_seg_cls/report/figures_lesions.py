@@ -101,7 +101,7 @@ def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
     each = "each by the network of its own fold" if methods > 1 else "by the network of its fold"
     cases = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (
-        f"Shown: {cases} of {chosen_by.label}, not used in training, {each}; the axial slice with most of the reference "
+        f"Shown: {cases} of {chosen_by.label}, held out, {each}; the axial slice with most of the reference "
         "on the network's grid, on which the DSC beside each picture is computed. The median is over scans tested by "
         "all methods, in their own grids."
     )
