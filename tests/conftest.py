@@ -126,7 +126,7 @@ def write_store(
         )
     settings = {
         "_target_": "joint_seg_cls.preprocess.Pipeline",
-        "brain": {"_target_": "joint_seg_cls.preprocess.GivenBrain"},
+        "brain": {"_target_": "joint_seg_cls.preprocess.NoExtraction"},
         "bias_field": {"_target_": "joint_seg_cls.preprocess.NoBiasField"},
         "registration": {"_target_": "joint_seg_cls.preprocess.ByHeader"},
         "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": side},

@@ -112,8 +112,8 @@ def _drawn(
     lesions: Bool[np.ndarray, "x y z"] | None,
     spacing_mm: tuple[float, float, float],
 ) -> bytes:
-    seen = tissue if lesions is None else tissue | lesions
-    box = ndimage.find_objects(seen.astype(np.uint8))[0] if seen.any() else (slice(None),) * 3
+    shown = tissue if lesions is None else tissue | lesions
+    box = ndimage.find_objects(shown.astype(np.uint8))[0] if shown.any() else (slice(None),) * 3
     box = tuple(
         slice(max((part.start or 0) - _MARGIN, 0), None if part.stop is None else part.stop + _MARGIN) for part in box
     )

@@ -179,21 +179,21 @@ def _given_brain(
 
 def _same_volume(case: str, volumes: list[tuple[Path, Float[np.ndarray, "x y z"], VolumeHeader]]) -> list[Finding]:
     """Report two modalities of one scan that are the same volume."""
-    seen: dict[str, Path] = {}
+    first_of: dict[str, Path] = {}
     findings = []
     for path, data, _ in volumes:
         key = content_hash(data)
-        if key in seen:
+        if key in first_of:
             findings.append(
                 Finding(
                     "warning",
                     "duplicates",
                     "a different volume for each modality",
-                    f"the same voxels as in {seen[key].name}",
+                    f"the same voxels as in {first_of[key].name}",
                     "correct the path in the table",
                     (case,),
                     str(path),
                 )
             )
-        seen.setdefault(key, path)
+        first_of.setdefault(key, path)
     return findings

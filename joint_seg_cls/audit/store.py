@@ -76,8 +76,10 @@ def audit_folds(
     file with ``allow=[leakage]``), otherwise an error.
     """
     sizes = check_sizes(store.cases, store.classes, folds.count) if isinstance(folds, Folds) else []
-    knows = isinstance(folds, Folds) or (isinstance(folds, SplitFile) and "leakage" in folds.allow)
-    findings = check_leakage(splits, store.cases, audit.duplicates, name=name, severity="warning" if knows else "error")
+    is_allowed = isinstance(folds, Folds) or (isinstance(folds, SplitFile) and "leakage" in folds.allow)
+    findings = check_leakage(
+        splits, store.cases, audit.duplicates, name=name, severity="warning" if is_allowed else "error"
+    )
     return audit.with_findings([*sizes, *findings], accept=accept, folds_hash=folds_hash(splits))
 
 

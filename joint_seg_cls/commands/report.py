@@ -58,7 +58,7 @@ def report(config: DictConfig) -> None:
     print(headline(study, [run_state(run.folder) for run in runs]))
     for run, row in zip(runs, rows, strict=True):
         if row.state == "failed" and run.fault:
-            print(f"{run.folder} is left out: {row.told}")
+            print(f"{run.folder} is left out: {row.detail}")
     for table in tables:
         print(f"{table.title}{f'; {verdicts(table)}' if table.claims else ''}")
         if table.missing:

@@ -58,15 +58,15 @@ def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
         InputError: its files are invalid, or memory is exhausted.
     """
     with enough_memory(row.images[0], remedy=MORE_MEMORY):
-        seen = pipeline.model_input(row.images, row.brain_mask)
-        native = pipeline.reference(row.lesion_masks, seen.scan)
+        prepared = pipeline.model_input(row.images, row.brain_mask)
+        native = pipeline.reference(row.lesion_masks, prepared.scan)
         return TestCase(
             case=row.case,
             subject=row.subject,
             session=row.session,
             disease=row.disease,
-            image=seen.image,
-            geometry=seen.geometry,
-            reference_model=None if native is None else seen.geometry.to_model(native, linear=False),
+            image=prepared.image,
+            geometry=prepared.geometry,
+            reference_model=None if native is None else prepared.geometry.to_model(native, linear=False),
             reference_native=native,
         )

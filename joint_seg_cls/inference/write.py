@@ -19,7 +19,7 @@ from joint_seg_cls.whole_file import write_json
 
 def write_findings(
     name: str,
-    seen: ModelInput,
+    prepared: ModelInput,
     found: Findings,
     out: Path,
     *,
@@ -34,30 +34,30 @@ def write_findings(
 
     Args:
         name: prefix of the files.
-        seen: the scan and its geometry.
+        prepared: the scan and its geometry.
         found: the findings in the scan's own grid.
         classes: names of the diseases in the order of their class codes.
         model: description of the network, for the record.
         intensities: range of the training images' quantiles; a scan far outside gets a warning.
     """
     out.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"id": name, "scan": seen.scan.path.name, "classes": classes}
+    record: dict[str, Any] = {"id": name, "scan": prepared.scan.path.name, "classes": classes}
     if found.disease_probability is not None:
         record["disease"] = classes[int(found.disease_probability.argmax())]
         record["disease_probability"] = dict(zip(classes, found.disease_probability.tolist(), strict=True))
     if found.lesion_probability is not None and found.lesions is not None:
-        table = lesion_table(found.lesions, seen.geometry.native)
+        table = lesion_table(found.lesions, prepared.geometry.native)
         _, count = label_lesions(found.lesions)
         record["lesion_count"] = count
-        record["lesion_volume_ml"] = float(found.lesions.sum()) * seen.geometry.native.voxel_ml
-        write_volume(out / f"{name}_lesions.nii.gz", found.lesions.astype(np.uint8), seen.scan)
-        write_volume(out / f"{name}_lesion-probability.nii.gz", found.lesion_probability, seen.scan)
+        record["lesion_volume_ml"] = float(found.lesions.sum()) * prepared.geometry.native.voxel_ml
+        write_volume(out / f"{name}_lesions.nii.gz", found.lesions.astype(np.uint8), prepared.scan)
+        write_volume(out / f"{name}_lesion-probability.nii.gz", found.lesion_probability, prepared.scan)
         write_table(table, out / f"{name}_lesions.tsv")
     if found.location_map is not None:
-        write_volume(out / f"{name}_location-map.nii.gz", found.location_map, seen.scan)
-    record |= {"brain_volume_ml": seen.brain_ml, "model": model, "preprocessing": seen.figures}
-    record["warnings"] = _warnings(name, seen, record)
-    if (sentence := unlike(seen.image, intensities or {})) is not None:
+        write_volume(out / f"{name}_location-map.nii.gz", found.location_map, prepared.scan)
+    record |= {"brain_volume_ml": prepared.brain_ml, "model": model, "preprocessing": prepared.figures}
+    record["warnings"] = _warnings(name, prepared, record)
+    if (sentence := unlike(prepared.image, intensities or {})) is not None:
         record["warnings"].append(sentence)
     record["use"] = "research only; not a medical device"
     write_json(out / f"{name}.json", record)
@@ -97,9 +97,9 @@ def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: P
     write_table(pd.DataFrame(rows), out / "predictions.tsv")
 
 
-def _warnings(name: str, seen: ModelInput, record: dict[str, Any]) -> list[str]:
-    audit = check_scan(name, seen.scans, seen.brain)
-    warnings = [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(seen.figures)
+def _warnings(name: str, prepared: ModelInput, record: dict[str, Any]) -> list[str]:
+    audit = check_scan(name, prepared.scans, prepared.brain)
+    warnings = [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(prepared.figures)
     if record.get("lesion_count") == 0 and "disease" in record:
         warnings.append("no lesion was segmented; the diagnosis is not supported by one")
     return warnings

@@ -44,11 +44,11 @@ def _lost_lesions(
     """Return the ``voxels`` voxels with the highest fractions of every lesion without ``chosen`` voxels."""
     lesions, count = ndimage.label(drawn.mask, CONNECTED)
     slices = sampler.nearest(lesions.astype(np.int32), filled)
-    seen = np.zeros(count + 1, dtype=bool)
+    has_voxels = np.zeros(count + 1, dtype=bool)
     for labels in slices:
-        seen[labels[chosen[filled]]] = True
+        has_voxels[labels[chosen[filled]]] = True
     added = []
-    for lesion in np.flatnonzero(~seen[1:]) + 1:
+    for lesion in np.flatnonzero(~has_voxels[1:]) + 1:
         own = filled[np.any([labels == lesion for labels in slices], axis=0)]
         added.append(own[np.argsort(-share[own], kind="stable")[:voxels]])
     return np.concatenate(added) if added else np.empty(0, dtype=int)

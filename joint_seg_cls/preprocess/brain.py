@@ -61,7 +61,7 @@ class Extractor(Protocol):
 
 
 @final
-class GivenBrain:
+class NoExtraction:
     """Use the table's ``brain_mask``, or else the nonzero voxels of a skull-stripped scan with holes filled.
 
     Raises:
@@ -89,7 +89,7 @@ class GivenBrain:
 
 
 @final
-class TableBrain:
+class GivenBrain:
     """Use only the table's ``brain_mask``.
 
     Raises:

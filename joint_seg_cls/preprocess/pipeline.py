@@ -125,8 +125,8 @@ class Pipeline:
         for scan, found in zip((first, *others), registered, strict=True):
             covered = brain.mask & found.covered
             corrected = self.bias_field(found.data, native, covered)
-            seen = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
-            channels.append(self._scale(scan, geometry.to_model(corrected.image, linear=True), seen))
+            visible = inside if found.covered.all() else inside & geometry.to_model(found.covered, linear=False)
+            channels.append(self._scale(scan, geometry.to_model(corrected.image, linear=True), visible))
             share = float(covered.sum() / brain.mask.sum())
             record = _modality(scan, found, native, share, corrected.field_p99_over_p1)
             modalities.append(record | extremes(found.data[covered]))
@@ -168,15 +168,15 @@ class Pipeline:
 
     def prepare(self, row: CohortCase, folder: Path, key: str) -> PreparedCase:
         """Preprocess one row of the table and write it to ``folder``."""
-        seen = self.model_input(row.images, row.brain_mask)
-        lesions = self.reference(row.lesion_masks, seen.scan)
-        figures = dict(seen.figures)
+        prepared = self.model_input(row.images, row.brain_mask)
+        lesions = self.reference(row.lesion_masks, prepared.scan)
+        figures = dict(prepared.figures)
         figures["sources"] = [path.name for path in (*row.images, row.brain_mask, *row.lesion_masks) if path]
         figures["image_hash"] = content_hash(row.images[0])
         figures["lesions"] = model_lesions = None
         if lesions is not None:
-            model_lesions = seen.geometry.to_model(lesions, linear=False)
-            figures["lesions"] = lesion_figures(lesions, model_lesions, seen.geometry, len(row.lesion_masks))
+            model_lesions = prepared.geometry.to_model(lesions, linear=False)
+            figures["lesions"] = lesion_figures(lesions, model_lesions, prepared.geometry, len(row.lesion_masks))
         case = PreparedCase(
             folder=folder,
             case=row.case,
@@ -185,12 +185,16 @@ class Pipeline:
             disease=row.disease,
             has_lesion_mask=lesions is not None,
             key=key,
-            geometry=seen.geometry,
+            geometry=prepared.geometry,
             columns=row.columns,
             provenance=figures | {"warnings": warnings_of(figures)},
         )
         write_case(
-            case, image=seen.image, brain_mask=seen.brain_mask, lesion_mask=model_lesions, lesion_mask_native=lesions
+            case,
+            image=prepared.image,
+            brain_mask=prepared.brain_mask,
+            lesion_mask=model_lesions,
+            lesion_mask_native=lesions,
         )
         return case
 

@@ -61,13 +61,13 @@ _LISTED = 3
 
 
 def lesion_figures(
-    lesions: Bool[np.ndarray, "x y z"], seen: Bool[np.ndarray, "X Y Z"], geometry: Geometry, raters: int
+    lesions: Bool[np.ndarray, "x y z"], on_model: Bool[np.ndarray, "X Y Z"], geometry: Geometry, raters: int
 ) -> dict[str, Any]:
     """Compare the reference on the scan's grid and on the network's grid; lesions are 26-connected.
 
     Args:
         lesions: the reference in the scan's own grid.
-        seen: the reference on the network's grid.
+        on_model: the reference on the network's grid.
         geometry: both grids.
         raters: number of masks combined in the reference.
     """
@@ -84,8 +84,8 @@ def lesion_figures(
         "raters": raters,
         "native_count": count,
         "native_ml": float(voxels[1:].sum() * geometry.native.voxel_ml),
-        "model_count": label_lesions(seen)[1],
-        "model_ml": float(seen.sum() * geometry.model.voxel_ml),
+        "model_count": label_lesions(on_model)[1],
+        "model_ml": float(on_model.sum() * geometry.model.voxel_ml),
         "erased": int((~is_kept).sum()),
         "erased_ml": float(voxels[~is_kept].sum() * geometry.native.voxel_ml),
         "cropped": int((~is_kept & ~is_inside).sum()),

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 from joint_seg_cls import __version__
 from joint_seg_cls.audit import Audit
 from joint_seg_cls.errors import StoreError
-from joint_seg_cls.report.circumstances import UNKNOWN, disjoint, initial_weights, protocol, store_name, told, unseen
+from joint_seg_cls.report.circumstances import (
+    UNKNOWN,
+    disjoint,
+    distinct_values,
+    initial_weights,
+    protocol,
+    store_name,
+    unseen,
+)
 from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
@@ -77,10 +85,10 @@ def markdown(items: Sequence[Item]) -> str:
 
 def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str, str]:
     def of(*keys: str) -> str:
-        return told(runs, lambda run: _plain(_at(run.config, keys)))
+        return distinct_values(runs, lambda run: _plain(_at(run.config, keys)))
 
     def made(*keys: str) -> str:
-        return told(runs, lambda run: _plain(_at(run.provenance, keys)))
+        return distinct_values(runs, lambda run: _plain(_at(run.provenance, keys)))
 
     weights = {
         "best": "highest val/score (mean of Dice and AUC) on an inner split; the test fold is not used",
@@ -97,10 +105,10 @@ def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str
         "disjoint": disjoint(runs),
         "network": f"{of('network', '_target_')} on {of('network', 'image_size')} voxels; see config.yaml of each run",
         "software": f"joint_seg_cls {made('joint_seg_cls')}, Python {made('python')}, {made('packages')}",
-        "initial": told(runs, initial_weights),
+        "initial": distinct_values(runs, initial_weights),
         "training": f"{of('optimizer')}; schedule {of('scheduler')}; batch {of('data', 'batch_size')}; "
         f"{of('trainer', 'max_epochs')} epochs; augmentation {of('data', 'augmentation')}; {len(runs)} trainings",
-        "weights": told(runs, lambda run: weights[run.config["protocol"]["weights"]]),
+        "weights": distinct_values(runs, lambda run: weights[run.config["protocol"]["weights"]]),
         "ensembles": "none",
         "robustness": f"seeds {', '.join(map(str, sorted({run.seed for run in runs})))}; folds, seeds separate",
         "internal": unseen(runs),
@@ -182,8 +190,8 @@ def _failures(variants: Sequence[Variant]) -> str:
     worst = ", ".join(f"{case} {dsc:.2f}" for case, dsc in scores.head(_NAMED).items())
     by_case = shown.diagnosed().groupby("case")
     known = by_case[columns].mean()
-    said = known.idxmax(axis=1).str.removeprefix("p_") if len(known) else known.index.to_series()
-    wrong = known.index[said != by_case["disease"].first()]
+    predicted = known.idxmax(axis=1).str.removeprefix("p_") if len(known) else known.index.to_series()
+    wrong = known.index[predicted != by_case["disease"].first()]
     named = f" ({', '.join(wrong[:_NAMED])}{', …' if len(wrong) > _NAMED else ''})" if len(wrong) else ""
     return f"{shown.label}: lowest DSC {worst or UNKNOWN}; {len(wrong)} of {len(known)} diagnoses wrong{named}"
 

@@ -32,14 +32,14 @@ def about(variants: Sequence[Variant]) -> str:
     seeds = sorted({run.seed for run in runs})
     return (
         f"Cohort {store_name(runs)}{tested}. Protocol: {protocol(runs)}. Folds {', '.join(folds)}"
-        f" (hash {told(runs, lambda run: run.provenance['identity']['folds_hash'])}); "
+        f" (hash {distinct_values(runs, lambda run: run.provenance['identity']['folds_hash'])}); "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}."
     )
 
 
 def store_name(runs: Iterable[FigureRun]) -> str:
     """Return the name of the prepared store."""
-    return told(runs, lambda run: Path(run.config["data"]["store"]).name)
+    return distinct_values(runs, lambda run: Path(run.config["data"]["store"]).name)
 
 
 def protocol(runs: Iterable[FigureRun]) -> str:
@@ -50,12 +50,12 @@ def protocol(runs: Iterable[FigureRun]) -> str:
         weights = _WEIGHTS.get(chosen["weights"], str(chosen["weights"]))
         return f"{chosen['name']} ({'; '.join(part for part in (_folds(run)[0], weights) if part)})"
 
-    return told(runs, of)
+    return distinct_values(runs, of)
 
 
 def disjoint(runs: Iterable[FigureRun]) -> str:
     """Return the units that are never in two parts of a split."""
-    return told(runs, lambda run: _folds(run)[1] or UNKNOWN)
+    return distinct_values(runs, lambda run: _folds(run)[1] or UNKNOWN)
 
 
 def initial_weights(run: FigureRun) -> str:
@@ -74,15 +74,15 @@ def unseen(runs: Iterable[FigureRun]) -> str:
             return "each scan is tested by networks that were not trained on it"
         return f"fine-tuned networks: their initial weights, {_knows_test(run)}"
 
-    return told(runs, of)
+    return distinct_values(runs, of)
 
 
 def contaminated(runs: Iterable[FigureRun]) -> list[str]:
     """Return a warning for each run tested on scans that its initial weights were trained on."""
-    said = {run: told([run], _knows_test) for run in runs if run.provenance.get("started_from")}
+    found = {run: distinct_values([run], _knows_test) for run in runs if run.provenance.get("started_from")}
     return [
         f"warning: {run.label}, fold {run.fold}: its initial weights, {what}"
-        for run, what in said.items()
+        for run, what in found.items()
         if what.endswith(_TOO_GOOD)
     ]
 
@@ -123,7 +123,7 @@ def _folds(run: FigureRun) -> tuple[str, str]:
     return kind, ""
 
 
-def told(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:
+def distinct_values(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:
     """Return the distinct values of ``of`` over the runs, joined; runs without a value are omitted."""
     found: dict[str, None] = {}
     for run in runs:

@@ -65,7 +65,7 @@ class Claim:
         return "holds" if difference > 0 else "does not hold"
 
     @property
-    def told(self) -> str:
+    def conclusion(self) -> str:
         """The verdict, and whether the published difference is ruled out."""
         if self.found.caveat:
             return f"{self.verdict}: {self.found.caveat}"
@@ -106,10 +106,10 @@ def claims_against(
     claims = []
     for ((number, metric), found), p_holm in zip(tested.items(), corrected, strict=True):
         first, second = pairs[number]
-        said = published[number].get(metric)
+        percent = published[number].get(metric)
         test = _TESTS[metric] if metric != "AUC" or len(first.classes) == 2 else "paired bootstrap"
         by_seed = _by_seed(paired[number, metric], metric, first.classes)
-        share = None if said is None else said / 100
+        share = None if percent is None else percent / 100
         claims.append(Claim(first.label, second.label, metric, test, found, p_holm, share, by_seed))
     return claims
 

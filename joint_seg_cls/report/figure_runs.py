@@ -164,7 +164,7 @@ class Pooled:
         codes = {name: code for code, name in enumerate(self.classes)}
         return self.diagnosed()["disease"].map(codes).to_numpy(dtype=np.int64)
 
-    def told(self) -> str:
+    def label_with_progress(self) -> str:
         """Return the label, with the seed if there are several, and the number of folds if some are not finished."""
         done = len(self.runs)
         parts = [] if self.seed is None else [f"seed {self.seed}"]
@@ -185,7 +185,7 @@ def choose(pooled: Sequence[Pooled], bases: Sequence[str]) -> list[Pooled]:
     return [found for base in bases if (found := next((one for one in pooled if one.base == base), None)) is not None]
 
 
-def seeds_told(variants: Iterable[Pooled]) -> str:
+def seed_note(variants: Iterable[Pooled]) -> str:
     """Return the sentence of a caption if there are several seeds."""
     several = any(one.seed is not None for one in variants)
     return " Of several seeds, that with the most finished folds is shown, given with the name." if several else ""

@@ -119,8 +119,8 @@ class _Study:
             return Figure(name, title, missing=f"could not be drawn: {type(error).__name__}: {error}")
         rows, there = _ROWS.get(name, ()), {one.base for one in methods}
         absent = [base for base in rows if base not in there] if len(there.intersection(rows)) > 1 else []
-        told = f" Not in this study, or not finished: {', '.join(absent)}." if absent and figure.png else ""
-        return replace(figure, caption=figure.caption + told)
+        note = f" Not in this study, or not finished: {', '.join(absent)}." if absent and figure.png else ""
+        return replace(figure, caption=figure.caption + note)
 
 
 _ROWS = {"figure-08": _FIGURE_8, "figure-09": _FIGURE_9, "figure-10": _FIGURE_10, "figure-11": _FIGURE_11}

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import brier_score_loss
 
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import Pooled, seeds_told
+from joint_seg_cls.report.figure_runs import Pooled, seed_note
 from joint_seg_cls.report.figures_roc import scores
 
 #: Bins of equal width over [0, 1].
@@ -63,7 +63,7 @@ def _draw_one(above: Axes, below: Axes, one: Pooled) -> None:
     above.plot(mean[count > 0], share[count > 0], marker="o", markersize=4, color=COLOURS[1], linewidth=1.4)
     brier = brier_score_loss(positive, probability)
     error = expected_calibration_error(probability, positive)
-    above.set_title(f"{one.told()}\nBrier {brier:.3f}, ECE {error:.3f}", fontsize=8)
+    above.set_title(f"{one.label_with_progress()}\nBrier {brier:.3f}, ECE {error:.3f}", fontsize=8)
     above.set_ylim(-0.02, 1.02)
     above.set_ylabel(f"share of {one.classes[-1]}", fontsize=8)
     below.bar(np.arange(BINS) / BINS + 0.5 / BINS, count, width=0.9 / BINS, color="0.6")
@@ -80,5 +80,5 @@ def _caption(variants: Sequence[Pooled]) -> str:
         f"Out-of-fold probabilities of {positive} in {BINS} bins of equal width, without recalibration. Brier: mean "
         f"squared error of the probability; always predicting the prevalence of {positive} "
         f"({base:.2f}) gives {base * (1 - base):.3f}. ECE: mean distance from the diagonal, bins weighted by scans."
-        f"{seeds_told(variants)}"
+        f"{seed_note(variants)}"
     )

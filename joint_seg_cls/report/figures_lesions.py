@@ -61,13 +61,13 @@ def _draw(
         case = gallery.case(chosen_by.runs[one.fold], one.case)
         view, reference = View.of(case), np.asarray(case.lesion_mask(), dtype=bool)
         plain = view.grey()
-        row, told = [plain, with_fill(plain, view.mask(reference), RED, _OPACITY)], ["", ""]
+        row, scores = [plain, with_fill(plain, view.mask(reference), RED, _OPACITY)], ["", ""]
         for method, fold in zip(methods, tested, strict=True):
             found = gallery.lesions(method.runs[fold[one.case]], case)
             row.append(paint(plain, view.mask(found), view.mask(reference)))
-            told.append(f"DSC {dice(found, reference):.2f}")
+            scores.append(f"DSC {dice(found, reference):.2f}")
         panels.append(row)
-        notes.append(told)
+        notes.append(scores)
     out.mkdir(parents=True, exist_ok=True)
     titles = ["image", "reference", *(method.label for method in methods)]
     labels = [one.disease for one in shown]
@@ -99,9 +99,9 @@ def hits_and_misses(
 
 def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
     each = "each by the network of its own fold" if methods > 1 else "by the network of its fold"
-    told = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
+    cases = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (
-        f"Shown: {told} of {chosen_by.label}, not used in training, {each}; the axial slice with most of the reference "
+        f"Shown: {cases} of {chosen_by.label}, held out, {each}; the axial slice with most of the reference "
         "on the network's grid, on which the DSC beside each picture is computed. The median is over scans tested by "
         "all methods, in their own grids."
     )

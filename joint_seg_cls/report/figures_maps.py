@@ -35,17 +35,16 @@ def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str
         found = gallery.findings(run, case)
         if found.location_map is None or found.disease_probability is None:
             return Figure(name, title, missing=f"{pooled.label} has no location maps")
-        said = int(found.disease_probability.argmax())
-        seen = grad_cam(gallery.network(run).network, np.asarray(case.image()), said)
+        predicted = int(found.disease_probability.argmax())
+        cam = grad_cam(gallery.network(run).network, np.asarray(case.image()), predicted)
         view = View.of(case)
         plain = view.grey()
         reference = view.mask(np.asarray(case.lesion_mask(), dtype=bool))
         maps = [
-            with_map(plain, view.of_volume(volume, order=1), map_levels(volume))
-            for volume in (found.location_map, seen)
+            with_map(plain, view.of_volume(volume, order=1), map_levels(volume)) for volume in (found.location_map, cam)
         ]
         panels.append([plain, with_fill(plain, reference, RED, _OPACITY), *maps])
-        notes.append(["", "", f"{pooled.classes[said]}, p = {found.disease_probability[said]:.2f}", ""])
+        notes.append(["", "", f"{pooled.classes[predicted]}, p = {found.disease_probability[predicted]:.2f}", ""])
     if not shown:
         return Figure(name, title, missing="no finished test case has a reference")
     out.mkdir(parents=True, exist_ok=True)
@@ -74,9 +73,9 @@ def grad_cam(network: nn.Module, image: Float32[np.ndarray, "c x y z"], disease:
         raise ValueError("Grad-CAM needs a network with a residual classifier.")
     blocks = network.get_submodule(f"{names[0]}.blocks")
     last = f"network.{names[0]}.blocks.{sum(1 for _ in blocks.children()) - 1}"
-    seen = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
+    batch = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
     scores = _Scores(copy.deepcopy(network))  # MONAI leaves hooks on the copy
-    result = GradCAM(nn_module=scores, target_layers=last, postprocessing=_unchanged)(x=seen, class_idx=disease)
+    result = GradCAM(nn_module=scores, target_layers=last, postprocessing=_unchanged)(x=batch, class_idx=disease)
     return result[0, 0].detach().float().cpu().numpy()
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 
 from joint_seg_cls.metrics import auc, bootstrap_interval
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import Pooled, seeds_told
+from joint_seg_cls.report.figure_runs import Pooled, seed_note
 
 #: False positive rates at which bootstrap curves are evaluated.
 GRID = np.linspace(0, 1, 201)
@@ -31,7 +31,7 @@ def draw_roc(variants: Sequence[Pooled], out: Path, name: str, title: str, *, se
         low, high = band(score, positive, subjects, seed=seed)
         false, true, _ = roc_curve(positive, score)
         axes.fill_between(GRID, low, high, color=colour, alpha=0.12, linewidth=0)
-        axes.plot(false, true, color=colour, linewidth=1.6, label=f"{one.told()}: {_area(one, seed)}")
+        axes.plot(false, true, color=colour, linewidth=1.6, label=f"{one.label_with_progress()}: {_area(one, seed)}")
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.003), aspect="equal")
     drawn.legend(loc="outside lower center", fontsize=8, frameon=False, title="AUC (95 % interval)", title_fontsize=8)
     return Figure(name, title, _caption(variants), save(drawn, out, name))
@@ -92,5 +92,5 @@ def _caption(variants: Sequence[Pooled]) -> str:
     return (
         f"Positive class: {positive}, against {' or '.join(others)}. Out-of-fold probabilities of all finished folds, "
         f"pooled ({first.label}: {scans}); tables have the mean over folds{several}. Bands and intervals: 95 %, "
-        f"{_RESAMPLES} bootstrap resamples of whole subjects; bands are pointwise.{seeds_told(variants)}"
+        f"{_RESAMPLES} bootstrap resamples of whole subjects; bands are pointwise.{seed_note(variants)}"
     )

@@ -35,8 +35,8 @@ def draw_curves(label: str, runs: Sequence[FigureRun], out: Path, name: str) -> 
     scores.set_ylim(-0.02, 1.02)
     _finish(scores, "validation scans")
     epochs = max(int(table["epoch"].max()) + 1 for table in tables)
-    runs_told = "1 run" if len(tables) == 1 else f"{len(tables)} runs (thin) and their mean (thick)"
-    caption = f"{runs_told}, up to epoch {epochs}. A loss that the variant does not have is 0 or not drawn."
+    count = "1 run" if len(tables) == 1 else f"{len(tables)} runs (thin) and their mean (thick)"
+    caption = f"{count}, up to epoch {epochs}. A loss that the variant does not have is 0 or not drawn."
     return Figure(name, title, caption, save(drawn, out, name))
 
 

@@ -15,8 +15,8 @@ ONE_SEED = (
 
 def means_over_fewer(rows: Sequence[TableRow]) -> list[str]:
     """Return sentences on means that are not over all tested scans."""
-    fewer = [told for row in rows if (told := _fewer(row))]
-    undefined = [told for row in rows if (told := _undefined(row))]
+    fewer = [text for row in rows if (text := _fewer(row))]
+    undefined = [text for row in rows if (text := _undefined(row))]
     uneven = [row.label for row in rows if _is_uneven(row)]
     return [
         *([f"Means over fewer scans than were tested: {'; '.join(fewer)}."] if fewer else []),
@@ -31,8 +31,8 @@ def _fewer(row: TableRow) -> str:
     for name, one in row.measured.items():
         if name not in OF_DIAGNOSES and one.scans != row.scans:
             by_scans.setdefault(one.scans, []).append(name)
-    told = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
-    return f"{row.label}: {told}" if told else ""
+    text = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
+    return f"{row.label}: {text}" if text else ""
 
 
 def _undefined(row: TableRow) -> str:
@@ -41,8 +41,8 @@ def _undefined(row: TableRow) -> str:
     for name, one in row.measured.items():
         if one.value.folds < len(row.cells):
             by_folds.setdefault(one.value.folds, []).append(name)
-    told = ", ".join(f"{', '.join(names)} over {folds} of {len(row.cells)}" for folds, names in by_folds.items())
-    return f"{row.label}: {told}" if told else ""
+    text = ", ".join(f"{', '.join(names)} over {folds} of {len(row.cells)}" for folds, names in by_folds.items())
+    return f"{row.label}: {text}" if text else ""
 
 
 def _is_uneven(row: TableRow) -> bool:
@@ -59,10 +59,10 @@ def about_claims(claims: Sequence[Claim], *, is_repeated: bool) -> str:
         "DeLong": f"DeLong's test with subjects as clusters, {of_folds}",
         "paired bootstrap": f"paired bootstrap of whole subjects, {of_folds}",
     }
-    told = dict.fromkeys(f"{claim.metric}: {tests[claim.test]}" for claim in claims)
+    text = dict.fromkeys(f"{claim.metric}: {tests[claim.test]}" for claim in claims)
     once = " A scan tested in several folds counts once, with its result in the first." if is_repeated else ""
     return (
-        f"Claims: {'; '.join(told)}; p corrected by Holm over all tests of "
+        f"Claims: {'; '.join(text)}; p corrected by Holm over all tests of "
         f"this table. Smallest difference: detectable with {POWER:.0%} power on these scans at the level divided by "
         f"the number of tests. Holds, does not hold: corrected p < {ALPHA}, and the difference is at least that large; "
         "otherwise not decided. Only scans tested by both variants; with several seeds, the seeds with the "

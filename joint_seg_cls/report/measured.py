@@ -55,7 +55,7 @@ def measure(variant: Variant, metrics: Sequence[str], *, seed: int, resamples: i
     return found
 
 
-def empty_told(variant: Variant) -> str:
+def empty_reference_note(variant: Variant) -> str:
     """Return results for scans with an empty reference, which means exclude; empty if there are none."""
     columns = ["lesions_reference", "volume_predicted_ml"]
     if not set(columns) <= set(variant.rows.columns):
@@ -72,13 +72,13 @@ def empty_told(variant: Variant) -> str:
     )
 
 
-def lesions_told(variants: Sequence[Variant]) -> list[str]:
+def lesion_notes(variants: Sequence[Variant]) -> list[str]:
     """Return the number of reference lesions by size, and results by MSSEG's rule for references without lesions."""
     largest = max(variants, key=lambda one: one.rows["case"].nunique())
     cases = largest.rows.drop_duplicates("case")
     sizes = {name: int(cases[columns[0]].sum()) for name, (columns, _) in RECALLS.items() if columns[0] in cases}
     counted = ", ".join(f"{count} {name.removeprefix('recall ')}" for name, count in sizes.items())
-    empty = [said for one in variants if (said := _msseg_empty(one))]
+    empty = [note for one in variants if (note := _msseg_empty(one))]
     return [
         *([f"Lesions of the reference: {counted}."] if sizes else []),
         *([f"MSSEG for references without a lesion above 3 mm3, on average: {'; '.join(empty)}."] if empty else []),

@@ -59,7 +59,7 @@ class PageRun(NamedTuple):
     fold: str
     seed: str
     state: str
-    told: str
+    detail: str
     folder: Path
 
 
@@ -152,6 +152,6 @@ def _missing(tables: Sequence[PageTable], figures: Sequence[Figure], runs: Seque
     waiting: dict[str, list[str]] = {}
     for run in runs:
         if run.state != "done":
-            waiting.setdefault(run.label, []).append(f"fold {run.fold}, seed {run.seed}: {run.told or run.state}")
-    told = [(label, "; ".join(each)) for label, each in waiting.items()]
-    return told + [(part.title, part.missing) for part in (*tables, *figures) if part.missing]
+            waiting.setdefault(run.label, []).append(f"fold {run.fold}, seed {run.seed}: {run.detail or run.state}")
+    waiting_lines = [(label, "; ".join(each)) for label, each in waiting.items()]
+    return waiting_lines + [(part.title, part.missing) for part in (*tables, *figures) if part.missing]

@@ -39,20 +39,20 @@ class PublishedTable:
 
     def notes(self) -> list[str]:
         """Return notes on the published values."""
-        said = ["Published values are means; the paper gives neither spread nor intervals."]
+        notes = ["Published values are means; the paper gives neither spread nor intervals."]
         if "ACC" not in self.metrics:
-            return said
-        said.append("The abstract has ACC 92.36, but all tables have 92.16; 92.16 is used.")
+            return notes
+        notes.append("The abstract has ACC 92.36, but all tables have 92.16; 92.16 is used.")
         if outside := [row.label for row in self.rows if _lies_outside(row.values)]:
-            said.append(
+            notes.append(
                 f"Published ACC outside the range of SN and SP ({', '.join(outside)}): impossible for one set of "
                 "scans, so these may be means over folds.",
             )
         if unlisted := [row.label for row in self.rows if not row.values]:
-            said.append(
+            notes.append(
                 f"Section 4.3 of the paper mentions {', '.join(unlisted)}; its Table {self.number} has no value."
             )
-        return said
+        return notes
 
 
 @cache

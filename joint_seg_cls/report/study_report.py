@@ -99,9 +99,9 @@ class StudyReport:
         )
 
     def _parts(self) -> list[Part]:
-        said = [f"{table.title}: {verdicts(table)}" for table in self.tables if table.claims]
+        conclusions = [f"{table.title}: {verdicts(table)}" for table in self.tables if table.claims]
         untested = ["No scan was tested by both the joint model and another variant, so there are no comparisons."]
-        parts = [Part("Conclusions", said or untested)]
+        parts = [Part("Conclusions", conclusions or untested)]
         lines = [f"The paper's cohort (its Tables 1 and 2): {' '.join(published_cohort())}"]
         if self.audit is None:
             lines.append("No run has an audit of this version, so the tables of the cohort are missing (jsc check).")

@@ -13,8 +13,8 @@ from joint_seg_cls.report.measured import (
     OF_DIAGNOSES,
     OF_SCANS,
     Measured,
-    empty_told,
-    lesions_told,
+    empty_reference_note,
+    lesion_notes,
     measure,
 )
 from joint_seg_cls.report.published import PublishedTable, published_heading, published_tables
@@ -141,7 +141,7 @@ class TableMaker:
             rows = [_row(one, metrics, measured, {}) for one, measured in found]
             lower = [each for each in metrics if each in LOWER_IS_BETTER]
             caption = f"{self._caption()} Lower is better: {', '.join(lower)}." if lower else self._caption()
-            notes = [f"{LESION_RULE}.", *lesions_told([one for one, _ in found]), *means_over_fewer(rows)]
+            notes = [f"{LESION_RULE}.", *lesion_notes([one for one, _ in found]), *means_over_fewer(rows)]
             tables.append(StudyTable(name, title, metrics, rows, (), caption, notes))
         return tables
 
@@ -164,7 +164,7 @@ class TableMaker:
         if set(metrics) & set(OF_SCANS):
             notes.append(f"Empty masks: {EMPTY_RULE}. Measured in the scan's own grid.")
             labels = {row.label for row in rows}
-            empty = [told for one in self.variants if one.label in labels and (told := empty_told(one))]
+            empty = [note for one in self.variants if one.label in labels and (note := empty_reference_note(one))]
             if empty:
                 notes.append(f"Scans with an empty reference, separately (false-positive volume): {'; '.join(empty)}.")
         if set(metrics) & set(OF_DIAGNOSES):

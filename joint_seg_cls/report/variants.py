@@ -61,7 +61,7 @@ class Variant:
         known = self.rows["disease"].isin(self.classes) & self.rows[f"{PROBABILITY}{self.classes[0]}"].notna()
         return self.rows[known]
 
-    def told(self) -> str:
+    def label_with_progress(self) -> str:
         """Return the label, with the number of runs if some are not finished."""
         done, planned = len(self.done), len(self.runs)
         if done == planned:

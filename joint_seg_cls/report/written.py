@@ -80,7 +80,7 @@ def claims_frame(tables: Sequence[StudyTable]) -> pd.DataFrame:
                 "p_holm": one.p_holm,
                 "published_difference": one.published,
                 "by_seed": " ".join(f"{each:.4f}" for each in one.by_seed),
-                "verdict": one.told,
+                "verdict": one.conclusion,
             }
             for table in tables
             for one in table.claims
@@ -108,8 +108,8 @@ def table_rows(table: StudyTable) -> list[list[PageCell]]:
     rows = []
     for place, row in enumerate(table.rows):
         done, planned = row.runs
-        told = NONE if not planned else str(done) if done == planned else f"{done} of {planned}"
-        cells = [PageCell(row.label), PageCell(told), PageCell(str(row.scans) if row.scans else NONE)]
+        finished = NONE if not planned else str(done) if done == planned else f"{done} of {planned}"
+        cells = [PageCell(row.label), PageCell(finished), PageCell(str(row.scans) if row.scans else NONE)]
         cells += [_cell(name, row.measured.get(name), ours[name][place]) for name in table.metrics]
         for name, marks in theirs.items():
             value = row.published.get(name)
@@ -148,7 +148,7 @@ def _claim(one: Claim) -> list[str]:
         _p(one.p_holm),
         smallest,
         NONE if one.published is None else f"{100 * one.published:.2f}",
-        one.told,
+        one.conclusion,
     ]
 
 

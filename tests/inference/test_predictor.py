@@ -10,7 +10,7 @@ from torch import nn
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.inference import Findings, Predictor, write_findings, write_predictions
-from joint_seg_cls.preprocess import ByHeader, CropResize, GivenBrain, NoBiasField, Pipeline, ZScore
+from joint_seg_cls.preprocess import ByHeader, CropResize, NoBiasField, NoExtraction, Pipeline, ZScore
 
 AFFINE = np.array([[-1.2, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 2.4, -30], [0, 0, 0, 1]])
 SHAPE = (41, 45, 27)
@@ -54,7 +54,7 @@ def scan(tmp_path):
 
 @pytest.fixture
 def pipeline():
-    return Pipeline(GivenBrain(), NoBiasField(), ByHeader(), CropResize(48), ZScore("brain"), "intersection")
+    return Pipeline(NoExtraction(), NoBiasField(), ByHeader(), CropResize(48), ZScore("brain"), "intersection")
 
 
 @pytest.mark.parametrize("field", ["lesion_logits", "disease_logits", "location_maps"])

@@ -73,7 +73,7 @@ def test_a_baseline_of_another_shape_is_refused():
     with pytest.raises(ConfigError, match="a map of the image's size"):
         halved(image())
     talkative = ClassificationBaseline(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32**3, 5)), classes=2)
-    with pytest.raises(ConfigError, match="one score a class"):
+    with pytest.raises(ConfigError, match="one score per class"):
         talkative(image())
     with pytest.raises(ConfigError, match="1 modalities"):
         talkative(image(channels=2))

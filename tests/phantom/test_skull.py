@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from joint_seg_cls.phantom import NoSkull, Shell, simulate_scans
-from joint_seg_cls.preprocess import ExtractedBrain, GivenBrain
+from joint_seg_cls.preprocess import ExtractedBrain, NoExtraction
 from joint_seg_cls.scan import read_cohort, read_mask, read_scan
 
 
@@ -103,7 +103,7 @@ def test_it_has_a_skull_for_those_who_look(pair):
 
     assert ExtractedBrain(Found())(scan, None).how == "found"
     with pytest.raises(ScanError, match="without skull"):
-        GivenBrain()(scan, None)
+        NoExtraction()(scan, None)
 
 
 def test_the_command_makes_heads_and_the_table_does_not_name_the_brain(jsc, digests, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from joint_seg_cls.errors import ConfigError, ScanError
-from joint_seg_cls.preprocess import Bet, ExtractedBrain, GivenBrain, HdBet, TableBrain
+from joint_seg_cls.preprocess import Bet, ExtractedBrain, GivenBrain, HdBet, NoExtraction
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Grid, Scan
 
@@ -36,7 +36,7 @@ WITH_SKULL = scan(np.random.default_rng(0).normal(100, 20, GRID.shape))
 ZERO_BACKGROUND = scan(np.where(ball(90), 100, 0) + np.where(ball(60), 50, 0))
 
 
-@pytest.mark.parametrize("finder", [GivenBrain(), ExtractedBrain(Middle()), TableBrain()])
+@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), GivenBrain()])
 def test_the_tables_mask_comes_first(finder):
     given = ball(40)
     found = finder(WITH_SKULL, given)
@@ -44,7 +44,7 @@ def test_the_tables_mask_comes_first(finder):
     np.testing.assert_array_equal(found.mask, given)
 
 
-@pytest.mark.parametrize("finder", [GivenBrain(), ExtractedBrain(Middle())])
+@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle())])
 def test_a_stripped_scan_is_taken_as_it_is_with_holes_filled(finder):
     found = finder(STRIPPED, None)
     assert found.how == "stripped"
@@ -61,15 +61,15 @@ def test_a_scan_with_its_skull_goes_to_the_extractor_and_says_so(head):
 @pytest.mark.parametrize("head", [WITH_SKULL, ZERO_BACKGROUND], ids=["noise around", "zeros around"])
 def test_without_an_extractor_a_skull_is_refused_with_both_remedies(head):
     with pytest.raises(ScanError, match=r"some_flair.*without skull.*preprocess/brain=bet.*brain_mask"):
-        GivenBrain()(head, None)
+        NoExtraction()(head, None)
 
 
 def test_where_the_table_must_name_a_mask_a_stripped_scan_is_refused_too():
     with pytest.raises(ScanError, match=r"some_flair.*a brain mask.*column brain_mask"):
-        TableBrain()(STRIPPED, None)
+        GivenBrain()(STRIPPED, None)
 
 
-@pytest.mark.parametrize("finder", [GivenBrain(), ExtractedBrain(Middle()), TableBrain()])
+@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), GivenBrain()])
 def test_an_empty_mask_in_the_table_is_refused(finder):
     with pytest.raises(ScanError, match="an empty one"):
         finder(WITH_SKULL, np.zeros(GRID.shape, bool))

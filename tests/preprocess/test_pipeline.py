@@ -8,8 +8,8 @@ from joint_seg_cls.errors import CohortError, ConfigError, ScanError, StoreError
 from joint_seg_cls.preprocess import (
     ByHeader,
     CropResize,
-    GivenBrain,
     NoBiasField,
+    NoExtraction,
     Pipeline,
     ZScore,
     combine_raters,
@@ -30,7 +30,7 @@ def brain_and_scan(seed=0):
 
 
 def pipeline(size=16, over="brain", raters="intersection"):
-    return Pipeline(GivenBrain(), NoBiasField(), ByHeader(), CropResize(size), ZScore(over), raters)
+    return Pipeline(NoExtraction(), NoBiasField(), ByHeader(), CropResize(size), ZScore(over), raters)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_holes_in_a_stripped_brain_are_brain(tmp_path):
     brain, scan = brain_and_scan()
     scan[14, 18, 11] = 0
     nib.save(nib.Nifti1Image(scan, AFFINE), tmp_path / "hole.nii.gz")
-    np.testing.assert_array_equal(GivenBrain()(read_scan(tmp_path / "hole.nii.gz"), None).mask, brain)
+    np.testing.assert_array_equal(NoExtraction()(read_scan(tmp_path / "hole.nii.gz"), None).mask, brain)
 
 
 @pytest.mark.parametrize(("rule", "votes"), [("intersection", 3), ("majority", 2), ("union", 1)])

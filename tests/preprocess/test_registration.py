@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.preprocess import ByHeader, CropResize, GivenBrain, NoBiasField, Pipeline, Rigid, SameGrid, ZScore
+from joint_seg_cls.preprocess import ByHeader, CropResize, NoBiasField, NoExtraction, Pipeline, Rigid, SameGrid, ZScore
 from joint_seg_cls.scan import Grid, Scan, read_scan, resample_oblique
 from joint_seg_cls.scan.template import load_template
 
@@ -134,7 +134,7 @@ def test_channels_are_stacked_on_the_flairs_grid_and_what_is_not_covered_is_zero
     half = scan_of(full.data[:, :, 32:], full.grid.cropped((0, 0, 32), full.grid.shape))
     for name, scan in (("flair", fixed), ("t1", half)):
         nib.save(nib.Nifti1Image(scan.data, scan.grid.affine), tmp_path / f"{name}.nii.gz")
-    pipeline = Pipeline(GivenBrain(), NoBiasField(), ByHeader(), CropResize(32), ZScore("brain"), "intersection")
+    pipeline = Pipeline(NoExtraction(), NoBiasField(), ByHeader(), CropResize(32), ZScore("brain"), "intersection")
     files = [tmp_path / "flair.nii.gz", tmp_path / "t1.nii.gz"]
     seen = pipeline.model_input(files, None)
     assert seen.image.shape == (2, 32, 32, 32)

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.preprocess import ExtractedBrain, GivenBrain, judge_skull
+from joint_seg_cls.preprocess import ExtractedBrain, NoExtraction, judge_skull
 from joint_seg_cls.scan import Grid, Scan, read_mask, read_scan
 
 SCANS = os.environ.get("JSC_TEST_SCANS")
@@ -81,7 +81,7 @@ def test_a_small_head_is_extracted_or_refused_with_a_remedy():
     scan = Scan(Path("small_flair.nii.gz"), image, grid, nib.Nifti1Header())
     assert ExtractedBrain(Middle())(scan, None).how == "middle"
     with pytest.raises(ScanError, match=r"a head with its skull.*preprocess/brain=bet.*brain_mask"):
-        GivenBrain()(scan, None)
+        NoExtraction()(scan, None)
 
 
 @pytest.mark.parametrize("share", [0.25, float("nan")])
@@ -89,12 +89,12 @@ def test_an_unclear_scan_is_prepared_with_a_warning_that_names_the_remedy(monkey
     monkeypatch.setattr("joint_seg_cls.preprocess.skull.skull_share", lambda *_: share)
     image, grid = head(until=1)
     scan = Scan(Path("flair.nii.gz"), image, grid, nib.Nifti1Header())
-    for finder, how in ((GivenBrain(), "stripped"), (ExtractedBrain(Middle()), "middle")):
+    for finder, how in ((NoExtraction(), "stripped"), (ExtractedBrain(Middle()), "middle")):
         found = finder(scan, None)
         assert found.how == how
         assert "not clear whether this scan includes the skull" in found.doubt
         assert "column brain_mask" in found.doubt
-    assert GivenBrain()(scan, image > 0).doubt == ""
+    assert NoExtraction()(scan, image > 0).doubt == ""
 
 
 @pytest.mark.skipif(not SCANS, reason="JSC_TEST_SCANS does not name a folder with ms3seg/ and open_ms/ (real scans)")

@@ -22,8 +22,8 @@ from joint_seg_cls.errors import ScanError, StoreError, disk_error
 from joint_seg_cls.preprocess import (
     ByHeader,
     CropResize,
-    GivenBrain,
     NoBiasField,
+    NoExtraction,
     Pipeline,
     ZScore,
     bytes_a_case,
@@ -88,7 +88,7 @@ def table(tmp_path):
 
 
 def prepare(path, store, *, raters="intersection", image_size=16):
-    parts = GivenBrain(), NoBiasField(), ByHeader(), CropResize(image_size), ZScore("brain"), raters
+    parts = NoExtraction(), NoBiasField(), ByHeader(), CropResize(image_size), ZScore("brain"), raters
     kinds = {"classes": ("MS", "NMOSD"), "modalities": ("flair",)}
     settings = {"raters": raters, "image_size": image_size}
     return prepare_cohort(read_cohort(path), store, Pipeline(*parts), settings=settings, workers=0, **kinds)

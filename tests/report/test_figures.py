@@ -124,10 +124,12 @@ def test_out_of_fold_tables_are_those_of_the_seed_with_the_most_folds(make_run):
     (pooled,) = pool([*runs, make_run("joint", 0, seed=0, state="waiting")])
     assert {run.seed for run in pooled.runs.values()} == {1}
     assert sorted(pooled.rows["case"]) == [f"s{number}" for number in range(8)]
-    assert pooled.told() == "joint (seed 1)"
+    assert pooled.label_with_progress() == "joint (seed 1)"
     (fuller,) = pool([make_run("add", 0), make_run("add", 0, seed=3), make_run("add", 1, seed=3)])
-    assert fuller.told() == "add (seed 3)"
-    assert pool([make_run("dot", 0), make_run("dot", 1, state="running")])[0].told() == "dot (1 of 2 folds)"
+    assert fuller.label_with_progress() == "add (seed 3)"
+    assert (
+        pool([make_run("dot", 0), make_run("dot", 1, state="running")])[0].label_with_progress() == "dot (1 of 2 folds)"
+    )
 
 
 def test_the_case_of_median_dsc_is_shown_the_lower_of_two_and_the_first_of_equals(make_run):

@@ -122,10 +122,10 @@ def test_a_table_holds_means_over_folds_beside_the_published_values(study, jsc, 
     assert table["converged"].to_dict()["joint"] == "yes"
     assert math.isnan(table.loc["only_global", "DSC"])
     text = (report_of(tmp_path) / "tables" / "table-7.md").read_text()
-    for told in ("92.36", "outside the range of SN and SP", "private: not comparable", "Protocol: strict",
+    for part in ("92.36", "outside the range of SN and SP", "private: not comparable", "Protocol: strict",
                  "Empty masks:", "3 scans, 0% predicted empty, 2.00 mL", "One seed: p and",
                      "PPV over 30", "**74.87**", "<u>73.80</u>"):  # fmt: skip
-        assert told in text
+        assert part in text
     assert f"**{100 * np.mean(means):.2f} ± {100 * np.std(means, ddof=1):.2f}" in text
     assert "Joint Model > Only local in DSC" in out.split("holds:")[1].split(";")[0]
 

@@ -38,10 +38,12 @@ def test_a_claim_below_what_could_be_shown_is_not_decided(difference, smallest, 
 def test_that_the_published_difference_is_ruled_out_is_told():
     claim = Claim("a", "b", "DSC", "test", found(0.0, (-0.01, 0.01), 0.02), 0.9, published=0.0363)
     assert claim.verdict == "not decided"
-    assert "ruled out" in claim.told
+    assert "ruled out" in claim.conclusion
     nothing_varies = Claim("a", "b", "DSC", "test", found(0.0, (0.0, 0.0), math.nan), 1.0, published=0.0363)
-    assert "ruled out" not in nothing_varies.told
-    assert "ruled out" not in Claim("a", "b", "DSC", "t", found(0.0, (-0.1, 0.1), 0.02), 0.9, published=0.0363).told
+    assert "ruled out" not in nothing_varies.conclusion
+    assert (
+        "ruled out" not in Claim("a", "b", "DSC", "t", found(0.0, (-0.1, 0.1), 0.02), 0.9, published=0.0363).conclusion
+    )
 
 
 def test_a_claim_whose_test_says_nothing_of_the_difference_is_not_decided():
@@ -49,7 +51,7 @@ def test_a_claim_whose_test_says_nothing_of_the_difference_is_not_decided():
     assert Claim("a", "b", "DSC", "test", clear, 0.001, published=0.4).verdict == "holds"
     claim = Claim("a", "b", "DSC", "test", clear._replace(caveat="it leans the other way"), 0.001, published=0.4)
     assert claim.verdict == "not decided"
-    assert claim.told == "not decided: it leans the other way"
+    assert claim.conclusion == "not decided: it leans the other way"
 
 
 def test_holm_by_hand_leaves_out_what_is_undefined():

@@ -129,8 +129,8 @@ class BidsReader(Reader):
         found |= self._modalities_of(root, flair, kinds[None], remarks)
         found |= self._brain_mask(root, flair, kinds["brain"], remarks)
         found |= self._lesion_masks(root, flair, kinds["lesion"], remarks)
-        columns, said = acquisition(root, root / flair.name)
-        remarks += said
+        columns, notes = acquisition(root, root / flair.name)
+        remarks += notes
         return FoundScan(f"sub-{subject}", session and f"ses-{session}", found, columns=columns)
 
     def _chosen(self, flairs: Visit, masks: Visit) -> BidsFile:
@@ -173,8 +173,8 @@ class BidsReader(Reader):
                 remarks.append(Remark("masks stored twice, as .nii and .nii.gz", mask.name))
             else:
                 own[stem] = mask
-        kept, said = reference_masks({mask.name: (mask.rater, mask) for mask in own.values()})
-        remarks += said
+        kept, notes = reference_masks({mask.name: (mask.rater, mask) for mask in own.values()})
+        remarks += notes
         if len({mask.pipeline for mask in kept}) > 1:
             places = " and ".join(mask.pipeline or "the raw data" for mask in kept)
             remarks.append(

@@ -26,8 +26,8 @@ class MaskNames:
 
     def kind(self, file: BidsFile) -> Literal["lesion", "brain", "unclear", "probability"] | None:
         """Return the kind of mask of a file; ``probability`` for a probability map, None for other files."""
-        said = [file.entities[key] for key in ("label", "desc") if key in file.entities] + [*file.words, file.suffix]
-        lesion, brain = self._named(said)
+        words = [file.entities[key] for key in ("label", "desc") if key in file.entities] + [*file.words, file.suffix]
+        lesion, brain = self._named(words)
         is_mask = file.suffix in _MASKS or file.suffix.endswith("mask") or not file.suffix or "label" in file.entities
         if not lesion and not brain and file.suffix in _MASKS:
             lesion, brain = self._named(file.folders) if "label" not in file.entities else (False, False)
@@ -35,7 +35,7 @@ class MaskNames:
                 return "unclear"
         if not lesion and not brain:
             return None
-        if any(_PROBABILITY.search(word) for word in said):
+        if any(_PROBABILITY.search(word) for word in words):
             return "probability" if lesion else None
         if is_mask or self._lesion.search(file.suffix) or self._brain.search(file.suffix):
             return "lesion" if lesion else "brain"

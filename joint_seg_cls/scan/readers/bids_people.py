@@ -62,7 +62,7 @@ class BidsPeople:
         found += [
             Remark(f"subjects missing in {self._people.path.name}", subject)
             for subject in dict.fromkeys(scan.subject for scan in scans)
-            if not self._people.knows(subject)
+            if not self._people.has(subject)
         ]
         if self._people.disease_column is None:
             what = "no column of diseases (set disease_column=)"

@@ -35,10 +35,10 @@ def _age(series: Series) -> str:
         years = int(found[1]) / _DAYS[found[2]]
     else:
         try:
-            born, seen = (date.fromisoformat(series.text(name)) for name in ("PatientBirthDate", "StudyDate"))
+            born, studied = (date.fromisoformat(series.text(name)) for name in ("PatientBirthDate", "StudyDate"))
         except ValueError:
             return ""
-        years = (seen - born).days / _DAYS["D"]
+        years = (studied - born).days / _DAYS["D"]
     return str(min(int(years), _OLDEST_TOLD_YEARS + 1))
 
 

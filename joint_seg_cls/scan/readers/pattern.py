@@ -104,9 +104,9 @@ class PatternReader(Reader):
             used |= set(found_files.values())
             scans.append(self._scan(root, subject, session, found_files, parts, people))
         for template, matches in matched:
-            spoken_of = used | {remark.about for remark in remarks}
+            reported = used | {remark.about for remark in remarks}
             remarks += [
-                Remark(f"{template.key} without its FLAIR", name) for name, _ in matches if name not in spoken_of
+                Remark(f"{template.key} without its FLAIR", name) for name, _ in matches if name not in reported
             ]
         fits = used.union(*({name for name, _ in matches} for _, matches in matched))
         remarks += [Remark("NIfTI files that match no pattern", name) for name in files if name not in fits]
@@ -181,8 +181,8 @@ def _columns(
                 path, template.key, " ".join(filter(None, (scan["subject"], scan.get("session")))), *names[:2]
             )
     masks = {by_rater[rater][0]: (rater, by_rater[rater][0]) for rater in sorted(by_rater, key=natural)}
-    files, said = reference_masks(masks)
-    remarks += said
+    files, notes = reference_masks(masks)
+    remarks += notes
     names = (template.key if number == 1 else f"{template.key}_{number}" for number in range(1, len(files) + 1))
     return dict(zip(names, files, strict=True))
 

@@ -158,7 +158,7 @@ class People:
         skipped = {self._subject, self._session, self.disease_column}
         return disease, {name: text for name, text in row.items() if name not in skipped and _is_free(name)}
 
-    def knows(self, subject: str) -> bool:
+    def has(self, subject: str) -> bool:
         """Return whether the subject has a row."""
         return self._row_of(subject) is not None
 

@@ -92,7 +92,7 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
     counts = Counter(diseases)
     asked = [named.get(name, name) for name in counts]
     meant = ["" if key == name else f"{shortened(name)}; " for key, name in zip(asked, counts, strict=True)]
-    said = [
+    unknown = [
         f"{shortened(key)} ({what}{count} scan{'' if count == 1 else 's'})"
         for key, what, count in zip(asked, meant, counts.values(), strict=True)
     ]
@@ -103,7 +103,7 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
     return CohortError(
         "the column of diseases",
         expected=f"{', '.join(classes)} or nothing",
-        found=examples(said, _MOST_NAMED),
+        found=examples(unknown, _MOST_NAMED),
         remedy=f"add {word} (null means no class), {filled}, or list all classes with classes=[...]",
     )
 

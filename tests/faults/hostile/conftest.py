@@ -20,7 +20,7 @@ _NETWORK = {
 }
 _PREPROCESS = {
     "_target_": "joint_seg_cls.preprocess.Pipeline",
-    "brain": {"_target_": "joint_seg_cls.preprocess.GivenBrain"},
+    "brain": {"_target_": "joint_seg_cls.preprocess.NoExtraction"},
     "bias_field": {"_target_": "joint_seg_cls.preprocess.NoBiasField"},
     "registration": {"_target_": "joint_seg_cls.preprocess.ByHeader"},
     "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": 16},
