@@ -109,7 +109,7 @@ _OURS = (
     Part(preprocess.Pipeline, "preprocessing", _OF_PIPELINE, most={"lesion_value": 2.0**31}),
     Part(preprocess.ExtractedBrain, "brain", {"extractor": "extractor"}),
     Part(preprocess.NoExtraction, "brain"),
-    Part(preprocess.GivenBrain, "brain"),
+    Part(preprocess.MaskFromTable, "brain"),
     Part(preprocess.Bet, "extractor"),
     Part(preprocess.HdBet, "extractor"),
     Part(preprocess.N4, "bias field"),
@@ -138,6 +138,13 @@ def _names(make: Callable[..., Any], public: str) -> set[str]:
     return {public, f"{make.__module__}.{make.__qualname__}"} if make.__qualname__.isidentifier() else {public}
 
 
+#: Names in the checkpoints of earlier versions.
+_EARLIER_NAMES = {
+    "joint_seg_cls.preprocess.GivenBrain": "joint_seg_cls.preprocess.NoExtraction",
+    "joint_seg_cls.preprocess.TableBrain": "joint_seg_cls.preprocess.MaskFromTable",
+}
+
+
 def _table() -> Mapping[str, Part]:
     table: dict[str, Part] = {}
     for part in _OURS:
@@ -149,6 +156,7 @@ def _table() -> Mapping[str, Part]:
         if (make := getattr(nets, name, None)) is not None:  # not every version of MONAI has all of them
             part = Part(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)
             table |= dict.fromkeys(_names(make, f"monai.networks.nets.{name}"), part)
+    table |= {earlier: table[name] for earlier, name in _EARLIER_NAMES.items()}
     return MappingProxyType(table)
 
 

@@ -2,7 +2,7 @@
 
 from joint_seg_cls.preprocess.bet import Bet
 from joint_seg_cls.preprocess.bias_field import BiasField, Corrected, NoBiasField
-from joint_seg_cls.preprocess.brain import Brain, BrainMask, ExtractedBrain, Extractor, GivenBrain, NoExtraction
+from joint_seg_cls.preprocess.brain import Brain, BrainMask, ExtractedBrain, Extractor, MaskFromTable, NoExtraction
 from joint_seg_cls.preprocess.disk import bytes_a_case, bytes_of
 from joint_seg_cls.preprocess.hd_bet import HdBet
 from joint_seg_cls.preprocess.intensity import Intensity, TissueMode, ZScore, tissue_mode
@@ -33,11 +33,11 @@ __all__ = [
     "CropResize",
     "ExtractedBrain",
     "Extractor",
-    "GivenBrain",
     "HdBet",
     "Intensity",
     "IsotropicPad",
     "Layout",
+    "MaskFromTable",
     "ModelInput",
     "NoBiasField",
     "NoExtraction",

@@ -89,7 +89,7 @@ class NoExtraction:
 
 
 @final
-class GivenBrain:
+class MaskFromTable:
     """Use only the table's ``brain_mask``.
 
     Raises:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from joint_seg_cls.errors import ConfigError, ScanError
-from joint_seg_cls.preprocess import Bet, ExtractedBrain, GivenBrain, HdBet, NoExtraction
+from joint_seg_cls.preprocess import Bet, ExtractedBrain, HdBet, MaskFromTable, NoExtraction
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Grid, Scan
 
@@ -36,7 +36,7 @@ WITH_SKULL = scan(np.random.default_rng(0).normal(100, 20, GRID.shape))
 ZERO_BACKGROUND = scan(np.where(ball(90), 100, 0) + np.where(ball(60), 50, 0))
 
 
-@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), GivenBrain()])
+@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), MaskFromTable()])
 def test_the_tables_mask_comes_first(finder):
     given = ball(40)
     found = finder(WITH_SKULL, given)
@@ -66,10 +66,10 @@ def test_without_an_extractor_a_skull_is_refused_with_both_remedies(head):
 
 def test_where_the_table_must_name_a_mask_a_stripped_scan_is_refused_too():
     with pytest.raises(ScanError, match=r"some_flair.*a brain mask.*column brain_mask"):
-        GivenBrain()(STRIPPED, None)
+        MaskFromTable()(STRIPPED, None)
 
 
-@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), GivenBrain()])
+@pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), MaskFromTable()])
 def test_an_empty_mask_in_the_table_is_refused(finder):
     with pytest.raises(ScanError, match="an empty one"):
         finder(WITH_SKULL, np.zeros(GRID.shape, bool))
