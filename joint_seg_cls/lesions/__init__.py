@@ -1,7 +1,7 @@
 """Lesions as objects: connected components, shape, and anatomical region."""
 
 from joint_seg_cls.lesions.components import CONNECTIVITY, Connectivity, label_lesions, lesion_table, without_small
-from joint_seg_cls.lesions.features import load_features, region_features
+from joint_seg_cls.lesions.features import region_features
 from joint_seg_cls.lesions.places import PLACES, Place, count_by_place, lesion_places
 from joint_seg_cls.lesions.regions import Regions, template_regions
 
@@ -15,7 +15,6 @@ __all__ = [
     "label_lesions",
     "lesion_places",
     "lesion_table",
-    "load_features",
     "region_features",
     "template_regions",
     "without_small",

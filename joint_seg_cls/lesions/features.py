@@ -45,11 +45,6 @@ def region_features(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> dict[s
     return features | _by_place(table) | _by_region(table, regions) | _distances(table) | _shapes(table, mask, regions)
 
 
-def load_features(features: dict[str, float]) -> dict[str, float]:
-    """Return the features of lesion load only: number and volume."""
-    return {name: features[name] for name in ("log_count", "log_volume_ml")}
-
-
 def _by_place(table: pd.DataFrame) -> dict[str, float]:
     features, count, volume_ml = {}, len(table), float(table["volume_ml"].sum())
     for place in PLACES:

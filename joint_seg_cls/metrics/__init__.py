@@ -1,11 +1,11 @@
-"""What is reported: overlap by voxel and by lesion, the disease over scans, and how sure one can be of a mean."""
+"""Metrics of segmentation and diagnosis, their confidence intervals, and paired tests."""
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
 from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_ratio
 from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.collection import DiseaseOverScans, MeanOverScans, task_metrics
 from joint_seg_cls.metrics.delong import AreaDifference, compare_areas, placements
-from joint_seg_cls.metrics.disease import accuracy, auc, confusion, sensitivity, specificity
+from joint_seg_cls.metrics.disease import accuracy, auc, sensitivity, specificity
 from joint_seg_cls.metrics.isbi import isbi_score
 from joint_seg_cls.metrics.lesion_wise import LesionWise, lesion_wise
 from joint_seg_cls.metrics.msseg import Msseg, msseg
@@ -42,7 +42,6 @@ __all__ = [
     "compare_aucs",
     "compare_aucs_of_many",
     "compare_means",
-    "confusion",
     "detected_by_size",
     "diagonal_mm",
     "dice",

@@ -1,8 +1,8 @@
-"""How well the disease was told, over scans ([1], section 4.2): ACC, SN, SP, AUC.
+"""Metrics of the diagnosis over scans ([1], section 4.2): ACC, SN, SP, AUC.
 
 With two classes the last (NMOSD) is positive. With more, SN, SP and AUC are means over the classes of one against the
-rest. Departs from [1]: Eq. 19 is misprinted (FN twice), ACC is the share of right answers; no positive class is named
-there.
+rest. Departs from [1]: Eq. 19 is misprinted (FN twice), ACC is the share of correct diagnoses; the paper defines no
+positive class.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -13,7 +13,6 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy.stats import rankdata
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 #: One row a scan, one column a class.
@@ -22,29 +21,21 @@ Probability = Real[np.ndarray, "_ _"] | Real[Tensor, "_ _"]
 Disease = Int[np.ndarray, " _"] | Int[Tensor, " _"]
 
 
-def confusion(probability: Probability, disease: Disease) -> Int[np.ndarray, "classes classes"]:
-    """Return how many scans of true class (row) were given each class (column); the likeliest class is the answer."""
-    scores, truth = _arrays(probability, disease)
-    if not len(truth):
-        return np.zeros((scores.shape[1],) * 2, dtype=np.int64)
-    return confusion_matrix(truth, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
-
-
 def accuracy(probability: Probability, disease: Disease) -> float:
-    """Return the share of right answers, [1] Eq. 19; NaN without scans."""
+    """Return the share of correct diagnoses, [1] Eq. 19; NaN without scans."""
     scores, truth = _arrays(probability, disease)
     return float((scores.argmax(axis=1) == truth).mean()) if len(truth) else math.nan
 
 
 def sensitivity(probability: Probability, disease: Disease) -> float:
-    """Return the share of positive scans that were called positive, [1] Eq. 20; NaN where a class has no scan."""
+    """Return the share of positive scans classified as positive, [1] Eq. 20; NaN where a class has no scan."""
     scores, truth = _arrays(probability, disease)
     called = scores.argmax(axis=1)
     return _over_classes(scores.shape[1], lambda code: _share(called[truth == code] == code))
 
 
 def specificity(probability: Probability, disease: Disease) -> float:
-    """Return the share of negative scans that were called negative, [1] Eq. 21; NaN where a class has every scan."""
+    """Return the share of negative scans classified as negative, [1] Eq. 21; NaN where a class has every scan."""
     scores, truth = _arrays(probability, disease)
     called = scores.argmax(axis=1)
     return _over_classes(scores.shape[1], lambda code: _share(called[truth != code] != code))
@@ -54,7 +45,7 @@ def auc(probability: Probability, disease: Disease) -> float:
     """Return the area under the ROC curve, NaN where a class has no scan or every scan.
 
     It is the share of (positive, negative) pairs in which the positive scan has the higher probability, ties counting
-    half (Mann-Whitney); computed from ranks, for a bootstrap asks for it thousands of times.
+    half (Mann-Whitney). It is computed from ranks, which is fast enough for a bootstrap.
     """
     scores, truth = _arrays(probability, disease)
     return _over_classes(scores.shape[1], lambda code: _area(scores[:, code], truth == code))

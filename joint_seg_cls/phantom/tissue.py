@@ -31,7 +31,6 @@ class Tissue(IntEnum):
 #: Number of kinds of tissue outside the brain.
 OUTSIDE_KINDS = 32
 VENTRICLES = (Tissue.LATERAL_VENTRICLE, Tissue.THIRD_VENTRICLE, Tissue.FOURTH_VENTRICLE)
-_FLUIDS = (*VENTRICLES, Tissue.FLUID)
 
 #: Numbers of FreeSurfer's colour table, by tissue: ``aseg``, ``aparc+aseg``, ``wmparc``, and additions of SynthSeg.
 _NUMBERS: dict[Tissue, tuple[int | range, ...]] = {
@@ -72,11 +71,6 @@ def from_freesurfer(labels: Shaped[np.ndarray, "x y z"]) -> tuple[UInt8[np.ndarr
 def is_brain(tissue: UInt8[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
     """Return the voxels of the brain, including inner fluid but not the fluid around it."""
     return (tissue > Tissue.AIR) & (tissue < Tissue.OUTSIDE) & (tissue != Tissue.FLUID)
-
-
-def is_fluid(tissue: UInt8[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Return the voxels of cerebrospinal fluid."""
-    return np.isin(tissue, _FLUIDS)
 
 
 def _table() -> UInt8[np.ndarray, " n"]:
