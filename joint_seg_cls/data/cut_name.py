@@ -1,4 +1,4 @@
-"""A readable name for a way to cut a cohort, safe as a file's name."""
+"""Readable file names for the folds of a cohort."""
 
 import hashlib
 import json
@@ -9,9 +9,10 @@ _LONGEST = 80
 
 
 def cut_name(kind: str, choices: Mapping[str, object]) -> str:
-    """Return ``kind`` and what was chosen beside it, such as ``strict-5_seed-0_validation-0.2``.
+    """Return ``kind`` with the other choices, such as ``strict-5_seed-0_validation-0.2``.
 
-    Choices that are None or 0 are left out, except a seed. A hash of eight digits stands in for what is long or odd.
+    Choices that are None or 0 are left out, except a seed. A long name is cut, odd characters are replaced, and a hash
+    of eight digits is added in both cases.
     """
     kept = {key: value for key, value in choices.items() if key == "seed" or value not in (None, 0)}
     parts = [kind, *(f"{key}-{_text(value)}" for key, value in kept.items())]

@@ -1,4 +1,4 @@
-"""The Lightning data module: one fold of a prepared store as loaders of batches."""
+"""The Lightning data module: data loaders for one fold of a prepared store."""
 
 import os
 from functools import cached_property
@@ -19,7 +19,7 @@ from joint_seg_cls.scan import PreparedStore
 
 Part = Literal["train", "validation", "test"]
 
-#: More processes than this do not feed one network faster; reading without augmentation needs fewer.
+#: More workers do not feed one network faster; loading without augmentation needs fewer.
 _MOST_WORKERS = 8
 _MOST_EVALUATION_WORKERS = 2
 
@@ -32,12 +32,12 @@ class JointDataModule(LightningDataModule):
         store: folder of a prepared store.
         fold: number of the fold that is tested, or ``held_out``.
         seed: seed of order and augmentation. The folds have their own.
-        folds: how the cohort is cut. The cut is frozen to a file in the store when it is first asked for.
+        folds: generates the folds. They are frozen to a file in the store when they are first used.
         validation_fraction: share of the training subjects that is held out for validation; 0 for none.
-        augmentation: what is done to the training cases at each visit; None for nothing.
+        augmentation: applied to each training case in every epoch; None for none.
         batch_size: scans in a batch. The last batch of an epoch may be smaller.
-        workers: processes that load; 0 loads in the main process; None takes what the machine offers, at most 8.
-        cache: keep the cases in memory; of use where the store lies on a slow disk or network.
+        workers: loader processes; 0 loads in the main process; None uses the available cores, at most 8.
+        cache: keep the cases in memory, for stores on a slow disk or network.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class JointDataModule(LightningDataModule):
 
     @cached_property
     def split(self) -> Split:
-        """Which case is in which part."""
+        """The training, validation and test cases of the fold."""
         return pick(self.frozen.splits, self.fold, self.store.cases, self.validation_fraction)
 
     @cached_property
     def frozen(self) -> FrozenFolds:
-        """All folds of the store, from the file that they are frozen in."""
+        """All folds of the store, from the file in which they are frozen."""
         return freeze(self.store, self.folds, self.validation_fraction)
 
     @property
@@ -107,11 +107,11 @@ class JointDataModule(LightningDataModule):
         return self.store.model_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the store, cut it, and open every case's arrays once. Calling it again changes nothing.
+        """Read the store and its folds, and open the arrays of every case once. A second call does nothing.
 
         Raises:
             StoreError: the store or one of its cases cannot be used.
-            SplitError: it cannot be cut as asked, or is no longer what the frozen folds were made for.
+            SplitError: the folds cannot be generated, or the frozen folds are of other cases.
         """
         del stage
         if not self._is_set_up:
@@ -136,7 +136,7 @@ class JointDataModule(LightningDataModule):
         return self.loader("test")
 
     def loader(self, part: Part, *, train: bool = False) -> DataLoader:
-        """Return the loader of a part: shuffled and augmented if ``train``, else plain and in the names' order."""
+        """Return the loader of a part: shuffled and augmented if ``train``, else in the order of the names."""
         dataset = self._dataset(part, train)
         trainer = self.trainer
         if trainer is not None and not train and len(dataset) < trainer.world_size:
@@ -154,7 +154,7 @@ class JointDataModule(LightningDataModule):
             world=trainer.world_size if trainer is not None else 1,
         )
         if train and trainer is not None:
-            # Lightning tells the sampler its epoch only after workers have begun to fetch that of a resumed run
+            # in a resumed run Lightning sets the epoch of the sampler only after the workers have begun to load
             progress = trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue] - declared as its base
         workers = self.workers if train else min(self.workers, _MOST_EVALUATION_WORKERS)
@@ -181,7 +181,7 @@ class JointDataModule(LightningDataModule):
 
 
 def _available_workers() -> int:
-    """Return how many processes may load beside the main one."""
+    """Return the number of loader processes for the available cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(_MOST_WORKERS, cores - 1)
 

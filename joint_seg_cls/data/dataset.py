@@ -1,4 +1,4 @@
-"""A prepared case as the network's input and its labels."""
+"""Prepared cases as inputs and labels of a network."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol, final, runtime_checkable
@@ -19,13 +19,13 @@ from joint_seg_cls.scan import PreparedCase
 class Augmentation(Protocol):
     """Any MONAI dictionary transform or composition of them.
 
-    It takes and returns the entries ``image`` and ``lesion_mask``, both (c, x, y, z). All images of a training must
-    come out at one size. A scan without a reference comes without ``lesion_mask``; a simulated case brings what it was
-    drawn from as further entries.
+    It takes and returns the entries ``image`` and ``lesion_mask``, both (c, x, y, z), and must return all images of a
+    training at one size. A scan without a reference has no ``lesion_mask``; a simulated case has its labels as further
+    entries.
     """
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> object:
-        """Set where the next draws come from."""
+        """Set the random state of the next draws."""
         ...
 
     def __call__(self, data: Mapping[Hashable, Tensor], /) -> Mapping[Hashable, Tensor]:
@@ -37,12 +37,12 @@ class Augmentation(Protocol):
 class CaseDataset(Dataset[Batch]):
     """Prepared cases, each a :class:`Batch` of one.
 
-    An item is asked for by ``(epoch, index)``: the augmentation's draws are a function of (seed, epoch, case) alone.
+    Items are indexed by ``(epoch, index)``: the augmentation is a function of (seed, epoch, case) alone.
 
     Args:
         cases: the cases, all of one store.
         classes: disease names in the order of their codes.
-        augmentation: what is done to image and mask at each visit; None for nothing.
+        augmentation: applied to image and mask in every epoch; None for none.
         seed: seed of the training.
     """
 
@@ -84,14 +84,14 @@ class CaseDataset(Dataset[Batch]):
         )
 
     def read_into_memory(self) -> None:
-        """Keep all cases in memory from now on. Workers that are forked later share them."""
+        """Keep all cases in memory from now on. Workers that are forked later share the memory."""
         self._in_memory = {case.case: _entries(case) for case in self.cases}
 
 
 def check_cases(
     cases: Sequence[PreparedCase], classes: Sequence[str], channels: int, size: tuple[int, int, int]
 ) -> None:
-    """Open every case's arrays, without reading them, so that a damaged one stops a run before it starts.
+    """Open the arrays of every case without reading them, so that a damaged one stops a run before it starts.
 
     Raises:
         StoreError: an array cannot be opened or has another shape than the store's; a disease is none of ``classes``.
@@ -141,5 +141,5 @@ def _entries(case: PreparedCase) -> dict[Hashable, Tensor]:
 
 
 def _plain(value: Tensor) -> Tensor:
-    """Drop MONAI's metadata, which slows every operation that follows."""
+    """Drop MONAI's metadata, which slow down later operations."""
     return convert_to_tensor(value, track_meta=False)

@@ -1,4 +1,4 @@
-"""Random states that are functions of where they are used, so that no draw depends on a worker or on an order."""
+"""Random states by seed, epoch and case, so that no draw depends on a worker or on an order."""
 
 import hashlib
 

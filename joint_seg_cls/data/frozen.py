@@ -1,17 +1,17 @@
-"""Folds are dealt once for a store, written beside its cases, and read from then on.
+"""Folds are generated once for a store and frozen in a file beside its cases.
 
 ::
 
     <store>/splits/<name>.json
         format      1
         made_with   version of this program
-        settings    what decides the cut: kind, count, seed, held-out cases, validation fraction
-        data_hash   of the store when the cut was made
-        hash        of who is in which part of which fold; runs and reports quote it
+        settings    everything that decides the folds: kind, count, seed, held-out cases, validation fraction
+        data_hash   of the store when the folds were generated
+        hash        of the cases in each part of each fold; runs and reports quote it
         cases       {case: [subject, disease or null]} at that time
         folds       {"0": {"train": [...], "validation": [...], "test": [...]}, ..., "held_out": {...}}
 
-A store whose cases, subjects or diseases are no longer those of the file is refused, never dealt anew in silence.
+A store with other cases, subjects or diseases than the file is refused; the folds are never replaced silently.
 """
 
 import json
@@ -35,7 +35,7 @@ _FOLDER = "splits"
 @final
 @dataclass(frozen=True)
 class FrozenFolds:
-    """A cut that does not change any more; ``path`` is None where the store could not be written to."""
+    """Frozen folds; ``path`` is None where the store is not writable."""
 
     path: Path | None
     hash: str
@@ -43,11 +43,10 @@ class FrozenFolds:
 
 
 def freeze(store: PreparedStore, folds: FoldMaker, validation_fraction: int | float) -> FrozenFolds:
-    """Return the cut of a store: from its file, which is written first where there is none.
+    """Return the folds of a store from their file, which is written if it is missing.
 
     Raises:
-        SplitError: the cohort cannot be cut as asked; the file was changed by hand, or was made with other settings, or
-            the store holds other cases by now.
+        SplitError: the folds cannot be generated; the file was edited or has other settings; the store has other cases.
     """
     path = store.path / _FOLDER / f"{folds.name(validation_fraction)}.json"
     settings = json.loads(json.dumps(folds.settings(validation_fraction)))
@@ -57,18 +56,18 @@ def freeze(store: PreparedStore, folds: FoldMaker, validation_fraction: int | fl
         try:
             _write_once(path, record)
         except OSError as error:
-            _log.warning("%s cannot be written (%s): the folds are dealt anew in each run", path, error.strerror)
+            _log.warning("%s cannot be written (%s): each run generates the folds again", path, error.strerror)
             return FrozenFolds(None, folds_hash(splits), splits)
     return _read(path, store, settings)
 
 
 def frozen_files(store: PreparedStore) -> list[Path]:
-    """Return the cuts that were frozen for a store."""
+    """Return the files of the frozen folds of a store."""
     return sorted((store.path / _FOLDER).glob("*.json"))
 
 
 def read_frozen(path: Path, store: PreparedStore) -> FrozenFolds:
-    """Read a frozen cut whatever its settings are.
+    """Read frozen folds with any settings.
 
     Raises:
         SplitError: as :func:`freeze`.
@@ -96,14 +95,14 @@ def _who(cases: Sequence[PreparedCase]) -> dict[str, list[str | None]]:
 
 
 def _write_once(path: Path, record: dict[str, Any]) -> None:
-    """Write the file whole, or leave the one that another process has written meanwhile."""
+    """Write the file at once, or keep the one that another process has written meanwhile."""
     path.parent.mkdir(exist_ok=True)
     clear_partial(path.parent)
     write_json(path, record, keep=True)
 
 
 def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> FrozenFolds:
-    remedy = "delete the file to deal the folds anew; runs with the old ones are then not comparable"
+    remedy = "delete the file to generate new folds; runs with the old ones are then not comparable"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         splits = {
@@ -117,7 +116,7 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
         found = folds_hash(splits)
         names = {name for split in splits.values() for name in (*split.train, *split.validation, *split.test)}
         if not all(isinstance(name, str) for name in names):
-            raise TypeError("a case is no text")
+            raise TypeError("the name of a case is not a text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SplitError(
             path, expected="frozen folds", found=f"an unreadable file ({error!r})", remedy=remedy
@@ -141,7 +140,7 @@ def _names(items: Any) -> tuple[str, ...]:
     """Return a list of names.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is something else.
     """
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise TypeError(f"no list of names: {items!r:.80}")

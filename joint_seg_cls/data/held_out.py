@@ -1,4 +1,4 @@
-"""Cases that no fold touches until they are asked for."""
+"""Cases that are held out of all folds."""
 
 from collections.abc import Mapping, Sequence
 

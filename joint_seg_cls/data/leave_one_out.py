@@ -1,4 +1,4 @@
-"""Each site tested by what was learned at the others."""
+"""Leave-one-site-out folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from joint_seg_cls.scan import PreparedCase
 @final
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Fold k tests the k-th value, in sorted order, of a column of the cohort table; the others train.
+    """Fold k tests the k-th value, in sorted order, of a column of the cohort table, and trains on the others.
 
-    Somebody scanned at several sites is never trained on while tested: in the fold of one of the sites, their scans at
-    the others are left out.
+    A subject with scans at several sites is never in both: where one of the sites is tested, the scans of this subject
+    at the others are left out.
 
     Args:
         column: the column, such as ``site`` or ``scanner``.
@@ -37,13 +37,13 @@ class LeaveOneOut:
                 :func:`with_validation`.
         """
         held_out = set(held_out_cases(cases, self.held_out, self.seed))
-        dealt = [case for case in cases if case.case not in held_out]
-        values = self.values(dealt)
+        others = [case for case in cases if case.case not in held_out]
+        values = self.values(others)
         splits: dict[FoldName, Split] = {}
         for fold, value in enumerate(values):
-            test = [case.case for case in dealt if case.columns[self.column] == value]
+            test = [case.case for case in others if case.columns[self.column] == value]
             splits[fold] = with_validation(
-                dealt, test, fraction=validation_fraction, seed=self.seed, fold=fold, isolate=True
+                others, test, fraction=validation_fraction, seed=self.seed, fold=fold, isolate=True
             )
         if held_out:
             splits[HELD_OUT] = with_validation(
@@ -72,7 +72,7 @@ class LeaveOneOut:
         return values
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return what decides the cut."""
+        """Return everything that decides the folds."""
         return {
             "leave_one_out": self.column,
             "seed": self.seed,
@@ -81,7 +81,7 @@ class LeaveOneOut:
         }
 
     def name(self, validation_fraction: int | float) -> str:
-        """Return such as ``leave-one-site-out_seed-0_validation-0.2``."""
+        """Return a name such as ``leave-one-site-out_seed-0_validation-0.2``."""
         return cut_name(
             f"leave-one-{self.column}-out",
             {"seed": self.seed, "held-out": self.held_out, "validation": validation_fraction},

@@ -1,4 +1,4 @@
-"""In which order cases are visited, and by which process."""
+"""The order of the cases, and the share of each process."""
 
 from collections.abc import Iterator
 from typing import cast, final
@@ -10,14 +10,14 @@ from joint_seg_cls.data.draws import random_state
 
 @final
 class CaseSampler(DistributedSampler):
-    """Yield ``(epoch, index)``, so that workers that outlive an epoch know which one they serve.
+    """Yield ``(epoch, index)``, so that persistent workers have the current epoch.
 
-    In training the order is a function of (seed, epoch), cut among the processes of a distributed run; where the cases
-    do not divide evenly the first of the order are visited once more, as every process needs as many steps. In
-    evaluation the order is the dataset's and no case is visited twice, so the processes' shares may differ by one.
+    In training the order is a function of (seed, epoch), divided among the processes of a distributed run. Every
+    process needs the same number of steps; where the cases do not divide evenly the first of the order are repeated. In
+    evaluation the order is that of the dataset and no case is repeated, so the shares may differ by one case.
 
-    It is a ``DistributedSampler`` in one process too: by that type Lightning sees that it need not add its own, and
-    ``set_epoch``, which Lightning calls before each epoch (a resumed one included), comes from there.
+    It is a ``DistributedSampler`` in one process too: then Lightning adds none of its own, and calls ``set_epoch``
+    before each epoch.
     """
 
     def __init__(self, size: int, *, seed: int, train: bool, rank: int = 0, world: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The parts of one fold, and what every way to cut a cohort offers."""
+"""Training, validation and test cases of one fold, and the interface of everything that generates folds."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ from joint_seg_cls.data.units import hold_out
 from joint_seg_cls.errors import SplitError
 from joint_seg_cls.scan import PreparedCase
 
-#: The fold that trains on every case which is not held out and tests those that are.
+#: The fold that tests the held-out cases and trains on all others.
 HELD_OUT = "held_out"
-#: A fold is called by its number, or :data:`HELD_OUT`.
+#: The number of a fold, or :data:`HELD_OUT`.
 FoldName = int | str
 
 
@@ -29,30 +29,30 @@ class Split:
 
     @property
     def split_hash(self) -> str:
-        """Fingerprint of who is in which part; 16 hexadecimal digits."""
+        """Hash of the cases in each part; 16 hexadecimal digits."""
         text = json.dumps([sorted(self.train), sorted(self.validation), sorted(self.test)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @runtime_checkable
 class FoldMaker(Protocol):
-    """A way to cut a cohort into folds."""
+    """Generates the folds of a cohort."""
 
     def splits(self, cases: Sequence[PreparedCase], validation_fraction: int | float) -> dict[FoldName, Split]:
         """Return the parts of every fold."""
         ...
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return everything, apart from the cases, that decides the cut; fit for JSON."""
+        """Return everything except the cases that decides the folds, as JSON values."""
         ...
 
     def name(self, validation_fraction: int | float) -> str:
-        """Return a readable name for the cut, safe as a file's name."""
+        """Return a readable name for the folds, used as a file name."""
         ...
 
 
 def folds_hash(splits: Mapping[FoldName, Split]) -> str:
-    """Fingerprint of all folds together; 16 hexadecimal digits."""
+    """Return a hash of all folds; 16 hexadecimal digits."""
     text = json.dumps(sorted((str(fold), split.split_hash) for fold, split in splits.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -66,18 +66,18 @@ def with_validation(
     fold: FoldName,
     isolate: bool = False,
 ) -> Split:
-    """Return a fold that tests ``test`` and shares out the other ``cases``.
+    """Return a fold that tests ``test`` and divides the other ``cases`` into training and validation.
 
-    The validation part is ``fraction`` of the subjects outside the test of each class, at least one where a class has
-    two, and always strict: no subject stands in both it and the training part.
+    The validation part is ``fraction`` of the subjects of each class outside the test, at least one where a class has
+    two. No subject is in both parts.
 
     Args:
         cases: all cases that may take part.
-        test: names of those that are tested.
+        test: names of the test cases.
         fraction: share of validation; 0 for none.
-        seed: of the draw.
-        fold: which fold it is.
-        isolate: leave out the other scans of those who are tested.
+        seed: of the random choice.
+        fold: name of the fold.
+        isolate: leave out other scans of the tested subjects.
 
     Raises:
         SplitError: the fraction is not in [0, 1).
@@ -101,10 +101,11 @@ def with_validation(
 def pick(
     splits: Mapping[FoldName, Split], fold: FoldName, cases: Sequence[PreparedCase], validation_fraction: int | float
 ) -> Split:
-    """Return one fold of a cut.
+    """Return one fold.
 
     Raises:
-        SplitError: there is no such fold; its training part is empty; validation is asked for and is empty.
+        SplitError: there is no such fold; its training part is empty; its validation part is empty although
+            ``validation_fraction`` is above 0.
     """
     where = where_of(cases)
     if fold not in splits:
@@ -124,7 +125,7 @@ def pick(
             where,
             expected="cases to train on",
             found=f"none in fold {fold}, which tests {len(split.test)}",
-            remedy="choose another way to cut the cohort",
+            remedy="choose other folds (data/folds=)",
         )
     if validation_fraction and not split.validation:
         raise SplitError(
@@ -137,5 +138,5 @@ def pick(
 
 
 def where_of(cases: Sequence[PreparedCase]) -> Path:
-    """Return the store that cases lie in."""
+    """Return the folder of the store of ``cases``."""
     return cases[0].folder.parent

@@ -1,4 +1,4 @@
-"""What a cut must keep to: everybody is there once, nobody on two sides, no part without a class."""
+"""Rules for folds: no case is missing, no subject is in two parts, no part lacks a class."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from joint_seg_cls.data.split import HELD_OUT, FoldName, Split
 from joint_seg_cls.errors import SplitError
 from joint_seg_cls.scan import PreparedCase
 
-#: What a user may let pass in a split of their own.
+#: Violations that a user may allow in a split file.
 ALLOWABLE = ("leakage", "unknown_cases", "missing_cases", "empty_class")
 
 
 def leaking_subjects(split: Split, cases: Sequence[PreparedCase]) -> dict[str, tuple[str, ...]]:
-    """Return the subjects who stand in several parts of a fold, with the names of those parts."""
+    """Return the subjects that are in several parts of a fold, with the names of those parts."""
     subject = {case.case: case.subject for case in cases}
     sides: dict[str, set[str]] = defaultdict(set)
     for part in ("train", "validation", "test"):
@@ -39,10 +39,10 @@ def empty_classes(split: Split, cases: Sequence[PreparedCase]) -> dict[str, list
 def check_splits(
     splits: Mapping[FoldName, Split], cases: Sequence[PreparedCase], where: Path, *, allow: Sequence[str]
 ) -> None:
-    """Refuse a cut that breaks a rule which is not allowed to be broken (see :data:`ALLOWABLE`).
+    """Refuse folds that break a rule, unless ``allow`` lists it (see :data:`ALLOWABLE`).
 
     Raises:
-        SplitError: a case of the store is in no part of a fold; a subject stands on two sides; a part lacks a class.
+        SplitError: a case of the store is in no part of a fold; a subject is in two parts; a part lacks a class.
     """
     held_out = set(splits[HELD_OUT].test) if HELD_OUT in splits else set()
     for fold, split in splits.items():

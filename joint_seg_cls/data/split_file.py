@@ -1,15 +1,15 @@
-"""A user's own split, checked before anything is trained on it.
+"""Folds from a file of the user.
 
 ``.tsv`` or ``.csv``: a column ``case`` or ``subject``, and
 
 * ``fold``: the fold that tests it (a number, or ``held_out``);
-* or ``split`` (``train``, ``val`` or ``test``), for one fold, which is fold 0;
+* or ``split`` (``train``, ``val`` or ``test``), for one fold, fold 0;
 * or both, one row for each fold and case.
 
 ``.json``: ``{"name": fold, ...}``; ``{"train": [...], "val": [...], "test": [...]}`` for fold 0; a list of such, one a
-fold; ``{"0": {...}, "1": {...}}``; or a file that this program froze. A name is a case's, or a subject's, which stands
-for all of their cases. Where no fold says ``test``, as in nnU-Net's ``splits_final.json``, ``val`` is what is tested.
-A fold that names no validation part gets one from its training part, as large as ``data.validation_fraction`` says.
+fold; ``{"0": {...}, "1": {...}}``; or a file of frozen folds. A name is that of a case, or of a subject, for all cases
+of the subject. Where no fold has ``test``, as in nnU-Net's ``splits_final.json``, ``val`` is tested. A fold without a
+validation part gets ``data.validation_fraction`` of its training part.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ from joint_seg_cls.scan import PreparedCase
 @final
 @dataclass(frozen=True)
 class SplitFile:
-    """A cut that the user brings (see the module for what the file may hold).
+    """The folds of a split file (see the module for its formats).
 
     Args:
         path: the file.
-        seed: of validation parts that the file leaves open.
-        allow: what the check may let pass: ``leakage`` (a subject on two sides), ``unknown_cases``, ``missing_cases``,
-            ``empty_class`` (a part without any scan of a class).
+        seed: of validation parts that the file does not define.
+        allow: violations that are not refused: ``leakage`` (a subject in two parts), ``unknown_cases``,
+            ``missing_cases``, ``empty_class`` (a part without a scan of a class).
     """
 
     path: str | Path | None
@@ -46,8 +46,8 @@ class SplitFile:
         """Return the parts of every fold.
 
         Raises:
-            ConfigError: ``allow`` names something unknown.
-            SplitError: the file cannot be read, or says what is not allowed.
+            ConfigError: ``allow`` lists something unknown.
+            SplitError: the file cannot be read, or breaks a rule that is not in ``allow``.
         """
         unknown = sorted(set(self.allow) - set(ALLOWABLE))
         if unknown:
@@ -74,11 +74,11 @@ class SplitFile:
         return splits
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return what decides the cut: the file's content, not its place."""
+        """Return everything that decides the folds: the content of the file, not its path."""
         return {"file": self._digest(), "seed": self.seed, "validation_fraction": validation_fraction}
 
     def name(self, validation_fraction: int | float) -> str:
-        """Return such as ``file-mine-1a2b3c4d_seed-0_validation-0.2``."""
+        """Return a name such as ``file-mine-1a2b3c4d_seed-0_validation-0.2``."""
         return cut_name(f"file-{self.label}", {"seed": self.seed, "validation": validation_fraction})
 
     @property
@@ -86,7 +86,7 @@ class SplitFile:
         """The file.
 
         Raises:
-            ConfigError: no file was named.
+            ConfigError: no file is configured.
         """
         if self.path is None:
             raise ConfigError(
@@ -99,7 +99,7 @@ class SplitFile:
 
     @property
     def label(self) -> str:
-        """The file's name and a hash of what it says."""
+        """The name of the file and a hash of its content."""
         return f"{self.file.stem}-{self._digest()[:8]}"
 
     def _digest(self) -> str:
@@ -114,7 +114,7 @@ class SplitFile:
             ) from error
 
     def _named(self, wanted: dict[FoldName, Wanted], cases: Sequence[PreparedCase]) -> dict[FoldName, Wanted]:
-        """Return the same with subjects replaced by their cases."""
+        """Return the folds with subjects replaced by their cases."""
         by_subject: dict[str, list[str]] = {}
         for case in cases:
             by_subject.setdefault(case.subject, []).append(case.case)

@@ -1,4 +1,4 @@
-"""The text of a user's split file as names in parts, before anybody looks whether those names exist."""
+"""Reading split files. Whether the names exist in the store is checked elsewhere."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _PARTS |= {"testing": "test"}
 
 
 class Wanted(NamedTuple):
-    """Names in the parts of one fold; ``train`` is None where only the test part is said."""
+    """Names in the parts of one fold; ``train`` is None where the file defines the test part only."""
 
     train: list[str] | None = None
     val: list[str] | None = None
@@ -27,10 +27,10 @@ class Wanted(NamedTuple):
 
 
 def read_wanted(path: Path) -> dict[FoldName, Wanted]:
-    """Return what a split file says of each fold.
+    """Return the parts of each fold of a split file.
 
     Raises:
-        SplitError: the file is missing, is not what its suffix says, or holds something else than a split.
+        SplitError: the file is missing, is not of the type of its suffix, or holds no split.
     """
     path = path.expanduser()
     if path.suffix not in (".tsv", ".csv", ".json"):
@@ -132,7 +132,7 @@ def _unrepeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _tested(
     path: Path, rows: Iterable[tuple[str, str]], by: Literal["case", "subject", "either"]
 ) -> dict[FoldName, Wanted]:
-    """Return folds of which only the test part is said."""
+    """Return folds from their test parts alone."""
     tested: dict[FoldName, list[str]] = defaultdict(list)
     for name, fold in rows:
         tested[_fold(path, fold)].append(name)

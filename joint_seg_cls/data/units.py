@@ -1,4 +1,4 @@
-"""What stays together when cases are dealt: a case, or all cases of a subject, with its class and its lesion load."""
+"""Units of the folds: cases that stay together, with their class and lesion load."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def hold_out(cases: Sequence[PreparedCase], fraction: int | float, random: np.ra
 
 
 def disease_of_unit(cases: Sequence[PreparedCase]) -> str:
-    """Return the commonest known disease of a unit (the first by name where two are), empty where none is known."""
+    """Return the most frequent known disease of a unit (of equals the first by name), empty where none is known."""
     known = Counter(sorted(case.disease for case in cases if case.disease is not None))
     return known.most_common(1)[0][0] if known else ""
 

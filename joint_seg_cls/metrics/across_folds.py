@@ -1,4 +1,4 @@
-"""A number of a cross-validation as papers print it: the mean over folds, with its spread and its uncertainty."""
+"""A metric of a cross-validation: mean over folds, standard deviations, and confidence interval."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval
 
-#: From the rows chosen, by their numbers, to a value; NaN where it is undefined.
+#: A metric of the chosen rows, given by their numbers; NaN where it is undefined.
 OfRows = Callable[[Int[np.ndarray, " chosen"]], float]
 
 
@@ -21,7 +21,7 @@ class AcrossFolds(NamedTuple):
     sd_seeds: sample sd over seeds of the mean over folds; NaN with one seed, or where seeds have other folds.
     interval: 95 %, of ``mean``, bootstrap over subjects.
     pooled: over all scans at once, of each seed, then averaged.
-    folds: how many define the metric, over all seeds.
+    folds: number of folds that define the metric, over all seeds.
     """
 
     mean: float
@@ -43,11 +43,11 @@ def across_folds(
 ) -> AcrossFolds:
     """Return a metric over folds and seeds.
 
-    A fold where the metric is undefined (an AUC without one of the classes) is left out; ``folds`` tells how many stay.
-    A resample draws subjects, who bring all their scans in all folds and seeds, and takes the mean over folds again.
+    A fold in which the metric is undefined (an AUC without one of the classes) is left out of ``folds`` too.
+    The bootstrap draws subjects, each with all their scans in all folds and seeds.
 
     Args:
-        measure: from the numbers of rows to a value.
+        measure: the metric of chosen rows.
         fold: of each row; a row is one scan in the test of one run.
         seed: of each row.
         subject: of each row.

@@ -1,4 +1,4 @@
-"""How sure one can be of a number: 95 % percentile bootstrap over subjects."""
+"""Confidence intervals by a percentile bootstrap over subjects."""
 
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-#: Resamples of a bootstrap; enough for two digits of an interval's ends.
+#: Enough for two digits of the ends of an interval.
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 #: Subjects drawn before they are measured; bounds the memory.
@@ -15,7 +15,7 @@ _DRAWN_AT_ONCE = 200_000
 
 
 class Interval(NamedTuple):
-    """Where a number lies with 95 % confidence."""
+    """The ends of a confidence interval."""
 
     low: float
     high: float
@@ -32,15 +32,15 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the percentile bootstrap interval of a statistic, resampling whole subjects.
 
-    Scans of one subject are not independent, so subjects are drawn with replacement and bring all their scans. A
+    Scans of one subject are not independent, so subjects are drawn with replacement, each with all their scans. A
     resample whose statistic is undefined (an AUC with one class only) is left out; with none left the interval is NaN.
 
     Args:
         values: one value a scan, or a table with one row a scan.
-        statistic: from a selection of ``values`` (of the same type) to a number; by default the mean of what is not
-            NaN.
-        seed: of the draws; one seed gives one interval.
-        group: the subject of each scan, or the table's column that names it; ``None`` if each scan stands alone.
+        statistic: takes a selection of ``values`` (of the same type) and returns a number; by default the mean of the
+            values that are not NaN.
+        seed: of the draws.
+        group: the subject of each scan, or the name of its column; ``None`` if all scans are of different subjects.
         resamples: number of draws.
         confidence: share of draws inside the interval.
     """
@@ -71,17 +71,17 @@ def bootstrap_ratio(
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Return the interval of sum(above) / sum(below) over scans, as :func:`bootstrap_interval` would, but faster.
+    """Return the interval of sum(above) / sum(below) over scans: that of :func:`bootstrap_interval`, but faster.
 
-    Sums over a subject's scans are taken once. With several folds it is that of the mean of their ratios; a fold with
-    nothing below is left out of a resample, and a resample of such folds alone is dropped.
+    The scans of a subject are summed once. With several folds it is the interval of the mean of their ratios; a fold
+    whose ``below`` is 0 is left out of a resample, and a resample of such folds alone is dropped.
 
     Args:
         above: one value a scan.
         below: one value a scan; ones give the mean of ``above``.
         seed: of the draws.
         group: the subject of each scan.
-        fold: of each scan; by default all are of one.
+        fold: of each scan; by default one fold.
         resamples: number of draws.
         confidence: share of draws inside the interval.
     """
@@ -130,7 +130,7 @@ def _members(rows: Any, group: str | Sequence[Hashable] | np.ndarray | None) -> 
     if group is None:
         return list(np.arange(len(rows))[:, None])
     if isinstance(group, str) and not isinstance(rows, pd.DataFrame):
-        raise TypeError("a group named by its column needs a table.")
+        raise TypeError("a group given by the name of a column needs a table.")
     subjects = np.asarray(rows[group] if isinstance(group, str) else group)
     if len(subjects) != len(rows):
         raise ValueError(f"{len(subjects)} groups were given for {len(rows)} scans.")

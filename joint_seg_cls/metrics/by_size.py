@@ -1,4 +1,4 @@
-"""How many lesions are found, small and large ones apart."""
+"""Detected lesions by size."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -8,9 +8,9 @@ import numpy as np
 from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 
-#: Where one class of size ends and the next begins, stated once; a sphere of 10 mm3 is 2.7 mm wide, of 1000 mm3 12 mm.
+#: Limits of the size classes; a sphere of 10 mm3 has a diameter of 2.7 mm, one of 1000 mm3 of 12 mm.
 SIZE_EDGES_MM3 = (0, 10, 100, 1000, np.inf)
-#: Their names, as columns and rows bear them.
+#: Names of the size classes, used in columns and rows.
 SIZES = tuple(
     f"{low}_to_{high}_mm3" if low and high < np.inf else f"above_{low}_mm3" if low else f"below_{high}_mm3"
     for low, high in pairwise(SIZE_EDGES_MM3)
@@ -18,7 +18,7 @@ SIZES = tuple(
 
 
 class OfSize(NamedTuple):
-    """Lesions of the reference whose volume lies in one class of size, and those of them that were found."""
+    """Lesions of the reference in one size class, and those of them that were detected."""
 
     reference: int
     detected: int
@@ -33,7 +33,7 @@ def detected_by_size(prediction: Mask, reference: Mask, voxel_mm3: float) -> dic
         voxel_mm3: volume of one voxel.
 
     Returns:
-        For each of ``SIZES``: a class holds its lower edge and not its upper one.
+        The counts of each of ``SIZES``. A class includes its lower limit and excludes its upper one.
 
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.

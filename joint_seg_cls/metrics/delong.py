@@ -1,4 +1,4 @@
-"""Whether two areas under ROC curves differ on the same scans: DeLong's test, for subjects with one or several scans.
+"""DeLong's test of two areas under ROC curves on the same scans, for subjects with one or several scans.
 
 [2] DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44:837, https://doi.org/10.2307/2531595
 [3] Obuchowski 1997, Biometrics 53:567, https://doi.org/10.2307/2533958
@@ -13,7 +13,7 @@ from scipy.stats import norm, rankdata
 
 
 class AreaDifference(NamedTuple):
-    """Two areas on the same scans: both, the first minus the second, its standard error, the two-sided p."""
+    """Two areas on the same scans, their difference (first minus second), its standard error and two-sided p."""
 
     first: float
     second: float
@@ -29,7 +29,7 @@ def compare_areas(
     subject: np.ndarray,
     fold: np.ndarray | None = None,
 ) -> AreaDifference:
-    r"""Compare two areas by DeLong's test [2], the scans of one subject taken together as in [3].
+    r"""Compare two areas by DeLong's test [2], with the scans of a subject clustered as in [3].
 
     With :math:`g` the first placement of a scan minus its second (:func:`placements`), :math:`\Delta` their mean over
     positive scans, :math:`s_k^+, s_k^-` the sums of :math:`g - \Delta` over the positive and negative scans of
@@ -40,7 +40,7 @@ def compare_areas(
         + \frac{2 K \sum s_k^+ s_k^-}{(K-1) M N}
 
     With one scan a subject the last term is 0 and the rest is DeLong's variance. With several folds F, whose networks
-    need not agree in scale, scans are placed among those of their own fold, and areas are means over folds:
+    may differ in scale, placements are within a fold, and areas are means over folds:
 
     .. math:: Var(\bar\Delta) = \frac{1}{F^2} \Big( \sum_f Var(\Delta_f) + \sum_k \sum_{f \ne g} t_{kf} t_{kg} \Big),
         \quad t_{kf} = s_{kf}^+ / M_f + s_{kf}^- / N_f
@@ -50,9 +50,9 @@ def compare_areas(
     Args:
         first: scores, higher for positive scans; one column a seed, whose areas are averaged.
         second: likewise.
-        positive: which scans are.
+        positive: whether a scan is positive.
         subject: of each scan.
-        fold: of each scan; by default all are of one. See :func:`folds_to_compare` for those that count.
+        fold: of each scan; by default one fold. See :func:`folds_to_compare` for the folds that are used.
 
     A class with fewer than two subjects gives NaN; so does p where nothing varies and the areas differ.
     """
@@ -81,9 +81,9 @@ def compare_areas(
 def folds_to_compare(
     positive: Bool[np.ndarray, " scans"], subject: np.ndarray, fold: np.ndarray | None
 ) -> list[Int[np.ndarray, " own"]]:
-    """Return the numbers of the scans of each fold that has two subjects of either class, the least with a variance.
+    """Return the scans of each fold with at least two subjects of each class, without which there is no variance.
 
-    Where no fold has, or none is given, all scans stand together.
+    Where there is no such fold, or no fold is given, all scans are one part.
     """
     every = np.arange(len(positive))
     folds = [] if fold is None else [every[np.asarray(fold) == one] for one in np.unique(fold)]
@@ -116,7 +116,7 @@ def placements(
 def _spread(
     centred: Float[np.ndarray, " scans"], positive: Bool[np.ndarray, " scans"], code: np.ndarray, subjects: int
 ) -> tuple[float, Float[np.ndarray, " subjects"]]:
-    """Return the variance of a fold's difference, and what each subject moved it by."""
+    """Return the variance of the difference of a fold, and the contribution of each subject to it."""
     sums, groups = {}, {}
     for sign in (True, False):
         chosen = positive == sign

@@ -13,12 +13,12 @@ Values = Real[np.ndarray, " scans"] | Sequence[int | float]
 def isbi_score(
     dsc: Values, ppv: Values, ltpr: Values, lfpr: Values, reference_volume: Values, predicted_volume: Values
 ) -> float:
-    r"""Return the challenge's weighted sum, 1 for a perfect answer [1].
+    r"""Return the weighted sum of the challenge [1]; 1 is perfect.
 
     .. math:: SC = DSC/8 + PPV/8 + (1 - LFPR)/4 + LTPR/4 + VC/4
 
     The first four are means over scans; VC is Pearson's correlation, across scans, of the predicted with the reference
-    volume. (Two public implementations correlate the voxels of a scan instead; that is another number.) LTPR and LFPR
+    volume. (Two public implementations correlate the voxels of a scan instead, which is another metric.) LTPR and LFPR
     are those of :func:`lesion_wise` with ``connectivity=18``. The leaderboard rescales the sum so that human raters
     score 90, and averages it over two raters; this is the plain sum.
 

@@ -1,4 +1,4 @@
-"""Overlap of two lesion masks, lesion by lesion: which lesions were found, and which were made up."""
+"""Lesion-wise overlap of two lesion masks: detected and false lesions."""
 
 import math
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 
 
 class LesionWise(NamedTuple):
-    """Lesions of one scan, told apart by simple overlap: one shared voxel is enough.
+    """Lesion counts of one scan. A lesion is detected if it shares a voxel with the other mask.
 
-    Where a mask is empty the rule is that of the voxel-wise metrics: reference empty, the three rates are NaN;
-    prediction empty, LTPR and F1 are 0 and LFPR is NaN.
+    Empty masks, as in the voxel-wise metrics: with an empty reference the three rates are NaN; with an empty prediction
+    LTPR and F1 are 0 and LFPR is NaN.
 
     reference_lesions: lesions of the reference.
     predicted_lesions: lesions of the prediction.

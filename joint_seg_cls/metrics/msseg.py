@@ -1,4 +1,4 @@
-"""The lesion-wise F1 of the MSSEG challenges, as their tool animaSegPerfAnalyzer computes it.
+"""The lesion-wise F1 of the MSSEG challenges, as computed by their tool animaSegPerfAnalyzer.
 
 [1] Commowick et al. 2018, https://doi.org/10.1038/s41598-018-31911-7
 [2] https://github.com/Inria-Empenn/Anima-Public
@@ -13,7 +13,7 @@ from jaxtyping import Int
 from joint_seg_cls.lesions import Connectivity, label_lesions
 from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 
-#: Voxels that share a face: what the tool's component filter takes when nothing is set.
+#: Voxels that share a face: the default of the tool's component filter.
 MSSEG_CONNECTIVITY: Connectivity = 6
 #: Lesions of this volume and below are dropped from both masks ([2]; [1] says below).
 MSSEG_MINIMUM_MM3 = 3.0
@@ -25,8 +25,8 @@ ALPHA, BETA, GAMMA = 0.10, 0.70, 0.65
 class Msseg(NamedTuple):
     """Lesions of one scan by the rule of [1].
 
-    Where a mask holds no lesion above the smallest volume: reference without one, the three rates are NaN and the false
-    lesions are told instead; prediction without one, SensL and F1 are 0 and PPVL is NaN.
+    If the reference has no lesion above the smallest volume, the three rates are NaN and the false lesions are counted
+    instead. If the prediction has none, SensL and F1 are 0 and PPVL is NaN.
 
     sensitivity: SensL, detected / reference lesions.
     ppv: PPVL, the same with the masks exchanged.
@@ -50,7 +50,7 @@ def msseg(prediction: Mask, reference: Mask, voxel_mm3: float) -> Msseg:
     cover, none has more than :math:`\beta` of itself outside all lesions of this mask.
 
     Departs from [2]: its loop over the covering lesions also ends after as many of them as this mask has lesions, plus
-    one; here it goes on until :math:`\gamma`.
+    one; here it continues until :math:`\gamma`.
 
     Args:
         prediction: predicted lesion mask.

@@ -1,8 +1,8 @@
-"""Whether two methods differ on the same scans, and the smallest difference that these scans could have shown.
+"""Paired tests of two methods on the same scans, and the smallest difference that these scans can show.
 
-What differs is what tables print: means over folds. Scans of one subject are not independent: the signed-rank test
-sees one mean difference a subject, the test of accuracies flips whole subjects, DeLong's variance and all intervals
-take subjects together.
+The methods are compared by their means over folds, as in the tables. Scans of one subject are not independent: the
+signed-rank test uses one mean difference a subject, the test of accuracies flips whole subjects, and DeLong's variance
+and all intervals are clustered by subject.
 """
 
 import math
@@ -23,10 +23,10 @@ class Comparison(NamedTuple):
     difference: first minus second, mean over the folds of the means over scans.
     low, high: its 95 % interval.
     p: two-sided, not corrected; NaN where the test is undefined.
-    smallest: difference that would have been shown with 80 % power at the level asked for; infinite where none would,
-        NaN where nothing varies.
-    scans, subjects: those that both methods tested.
-    caveat: why p says nothing of ``difference``; empty where it does.
+    smallest: smallest difference that is significant with 80 % power; infinite where there is none, NaN where nothing
+        varies.
+    scans, subjects: tested by both methods.
+    caveat: why p does not apply to ``difference``; empty where it does.
     """
 
     difference: float
@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
     caveat: str = ""
 
 
-#: A test that weighs subjects alike can lean against a mean over scans or folds.
+#: A test with equal weights of subjects can have the opposite sign of a mean over scans or folds.
 _OTHER_WAY = "the test over subjects leans the other way"
 NOTHING = Comparison(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
 
@@ -62,7 +62,7 @@ def compare_means(
         first: one value a scan.
         second: likewise, same scans.
         subject: of each scan.
-        fold: of each scan; by default all are of one.
+        fold: of each scan; by default one fold.
         alpha: level for the smallest difference.
         seed: of the bootstrap interval.
         resamples: number of its draws.
@@ -96,10 +96,10 @@ def compare_accuracies(
     """Compare two accuracies by McNemar's exact test, with whole subjects exchanged between the methods.
 
     Args:
-        first: whether the first method was right, one column a seed.
+        first: whether the first method was correct, one column a seed.
         second: likewise, same scans.
         subject: of each scan.
-        fold: of each scan; by default all are of one.
+        fold: of each scan; by default one fold.
         alpha: level for the smallest difference.
         seed: of the bootstrap interval.
         resamples: number of its draws.
@@ -125,8 +125,8 @@ def compare_accuracies(
 def flip_test(sums: Int[np.ndarray, " subjects"]) -> float:
     r"""Return the exact two-sided p of :math:`\sum d_k` when each :math:`d_k` is as likely as :math:`-d_k`.
 
-    d_k: by how many scans of subject k the first method was right more often than the second. With one scan a subject
-    this is McNemar's exact test. The distribution of the sum is that of a walk, computed step by step.
+    d_k: number of scans of subject k on which the first method was correct, minus that of the second. With one scan a
+    subject this is McNemar's exact test. The distribution of the sum is that of a random walk.
     """
     steps = np.abs(sums[sums != 0])
     if not len(steps):
@@ -143,7 +143,7 @@ def flip_test(sums: Int[np.ndarray, " subjects"]) -> float:
 
 
 def _mean_over_folds(gap: Float[np.ndarray, " scans"], subject: np.ndarray, fold: np.ndarray) -> tuple[float, float]:
-    """Return the mean over folds of the means over scans, and its standard error, subjects taken together."""
+    """Return the mean over folds of the means over scans, and its standard error, clustered by subject."""
     _, of_fold, counts = np.unique(fold, return_inverse=True, return_counts=True)
     _, code = np.unique(subject, return_inverse=True)
     subjects = int(code.max()) + 1

@@ -1,6 +1,6 @@
-"""Whether the areas of two methods under ROC curves differ on the same scans, and the smallest difference to be shown.
+"""Paired tests of areas under ROC curves.
 
-As in tables, areas are means over those within each fold, whose networks need not agree in scale.
+As in the tables, an area is the mean over the areas within each fold, whose networks may differ in scale.
 """
 
 import math
@@ -32,9 +32,9 @@ def compare_aucs(
     Args:
         first: probability of the positive class, one column a seed.
         second: likewise, same scans.
-        positive: which scans are.
+        positive: whether a scan is positive.
         subject: of each scan.
-        fold: of each scan; by default all are of one. Folds with fewer than two subjects of a class do not count.
+        fold: of each scan; by default one fold. Folds with fewer than two subjects of a class do not count.
         alpha: level for the smallest difference.
     """
     found = compare_areas(first, second, positive, subject, fold)
@@ -63,15 +63,15 @@ def compare_aucs_of_many(
 ) -> Comparison:
     """Compare the mean areas of more than two classes, each against the rest, by a paired bootstrap over subjects.
 
-    Areas are means over the folds that have every class; where none has, all scans stand together. p is twice the share
-    of resamples on the other side of 0 (of n + 1, the sample itself counted).
+    Areas are means over the folds that have every class; where there is none, all scans are pooled. p is twice the
+    share of resamples on the other side of 0 (of n + 1, the sample itself counted).
 
     Args:
         first: class probabilities, one layer a seed.
         second: likewise, same scans.
         disease: code of each scan's class.
         subject: of each scan.
-        fold: of each scan; by default all are of one.
+        fold: of each scan; by default one fold.
         alpha: level for the smallest difference.
         seed: of the bootstrap.
         resamples: number of draws.
@@ -121,7 +121,7 @@ def _gap(
 def _folds_left_out(
     positive: Bool[np.ndarray, " scans"], fold: np.ndarray | None, used: int, *, is_pooled: bool
 ) -> str:
-    """Say that the areas compared are not those of the table, which has every fold with scans of both classes."""
+    """Return a caveat where the table averages over more folds, those with scans of both classes."""
     if fold is None:
         return ""
     kinds = [np.unique(positive[np.asarray(fold) == one]) for one in np.unique(fold)]

@@ -1,6 +1,6 @@
-"""The smallest difference that a paired test could have shown: 80 % power at the level of the test.
+"""The smallest difference that a paired test can show with 80 % power.
 
-A difference below it that was not found is undecided, not absent.
+A smaller difference that is not significant is undecided, not absent.
 """
 
 import math
@@ -17,12 +17,12 @@ _SIGNED_RANK = 3 / math.pi
 
 
 def smallest_mean(standard_error: float, subjects: int, alpha: float, power: float = POWER) -> float:
-    r"""Return the smallest mean difference that the signed-rank test could show, for normal differences.
+    r"""Return the smallest mean difference that the signed-rank test can show, for normal differences.
 
     .. math:: \nu \, SE / \sqrt{3 / \pi}, \quad P(t_{K-1}(\nu) > t_{crit}) = power
 
-    SE: standard error of the mean; t(ν): noncentral t, by which the paired t-test of K subjects is judged. Infinite
-    where K subjects that all agree do not reach ``alpha``.
+    SE: standard error of the mean; t(ν): noncentral t of the paired t-test of K subjects. Infinite where
+    even K differences of one sign do not reach ``alpha``.
     """
     if subjects < 2 or 2.0 ** (1 - subjects) > alpha:
         return math.inf
@@ -41,17 +41,17 @@ def smallest_normal(standard_error: float, alpha: float, power: float = POWER) -
 
 
 def smallest_share(scans: int, discordant: float, alpha: float, power: float = POWER) -> float:
-    r"""Return the smallest difference of two accuracies that McNemar's exact test could show.
+    r"""Return the smallest difference of two accuracies that McNemar's exact test can show.
 
     The number of scans on which the two disagree is binomial with the share :math:`\psi` found (or the difference
-    itself, where that is larger), and of these :math:`(\psi + \delta) / 2 \psi` speak for the better. The smallest
+    itself, where that is larger), and of these :math:`(\psi + \delta) / 2 \psi` favour the better one. The smallest
     multiple :math:`\delta` of one scan is returned whose power reaches ``power``; infinite where none does.
 
     Args:
         scans: independent scans.
         discordant: share of scans on which the two disagreed.
         alpha: two-sided level.
-        power: chance of showing the difference.
+        power: probability of a significant result.
     """
     counts = np.arange(scans + 1)
     needed = _needed(counts, alpha)
@@ -66,7 +66,7 @@ def smallest_share(scans: int, discordant: float, alpha: float, power: float = P
 
 
 def _needed(disagreeing: np.ndarray, alpha: float) -> Float[np.ndarray, " counts"]:
-    """Return how many of so many disagreeing scans must speak for one side; more than all where no number is enough."""
+    """Return how many of the disagreeing scans must favour one side; more than all where no number is enough."""
     least = binom.isf(alpha / 2, disagreeing, 0.5) + 1
     return np.where(2 * binom.sf(least - 1, disagreeing, 0.5) <= alpha, least, disagreeing + 1.0)
 

@@ -1,4 +1,4 @@
-"""From one value a scan to the mean that is printed, and apart from it what the mean leaves out."""
+"""Means over scans, and the scans with an empty reference, which the means leave out."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -22,8 +22,8 @@ class Summary(NamedTuple):
 class EmptyReferences(NamedTuple):
     """Scans whose reference is empty, which the means of DSC, PPV, TPR and VD leave out.
 
-    n: how many.
-    predicted_empty: share of them whose prediction is empty too.
+    n: number of such scans.
+    predicted_empty: share of them with an empty prediction.
     false_positive_ml: mean predicted volume in them, millilitres.
     """
 
@@ -59,7 +59,7 @@ def empty_references(
     reference_is_empty: Bool[np.ndarray, " scans"] | Sequence[bool],
     predicted_volume_ml: Float[np.ndarray, " scans"] | Sequence[float],
 ) -> EmptyReferences:
-    """Report the scans without a lesion in the reference.
+    """Summarise the scans without a lesion in the reference.
 
     Args:
         reference_is_empty: for each scan, whether its reference holds no lesion.

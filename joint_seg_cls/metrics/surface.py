@@ -1,8 +1,8 @@
-"""How far the surfaces of two lesion masks lie apart, in millimetres.
+"""Distances between the surfaces of two lesion masks, in millimetres.
 
-The rule for empty masks is that of the voxel-wise metrics: reference empty, undefined (NaN); reference present and
-prediction empty, the worst value: surface Dice 0, HD95 the diagonal of the whole grid. (A missed lesion mask without a
-penalty would drop out of the mean, and a network that misses more would look better.)
+Empty masks: with an empty reference both metrics are undefined (NaN); with an empty prediction alone they have the
+worst value: surface Dice 0, HD95 the diagonal of the whole grid. (Without this penalty missed scans would drop out of
+the mean, and a network that misses more would look better.)
 """
 
 import math
@@ -26,15 +26,15 @@ def hd95_mm(
     *,
     penalty_mm: float | None = None,
 ) -> float:
-    """Return the 95th percentile of the Hausdorff distance: the larger of its two directions.
+    """Return the 95th percentile of the Hausdorff distance, the larger of its two directions.
 
-    Measured by MONAI between the centres of the voxels that touch the background by a face.
+    Computed by MONAI between the centres of the voxels that share a face with the background.
 
     Args:
         prediction: predicted lesion mask.
         reference: reference lesion mask on the same grid.
         spacing_mm: distance between neighbouring voxels along each axis.
-        penalty_mm: what an empty prediction counts; by default the diagonal of the grid.
+        penalty_mm: value of an empty prediction; by default the diagonal of the grid.
 
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
@@ -46,7 +46,7 @@ def hd95_mm(
         return diagonal_mm(wanted.shape, spacing_mm) if penalty_mm is None else penalty_mm
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 
-    with _without_monais_own_warning():
+    with _without_monai_warning():
         distance = compute_hausdorff_distance(
             *_as_batches(predicted, wanted), include_background=True, percentile=95, spacing=list(spacing_mm)
         )
@@ -61,8 +61,7 @@ def surface_dice(
 ) -> float:
     """Return the share of both surfaces, by area, that lies within ``tolerance_mm`` of the other.
 
-    Measured by MONAI on the sub-voxel surface, whose pieces count with their area in mm2 [1], so that thick slices do
-    not count less than they are.
+    Computed by MONAI on the sub-voxel surface, weighted by area in mm2 [1], so that thick slices count in full.
 
     Args:
         prediction: predicted lesion mask.
@@ -82,7 +81,7 @@ def surface_dice(
         return 0.0
     from monai.metrics.surface_dice import compute_surface_dice
 
-    with _without_monais_own_warning():
+    with _without_monai_warning():
         share = compute_surface_dice(
             *_as_batches(predicted, wanted),
             class_thresholds=[tolerance_mm],
@@ -104,8 +103,8 @@ def _as_batches(*masks: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @contextmanager
-def _without_monais_own_warning() -> Iterator[None]:
-    """Silence MONAI about its own call, https://github.com/Project-MONAI/MONAI/issues/9059."""
+def _without_monai_warning() -> Iterator[None]:
+    """Silence a warning of MONAI about its own code, https://github.com/Project-MONAI/MONAI/issues/9059."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
         yield

@@ -1,7 +1,7 @@
-"""Overlap of two lesion masks, voxel by voxel ([1], section 4.2).
+"""Voxel-wise overlap of two lesion masks ([1], section 4.2).
 
-One rule for empty masks. Reference empty: every value is undefined (NaN). Reference present and prediction empty: DSC
-and TPR are 0, VD is 1, PPV is undefined.
+Empty masks: with an empty reference every value is undefined (NaN); with an empty prediction alone DSC and TPR are 0,
+VD is 1, PPV is undefined.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -23,7 +23,7 @@ def dice(prediction: Mask, reference: Mask, *, empty: Literal["nan", "one"] = "n
     Args:
         prediction: predicted lesion mask.
         reference: reference lesion mask on the same grid.
-        empty: what an empty reference gives: ``nan`` undefined; ``one`` 1 if the prediction is empty too, else 0.
+        empty: value for an empty reference: ``nan`` undefined; ``one`` 1 if the prediction is empty too, else 0.
 
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
@@ -51,7 +51,7 @@ def volume_difference(prediction: Mask, reference: Mask) -> float:
 
     .. math:: VD = |V_{pred} - V_{ref}| / V_{ref}
 
-    V: volume of a mask. Departs from [1]: Eq. 18 prints no bars and its text repeats TP's words; its values rule that
+    V: volume of a mask. Departs from [1]: Eq. 18 has no bars and its text repeats that of TP, which its values rule
     out.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
@@ -71,7 +71,7 @@ def as_boolean(mask: Mask) -> np.ndarray:
         return array
     boolean = array == 1
     if not np.all(boolean | (array == 0)):
-        raise ValueError(f"a mask holds True and False, or 1 and 0; this one ({array.dtype}) holds other values.")
+        raise ValueError(f"a mask holds True and False, or 1 and 0; this one ({array.dtype}) has other values.")
     return boolean
 
 
@@ -83,7 +83,7 @@ def on_one_grid(prediction: Mask, reference: Mask) -> tuple[np.ndarray, np.ndarr
     """
     predicted, wanted = as_boolean(prediction), as_boolean(reference)
     if predicted.shape != wanted.shape:
-        raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} lie on different grids.")
+        raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} are on different grids.")
     return predicted, wanted
 
 

@@ -20,7 +20,7 @@ def composed(store, *overrides: str):
 @pytest.mark.parametrize(
     ("protocol", "kind", "validation"), [("paper", Folds("random", 5, 0), 0), ("strict", Folds("strict", 5, 0), 4)]
 )
-def test_a_protocol_says_how_the_cohort_is_cut(store, protocol, kind, validation):
+def test_a_protocol_decides_the_folds(store, protocol, kind, validation):
     data = instantiate(composed(store, f"+protocol={protocol}").data)
     assert isinstance(data, JointDataModule)
     assert (data.fold, data.seed, data.batch_size, data.folds) == (2, 7, 2, kind)

@@ -63,7 +63,7 @@ def test_the_global_random_state_is_neither_read_nor_changed(store):
     assert all(same(a, b) for a, b in zip(first[0], epochs(module(store), [0])[0], strict=True))
 
 
-def test_augmentation_belongs_to_the_case_and_not_to_its_place(store):
+def test_augmentation_depends_on_the_case_and_not_on_its_position(store):
     by_case = {}
     for size in (2, 3):
         for batch in epochs(module(store, batch_size=size), [4])[0]:
@@ -159,7 +159,7 @@ def test_keeping_cases_in_memory_changes_nothing_but_where_they_are_read(store):
     assert all(same(a, b) for a, b in zip(in_memory, epochs(module(store), [0])[0], strict=True))
 
 
-def test_setup_can_be_called_again_and_answers_what_others_ask(store):
+def test_setup_can_be_called_again_and_the_properties_are_known(store):
     data = module(store)
     data.setup("fit")
     split = data.split
@@ -226,7 +226,7 @@ def fit(store, folder: Path, workers: int, until: int, checkpoint: Path | None =
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_trainer_resumed_after_an_epoch_is_fed_what_an_uninterrupted_one_is(store, tmp_path, workers):
+def test_a_resumed_trainer_gets_the_batches_of_an_uninterrupted_one(store, tmp_path, workers):
     whole = fit(store, tmp_path, 1 - workers, 3)
     fit(store, tmp_path, 0, 2)
     resumed = fit(store, tmp_path, workers, 3, tmp_path / "last.ckpt")

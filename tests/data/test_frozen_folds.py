@@ -63,7 +63,7 @@ def test_held_out_cases_are_in_no_fold_but_their_own(cases, share, kind, seed):
 
 @given(cohorts(), st.sampled_from([0.0, 0.2]))
 @settings(deadline=None, max_examples=40)
-def test_each_site_is_tested_by_people_never_seen(cases, fraction):
+def test_each_site_is_tested_on_subjects_that_were_not_trained_on(cases, fraction):
     if len({case.columns["site"] for case in cases}) < 2:
         return
     splits = LeaveOneOut().splits(cases, fraction)
@@ -167,7 +167,7 @@ def test_the_folds_are_written_once_and_read_from_then_on(store):
     assert frozen_files(store) == [first.path]
 
 
-def test_frozen_folds_are_used_even_if_they_would_be_dealt_otherwise_now(store, monkeypatch):
+def test_frozen_folds_are_used_even_if_new_ones_would_differ(store, monkeypatch):
     before = freeze(store, Folds("strict", 3), 0.2)
     monkeypatch.setattr(Folds, "splits", None)  # asking would fail
     data = JointDataModule(store.path, fold=1, folds=Folds("strict", 3), validation_fraction=0.2, workers=0)
@@ -185,11 +185,11 @@ def change(edit_case):
     return changed
 
 
-def test_a_store_with_other_cases_is_noticed_and_never_dealt_anew(store, change):
+def test_a_store_with_other_cases_is_refused_and_gets_no_new_folds(store, change):
     frozen = freeze(store, Folds("strict", 3), 0.2)
     with pytest.raises(SplitError, match=r"1 with another subject or disease \(m4\)") as error:
         freeze(change(store, "m4", disease="NMOSD"), Folds("strict", 3), 0.2)
-    assert "delete the file to deal the folds anew" in str(error.value)
+    assert "delete the file to generate new folds" in str(error.value)
     record = json.loads((store.path / "store.json").read_text())
     record["cases"] = [name for name in record["cases"] if name not in ("n1", "n2")]
     (store.path / "store.json").write_text(json.dumps(record))
@@ -243,7 +243,7 @@ def test_what_another_process_froze_first_is_kept(store, monkeypatch):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_store_that_cannot_be_written_to_is_dealt_in_memory(store, monkeypatch, caplog):
+def test_folds_of_a_read_only_store_are_kept_in_memory(store, monkeypatch, caplog):
     def closed(*_, **__):
         raise PermissionError(13, "Permission denied")
 
@@ -251,4 +251,4 @@ def test_a_store_that_cannot_be_written_to_is_dealt_in_memory(store, monkeypatch
     frozen = freeze(store, Folds("strict", 3), 0.2)
     assert frozen.path is None
     assert frozen.hash == folds_hash(Folds("strict", 3).splits(store.cases, 0.2))
-    assert "dealt anew in each run" in caplog.text
+    assert "each run generates the folds again" in caplog.text

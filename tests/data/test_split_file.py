@@ -52,7 +52,7 @@ SECOND = ("m2a", "m2b", "m3a", "m3b", "n2", "n3")
     ],
     ids=["subjects", "cases", "json-subjects", "json-cases", "json-parts", "nnunet", "json-numbered", "long"],
 )  # fmt: skip
-def test_every_form_says_the_same_two_folds(cohort, write, name, content):
+def test_every_format_gives_the_same_two_folds(cohort, write, name, content):
     splits = SplitFile(write(name, content)).splits(cohort.cases, 0.0)
     assert {fold: (split.train, split.validation, split.test) for fold, split in splits.items()} == {
         0: (SECOND, (), FIRST),
@@ -72,7 +72,7 @@ def test_a_single_fold_with_its_validation_part_is_fold_0(cohort, write):
     assert SplitFile(write("s.json", as_json)).splits(cohort.cases, 0.5) == splits
 
 
-def test_validation_parts_that_are_not_said_are_dealt_by_subject(cohort, write):
+def test_missing_validation_parts_are_chosen_by_subject(cohort, write):
     split = SplitFile(write("s.json", FOLD)).splits(cohort.cases, 0.5)[0]
     assert split.test == FIRST
     assert sorted(split.train + split.validation) == sorted(SECOND)
@@ -96,7 +96,7 @@ def test_folds_frozen_for_one_store_can_be_brought_to_another(cohort, write):
     assert freeze(cohort, SplitFile(frozen.path), 0.5).hash == frozen.hash
 
 
-def test_the_name_follows_what_the_file_says_not_where_it_lies(cohort, write, tmp_path):
+def test_the_name_depends_on_the_content_of_the_file_not_on_its_path(cohort, write, tmp_path):
     one = SplitFile(write("mine.json", FOLD))
     (tmp_path / "elsewhere").mkdir()
     other = SplitFile(write("elsewhere/mine.json", FOLD))

@@ -40,7 +40,7 @@ def test_isbi_score_by_hand():
     assert isbi_score([1, 1], [1, 1], [1, 1], [0, 0], [3, 4], [3, 4]) == pytest.approx(1)
 
 
-def test_isbi_score_leaves_out_empty_references_and_gives_nothing_for_nothing():
+def test_isbi_score_leaves_out_empty_references_and_counts_0_for_empty_predictions():
     whole = isbi_score([1, 0, 1], [1, NAN, 1], [1, 0, 1], [0, NAN, 0], [3, 4, 5], [3, 0, 5])
     correlation = np.corrcoef([3, 4, 5], [3, 0, 5])[0, 1]
     assert whole == pytest.approx(2 / 3 / 8 + 2 / 3 / 8 + 2 / 3 / 4 + 2 / 3 / 4 + correlation / 4)
@@ -103,7 +103,7 @@ def test_msseg_drops_three_cubic_millimetres_whatever_the_voxel():
     assert msseg(made_up, reference, 1.01).sensitivity == 1 / 2
 
 
-def test_msseg_tells_false_lesions_where_the_reference_has_none():
+def test_msseg_counts_false_lesions_if_the_reference_has_none():
     prediction = lesion(lesion(empty(), slice(0, 1)), slice(3, 5))
     prediction[10, 8, 8] = True  # too small
     found = msseg(prediction, empty(), 2.0)
@@ -145,7 +145,7 @@ def has_ties(these, others):
 
 @settings(max_examples=150, deadline=None)
 @given(LEVELS, LEVELS, st.sampled_from([0.9, 1.0, 1.6, 3.1]))
-def test_msseg_is_what_a_slow_reading_of_the_rule_says(first, second, voxel_mm3):
+def test_msseg_equals_a_slow_implementation_of_the_rule(first, second, voxel_mm3):
     prediction, reference = first < 2, second == 0
     wanted, predicted = itk_lesions(reference, voxel_mm3), itk_lesions(prediction, voxel_mm3)
     found = msseg(prediction, reference, voxel_mm3)
@@ -191,7 +191,7 @@ def test_masks_must_lie_on_one_grid(measure):
         measure(empty(), empty()[:-1], 1.0)
 
 
-def test_a_perfect_answer_is_perfect_by_every_rule():
+def test_a_perfect_prediction_is_perfect_by_every_rule():
     reference = lesion(lesion(empty(), slice(0, 3)), slice(6, 9))
     assert msseg(reference, reference, 1.0)[:3] == (1, 1, 1)
     found = lesion_wise(reference, reference, connectivity=18)

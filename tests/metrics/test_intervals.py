@@ -79,7 +79,7 @@ def test_what_cannot_be_resampled():
         bootstrap_interval(np.zeros(3), seed=0, group="subject")
 
 
-def test_a_summary_leaves_undefined_scans_out_and_says_how_many_count():
+def test_a_summary_leaves_out_undefined_scans_and_reports_their_number():
     summary = summarise([0.5, math.nan, 0.7], seed=0, group=["a", "b", "c"])
     assert summary.n == 2
     assert summary.mean == pytest.approx(0.6)

@@ -122,7 +122,7 @@ def test_a_subject_in_two_folds_is_one_subject():
     assert compare_areas(*twice, np.repeat([0, 1], 200)).standard_error == pytest.approx(alone.standard_error, rel=0.01)
 
 
-def test_a_fold_whose_variance_cannot_be_told_does_not_count():
+def test_a_fold_without_a_defined_variance_does_not_count():
     rng = np.random.default_rng(0)
     positive = np.array([True, False] * 10 + [True] + [False] * 9)
     first, second, subject = rng.normal(size=30), rng.normal(size=30), np.arange(30)
@@ -138,7 +138,7 @@ def test_a_fold_whose_variance_cannot_be_told_does_not_count():
     assert left_out._replace(caveat="") == compare_aucs(first[:, None], second[:, None], positive, subject)
 
 
-def test_scans_copied_from_the_same_subjects_tell_nothing_more():
+def test_copied_scans_of_the_same_subjects_add_no_evidence():
     rng = np.random.default_rng(1)
     positive = np.repeat([True, False], 20)
     first, second = positive + rng.normal(0, 1, 40), positive + rng.normal(0, 1.5, 40)
@@ -257,7 +257,7 @@ def test_areas_of_three_classes_are_means_over_the_folds_that_have_them_all():
     assert alone._replace(caveat="") == together
 
 
-def test_means_and_accuracies_are_those_of_the_folds_as_tables_have_them():
+def test_means_and_accuracies_are_means_over_folds_as_in_tables():
     rng = np.random.default_rng(0)
     fold, subject = np.repeat(["a", "b", "c"], [60, 6, 6]), np.arange(72)
     gap = np.where(fold == "a", 0.1, -0.3) + rng.normal(0, 0.02, 72)

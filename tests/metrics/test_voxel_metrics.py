@@ -24,7 +24,7 @@ def same(found, expected):
 
 
 @given(MASK, MASK)
-def test_metrics_are_what_the_sets_of_voxels_say(prediction, reference):
+def test_metrics_equal_those_of_sets_of_voxels(prediction, reference):
     p, r = voxels(prediction), voxels(reference)
     undefined = math.nan
     assert same(dice(prediction, reference), 2 * len(p & r) / (len(p) + len(r)) if r else undefined)
@@ -66,7 +66,7 @@ def test_the_rule_for_empty_masks():
     assert (dice(none, none, empty="one"), dice(some, none, empty="one"), dice(none, some, empty="one")) == (1, 0, 0)
 
 
-def test_what_is_no_mask_is_refused():
+def test_values_other_than_0_and_1_are_refused():
     with pytest.raises(ValueError, match="different grids"):
         dice(np.zeros((2, 3), dtype=bool), np.zeros((3, 2), dtype=bool))
     with pytest.raises(ValueError, match="other values"):
