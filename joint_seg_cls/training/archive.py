@@ -1,4 +1,4 @@
-"""A checkpoint's file as plain values and tensors: nothing in it is executed, and no more allocated than it holds."""
+"""Safe reading of checkpoint files: no code is executed, and no more memory is allocated than the size of the file."""
 
 import pickle
 import warnings
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
 
-#: What torch raises while it reads a file that is damaged or was made to look like one of its own.
+#: Errors of torch on damaged or forged files.
 _OF_A_DAMAGED_FILE = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -35,10 +35,10 @@ _TYPES = frozenset(
 
 
 def read_archive(path: Path) -> dict[str, Any]:
-    """Return what ``torch.save`` wrote to a file, as tensors and plain values.
+    """Return the tensors and plain values of a file that ``torch.save`` wrote.
 
     Raises:
-        CheckpointError: the file is damaged, holds code, or claims more than its size.
+        CheckpointError: the file is damaged, holds code, or declares more data than its size.
     """
     try:
         _refuse_bomb(path)
@@ -59,13 +59,11 @@ def read_archive(path: Path) -> dict[str, Any]:
 
 
 def tensors_of(state: object, path: Path, *, prefix: str) -> dict[str, Tensor]:
-    """Return what a state dict holds under ``prefix`` as ordinary tensors, each of which the file holds in full.
-
-    The prefix is taken off the names.
+    """Return the tensors of a state dict whose names start with ``prefix``, which is removed.
 
     Raises:
-        CheckpointError: it is no mapping of names to tensors; a tensor is sparse, quantised or without memory, or its
-            shape claims more values than the file holds.
+        CheckpointError: it is not a mapping of names to tensors; a tensor is sparse, quantised or without memory, or
+            its shape declares more values than the file holds.
     """
     if not isinstance(state, dict):
         raise _refusal(path, "weights (state_dict) by their names", "none" if state is None else type(state).__name__)
@@ -90,15 +88,15 @@ def tensors_of(state: object, path: Path, *, prefix: str) -> dict[str, Tensor]:
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse what torch would unpack to more than the file's size; torch itself stores without compression."""
-    if not zipfile.is_zipfile(path):  # as torch has written them since 1.6; what it reads besides is pickled alone
+    """Refuse a file that would unpack to more than its size; torch writes without compression."""
+    if not zipfile.is_zipfile(path):  # the format of torch since 1.6; older files are pickles
         raise ValueError("no archive of torch")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ValueError("a compressed archive, which torch does not write")
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ValueError("an archive that claims more than its size")
+        raise ValueError("an archive that declares more than its size")
 
 
 def _refusal(path: Path, expected: str, found: str) -> CheckpointError:

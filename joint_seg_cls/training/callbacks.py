@@ -1,4 +1,4 @@
-"""What watches a training: the table by epoch, and the progress that a person sees."""
+"""Callbacks of every training: random seeds by epoch, the table of epochs, and the progress display."""
 
 import csv
 import logging
@@ -18,33 +18,33 @@ from joint_seg_cls.whole_file import whole_file
 
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
-#: What is shown of the last finished epoch.
+#: Numbers of the last finished epoch that are displayed.
 _SHOWN = {"seg": "train/loss/segmentation", "cls": "train/loss/classification", "DSC": "val/dice", "AUC": "val/auc"}
 
 
 @final
 class EpochSeed(Callback):
-    """Make what a network draws (dropout) a function of (seed, epoch, process): a resumed run draws the same."""
+    """Make the randomness of a network (dropout) a function of (seed, epoch, process), also in a resumed run."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin the epoch's draws."""
+        """Seed the epoch."""
         seed_network(self._seed, trainer.current_epoch, trainer.global_rank)
 
 
 def seed_network(seed: int, epoch: int, rank: int) -> None:
-    """Begin the draws of an epoch in one of several processes, on the CPU and on all GPUs."""
+    """Seed an epoch in one of several processes, on the CPU and on all GPUs."""
     torch.manual_seed(int(random_state("network", seed, epoch, rank).randint(2**31)))
 
 
 @final
 class EpochTable(Callback):
-    """Write ``metrics.csv``: one row an epoch with everything that it logged, whole after every epoch.
+    """Write ``metrics.csv`` after every epoch: one row an epoch with everything that was logged.
 
-    What an epoch did not define, or what is not finite, is an empty cell. The rows lie in the checkpoint too: a resumed
-    run takes them from there, and a file that was damaged is written anew.
+    Numbers that an epoch did not define, or that are not finite, are empty cells. The rows are in the checkpoint too: a
+    resumed run takes them from there, and replaces a damaged file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,13 +62,13 @@ class EpochTable(Callback):
         self._rows = list(state_dict["rows"])
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Write the table of a training that has ended, from its last checkpoint."""
+        """Write the table of a finished training from its last checkpoint."""
         if (state := checkpoint["callbacks"].get(self.state_key)) is not None:
             self.load_state_dict(state)
             self._write()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the rows of a resumed run, of which no epoch may be left to train."""
+        """Write the rows of a resumed run, which may have no epoch left."""
         if self._rows and trainer.is_global_zero:
             self._write()
 
@@ -77,7 +77,7 @@ class EpochTable(Callback):
         self._start_s, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch's row, unless the epoch trained nothing (of batch statistics, after weights were averaged)."""
+        """Add the row of the epoch, unless it made no step (batch statistics after weight averaging)."""
         if trainer.global_step == self._first_step:
             return
         numbers = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
@@ -98,7 +98,7 @@ class EpochTable(Callback):
 
 @final
 class TrainingProgress(Callback):
-    """Show the epoch, the losses of both tasks and the time left: a bar on a terminal, a line a minute elsewhere."""
+    """Show the epoch, the losses of both tasks and the time left: a bar on a terminal, else a log line a minute."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -107,7 +107,7 @@ class TrainingProgress(Callback):
         self._numbers: dict[str, float] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the bar, or start the clock."""
+        """Start the bar or the clock."""
         self._start_s = self._logged_s = time.monotonic()
         self._first_step = trainer.global_step
         if not trainer.is_global_zero:
@@ -121,13 +121,13 @@ class TrainingProgress(Callback):
             _log.info(
                 "training: epoch %d of %s",
                 trainer.current_epoch + 1,
-                _epochs(trainer) or "as many as there is time for",
+                _epochs(trainer) or "as many as trainer.max_time allows",
             )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move on by a step."""
+        """Advance by a step."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, description=self._state(trainer))
         elif trainer.is_global_zero and time.monotonic() - self._logged_s >= _LOG_EVERY_S:
@@ -139,13 +139,13 @@ class TrainingProgress(Callback):
         self._numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what was reached."""
+        """Log the last numbers."""
         self._close()
         if trainer.is_global_zero:
             _log.info("trained: %s, %.1f min", self._state(trainer), (time.monotonic() - self._start_s) / 60)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal in order."""
+        """Stop the bar."""
         self._close()
 
     def _state(self, trainer: Trainer) -> str:
@@ -170,11 +170,11 @@ class TrainingProgress(Callback):
 
 
 def _total_steps(trainer: Trainer) -> int | None:
-    """Return how many steps there will be; None where only the time limits them."""
+    """Return the number of steps; None where only the time is limited."""
     steps = trainer.estimated_stepping_batches
     return None if math.isinf(steps) else int(steps)
 
 
 def _epochs(trainer: Trainer) -> int | None:
-    """Return how many epochs there will be; None where only the time limits them."""
+    """Return the number of epochs; None where only the time is limited."""
     return trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None

@@ -1,9 +1,9 @@
-"""What a checkpoint holds and how it is read: tensors and plain values only, never pickled code.
+"""Checkpoints: tensors and plain values only, never pickled code.
 
-A checkpoint is Lightning's own, plus the entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
+A checkpoint is that of Lightning with the additional entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
 configuration), ``preprocess`` (likewise), ``preprocess_format`` (the store's), ``classes``, ``modalities``,
 ``model_shape``, ``lesion_threshold``, ``variant`` and ``trained_on`` (collection, hashes of data and split, fold,
-seed). With it a scan can be read without the run folder.
+seed). With it the network can be applied without the run folder.
 """
 
 import os
@@ -23,7 +23,7 @@ from joint_seg_cls.training.recipe import RECIPE, Recipe
 from joint_seg_cls.training.shipped import is_pretrained, shipped_weights
 from joint_seg_cls.whole_file import whole_file
 
-#: The version of a recipe's layout.
+#: Version of the format of a recipe.
 FORMAT = 1
 _PREFIX = "network."
 
@@ -31,7 +31,7 @@ _PREFIX = "network."
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network's weights with its recipe."""
+    """The weights of a trained network with its recipe."""
 
     path: Path
     recipe: Recipe
@@ -39,11 +39,11 @@ class Checkpoint:
     epoch: int
 
     def load_into(self, network: nn.Module) -> None:
-        """Give ``network`` these weights, all of them.
+        """Load all weights into ``network``.
 
         Raises:
-            CheckpointError: a weight is missing, left over, NaN or of another shape; or the network was built for
-                another grid.
+            CheckpointError: a weight is missing, superfluous, NaN or of another shape; or the network is of another
+                grid.
         """
         self._refuse_nan()
         try:
@@ -59,10 +59,10 @@ class Checkpoint:
             ) from error
 
     def initialise(self, network: nn.Module) -> list[str]:
-        """Give ``network`` the weights that fit, for fine-tuning; return the names of those that do not and stay new.
+        """Load the weights that fit into ``network``, for fine-tuning; return the names of its other weights.
 
         Raises:
-            CheckpointError: nothing fits, or a weight is NaN.
+            CheckpointError: no weight fits, or one is NaN.
         """
         self._refuse_nan()
         own = network.state_dict()
@@ -92,20 +92,19 @@ class Checkpoint:
 
 @final
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint beside its place and move it there: a run killed meanwhile keeps the one before.
+    """Write a checkpoint to a partial file and rename it: a run that is killed meanwhile keeps the previous one.
 
-    Lightning's own writes into the temporary folder, and copies from there where that is another disk.
+    Lightning writes to the temporary folder, and copies the file if that is on another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write ``checkpoint`` to the local file ``path``, whole or not at all.
+        """Write ``checkpoint`` to the local file ``path``, completely or not at all.
 
-        NumPy's numbers become plain ones and its arrays tensors. What could not be read again, or only by executing
-        code, is not written.
+        NumPy numbers become plain ones, and arrays become tensors.
 
         Raises:
-            CheckpointError: the disk is full, or takes no file.
-            ConfigError: a callback's state holds more than tensors and plain values.
+            CheckpointError: the disk is full or read-only.
+            ConfigError: the state of a callback has other values, which could be read only by executing code.
         """
         place, checkpoint = Path(path), plain_values(checkpoint)
         try:
@@ -118,7 +117,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 refuse_unreadable(partial, checkpoint)
         except (pickle.PickleError, AttributeError, TypeError) as error:
             raise unwritable(checkpoint) or error from None
-        except (OSError, RuntimeError) as error:  # torch raises its own while it leaves a file that is cut short
+        except (OSError, RuntimeError) as error:  # torch raises a RuntimeError after the OSError
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
@@ -131,7 +130,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """Return the file of a checkpoint or a run folder: its best weights, or its last where it chose none.
+    """Return the file of a checkpoint, or of a run folder: its best weights, or its last if there are no best ones.
 
     ``pretrained`` is the checkpoint that is installed with the program.
     """
@@ -156,20 +155,20 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint or a run folder's best one without executing anything it holds.
+    """Read a checkpoint, or the best one of a run folder, without executing code.
 
     Raises:
-        CheckpointError: there is none, it is damaged, it holds pickled objects, or it is not one of ours.
+        CheckpointError: it is missing or damaged, holds pickled objects, or is not of this program.
     """
     path = find_checkpoint(path)
     return parse_checkpoint(read_archive(path), path)
 
 
 def parse_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
-    """Return the checkpoint that a file's ``content`` is.
+    """Return a checkpoint from the content of its file.
 
     Raises:
-        CheckpointError: it is not one of ours, or an entry is missing, of another type or out of range.
+        CheckpointError: it is not of this program, or an entry is missing, of another type or out of range.
     """
     recipe = content.get(RECIPE)
     if type(recipe) is not dict or type(recipe.get("format")) is not int or recipe["format"] != FORMAT:

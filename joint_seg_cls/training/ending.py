@@ -1,4 +1,4 @@
-"""How a training ends: what callbacks do at its end is kept, and done once however often the run is interrupted."""
+"""The end of a training: the work of callbacks at the end is kept, and done once even if the run is interrupted."""
 
 import logging
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ _ENDED = "ended"
 
 @final
 class FitLoop(_FitLoop):
-    """Lightning's loop over epochs, which calls ``on_train_end`` also where a resumed run has no epoch left to train.
+    """Lightning's loop over epochs, which also calls ``on_train_end`` if a resumed run has no epoch left.
 
-    Lightning returns at once there, and what its callbacks would have done at the end (averaging weights) is lost.
+    Lightning returns early in this case, and the work of callbacks at the end (averaging weights) is lost.
     """
 
     @property
     def skip(self) -> bool:
-        """Whether there is nothing to train on."""
+        """Whether there are no training batches."""
         return self.max_batches == 0 or self.trainer.limit_train_batches == 0
 
     @classmethod
     def replace(cls, trainer: Trainer) -> None:
-        """Give ``trainer`` this loop in place of Lightning's."""
+        """Replace the loop of ``trainer``."""
         before = trainer.fit_loop
         trainer.fit_loop = cls(trainer, before.min_epochs, before.max_epochs)
         trainer.fit_loop.epoch_loop = before.epoch_loop
 
 
 def ended(run: RunFolder) -> dict[str, Any] | None:
-    """Return the last checkpoint's content where the training has ended and only its test may be missing."""
+    """Return the content of the last checkpoint if the training has ended; only the test may be missing then."""
     if not run.last.is_file():
         return None
     content = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
@@ -48,16 +48,16 @@ def ended(run: RunFolder) -> dict[str, Any] | None:
 
 
 def keep_the_end(trainer: Trainer, module: LightningModule, run: RunFolder, weights: Literal["best", "last"]) -> None:
-    """Write the weights that the training ends with to ``last.ckpt``, and note there that it has ended.
+    """Write the final weights to ``last.ckpt`` with a note that the training has ended.
 
-    Weights that a callback changed after the last epoch was kept (:class:`StochasticWeightAveraging` does) are the
-    training's result: under ``protocol.weights=best`` too they are what is tested, as no epoch has validated them.
+    If a callback has changed the weights after the last checkpoint (:class:`StochasticWeightAveraging` does), these are
+    the result of the training: with ``protocol.weights=best`` they are tested too, as no epoch has validated them.
     Callbacks that average during the training (:class:`WeightAveraging`, :class:`EMAWeightAveraging`) have their
-    average validated and kept at every epoch, and ``best`` chooses among these.
+    average validated at every epoch, and ``best`` is one of these.
 
     Raises:
         ConfigError: no epoch was trained, or none gave a score to choose weights by.
-        TrainingError: a callback left weights that are not finite.
+        TrainingError: the weights are not finite after a callback.
     """
     if not run.last.is_file():
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A training stops when its numbers are no longer finite, and names the scans of the batch that did it."""
+"""A training stops if its numbers are not finite; the error names the scans of the batch."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,11 +9,11 @@ from torch import Tensor, distributed, nn
 from joint_seg_cls.errors import TrainingError
 
 Item = TypeVar("Item")
-_REMEDY = "look at these scans, or train with a lower optimizer.lr or with trainer.gradient_clip_val=1"
+_REMEDY = "inspect these scans, or train with a lower optimizer.lr or with trainer.gradient_clip_val=1"
 
 
 def has_broken_weights(module: nn.Module) -> Tensor:
-    """Return whether a parameter or a buffer is NaN or infinite, as a tensor on the module's device."""
+    """Return whether a parameter or a buffer is NaN or infinite, as a tensor on the device of the module."""
     values = [*module.parameters(), *module.buffers()]
     norm = nn.utils.get_total_norm([value.detach() for value in values if value.is_floating_point()], torch.inf)
     return ~norm.isfinite()
@@ -24,9 +24,9 @@ def stop(epoch: int, cases: Sequence[str], *, expected: str, found: str) -> Trai
 
     Args:
         epoch: counted from 0.
-        cases: the scans of this process that did it; none where only others' did.
-        expected: what should have been finite.
-        found: what was there instead.
+        cases: the affected scans of this process; empty if they are in other processes.
+        expected: what should be finite.
+        found: its values.
     """
     parts = [part for part in gathered((list(cases), found)) if part[0]]
     names = ", ".join(sorted({name for own, _ in parts for name in own}))
@@ -39,7 +39,7 @@ def stop(epoch: int, cases: Sequence[str], *, expected: str, found: str) -> Trai
 
 
 def gathered(own: Item) -> list[Item]:
-    """Return what each of the processes that train together has."""
+    """Return the objects of all processes that train together."""
     if not is_shared():
         return [own]
     parts = [own] * distributed.get_world_size()

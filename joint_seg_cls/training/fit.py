@@ -1,4 +1,4 @@
-"""Fit one fold: callbacks, checkpoints, and going on where an interrupted run stopped."""
+"""Fit one fold: callbacks, checkpoints, and resuming."""
 
 import logging
 import signal
@@ -39,26 +39,26 @@ def fit(
     seed: int,
     logger: Tracker | None,
 ) -> None:
-    """Train until the last epoch, from the last finished one where the run was interrupted.
+    """Train until the last epoch. An interrupted run is resumed after its last finished epoch.
 
-    Nothing is trained where the training has ended and only its test is missing.
+    If the training has ended and only its test is missing, nothing is trained.
 
     Args:
-        callbacks: what else watches or changes the training.
-        weights: which weights the protocol tests: ``best`` on the inner validation split, or ``last``.
-        validate: whether the data hold an inner validation split.
-        seed: of what the network itself draws, such as dropout.
-        logger: takes the numbers beside ``metrics.csv``; None in all but the first of several processes.
+        callbacks: of the configuration and the user.
+        weights: the weights that the protocol tests: ``best`` on the inner validation split, or ``last``.
+        validate: whether there is an inner validation split.
+        seed: of the randomness of the network, such as dropout.
+        logger: tracks the run; None without tracking, and in all but the first of several processes.
 
     Raises:
-        CheckpointError: the checkpoint to go on from is damaged, or lacks a weight or the optimiser.
-        ConfigError: the Trainer refuses its arguments, or nothing gave a score to choose weights by.
+        CheckpointError: the checkpoint to resume from is damaged, or lacks a weight or the optimiser.
+        ConfigError: the Trainer refuses its arguments, or no epoch has a score to choose weights by.
         TrainingError: a loss, a weight or a validation output is NaN or infinite.
-        KeyboardInterrupt: the person stopped it; what is finished is kept.
-        SystemExit: a cluster stopped it, likewise.
+        KeyboardInterrupt: the user stopped it; finished epochs are kept.
+        SystemExit: a cluster stopped it; finished epochs are kept.
     """
     if run.last.is_file():
-        read_checkpoint(run.last)  # reports in a sentence what is wrong with a damaged one
+        read_checkpoint(run.last)  # with a clear error for a damaged one
     if (content := ended(run)) is not None:
         _log.info("%s is trained", run.path)
         EpochTable(run.metrics).restore(content)
@@ -94,7 +94,7 @@ def _run(trainer: Trainer, module: JointModule, data: LightningDataModule, run: 
     except SIGTERMException:  # after the batch in which the signal came; its exit code would be 0
         raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
-        # Lightning answers Ctrl-C by exiting with 1, deaf to a second one
+        # on Ctrl-C Lightning exits with 1 and ignores a second Ctrl-C
         if isinstance(stop.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, listening)
             raise KeyboardInterrupt from None
@@ -107,7 +107,7 @@ def _keeping(run: RunFolder, weights: Literal["best", "last"]) -> list[Callback]
 
 
 def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
-    """Report that an early stopping watches what an epoch did not define."""
+    """Return the error for an early stopping that monitors a number which an epoch did not define."""
     return ConfigError(
         "trainer.callbacks",
         expected="an EarlyStopping that monitors what every epoch defines",
@@ -117,10 +117,10 @@ def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
 
 
 def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) -> nn.Module:
-    """Return the network with batch normalisation over the batches of all processes: their number changes no result.
+    """Return the network with batch normalisation over the batches of all processes together.
 
     Raises:
-        ConfigError: they have no GPUs, on which alone torch can do that.
+        ConfigError: there are no GPUs, which torch requires for this.
     """
     if processes < 2 or not any(isinstance(part, _BatchNorm) for part in network.modules()):
         return network
@@ -135,13 +135,13 @@ def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) ->
 
 
 def _several(asked: Any) -> list[Any]:
-    """Return what the Trainer takes as one, several or none."""
+    """Return an argument of the Trainer that may be one object, several or none as a list."""
     return [] if asked is None else list(asked) if isinstance(asked, list | tuple) else [asked]
 
 
 def _cluster() -> list[SLURMEnvironment]:
-    """Keep Lightning from answering Slurm's signals with a checkpoint in the middle of an epoch.
+    """Keep Lightning from saving a checkpoint in the middle of an epoch on signals of Slurm.
 
-    A run goes on after its last finished epoch, so that its numbers are those of an uninterrupted one.
+    A run is resumed after its last finished epoch, so that its numbers are those of an uninterrupted one.
     """
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []

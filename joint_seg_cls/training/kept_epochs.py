@@ -1,4 +1,4 @@
-"""The checkpoints that a training keeps: which epochs, and under names that do not depend on the machine."""
+"""Checkpoints of a training, without paths of the machine."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +13,18 @@ from joint_seg_cls.training.run_folder import RunFolder
 
 @final
 class KeptEpochs(ModelCheckpoint):
-    """A :class:`ModelCheckpoint` whose checkpoint names no folder of the machine, and which finds its files again.
+    """A :class:`ModelCheckpoint` that stores no absolute paths and still finds its files when the run folder is moved.
 
-    Lightning stores the absolute paths of the files that it keeps, and discards what it knows of them when their
-    folder was moved. Here every path in the state of any callback is stored by its name alone. A checkpoint that is
-    resumed, an older one with absolute paths included, is taken up in the folders that its callbacks write to now.
+    Lightning stores absolute paths, and ignores the earlier best scores if the folder was moved. Here every path in the
+    state of any callback is reduced to its name, and resolved in the present folder of the callback on resuming; so are
+    the absolute paths of older checkpoints.
 
-    An epoch that does not define what is monitored is passed over. An epoch without an optimiser step (of batch
-    statistics, after weights were averaged) changes nothing that is kept, in a resumed run too.
+    An epoch without the monitored number is ignored. An epoch without an optimiser step (batch statistics after weight
+    averaging) changes no file, in a resumed run too.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the step that was kept last."""
+        """Start from the step of the last checkpoint."""
         super().on_train_start(trainer, pl_module)
         self._last_global_step_saved = trainer.global_step
 
@@ -34,19 +34,19 @@ class KeptEpochs(ModelCheckpoint):
             super()._save_topk_checkpoint(trainer, monitor_candidates)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept, without the folder."""
+        """Return the state without folders."""
         return _with_paths(super().state_dict(), lambda path: path.name)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was kept, wherever the folder lay then."""
+        """Load the state with the present folder."""
         super().load_state_dict(_moved(state_dict, self))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Leave the folders out of the states of the user's callbacks too."""
+        """Remove the folders from the states of all callbacks."""
         checkpoint["callbacks"] = _with_paths(checkpoint.get("callbacks", {}), lambda path: path.name)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Give the user's callbacks that keep checkpoints their present folders."""
+        """Set the present folders in the states of all callbacks that keep checkpoints."""
         states = checkpoint["callbacks"]
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
@@ -54,7 +54,7 @@ class KeptEpochs(ModelCheckpoint):
 
 
 def _with_paths(value: Any, change: Callable[[Path], str]) -> Any:
-    """Return plain values with ``change`` of every absolute path in them, keys of mappings included."""
+    """Apply ``change`` to every absolute path in plain values, including keys of mappings."""
     if isinstance(value, dict):
         return {_with_paths(key, change): _with_paths(child, change) for key, child in value.items()}
     if isinstance(value, list):
@@ -67,7 +67,7 @@ def _with_paths(value: Any, change: Callable[[Path], str]) -> Any:
 
 
 def _moved(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
-    """Return the state of a :class:`ModelCheckpoint` with its files in the folder that it writes to."""
+    """Return the state of a :class:`ModelCheckpoint` with its files in its present folder."""
 
     def path(kept: str) -> str:
         return str(Path(str(callback.dirpath), Path(kept).name)) if kept else kept
@@ -84,6 +84,6 @@ def keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min
         filename=name,
         monitor=monitor,
         mode=mode,
-        save_on_train_epoch_end=monitor is None,  # a score is of the weights that were validated
+        save_on_train_epoch_end=monitor is None,  # a score belongs to the validated weights
         enable_version_counter=False,
     )

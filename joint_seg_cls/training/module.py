@@ -24,25 +24,25 @@ from joint_seg_cls.training.split_metrics import SplitMetrics
 
 @final
 class JointModule(LightningModule):
-    """Train ``network`` on ``loss`` and watch both tasks on whole validation scans.
+    """Train ``network`` on ``loss`` and validate both tasks on whole scans.
 
     Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr`` (of the epoch's first step),
     and with a validation split the same losses under ``val/``, ``val/dice`` (mean over scans whose reference is not
-    empty, model space), ``val/auc``, ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (of the
-    one there is, for a single task): the declared composite by which the best checkpoint is chosen. What an epoch does
-    not define is not logged, and nothing of an earlier epoch stands in for it.
+    empty, model space), ``val/auc``, ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (for a
+    single task the one that is defined), by which the best checkpoint is chosen. Numbers that an epoch does not define
+    are not logged, nor replaced by those of an earlier epoch. ``Trainer.test`` logs the same under ``test/``.
 
     A loss, a weight or a validation output that is NaN or infinite ends the training with a ``TrainingError`` that
-    names the scans. A step that a gradient scaler (``16-mixed``) skips because of infinite gradients is none of these.
+    names the scans. A step that a gradient scaler (``16-mixed``) skips because of infinite gradients is not an error.
 
     Args:
         network: returns a :class:`~joint_seg_cls.batch.Prediction` for an image.
         loss: returns the named terms and ``total`` for a prediction and its batch.
         optimizer: makes the optimiser from the parameters.
-        scheduler: the learning-rate schedule, or what makes one from the optimiser (stepped once an epoch); None keeps
-            the rate.
-        monitor: the logged value that a plateau schedule watches.
-        recipe: what a checkpoint must tell to be used without this run (plain values; see :mod:`.checkpoint`).
+        scheduler: the learning-rate schedule, or a function that makes one from the optimiser (stepped once an epoch);
+            None for a constant rate.
+        monitor: the logged value that a plateau schedule monitors.
+        recipe: stored in the checkpoints, which are then usable without the run (plain values; see :mod:`.checkpoint`).
     """
 
     def __init__(
@@ -76,19 +76,19 @@ class JointModule(LightningModule):
         return self.network(image)
 
     def on_train_start(self) -> None:
-        """Note the optimiser steps that an earlier part of the run has made."""
+        """Start from the optimiser steps of the interrupted run."""
         self._step = self.trainer.global_step
 
     def on_train_epoch_start(self) -> None:
-        """Forget the numbers of the last epoch and log the learning rate."""
+        """Clear the numbers of the last epoch and log the learning rate."""
         self.trainer.callback_metrics.clear()
         self.log("lr", self._optimizer().param_groups[0]["lr"], sync_dist=True)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the joint loss of one batch; what is logged of a term is its mean over the epoch's labelled scans.
+        """Return the joint loss of one batch and log each term as its mean over the labelled scans of the epoch.
 
-        ``total`` is the mean over the scans of the batches with a label for what the network predicts; a term whose
-        label no scan of the epoch has is not logged.
+        ``total`` is the mean over the scans of the batches with a label for a task of the network. A term without a
+        labelled scan is not logged.
 
         Raises:
             TrainingError: the loss, or a weight since the last step, is not finite.
@@ -113,9 +113,9 @@ class JointModule(LightningModule):
         return terms["total"]
 
     def _counted(self, prediction: Prediction, terms: dict[str, Tensor], batch: Batch) -> dict[str, int]:
-        """Return how many scans of all processes each term is a mean over; ``total``: how many have a relevant label.
+        """Return the number of labelled scans of each term in all processes; of ``total`` those with a relevant label.
 
-        Whether the numbers are finite is asked in the same exchange, so that a step waits for the GPU once.
+        The same exchange checks that the numbers are finite, so that a step waits for the GPU once.
         """
         masks, diseases = batch.has_lesion_mask.sum(), batch.has_disease.sum()
         is_broken = ~terms["total"].detach().isfinite()
@@ -139,16 +139,16 @@ class JointModule(LightningModule):
         }
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """After an optimiser step: look at the weights, and step a schedule that goes by steps."""
+        """After an optimiser step, check the weights and step a schedule whose interval is the step."""
         if self.trainer.global_step == self._step:
-            return  # gradients are still gathered
+            return  # gradients are accumulated
         self._step = self.trainer.global_step
         self._has_broken_weights = finite.has_broken_weights(self)
         if self._plan is not None and self._plan.is_due("step", self._step):
             self._step_schedule()
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the numbers of the last validation."""
+        """Clear the numbers of the last validation."""
         self._refuse_broken_weights()
         metrics = self.trainer.callback_metrics
         for name in [name for name in metrics if name.startswith("val/")]:
@@ -186,10 +186,10 @@ class JointModule(LightningModule):
         split.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Step a schedule that goes by epochs.
+        """Step a schedule whose interval is the epoch.
 
-        It is stepped here and not by Lightning, which steps plateau schedules after the epoch's checkpoint is written:
-        a resumed run would then have missed a step and differ from an uninterrupted one.
+        Lightning would step plateau schedules after the checkpoint of the epoch is written; a resumed run would then
+        miss a step.
         """
         self._refuse_broken_weights()
         self._forget_step()
@@ -198,14 +198,14 @@ class JointModule(LightningModule):
 
     def _step_schedule(self) -> None:
         if self._schedule is None or self.trainer.lr_scheduler_configs:
-            return  # there is none, or a callback (stochastic weight averaging) has put one of its own in its place
+            return  # none, or replaced by a callback (stochastic weight averaging)
         if not isinstance(self._schedule, ReduceLROnPlateau):
             self._schedule.step()
         elif (watched := self._watched()) is not None:
             self._schedule.step(watched)
 
     def _watched(self) -> float | None:
-        """Return the number that a plateau schedule watches; None where this epoch does not define it."""
+        """Return the monitored number of a plateau schedule; None if the epoch does not define it."""
         watched = self.trainer.callback_metrics.get(self._monitor)
         losses = {f"{part}/loss/{term}" for part in ("train", "val") for term in self._terms}
         known = losses | self._validated.names | self.trainer.callback_metrics.keys()
@@ -214,12 +214,12 @@ class JointModule(LightningModule):
                 f"protocol.monitor={self._monitor}",
                 expected="a value that an epoch logs",
                 found=f"none of {', '.join(sorted(known))}",
-                remedy="watch one of these",
+                remedy="monitor one of these",
             )
         return None if watched is None or not math.isfinite(watched) else float(watched)
 
     def _refuse_broken_weights(self) -> None:
-        """Refuse to validate or to keep weights that are not finite."""
+        """Raise an error for weights that are not finite."""
         if self._has_broken_weights is not None and sum(finite.summed(self._has_broken_weights.long().reshape(1))):
             raise self._broken_weights()
 
@@ -228,7 +228,7 @@ class JointModule(LightningModule):
         return finite.stop(self.current_epoch, self._cases_of_step, expected=expected, found=found)
 
     def _forget_step(self) -> None:
-        """Forget the scans of the last optimiser step, whose weights are finite."""
+        """Clear the scans of the last optimiser step, whose weights are finite."""
         if self._has_broken_weights is not None:
             self._cases_of_step, self._has_broken_weights = [], None
 
@@ -238,7 +238,7 @@ class JointModule(LightningModule):
         return optimizer
 
     def configure_optimizers(self) -> Optimizer:
-        """Make the optimiser and its schedule, which this module steps itself."""
+        """Make the optimiser and its schedule, which this module steps."""
         optimizer = self._make_optimizer(self.parameters())
         plan, trainer = self._plan, self.trainer
         self._schedule = None if plan is None else plan.start(optimizer, lambda interval: steps_of(trainer, interval))
@@ -247,12 +247,12 @@ class JointModule(LightningModule):
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the recipe, the schedule's state and whether the training is to stop: plain values only."""
+        """Add the recipe, the state of the schedule and whether the training should stop, as plain values."""
         checkpoint[RECIPE] = self.recipe
         checkpoint["schedule"] = None if self._schedule is None else dict(self._schedule.state_dict())
         checkpoint["should_stop"] = self.trainer.should_stop
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the schedule's state, and that the training was to stop."""
+        """Restore the state of the schedule, and whether the training should stop."""
         self._schedule_state = checkpoint.get("schedule")
         self.trainer.should_stop = self.trainer.should_stop or checkpoint.get("should_stop", False)

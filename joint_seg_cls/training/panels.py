@@ -1,4 +1,4 @@
-"""The panel: a few fixed cases drawn again and again, to see what the network learns."""
+"""Pictures of a few fixed cases during the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ PANEL = "panel"
 
 @final
 @dataclass(frozen=True)
-class Seen:
-    """What the network says of one case, in model space; None where it says nothing."""
+class Shown:
+    """Outputs of the network for one case, in model space; None where it has no such output."""
 
     lesions: Bool[np.ndarray, "x y z"] | None
     location_map: Float[np.ndarray, "x y z"] | None
@@ -32,7 +32,7 @@ class Seen:
 
 
 def choose_cases(cases: Sequence[PreparedCase], names: Sequence[str], count: int) -> list[PreparedCase]:
-    """Return ``count`` of the cases in ``names``: of each class alike, evenly spaced in the order of the names."""
+    """Return ``count`` of the cases in ``names``: as many of each class, evenly spaced in the order of the names."""
     wanted = set(names)
     kinds: dict[str, list[PreparedCase]] = {}
     for case in sorted((one for one in cases if one.case in wanted), key=lambda one: one.case):
@@ -49,16 +49,16 @@ def choose_cases(cases: Sequence[PreparedCase], names: Sequence[str], count: int
 class Panel(Callback):
     """Draw image, reference, prediction and location map of fixed cases every few epochs and after the last.
 
-    Nothing is drawn from the training's random state, and a failure ends the drawing, not the training.
+    The random state of the training is not used, and a failure does not stop the training.
 
     Args:
-        tracker: takes the pictures.
+        tracker: logs the pictures.
         cases: the cases.
-        part: which part of the data they are from, as told in the captions.
-        pseudonyms: the names they go by.
+        part: their part of the data, for the captions.
+        pseudonyms: of the cases.
         classes: names of the diseases in the order of their codes.
         lesion_threshold: probability from which a voxel counts as lesion.
-        every_epochs: how often; 0 for after the last alone.
+        every_epochs: interval; 0 for after the last epoch only.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Panel(Callback):
         self._drawn_at = -1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw at every so many epochs."""
+        """Draw after every ``every_epochs``."""
         if self._every > 0 and (trainer.current_epoch + 1) % self._every == 0:
             self._draw(trainer, pl_module)
 
@@ -99,51 +99,51 @@ class Panel(Callback):
         was_training = pl_module.training
         pl_module.eval()
         try:
-            self._guard.call(lambda: self._hand_over(trainer, pl_module, step))
+            self._guard.call(lambda: self._log(trainer, pl_module, step))
         finally:
             pl_module.train(was_training)
 
-    def _hand_over(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+    def _log(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         pictures = []
         for case in self._cases:
             with torch.no_grad(), trainer.precision_plugin.forward_context():
                 image = torch.from_numpy(np.array(case.image())).unsqueeze(0)
                 prediction: Prediction = pl_module(image.to(pl_module.device))
-            pictures.append(self._picture(case, _seen(prediction, image.shape[2:], self._threshold)))
+            pictures.append(self._picture(case, _outputs(prediction, image.shape[2:], self._threshold)))
         self._tracker.log_pictures(PANEL, pictures, step)
 
-    def _picture(self, case: PreparedCase, seen: Seen) -> Picture:
+    def _picture(self, case: PreparedCase, shown: Shown) -> Picture:
         mask = case.lesion_mask()
         reference = None if mask is None else np.asarray(mask, dtype=bool)
         image = on_black(np.asarray(case.image()[0], dtype=np.float32), np.asarray(case.brain_mask(), dtype=bool))
         shape: tuple[int, ...] = image.shape
         (cut,) = most_lesion(reference, 1) if reference is not None and reference.any() else spread(shape, 1)
         pixels = case_row(
-            cut, image, reference, seen.lesions, seen.location_map, spacing_mm=case.geometry.model.spacing_mm
+            cut, image, reference, shown.lesions, shown.location_map, spacing_mm=case.geometry.model.spacing_mm
         )
         name = self._pseudonyms[case.case]
-        return Picture(name, pixels, f"{name} ({self._part}): {self._caption(case, reference, seen)}")
+        return Picture(name, pixels, f"{name} ({self._part}): {self._caption(case, reference, shown)}")
 
-    def _caption(self, case: PreparedCase, reference: Bool[np.ndarray, "x y z"] | None, seen: Seen) -> str:
-        columns = ["image", reference is not None and "reference", seen.lesions is not None and "prediction"]
-        columns.append(seen.location_map is not None and "location map")
+    def _caption(self, case: PreparedCase, reference: Bool[np.ndarray, "x y z"] | None, shown: Shown) -> str:
+        columns = ["image", reference is not None and "reference", shown.lesions is not None and "prediction"]
+        columns.append(shown.location_map is not None and "location map")
         parts = [" | ".join(column for column in columns if column), case.disease or "disease unknown"]
-        if seen.disease_probability is not None:
-            parts.append(f"p({self._classes[-1]}) = {seen.disease_probability[-1]:.2f}")
-        if reference is not None and seen.lesions is not None:
-            parts.append(f"DSC {dice(seen.lesions, reference):.2f}")
+        if shown.disease_probability is not None:
+            parts.append(f"p({self._classes[-1]}) = {shown.disease_probability[-1]:.2f}")
+        if reference is not None and shown.lesions is not None:
+            parts.append(f"DSC {dice(shown.lesions, reference):.2f}")
         return "; ".join(parts)
 
 
-def _seen(prediction: Prediction, size: torch.Size, threshold: float) -> Seen:
+def _outputs(prediction: Prediction, size: torch.Size, threshold: float) -> Shown:
     lesion, scores = prediction.lesion_probability(), prediction.disease_logits
     lesions = None if lesion is None else (lesion[0, 0] >= threshold).cpu().numpy()
     if scores is None:
-        return Seen(lesions, None, None)
+        return Shown(lesions, None, None)
     probability = scores[0].double().softmax(dim=0).cpu().numpy()
     maps = prediction.location_maps
     location = None if maps is None else summed_map(maps, int(probability.argmax()), size)[0].cpu().numpy()
-    return Seen(lesions, location, probability)
+    return Shown(lesions, location, probability)
 
 
 def _spaced(cases: Sequence[PreparedCase], count: int) -> list[PreparedCase]:

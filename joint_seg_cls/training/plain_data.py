@@ -1,4 +1,4 @@
-"""Plain data: what a file may hold as values, and how a refused value is quoted."""
+"""Plain data: values that a file may hold, and quotations of refused values."""
 
 #: Values in a nested entry, how deeply they may be nested, and letters of a text.
 _MOST_VALUES, _MOST_DEPTH, _MOST_LETTERS = 20_000, 24, 100_000
@@ -6,10 +6,10 @@ _LONGEST_QUOTE = 100
 
 
 def not_plain(content: object) -> str | None:
-    """Return what keeps a nested value from being plain data, or None.
+    """Return why a nested value is not plain data, or None if it is.
 
-    Plain are texts, finite numbers of 64 bits, booleans, None, and lists and mappings of such with texts as keys, of
-    exactly these types. Very large nestings are not, nor are cyclic ones.
+    Plain are texts, finite numbers of 64 bits, booleans, None, and lists and mappings (with texts as keys) of these, of
+    exactly these types. Very large or cyclic values are not plain.
     """
     waiting: list[tuple[object, int]] = [(content, 0)]
     for _ in range(_MOST_VALUES):
@@ -32,7 +32,7 @@ def not_plain(content: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """Return a short quotation of a value from a file, in ASCII: nothing in it moves the cursor or looks like else."""
+    """Return a short quotation of a value from a file, in ASCII, so that it cannot move the cursor or be misread."""
     if isinstance(value, str | float | bool | None) or (isinstance(value, int) and abs(value) < 2**63):
         text = ascii(value[: 2 * _LONGEST_QUOTE])[1:-1] if isinstance(value, str) else str(value).lower()
         text = text or "an empty text"

@@ -1,4 +1,4 @@
-"""A checkpoint holds tensors and plain values only: what cannot be read back is not written."""
+"""Checkpoints of tensors and plain values only, which can be read without executing code."""
 
 import io
 import pickle
@@ -11,12 +11,12 @@ import torch
 
 from joint_seg_cls.errors import ConfigError
 
-#: What torch raises on values that it cannot write, or would not read without executing code.
+#: Errors of torch on values that it cannot write, or cannot read without executing code.
 _REFUSALS = (pickle.PickleError, RuntimeError, AttributeError, TypeError, ValueError, ImportError, EOFError)
 
 
 def plain_values(value: Any) -> Any:
-    """Return ``value`` with plain numbers in place of NumPy's, and tensors in place of its arrays of numbers."""
+    """Return ``value`` with NumPy numbers as plain ones, and NumPy arrays as tensors."""
     if type(value) is dict:
         return {plain_values(key): plain_values(child) for key, child in value.items()}
     if type(value) is list:
@@ -31,10 +31,10 @@ def plain_values(value: Any) -> Any:
 
 
 def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that was written to ``path`` and cannot be read again, or not without executing code.
+    """Refuse a checkpoint at ``path`` that cannot be read without executing code.
 
     Raises:
-        ConfigError: a callback's state is the reason, or another entry of the checkpoint.
+        ConfigError: the state of a callback, or another entry of the checkpoint, is the reason.
     """
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -43,7 +43,7 @@ def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
 
 
 def unwritable(checkpoint: Mapping[str, Any]) -> ConfigError | None:
-    """Return what to say of the first entry that cannot be written and read again; None where all can."""
+    """Return the error for the first entry that cannot be written and read; None if all can."""
     states = checkpoint.get("callbacks", {})
     entries = {f"the state of the callback {name}": state for name, state in states.items()}
     entries |= {f"the checkpoint's entry {name}": value for name, value in checkpoint.items() if name != "callbacks"}

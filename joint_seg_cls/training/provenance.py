@@ -1,4 +1,4 @@
-"""What a run was made with, and by which code: what ``provenance.json`` keeps."""
+"""Code, packages and hardware of a run, stored in ``provenance.json``."""
 
 import os
 import platform
@@ -21,29 +21,29 @@ _PACKAGES = (
     "torchmetrics",
     "wandb",
 )
-#: The word that makes a run of other code count as this one.
+#: The word in ``accept`` that allows a run of other code.
 ACCEPT_CODE = "code"
 #: The entry of an identity that holds ``joint_seg_cls.RESULTS_VERSION``.
 RESULTS = "results_version"
 
 
 def is_code(key: str) -> bool:
-    """Return whether an entry of an identity is of the code and not of the configuration or the data."""
+    """Return whether an entry of an identity is about the code, not the configuration or the data."""
     return key == RESULTS or key.startswith("code.")
 
 
 def code_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of an identity that are of the code."""
+    """Return the entries of an identity about the code."""
     return {key: value for key, value in identity.items() if is_code(key)}
 
 
 def is_compatible(own: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
-    """Return whether a run may be of this code; one older than the record of code is taken for version 1."""
+    """Return whether a run may be of this code; runs without a record of the code count as version 1."""
     return RESULTS not in there and own.get(RESULTS) == 1
 
 
 def provenance(identity: dict[str, Any]) -> dict[str, Any]:
-    """Return when and with what a run of this identity begins."""
+    """Return the record of a run that starts now."""
     import torch
 
     return {

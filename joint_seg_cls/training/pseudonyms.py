@@ -1,4 +1,4 @@
-"""Names under which a run's cases leave the machine; the key to them stays in the run folder."""
+"""Pseudonyms of cases for tracking services; their key stays in the run folder."""
 
 import hashlib
 import json
@@ -13,22 +13,22 @@ from joint_seg_cls.whole_file import write_json
 
 KEY_FILE = "pseudonyms.json"
 _SALT_BYTES = 16
-#: An absolute path, one from here or from home, a Windows drive or share, or an address, anywhere in a text.
+#: An absolute path, a path relative to this folder or to home, a Windows drive or share, or an address in a text.
 _PATH = re.compile(r"(?:^|[^\w.])(?:/|~/?|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
-#: A shorter name, or one without a digit, is not looked for within a text: "1" and "joint" stand in many.
+#: Shorter names, and names without a digit, are not replaced within a text: "1" and "joint" are in many.
 _SHORTEST_WITHIN = 4
 
 
 @final
 class Pseudonyms:
-    """One pseudonym a case, drawn from a salt that nobody else knows.
+    """One pseudonym a case, derived from a secret salt.
 
-    A run that is resumed finds its key again, and so its pseudonyms and its ids. Two runs have different ones: without
-    the keys nobody can tell that a case of one is a case of the other.
+    A resumed run reads its key, so its pseudonyms and ids are the same. Those of two runs differ: without the keys they
+    do not reveal which cases are in both.
 
     Args:
-        salt: what the pseudonyms are drawn from.
-        cases: for each case its subject and session, None where it has no session.
+        salt: the secret.
+        cases: subject and session of each case; None for no session.
     """
 
     def __init__(self, salt: str, cases: Mapping[str, tuple[str, str | None]]) -> None:
@@ -42,7 +42,7 @@ class Pseudonyms:
 
     @classmethod
     def of(cls, folder: Path, cases: Mapping[str, tuple[str, str | None]]) -> "Pseudonyms":
-        """Return the pseudonyms of the run in ``folder``, whose key is read there, or made, and completed.
+        """Return the pseudonyms of the run in ``folder``. Its key is read or created, and completed.
 
         Raises:
             ConfigError: the key cannot be read.
@@ -58,7 +58,7 @@ class Pseudonyms:
                 path,
                 expected="the key to the run's pseudonyms",
                 found=type(error).__name__,
-                remedy="delete the file; cases that were tracked before then have other names",
+                remedy="delete the file; cases that were tracked before then have other pseudonyms",
             ) from error
         made = cls(salt, cases)
         write_json(path, {"salt": salt, "cases": known | made.key})
@@ -70,18 +70,18 @@ class Pseudonyms:
         return dict(self._of_case)
 
     def id_of(self, job: str) -> str:
-        """Return a service's id for a job of this run: the same whenever it is resumed, wherever the folder lies."""
+        """Return the id of a job of this run at a service; it stays the same if the run is resumed or moved."""
         return self._digest(f"job {job}", length=12)
 
     def __getitem__(self, case: str) -> str:
-        """Return the pseudonym of ``case``; of one that the run does not know it is drawn alike."""
+        """Return the pseudonym of ``case``, which need not be a case of the run."""
         return self._of_case.get(case, f"case-{self._digest(case)}")
 
     def publishable(self, value: Any) -> Any:
-        """Return plain values without paths and addresses, with pseudonyms in the place of cases and people.
+        """Return plain values without paths and addresses, and with pseudonyms for cases and people.
 
-        A key of a mapping, or an element of a list, that holds a path is left out. Within a longer text a name counts
-        where it has four characters, one of them a digit, and stands apart from other letters and digits.
+        Keys of mappings and elements of lists that hold a path are removed. Within a longer text a name is replaced if
+        it has at least four characters, one of them a digit, and is not part of a longer word.
         """
         if isinstance(value, Mapping):
             kept = {self._shown(str(key)): child for key, child in value.items() if not _is_path(child)}

@@ -1,4 +1,4 @@
-"""The recipe in a checkpoint as a record: every entry is checked once, when the file is read."""
+"""The recipe of a checkpoint. Every entry is checked when the file is read."""
 
 import math
 import re
@@ -12,23 +12,23 @@ from joint_seg_cls.batch import VIEWS, Views
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training.plain_data import not_plain, shown
 
-#: The entry of a checkpoint that holds the recipe.
+#: The entry of the recipe in a checkpoint.
 RECIPE = "joint_seg_cls"
-#: Voxels along a side of the network's image, and in all of it.
+#: Most voxels along a side of the image of the network, and in total.
 MOST_SIDE, MOST_VOXELS = 1024, 512**3
-#: Classes, modalities, and letters of a name.
+#: Most classes or modalities, and letters of a name.
 _MOST_NAMES, _MOST_LETTERS = 64, 500
 #: Marks of trained scans, see :mod:`.trained_scans`.
 _MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
-#: A volume below which predicted lesions are dropped is at most this.
+#: Largest limit below which predicted lesions are dropped.
 _MOST_MM3 = 1000.0
-_REMEDY = "use a checkpoint that jsc train wrote, and copy it again if it was damaged on the way"
+_REMEDY = "use a checkpoint of jsc train, and copy it again if it was damaged"
 
 
 @final
 @dataclass(frozen=True)
 class Recipe:
-    """What a checkpoint records beside its weights.
+    """The record in a checkpoint beside its weights.
 
     Args:
         network: configuration of the network.
@@ -38,7 +38,7 @@ class Recipe:
         modalities: the image's channels.
         model_shape: voxels of the network's image along each axis.
         lesion_threshold: probability from which a voxel counts as lesion.
-        variant: the ablation or network, and what else was set.
+        variant: the ablation or network, and other settings.
         trained_on: ``collection``, ``fold``, ``seed``, ``data_hash`` and further facts.
         trained_scans: marks of the scans that it was trained on; None where they are not recorded.
         views: images of a scan that are averaged, see :class:`~joint_seg_cls.inference.Predictor`.
@@ -65,7 +65,7 @@ class Recipe:
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
-        """Return the record of the entries that a file holds.
+        """Return the record from the entries of a file.
 
         Raises:
             CheckpointError: an entry is missing, is of another type, or is out of range.
@@ -91,7 +91,7 @@ class Recipe:
 
 @final
 class _Entries:
-    """Typed access to the entries of a mapping that came from a file."""
+    """Typed access to the entries of a mapping from a file."""
 
     def __init__(self, content: Mapping[str, Any], where: Path) -> None:
         self._content, self._where = content, where
@@ -212,7 +212,7 @@ def _is_range(value: Any) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Return whether a value is a text that may be printed and written: no control characters, no half characters."""
+    """Return whether a value is a printable text: no control characters, no surrogates."""
     if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
         return False
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)

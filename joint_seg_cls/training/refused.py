@@ -1,4 +1,4 @@
-"""What a Trainer is refused for: arguments that it does not take, or that would not do here what they say."""
+"""Arguments of the Trainer that are refused."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, OnE
 
 from joint_seg_cls.errors import ConfigError
 
-#: Lightning's short forms of precisions.
+#: Short forms of precisions in Lightning.
 _PRECISIONS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
-#: Callbacks of Lightning that are refused, and what to use in their place.
+#: Callbacks of Lightning that are refused, and the alternative.
 _CALLBACKS = {
-    OnExceptionCheckpoint: "a run goes on after its last finished epoch; leave it out",
-    BatchSizeFinder: "the run would not be what its name says; set data.batch_size",
-    LearningRateFinder: "the run would not be what its name says; set optimizer.lr",
+    OnExceptionCheckpoint: "a run is resumed after its last finished epoch; leave it out",
+    BatchSizeFinder: "the name of the run would be wrong; set data.batch_size",
+    LearningRateFinder: "the name of the run would be wrong; set optimizer.lr",
 }
 
 
@@ -25,8 +25,8 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
     """Return the Trainer.
 
     Raises:
-        ConfigError: it does not take its arguments; it would compute in another precision than asked for, which the
-            run's name holds; or a callback of it does not go with runs that can be resumed.
+        ConfigError: it refuses its arguments; it would use another precision than the one in the name of the run; or a
+            callback does not work in runs that can be resumed.
     """
     with _arguments_checked(), warnings.catch_warnings():
         # that another precision is used: refused below
@@ -46,7 +46,7 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
         if type(callback) in _CALLBACKS:
             raise ConfigError(
                 "trainer.callbacks",
-                expected="callbacks that go with runs that can be resumed",
+                expected="callbacks that work in runs that can be resumed",
                 found=type(callback).__name__,
                 remedy=_CALLBACKS[type(callback)],
             )
@@ -55,14 +55,14 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
 
 @contextmanager
 def _arguments_checked() -> Iterator[None]:
-    """Report in one sentence what the Trainer refuses."""
+    """Turn errors of the Trainer into one sentence."""
     try:
         yield
     except (MisconfigurationException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(
             "trainer",
-            expected="arguments that go with each other and this machine",
+            expected="arguments that fit each other and this machine",
             found=reason,
             remedy="correct them",
         ) from error

@@ -1,4 +1,4 @@
-"""Whether a training can go on from a checkpoint: known before Lightning reads it."""
+"""Check of a checkpoint before Lightning resumes from it."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from joint_seg_cls.training.checkpoint import parse_checkpoint
 
 
 def require_resumable(path: Path, module: nn.Module) -> None:
-    """Refuse a checkpoint from which ``module`` cannot go on as if it had not been interrupted.
+    """Refuse a checkpoint from which ``module`` cannot be resumed.
 
     Raises:
         CheckpointError: as :func:`read_checkpoint`; or a weight, the optimiser or the place in the training is missing.
@@ -31,14 +31,14 @@ def require_resumable(path: Path, module: nn.Module) -> None:
     loops = content.get("loops")
     if not isinstance(loops, dict) or not isinstance(loops.get("fit_loop"), dict):
         raise _refusal(path, "the place in the training (loops.fit_loop)", "none")
-    for key, kind, said in (
+    for key, kind, expected in (
         ("global_step", int, "the number of steps (global_step)"),
         ("callbacks", dict, "the states of callbacks"),
         ("pytorch-lightning_version", str, "Lightning's version"),
         ("lr_schedulers", list, "a list of schedules (lr_schedulers)"),
     ):
         if type(content.get(key)) is not kind:
-            raise _refusal(path, said, "none" if key not in content else f"a {type(content[key]).__name__}")
+            raise _refusal(path, expected, "none" if key not in content else f"a {type(content[key]).__name__}")
 
 
 def _require_optimizer(states: Any, parameters: int, path: Path) -> None:
@@ -57,7 +57,7 @@ def _require_optimizer(states: Any, parameters: int, path: Path) -> None:
 def _refusal(path: Path, expected: str, found: str) -> CheckpointError:
     return CheckpointError(
         path,
-        expected=f"a checkpoint to go on from, with {expected}",
+        expected=f"a checkpoint to resume from, with {expected}",
         found=found,
         remedy="delete it to train this run anew, or put a copy from a backup in its place",
     )

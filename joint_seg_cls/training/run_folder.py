@@ -1,4 +1,4 @@
-"""A run's folder: what lies where, whether it is done, and the guard against two configurations in one folder.
+"""The folder of a run: its files, whether it is done, and the guard against two configurations in one folder.
 
 ::
 
@@ -7,8 +7,8 @@
     <run>/metrics.csv        one row an epoch
     <run>/per_case.csv       one row a test scan
     <run>/checkpoints/       last.ckpt, and best.ckpt where the protocol chooses one
-    <run>/log.txt            everything the program said
-    <run>/heartbeat          touched each minute while the run lives, taken away when it is interrupted
+    <run>/log.txt            the log
+    <run>/heartbeat          touched each minute by a live run, removed when it is interrupted
     <run>/DONE | FAILED      written last; a run with neither was interrupted and is resumed
 """
 
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @final
 class RunFolder:
-    """One training's place on disk. Creating the object touches nothing."""
+    """The folder of one training. Creating the object does not touch the disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,11 +49,11 @@ class RunFolder:
         self._lock = FileLock(path / ".lock")
 
     def is_done(self, *, tested: bool) -> bool:
-        """Return whether everything of this run is written; ``tested``: the test of its fold too."""
+        """Return whether the run is finished; with ``tested``, including the test of its fold."""
         return (self.path / DONE).is_file() and (self.per_case.is_file() or not tested)
 
     def identity(self) -> dict[str, Any] | None:
-        """Return what decides the numbers of the run in this folder, or None where there is no run yet."""
+        """Return what decides the numbers of the run in this folder, or None if there is no run yet."""
         if not self.provenance.is_file():
             return None
         try:
@@ -61,9 +61,9 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 self.provenance,
-                expected="what the run in this folder was made of",
+                expected="the record of the run in this folder",
                 found=f"a damaged file ({type(error).__name__})",
-                remedy="move the run folder away, or delete it to train anew",
+                remedy="move the run folder away, or delete it to train again",
             ) from error
 
     def refuse_other(self, identity: dict[str, Any], *, accept_code: bool = False) -> None:
@@ -71,7 +71,7 @@ class RunFolder:
 
         Args:
             identity: everything that decides the run's numbers, as flat key-value pairs.
-            accept_code: whether a run of other code counts as this one.
+            accept_code: whether a run of other code is accepted.
 
         Raises:
             ConfigError: the folder holds a run with another identity.
@@ -88,8 +88,8 @@ class RunFolder:
                     self.path,
                     expected="a run of the code as it is now",
                     found=f"one of other code ({', '.join(key.removeprefix('code.') for key in code)})",
-                    remedy=f"move that run away to train anew, or add accept=[{ACCEPT_CODE}] to keep its numbers and "
-                    "go on with it",
+                    remedy=f"move that run away to train again, or add accept=[{ACCEPT_CODE}] to keep its numbers and "
+                    "continue it",
                 )
             return
         if differing:
@@ -102,14 +102,14 @@ class RunFolder:
             )
 
     def _take(self) -> None:
-        """Hold the folder until this process ends, however it ends."""
+        """Lock the folder until this process ends."""
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(
                 self.path,
                 expected="a run that no other process is training",
-                found="one at work",
+                found="another process is training it",
                 remedy="wait for it, or stop it first",
             ) from None
 
@@ -122,16 +122,16 @@ class RunFolder:
         more: Mapping[str, Any] | None = None,
         accept_code: bool = False,
     ) -> Iterator[None]:
-        """Hold the folder, keep a log and a heartbeat while the block runs; a failure leaves ``FAILED``.
+        """Lock the folder, and keep a log and a heartbeat in the block; an error writes ``FAILED``.
 
         Args:
             identity: as for :meth:`refuse_other`.
             config_text: the resolved configuration as YAML.
-            more: what else ``provenance.json`` keeps.
+            more: further entries of ``provenance.json``.
             accept_code: as for :meth:`refuse_other`.
 
         Raises:
-            ConfigError: another process is at work in the folder, or it cannot be made.
+            ConfigError: another process uses the folder, or it cannot be created.
         """
         try:
             self._begin(identity, config_text, dict(more or {}), accept_code=accept_code)
@@ -147,7 +147,7 @@ class RunFolder:
         is_interrupted = False
         try:
             yield
-        except (KeyboardInterrupt, SystemExit):  # by a person, or by a cluster that wants its machine back
+        except (KeyboardInterrupt, SystemExit):  # by the user, or by a cluster
             _log.info("interrupted; the same command resumes after the last finished epoch")
             is_interrupted = True
             raise
@@ -167,7 +167,7 @@ class RunFolder:
             handler.close()
 
     def _begin(self, identity: dict[str, Any], config_text: str, more: dict[str, Any], *, accept_code: bool) -> None:
-        """Take the folder and say what will be in it."""
+        """Lock the folder and write the configuration and the provenance."""
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -177,7 +177,7 @@ class RunFolder:
             ) from error
         self._take()
         try:
-            self.refuse_other(identity, accept_code=accept_code)  # another may have taken the folder meanwhile
+            self.refuse_other(identity, accept_code=accept_code)  # another process may have used the folder meanwhile
             more["earlier_code"] = self._earlier_code(identity)
             for ended in (FAILED, DONE):  # done, but not yet tested
                 (self.path / ended).unlink(missing_ok=True)
@@ -189,7 +189,7 @@ class RunFolder:
             raise
 
     def _earlier_code(self, identity: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the code that earlier epochs of this run were trained by, where it was other than now."""
+        """Return the code of earlier epochs of this run, where it differs from the present one."""
         there = self.identity()
         if there is None or not self.last.is_file():
             return []
@@ -198,7 +198,7 @@ class RunFolder:
         return earlier if then == now or not then else [*earlier, then]
 
     def best_score(self) -> float | None:
-        """Return the highest ``val/score`` of any epoch, or None where the protocol validates nothing.
+        """Return the highest ``val/score`` of all epochs, or None if the protocol does not validate.
 
         Raises:
             ConfigError: the table of epochs is damaged.
@@ -218,20 +218,20 @@ class RunFolder:
         return max(filter(math.isfinite, scores), default=None)
 
     def finish(self, **facts: Any) -> None:
-        """Say that everything is written."""
+        """Write ``DONE``."""
         write_json(self.path / DONE, {"time": now(), **facts})
 
     def _beat(self, stop: threading.Event) -> None:
         is_first = True
         while is_first or not stop.wait(HEARTBEAT_S):
             is_first = False
-            with suppress(OSError):  # a disk that is full or away for a while: the next beat may succeed
+            with suppress(OSError):  # a disk may be full or away for a while
                 (self.path / HEARTBEAT).touch()
 
 
 @final
 class _Log(logging.FileHandler):
-    """A log that a full disk leaves incomplete; Python's own would print a traceback for every line."""
+    """A log that ignores a full disk; Python's would print a traceback for every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""The learning-rate schedule: when it is stepped, and how many steps a training has."""
+"""Learning-rate schedules: when they are stepped, and the number of steps of a training."""
 
 import math
 from collections.abc import Callable
@@ -21,13 +21,13 @@ _OF_STEPS = (OneCycleLR, CyclicLR)
 @final
 @dataclass(frozen=True)
 class Schedule:
-    """How a schedule is made and when it is stepped.
+    """A schedule and when it is stepped.
 
     Args:
-        make: makes it from the optimiser. Where it is a ``partial`` whose ``total_steps`` is None, this becomes the
+        make: makes the schedule from the optimiser. In a ``partial`` whose ``total_steps`` is None, this is set to the
             number of optimiser steps (or epochs) of the training.
         interval: stepped after each ``epoch``, or after each optimiser ``step``.
-        frequency: stepped at every so many of these.
+        frequency: stepped after this number of epochs or steps.
     """
 
     make: Callable[[Optimizer], Scheduler]
@@ -39,7 +39,7 @@ class Schedule:
 
         Args:
             optimizer: the optimiser.
-            steps: returns how many epochs, or optimiser steps, the training has.
+            steps: returns the number of epochs, or of optimiser steps, of the training.
         """
         make = self.make
         if isinstance(make, partial) and make.keywords.get("total_steps", 0) is None and "epochs" not in make.keywords:
@@ -67,17 +67,17 @@ def warmed_up(
 
 
 def steps_of(trainer: Trainer, interval: Interval) -> int:
-    """Return how many epochs or optimiser steps a training has. No data are read.
+    """Return the number of epochs or optimiser steps of a training. No data are read.
 
     Raises:
-        ConfigError: only the time limits it.
+        ConfigError: only its time is limited.
     """
     epochs = trainer.max_epochs
     if epochs is None or epochs < 0:
         raise ConfigError(
             "scheduler.total_steps",
             expected="trainer.max_epochs, from which it follows",
-            found="a training that only the time limits",
+            found="a training that is limited by time only",
             remedy="set trainer.max_epochs=200, or choose scheduler=constant",
         )
     if interval == "epoch":
@@ -89,20 +89,20 @@ def steps_of(trainer: Trainer, interval: Interval) -> int:
 
 
 def refuse_misuse(schedule: Scheduler, interval: Interval | None) -> None:
-    """Refuse a schedule that would not be stepped as it is meant to be.
+    """Refuse a schedule with the wrong interval.
 
     Args:
-        schedule: as made.
-        interval: as configured; None where nothing was.
+        schedule: the schedule.
+        interval: as configured; None if it is not.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: it would not be stepped as intended.
     """
     name = type(schedule).__name__
     if isinstance(schedule, ReduceLROnPlateau) and interval == "step":
         raise ConfigError(
             "scheduler.interval",
-            expected=f"epoch for {name}, which watches a number of the epoch",
+            expected=f"epoch for {name}, which monitors a number of the epoch",
             found="step",
             remedy="leave scheduler.interval out, or choose another schedule",
         )

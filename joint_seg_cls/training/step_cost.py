@@ -1,4 +1,4 @@
-"""What a training step costs: time, and the GPU's memory."""
+"""Time and GPU memory of a training step."""
 
 import time
 from typing import Any, final
@@ -13,9 +13,9 @@ _GIB = 2**30
 class StepCost(Callback):
     """Log ``seconds_per_step`` and, on a GPU, ``gpu_memory_gib`` once an epoch.
 
-    The seconds are those from an epoch's first step to its last, waiting for data included, by step; the memory is the
-    most that torch had allocated on a GPU during the epoch, validation included. Of several
-    processes that train together the seconds are the mean, the memory the largest.
+    The seconds are the mean over the steps of an epoch, including waiting for data; the memory is the maximum that
+    torch allocated on a GPU during the epoch, including the validation. Over several processes the seconds are
+    averaged, and the memory is the largest.
     """
 
     def __init__(self) -> None:
@@ -23,19 +23,19 @@ class StepCost(Callback):
         self._steps = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Start the clock at the epoch's first step."""
+        """Start the clock at the first step of the epoch."""
         if batch_idx == 0:
             self._start_s, self._steps = time.monotonic(), 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take the time."""
+        """Stop the clock."""
         self._steps += 1
         self._end_s = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what the epoch's steps took."""
+        """Log the cost of a step of the epoch."""
         seconds = (self._end_s - self._start_s) / max(self._steps, 1)
         pl_module.log("seconds_per_step", seconds, sync_dist=True)
         if pl_module.device.type == "cuda":

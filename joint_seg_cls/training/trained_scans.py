@@ -1,8 +1,8 @@
-"""Which scans a network was trained on, kept in its checkpoint so that nobody tests it on them unawares.
+"""Marks of the scans that a network was trained on, stored in its checkpoint to find tests on training scans.
 
-A scan's mark is a hash of what its preparation was made from (file contents and settings), and another of its image
-file alone, which other settings share. Whoever has a scan can tell that it was among those trained on; the marks hold
-no name, and none can be guessed from them. A checkpoint that started from another one keeps the other's marks too.
+A scan has two marks: a hash of the inputs of its preparation (file contents and settings), and a hash of its image file
+alone. With the scan one can check whether it was trained on; the marks reveal no names. A checkpoint that started from
+another one has the marks of both.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from joint_seg_cls.data import Split
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training.recipe import Recipe
 
-#: The entry of a recipe that holds the marks, sorted; None where a checkpoint that it started from has none.
+#: The entry of a recipe with the sorted marks; None if a checkpoint that it started from has none.
 MARKS = "trained_scans"
 
 
 @final
 @dataclass(frozen=True)
 class Overlap:
-    """Tested scans that a network was trained on, and others whose subjects it was trained on."""
+    """Tested scans that a network was trained on, and others of subjects that it was trained on."""
 
     scans: tuple[str, ...] = ()
     by_subject: tuple[str, ...] = ()
@@ -30,18 +30,18 @@ class Overlap:
         return bool(self.scans or self.by_subject)
 
     def of(self, total: int) -> str:
-        """Return how many of ``total`` scans these are, and which."""
-        said = f"{len(self.scans)} of its {total} scans{_few(self.scans)}"
+        """Describe the number and names of these scans, of ``total``."""
+        text = f"{len(self.scans)} of its {total} scans{_few(self.scans)}"
         more = f" and on other scans of the subjects of {len(self.by_subject)} more{_few(self.by_subject)}"
-        return said + (more if self.by_subject else "")
+        return text + (more if self.by_subject else "")
 
     def counts(self) -> dict[str, int]:
-        """Return how many of each there are."""
+        """Return the two numbers of scans."""
         return {"scans": len(self.scans), "by_subject": len(self.by_subject)}
 
 
 def marks(key: str, image_hash: str | None) -> set[str]:
-    """Return the marks of a scan: of its preparation's ``key``, and of its image file's hash where that is known."""
+    """Return the marks of a scan: of the ``key`` of its preparation, and of the hash of its image file if known."""
     found = {_mark("key", key)}
     return found if image_hash is None else found | {_mark("image", image_hash)}
 
@@ -53,12 +53,12 @@ def marks_of(case: PreparedCase) -> set[str]:
 
 
 def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[str] | None = ()) -> list[str] | None:
-    """Return the marks of what a training sees, sorted.
+    """Return the sorted marks of the training and validation scans.
 
     Args:
         cases: of the store.
         split: its fold.
-        start: the marks of the checkpoint that it starts from; None where these are not known.
+        start: the marks of the checkpoint that it starts from; None if they are unknown.
     """
     if start is None:
         return None
@@ -69,9 +69,9 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
 def known_marks(
     recipe: Recipe, cases: Sequence[PreparedCase], folds: Mapping[Any, Split], facts: Mapping[str, Any]
 ) -> Sequence[str] | None:
-    """Return the marks that a checkpoint keeps; None where it keeps none and they cannot be found out.
+    """Return the marks of a checkpoint; None if they are unknown.
 
-    An older checkpoint has none. If it was trained on these ``folds`` of this store, they follow from its fold.
+    Older checkpoints store none. If one was trained on these ``folds`` of this store, they follow from its fold.
 
     Args:
         recipe: of the checkpoint.
@@ -91,13 +91,13 @@ def known_marks(
 def overlap(
     trained: Iterable[str], cases: Sequence[PreparedCase], tested: Iterable[str], own: Iterable[str] = ()
 ) -> Overlap:
-    """Return which of the ``tested`` scans of a store a network was trained on, itself or its subject's others.
+    """Return the ``tested`` scans that a network was trained on, and those of subjects that it was trained on.
 
     Args:
         trained: the network's marks.
         cases: of the store.
         tested: names of cases.
-        own: names of cases whose subjects are on both sides by the split itself, which the audit reports.
+        own: names of cases whose subjects are in several parts of the split itself, which the audit reports.
     """
     known, names, beside = set(trained), set(tested), set(own)
     seen = {case.case for case in cases if marks_of(case) & known}

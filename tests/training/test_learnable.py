@@ -91,7 +91,7 @@ def test_tasks_are_those_that_a_network_declares_or_returns(make, tasks):
         (Plain, r"network Plain: expected a joint_seg_cls\.batch\.Prediction from its forward pass, found Tensor"),
     ],
 )
-def test_networks_whose_tasks_are_unknown_are_told_what_to_declare(make, says):
+def test_networks_with_unknown_tasks_are_refused_with_what_to_declare(make, says):
     with pytest.raises(ConfigError, match=says):
         tasks_of(on_meta(make), 1, SIZE)
 

@@ -50,7 +50,7 @@ def test_the_modules_that_a_class_comes_from_and_imports_are_its_code(own):
     assert (after[OWN] == before[OWN], after["own_lab_parts"] == before["own_lab_parts"]) == (True, False)
 
 
-def test_targets_are_found_wherever_they_stand():
+def test_targets_are_found_at_any_depth():
     config = {
         "callbacks": [{"_target_": "a.B", "inner": {"_target_": "c.D"}}],
         "made": {"_target_": "hydra.utils.get_class", "path": "e.F"},
@@ -115,7 +115,7 @@ def test_runs_older_than_the_record_of_code_are_of_version_one(tmp_path, monkeyp
         RunFolder(tmp_path).refuse_other(own | {"data_hash": "b"}, accept_code=True)
 
 
-def test_status_tells_runs_of_one_study_that_are_of_different_code(jsc, tmp_path):
+def test_status_lists_runs_of_different_code_in_one_study(jsc, tmp_path):
     for number, version in enumerate((1, 1, 2)):
         run = tmp_path / "runs" / "store" / "joint" / f"fold-{number}_seed-0"
         run.mkdir(parents=True)

@@ -72,7 +72,7 @@ def test_the_second_part_goes_on_from_the_first(train):
 
 
 @pytest.mark.slow
-def test_what_is_kept_is_the_moving_average_and_an_interrupted_training_ends_alike(train, monkeypatch):
+def test_the_moving_average_is_kept_and_an_interrupted_training_ends_with_the_same(train, monkeypatch):
     whole = train("pretrain", epochs=3, runs="whole")
     content = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
     name = "network.segmentation.outputs.3.bias"

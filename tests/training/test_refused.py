@@ -59,14 +59,14 @@ import pytest
         ),
     ],
 )
-def test_wrong_words_are_refused_before_training(train, words, says):
+def test_wrong_settings_are_refused_before_training(train, words, says):
     assert train(*words, code=2) is None  # no run folder was made
     assert says in train.err
     assert "Traceback" not in train.err
     assert train.err.count("error:") == 1
 
 
-def test_a_lone_scan_is_refused_where_batch_normalisation_has_nothing_to_go_by(train, make_store, jsc, tmp_path):
+def test_a_single_scan_is_refused_for_batch_normalisation(train, make_store, jsc, tmp_path):
     store = make_store(tmp_path / "store", side=32)
     words = (*(word for word in train.small if not word.startswith("network.")), "network=densenet121")
     code, _, err = jsc("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *words, "data.batch_size=1")
@@ -95,7 +95,7 @@ def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
 
 def test_a_trainer_that_cannot_be_made_is_one_sentence(train):
     assert train("trainer.precision=7", code=2) is None
-    assert "trainer: expected arguments that go with each other" in train.err
+    assert "trainer: expected arguments that fit each other" in train.err
     assert "Precision 7 is invalid" in train.err
     assert "Traceback" not in train.err
 

@@ -1,4 +1,4 @@
-"""A checkpoint to go on from: what is missing in it is named before Lightning reads it."""
+"""A checkpoint to resume from: the error names what is missing in it before Lightning reads it."""
 
 import pytest
 import torch
@@ -107,7 +107,7 @@ def test_what_a_checkpoint_lacks_is_named_in_a_sentence(tmp_path, spoil):
     assert str(caught.value).count("\n") == 0
 
 
-def test_a_run_whose_checkpoint_lacks_a_part_is_refused_and_trained_anew_as_told(train):
+def test_a_run_whose_checkpoint_lacks_a_part_is_refused_and_its_remedy_trains_again(train):
     run = train(epochs=1)
     (run / "DONE").unlink()
     last = run / "checkpoints" / "last.ckpt"
@@ -119,7 +119,7 @@ def test_a_run_whose_checkpoint_lacks_a_part_is_refused_and_trained_anew_as_told
     ):
         torch.save(content | {key: value}, last)
         train(epochs=1, code=2)
-        assert f"{last}: expected a checkpoint to go on from" in train.err
+        assert f"{last}: expected a checkpoint to resume from" in train.err
         assert "delete it to train this run anew" in train.err
         assert train.err.count("error:") == 1
     last.unlink()

@@ -152,7 +152,7 @@ def test_damaged_records_of_a_run_are_named(train):
     run = train(epochs=1)
     (run / "provenance.json").write_text("")
     train(epochs=1, code=2)
-    assert f"{run / 'provenance.json'}: expected what the run in this folder was made of" in train.err
+    assert f"{run / 'provenance.json'}: expected the record of the run in this folder" in train.err
 
 
 @pytest.mark.slow
@@ -186,7 +186,7 @@ def test_another_configuration_does_not_enter_a_runs_folder(train, store, tmp_pa
     assert "optimizer.lr = 0.5" in train.err
 
 
-def test_ctrl_c_leaves_a_run_that_goes_on(train, monkeypatch):
+def test_a_run_is_resumed_after_ctrl_c(train, monkeypatch):
     step = JointModule.training_step
 
     def interrupted(self, batch, batch_index):
@@ -206,7 +206,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(train, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["terminated", pytest.param("exited", marks=pytest.mark.slow)])
-def test_a_cluster_that_wants_its_machine_back_leaves_a_run_that_goes_on(train, monkeypatch, how):
+def test_a_run_is_resumed_after_a_signal_of_the_cluster(train, monkeypatch, how):
     step = JointModule.training_step
 
     def stopped(self, batch, batch_index):

@@ -18,7 +18,7 @@ def cases(store):
     return [replace(case, subject=f"p{number // 2}") for number, case in enumerate(PreparedStore(store).cases)]
 
 
-def test_a_scan_and_its_subjects_other_scans_are_told_apart(cases):
+def test_a_scan_and_other_scans_of_its_subject_are_distinguished(cases):
     trained = trained_marks(cases, Split(("s0", "s4"), ("s5",), ()))
     found = overlap(trained, cases, ["s0", "s1", "s2"])
     assert (found.scans, found.by_subject) == (("s0",), ("s1",))
@@ -27,7 +27,7 @@ def test_a_scan_and_its_subjects_other_scans_are_told_apart(cases):
     assert not overlap(trained, cases, ["s1"], own=["s0"])  # the split itself has this subject on both sides
 
 
-def test_marks_hold_no_name_and_follow_the_image_through_other_settings(cases):
+def test_marks_reveal_no_name_and_match_an_image_with_other_settings(cases):
     image = {"image_hash": "abc"}
     trained = trained_marks([replace(cases[0], provenance=image)], Split(("s0",), (), ()))
     assert trained is not None
@@ -36,7 +36,7 @@ def test_marks_hold_no_name_and_follow_the_image_through_other_settings(cases):
     assert overlap(trained, [again], ["other"]).scans == ("other",)
 
 
-def test_an_older_checkpoint_is_judged_by_its_fold_where_the_folds_are_the_same(cases):
+def test_the_marks_of_an_older_checkpoint_follow_from_its_fold_if_the_folds_are_the_same(cases):
     facts = {"data_hash": "d", "folds_hash": "f"}
     folds = {0: Split(("s0",), (), ("s1",))}
 
@@ -49,7 +49,7 @@ def test_an_older_checkpoint_is_judged_by_its_fold_where_the_folds_are_the_same(
     assert trained_marks(cases, folds[0], None) is None
 
 
-def test_fine_tuning_on_what_is_tested_is_refused_accepted_and_said(train, jsc, store):
+def test_fine_tuning_on_tested_scans_is_refused_unless_accepted_and_then_reported(train, jsc, store):
     first = train(epochs=1)
     words = (f"init_from={first}", "fold=1")
     train(*words, epochs=1, runs="second", code=2)
@@ -79,7 +79,7 @@ def test_fine_tuning_on_what_is_tested_is_refused_accepted_and_said(train, jsc, 
     assert "this run has trained on" in err
 
 
-def test_a_cohort_of_trained_scans_is_told_by_scan_and_by_subject(tmp_path, caplog):
+def test_trained_scans_of_a_cohort_are_found_by_scan_and_by_subject(tmp_path, caplog):
     from omegaconf import OmegaConf
 
     from joint_seg_cls.commands.evaluate import _warn_of_trained
