@@ -168,10 +168,10 @@ def _warn_of_trained(config: DictConfig, run: RunFolder, rows: Sequence[CohortCa
 
 def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
     """Return the names of the subjects that were trained on, as far as the run's store is here and as it was."""
-    from joint_seg_cls.report import FigureRun
+    from joint_seg_cls.report import ReportRun
 
     try:
-        cases = FigureRun(run.path, "", "", 0, 0).cases().values()
+        cases = ReportRun(run.path, "", "", 0, 0).cases().values()
     except InputError:
         return set()
     return {case.subject for case in cases if marks_of(case) & trained}

@@ -15,8 +15,8 @@ from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.report import (
     Figure,
-    FigureRun,
     PageRun,
+    ReportRun,
     StudyReport,
     TableMaker,
     about,
@@ -71,7 +71,7 @@ def report(config: DictConfig) -> None:
     _log.info("written to %s", out / "index.html")
 
 
-def figure_runs(study: Study) -> list[FigureRun]:
+def figure_runs(study: Study) -> list[ReportRun]:
     """Return the runs of a study, each with a label that tells its variant from the others.
 
     Where settings are known by the folders' names alone, which cut them short, they enter labels only if they must.
@@ -88,7 +88,7 @@ def figure_runs(study: Study) -> list[FigureRun]:
         row = run.variant, _is_held_out(run)
         taken = {name for other, name in labels.items() if other != row}
         label = labels.setdefault(row, f"{label} [{run.variant}]" if label in taken else label)
-        runs.append(FigureRun(study.collection / run.folder, run.base, label, run.fold, run.seed, besides))
+        runs.append(ReportRun(study.collection / run.folder, run.base, label, run.fold, run.seed, besides))
     tested_on = Counter(run.own_data_hash for run in runs if run.is_done and run.own_data_hash)
     most = max(tested_on, key=lambda each: tested_on[each], default=None)
     return [replace(run, data_hash=most) for run in runs]
@@ -141,7 +141,7 @@ def _folder(config: DictConfig, study: Study) -> Path:
     return path
 
 
-def _audits(runs: Sequence[FigureRun]) -> list[Audit]:
+def _audits(runs: Sequence[ReportRun]) -> list[Audit]:
     """Return the audits that the runs keep, those of the same data and folds once."""
     found: dict[tuple[str | None, str | None], Audit] = {}
     for run in runs:
@@ -150,12 +150,12 @@ def _audits(runs: Sequence[FigureRun]) -> list[Audit]:
     return list(found.values())
 
 
-def _figures(config: DictConfig, runs: Sequence[FigureRun], out: Path) -> list[Figure]:
+def _figures(config: DictConfig, runs: Sequence[ReportRun], out: Path) -> list[Figure]:
     opened = partial(load_predictor, device=config.device, trust=list(config.trust))
     return draw_figures(runs, out, open_network=opened, seed=config.seed)
 
 
-def _page_run(run: FigureRun) -> PageRun:
+def _page_run(run: ReportRun) -> PageRun:
     found = run_state(run.folder)
     state, told = str(found.state), found.reason
     if found.state == "done" and not run.is_done:

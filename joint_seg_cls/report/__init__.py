@@ -2,21 +2,21 @@
 
 from joint_seg_cls.report.circumstances import about, contaminated
 from joint_seg_cls.report.figure import Figure
-from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.figures import draw_figures
 from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
 from joint_seg_cls.report.published import published_label
+from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.study_report import StudyReport, verdicts
 from joint_seg_cls.report.study_tables import TableMaker
 from joint_seg_cls.report.variants import Variant, gather
 
 __all__ = [
     "Figure",
-    "FigureRun",
     "PageCell",
     "PageRun",
     "PageTable",
     "Part",
+    "ReportRun",
     "StudyReport",
     "TableMaker",
     "Variant",

@@ -22,8 +22,8 @@ from joint_seg_cls.report.circumstances import (
     unseen,
 )
 from joint_seg_cls.report.figure import Figure
-from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
+from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.study_table import StudyTable, number
 from joint_seg_cls.report.variants import JOINT, Variant
 from joint_seg_cls.scan import PreparedStore
@@ -83,7 +83,7 @@ def markdown(items: Sequence[Item]) -> str:
     return f"{head}{table}\n"
 
 
-def _of_runs(runs: Sequence[FigureRun], variants: Sequence[Variant]) -> dict[str, str]:
+def _of_runs(runs: Sequence[ReportRun], variants: Sequence[Variant]) -> dict[str, str]:
     def of(*keys: str) -> str:
         return distinct_values(runs, lambda run: _plain(_at(run.config, keys)))
 
@@ -196,12 +196,12 @@ def _failures(variants: Sequence[Variant]) -> str:
     return f"{shown.label}: lowest DSC {worst or UNKNOWN}; {len(wrong)} of {len(known)} diagnoses wrong{named}"
 
 
-def _external(runs: Sequence[FigureRun]) -> str:
+def _external(runs: Sequence[ReportRun]) -> str:
     found = sorted({path.parent.name for run in runs for path in run.folder.glob("evaluations/*/summary.csv")})
     return f"evaluations of the runs: {', '.join(found)}" if found else UNKNOWN
 
 
-def _preprocessing(runs: Sequence[FigureRun]) -> str:
+def _preprocessing(runs: Sequence[ReportRun]) -> str:
     for run in runs:
         try:
             return _plain(PreparedStore(run.config["data"]["store"]).settings)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from joint_seg_cls.report.figure_runs import FigureRun
+from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.variants import Variant
 
 UNKNOWN = "not available"
@@ -37,15 +37,15 @@ def about(variants: Sequence[Variant]) -> str:
     )
 
 
-def store_name(runs: Iterable[FigureRun]) -> str:
+def store_name(runs: Iterable[ReportRun]) -> str:
     """Return the name of the prepared store."""
     return distinct_values(runs, lambda run: Path(run.config["data"]["store"]).name)
 
 
-def protocol(runs: Iterable[FigureRun]) -> str:
+def protocol(runs: Iterable[ReportRun]) -> str:
     """Return the protocol and its meaning."""
 
-    def of(run: FigureRun) -> str:
+    def of(run: ReportRun) -> str:
         chosen = run.config["protocol"]
         weights = _WEIGHTS.get(chosen["weights"], str(chosen["weights"]))
         return f"{chosen['name']} ({'; '.join(part for part in (_folds(run)[0], weights) if part)})"
@@ -53,12 +53,12 @@ def protocol(runs: Iterable[FigureRun]) -> str:
     return distinct_values(runs, of)
 
 
-def disjoint(runs: Iterable[FigureRun]) -> str:
+def disjoint(runs: Iterable[ReportRun]) -> str:
     """Return the units that are never in two parts of a split."""
     return distinct_values(runs, lambda run: _folds(run)[1] or UNKNOWN)
 
 
-def initial_weights(run: FigureRun) -> str:
+def initial_weights(run: ReportRun) -> str:
     """Return the initial weights of a run, and whether they were trained on its test scans."""
     start = run.config["init_from"]
     if not start:
@@ -66,10 +66,10 @@ def initial_weights(run: FigureRun) -> str:
     return f"from {Path(start).name}, {_knows_test(run)}"
 
 
-def unseen(runs: Iterable[FigureRun]) -> str:
+def unseen(runs: Iterable[ReportRun]) -> str:
     """Return whether each scan is tested by networks not trained on it, as far as recorded."""
 
-    def of(run: FigureRun) -> str:
+    def of(run: ReportRun) -> str:
         if not run.config["init_from"]:
             return "each scan is tested by networks that were not trained on it"
         return f"fine-tuned networks: their initial weights, {_knows_test(run)}"
@@ -77,7 +77,7 @@ def unseen(runs: Iterable[FigureRun]) -> str:
     return distinct_values(runs, of)
 
 
-def contaminated(runs: Iterable[FigureRun]) -> list[str]:
+def contaminated(runs: Iterable[ReportRun]) -> list[str]:
     """Return a warning for each run tested on scans that its initial weights were trained on."""
     found = {run: distinct_values([run], _knows_test) for run in runs if run.provenance.get("started_from")}
     return [
@@ -87,7 +87,7 @@ def contaminated(runs: Iterable[FigureRun]) -> list[str]:
     ]
 
 
-def _knows_test(run: FigureRun) -> str:
+def _knows_test(run: ReportRun) -> str:
     started = run.provenance.get("started_from")
     if not isinstance(started, dict) or not started.get("is_known"):
         return "whose training data are not recorded"
@@ -103,7 +103,7 @@ def _knows_test(run: FigureRun) -> str:
     )
 
 
-def _folds(run: FigureRun) -> tuple[str, str]:
+def _folds(run: ReportRun) -> tuple[str, str]:
     """Return the kind of folds and what two folds never share; empty if not recorded."""
     folds = run.config.get("data", {}).get("folds") or {}
     kind = str(folds.get("_target_", "")).rpartition(".")[2]
@@ -123,7 +123,7 @@ def _folds(run: FigureRun) -> tuple[str, str]:
     return kind, ""
 
 
-def distinct_values(runs: Iterable[FigureRun], of: Callable[[FigureRun], Any]) -> str:
+def distinct_values(runs: Iterable[ReportRun], of: Callable[[ReportRun], Any]) -> str:
     """Return the distinct values of ``of`` over the runs, joined; runs without a value are omitted."""
     found: dict[str, None] = {}
     for run in runs:

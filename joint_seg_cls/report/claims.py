@@ -15,7 +15,7 @@ from joint_seg_cls.metrics import (
     compare_aucs_of_many,
     compare_means,
 )
-from joint_seg_cls.report.figure_runs import PROBABILITY
+from joint_seg_cls.report.runs import PROBABILITY
 from joint_seg_cls.report.variants import Pair, Variant, pair
 
 #: Two-sided level of a table: the chance that any of its true null hypotheses is rejected (Holm).

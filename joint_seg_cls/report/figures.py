@@ -13,13 +13,13 @@ import numpy as np
 
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.report.figure import COLOURS, Figure
-from joint_seg_cls.report.figure_runs import FigureRun, Pooled, choose, pool
 from joint_seg_cls.report.figures_calibration import draw_calibration
 from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
 from joint_seg_cls.report.figures_lesions import MOST_METHODS, draw_errors, draw_lesions
 from joint_seg_cls.report.figures_maps import draw_maps
 from joint_seg_cls.report.figures_roc import draw_roc
 from joint_seg_cls.report.figures_training import draw_curves
+from joint_seg_cls.report.runs import Pooled, ReportRun, choose, pool
 
 _log = logging.getLogger(__name__)
 _JOINT = "joint"
@@ -30,7 +30,7 @@ _FIGURE_10 = ("only_seg", _JOINT)
 _FIGURE_11 = ("only_cls", _JOINT)
 
 
-def draw_figures(runs: Sequence[FigureRun], out: Path, *, open_network: OpenNetwork, seed: int = 0) -> list[Figure]:
+def draw_figures(runs: Sequence[ReportRun], out: Path, *, open_network: OpenNetwork, seed: int = 0) -> list[Figure]:
     """Draw all figures that the finished runs allow into ``out``; the others state what they need.
 
     Args:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from sklearn.metrics import brier_score_loss
 
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import Pooled, seed_note
 from joint_seg_cls.report.figures_roc import scores
+from joint_seg_cls.report.runs import Pooled, seed_note
 
 #: Bins of equal width over [0, 1].
 BINS = 10

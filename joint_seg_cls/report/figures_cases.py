@@ -12,7 +12,7 @@ from scipy import ndimage
 from joint_seg_cls.errors import CheckpointError, StoreError
 from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.pictures import Slice, grey, most_lesion, on_black, spread, square_pixels, window
-from joint_seg_cls.report.figure_runs import FigureRun, Pooled
+from joint_seg_cls.report.runs import Pooled, ReportRun
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint
 
@@ -72,7 +72,7 @@ class Gallery:
     _networks: dict[Path, tuple[Predictor, Checkpoint]] = field(default_factory=dict)
     _findings: dict[tuple[Path, str], Findings] = field(default_factory=dict)
 
-    def case(self, run: FigureRun, name: str) -> PreparedCase:
+    def case(self, run: ReportRun, name: str) -> PreparedCase:
         """Return a prepared case.
 
         Raises:
@@ -88,7 +88,7 @@ class Gallery:
             )
         return cases[name]
 
-    def network(self, run: FigureRun) -> Predictor:
+    def network(self, run: ReportRun) -> Predictor:
         """Return the network of a run.
 
         Raises:
@@ -98,14 +98,14 @@ class Gallery:
             self._networks[run.folder] = self.open_network(run.folder)
         return self._networks[run.folder][0]
 
-    def findings(self, run: FigureRun, case: PreparedCase) -> Findings:
+    def findings(self, run: ReportRun, case: PreparedCase) -> Findings:
         """Return the findings of the network of ``run`` for ``case``, in model space."""
         key = (run.folder, case.case)
         if key not in self._findings:
             self._findings[key] = self.network(run)(np.asarray(case.image()))
         return self._findings[key]
 
-    def lesions(self, run: FigureRun, case: PreparedCase) -> Bool[np.ndarray, "x y z"]:
+    def lesions(self, run: ReportRun, case: PreparedCase) -> Bool[np.ndarray, "x y z"]:
         """Return the lesions segmented by the network of ``run``.
 
         Raises:

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from joint_seg_cls.metrics import dice
 from joint_seg_cls.pictures import SIDES, montage, with_fill
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.report.figure_runs import Pooled
 from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
+from joint_seg_cls.report.runs import Pooled
 
 Colour = tuple[float, float, float]
 #: Draws the slices of prediction and reference on a grey picture.

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from joint_seg_cls.networks import ResidualClassifier
 from joint_seg_cls.pictures import SIDES, map_levels, montage, with_fill, with_map
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.report.figure_runs import Pooled
 from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
 from joint_seg_cls.report.figures_lesions import RED
+from joint_seg_cls.report.runs import Pooled
 
 #: Quantiles of DSC of the cases shown for each class.
 _SHARES = (0.25, 0.75)

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 
 from joint_seg_cls.metrics import auc, bootstrap_interval
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import Pooled, seed_note
+from joint_seg_cls.report.runs import Pooled, seed_note
 
 #: False positive rates at which bootstrap curves are evaluated.
 GRID = np.linspace(0, 1, 201)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.figure_runs import FigureRun
+from joint_seg_cls.report.runs import ReportRun
 
 #: Panels: title, and curves as (name in metrics.csv, label, colour, dashed).
 _LOSSES = (
@@ -18,7 +18,7 @@ _LOSSES = (
 _SCORES = (("val/dice", "DSC", COLOURS[1]), ("val/auc", "AUC", COLOURS[2]), ("val/acc", "ACC", COLOURS[3]))
 
 
-def draw_curves(label: str, runs: Sequence[FigureRun], out: Path, name: str) -> Figure:
+def draw_curves(label: str, runs: Sequence[ReportRun], out: Path, name: str) -> Figure:
     """Draw the curves of all runs of one variant: thin lines are runs, thick ones their mean."""
     title = f"Training of {label}"
     tables = [table for run in runs if (table := run.metrics) is not None and len(table)]

@@ -16,7 +16,7 @@ from joint_seg_cls.metrics import (
     sensitivity,
     specificity,
 )
-from joint_seg_cls.report.figure_runs import PROBABILITY
+from joint_seg_cls.report.runs import PROBABILITY
 from joint_seg_cls.report.variants import Variant
 
 #: Metrics of single scans, and their columns in ``per_case.csv``.

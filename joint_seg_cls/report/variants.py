@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from joint_seg_cls.report.convergence import has_converged
-from joint_seg_cls.report.figure_runs import PROBABILITY, FigureRun
+from joint_seg_cls.report.runs import PROBABILITY, ReportRun
 
 JOINT = "joint"
 
@@ -31,11 +31,11 @@ class Variant:
     label: str
     base: str
     settings: tuple[str, ...]
-    runs: tuple[FigureRun, ...]
+    runs: tuple[ReportRun, ...]
     rows: pd.DataFrame
 
     @property
-    def done(self) -> list[FigureRun]:
+    def done(self) -> list[ReportRun]:
         """The finished runs."""
         return [run for run in self.runs if run.is_done]
 
@@ -77,9 +77,9 @@ class Variant:
         return "yes" if all(found) else "no" if not any(found) else f"{sum(found)} of {len(found)}"
 
 
-def gather(runs: Iterable[FigureRun]) -> list[Variant]:
+def gather(runs: Iterable[ReportRun]) -> list[Variant]:
     """Group the runs by label, in the order of first appearance."""
-    by_label: dict[str, list[FigureRun]] = {}
+    by_label: dict[str, list[ReportRun]] = {}
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
     return [_one(own) for own in by_label.values()]
@@ -144,7 +144,7 @@ def _by_seed(table: pd.DataFrame, columns: Sequence[str]) -> dict[int, pd.DataFr
     return {seed: own.drop_duplicates("case").set_index("case") for seed, own in kept.groupby("seed")}
 
 
-def _one(runs: list[FigureRun]) -> Variant:
+def _one(runs: list[ReportRun]) -> Variant:
     tables = [
         rows.assign(fold=str(run.fold), seed=run.seed) for run in runs if run.is_done and (rows := run.rows) is not None
     ]

@@ -7,8 +7,8 @@ import pytest
 
 from joint_seg_cls.data import Folds, freeze, read_frozen
 from joint_seg_cls.errors import InputError
-from joint_seg_cls.report import FigureRun
-from joint_seg_cls.report.circumstances import contaminated, initial_weights, told, unseen
+from joint_seg_cls.report import ReportRun
+from joint_seg_cls.report.circumstances import contaminated, distinct_values, initial_weights, unseen
 from joint_seg_cls.run_state import differing_code, run_code, run_state
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.sweep.study import Study, StudyRun, read_study
@@ -88,8 +88,8 @@ def test_a_damaged_run_is_told_or_unknown(tmp_path, count):
             (tmp_path / name).write_bytes(raw)
             run_state(tmp_path, 0.0)
             differing_code([tmp_path])
-            shown = FigureRun(tmp_path, "joint", "joint", 0, 0)
-            told([shown], initial_weights), unseen([shown]), contaminated([shown])
+            shown = ReportRun(tmp_path, "joint", "joint", 0, 0)
+            distinct_values([shown], initial_weights), unseen([shown]), contaminated([shown])
             for read in (run.identity, run.best_score):
                 try:
                     read()

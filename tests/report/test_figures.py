@@ -16,13 +16,13 @@ from torch import nn
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.networks import JointNetwork, NoClassification, NoGuidance, SingleStem
-from joint_seg_cls.report import FigureRun, PageCell, PageRun, PageTable, Part, draw_figures, write_page
-from joint_seg_cls.report.figure_runs import pool
+from joint_seg_cls.report import PageCell, PageRun, PageTable, Part, ReportRun, draw_figures, write_page
 from joint_seg_cls.report.figures_calibration import expected_calibration_error, reliability
 from joint_seg_cls.report.figures_cases import Gallery, View, choose_cases
 from joint_seg_cls.report.figures_lesions import GREEN, RED, YELLOW, draw_errors, hits_and_misses
 from joint_seg_cls.report.figures_maps import grad_cam
 from joint_seg_cls.report.figures_roc import band
+from joint_seg_cls.report.runs import pool
 from joint_seg_cls.scan import PreparedStore
 
 CLASSES = ("MS", "NMOSD")
@@ -36,7 +36,7 @@ def make_run(store, tmp_path):
     def make(base, fold, *, seed=0, segments=True, names=True, state="done", data_hash=None):
         folder = tmp_path / "runs" / "store" / base / f"fold-{fold}_seed-{seed}"
         if state == "waiting":
-            return FigureRun(folder, base, base.replace("_", " "), fold, seed)
+            return ReportRun(folder, base, base.replace("_", " "), fold, seed)
         folder.mkdir(parents=True)
         own = [case for number, case in enumerate(cases) if number // 2 % 2 == fold]  # two of each class
         rng = np.random.default_rng(fold)
@@ -58,7 +58,7 @@ def make_run(store, tmp_path):
         (folder / "provenance.json").write_text(json.dumps({"identity": identity}))
         if state == "done":
             (folder / "DONE").touch()
-        return FigureRun(folder, base, base.replace("_", " "), fold, seed)
+        return ReportRun(folder, base, base.replace("_", " "), fold, seed)
 
     return make
 

@@ -15,9 +15,9 @@ from joint_seg_cls.audit import Audit, Finding, Table, write_audit
 from joint_seg_cls.metrics import accuracy, auc
 from joint_seg_cls.report.circumstances import disjoint, protocol
 from joint_seg_cls.report.claims import holm
-from joint_seg_cls.report.figure_runs import FigureRun
 from joint_seg_cls.report.latex import plain_latex
 from joint_seg_cls.report.published import published_tables
+from joint_seg_cls.report.runs import ReportRun
 
 SCANS = 36
 QUICK = ("figures=false", "resamples=40")
@@ -217,7 +217,7 @@ def test_the_caption_says_which_weights_were_tested(tmp_path):
         folder = tmp_path / name / weights
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(yaml.safe_dump({"protocol": {"name": name, "weights": weights}}))
-        runs.append(FigureRun(folder, "joint", "Joint", 0, 0))
+        runs.append(ReportRun(folder, "joint", "Joint", 0, 0))
     told = [protocol([run]) for run in runs]
     assert ["inner validation" in one for one in told] == [True, False, False, False]
     assert ["last epoch" in one for one in told] == [False, True, True, True]
@@ -238,7 +238,7 @@ def test_the_caption_says_which_weights_were_tested(tmp_path):
 def test_folds_are_told_by_what_they_are_and_not_by_the_protocols_name(tmp_path, folds, what, apart):
     config = {"protocol": {"name": "strict", "weights": "best", "folds": "strict"}, "data": {"folds": folds}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    run = FigureRun(tmp_path, "joint", "Joint", 0, 0)
+    run = ReportRun(tmp_path, "joint", "Joint", 0, 0)
     assert what in protocol([run])
     assert disjoint([run]).startswith(apart)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from joint_seg_cls.data import Split
-from joint_seg_cls.report import FigureRun
+from joint_seg_cls.report import ReportRun
 from joint_seg_cls.report.circumstances import contaminated, initial_weights, unseen
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.training import Recipe, known_marks, overlap, read_checkpoint, trained_marks
@@ -61,13 +61,13 @@ def test_fine_tuning_on_tested_scans_is_refused_unless_accepted_and_then_reporte
     record = json.loads((second / "provenance.json").read_text())["started_from"]
     assert record["is_known"]
     assert record["trained_on_test"]["scans"] > 0
-    run = FigureRun(second, "joint", "ours", 1, 0)
+    run = ReportRun(second, "joint", "ours", 1, 0)
     assert "were trained on" in initial_weights(run)
     assert "its test is too good" in unseen([run])
     assert contaminated([run])
 
     same = train(f"init_from={first}", epochs=1, runs="third")  # its own fold
-    run = FigureRun(same, "joint", "ours", 0, 0)
+    run = ReportRun(same, "joint", "ours", 0, 0)
     assert "which were trained on no scan of the test fold" in unseen([run])
     assert not contaminated([run])
 

@@ -41,7 +41,7 @@ NAMES = [
     "joint_seg_cls.whole_file.Path.unlink",
     "joint_seg_cls.parallel.over_processes",
     "joint_seg_cls.run_state.yaml.unsafe_load",
-    "joint_seg_cls.report.figure_runs.yaml.load",
+    "joint_seg_cls.report.runs.yaml.load",
     "joint_seg_cls.sweep.slots._start",
     "joint_seg_cls.sweep.job.main",
     "joint_seg_cls.sweep.local.pickle.loads",

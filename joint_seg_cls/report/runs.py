@@ -21,7 +21,7 @@ from joint_seg_cls.training import not_plain
 
 @final
 @dataclass(frozen=True)
-class FigureRun:
+class ReportRun:
     """One run of a study.
 
     Args:
@@ -135,7 +135,7 @@ class Pooled:
 
     label: str
     base: str
-    runs: dict[str, FigureRun]
+    runs: dict[str, ReportRun]
     planned: int
     rows: pd.DataFrame
     seed: int | None = None
@@ -172,9 +172,9 @@ class Pooled:
         return f"{self.label} ({', '.join(parts)})" if parts else self.label
 
 
-def pool(runs: Iterable[FigureRun]) -> list[Pooled]:
+def pool(runs: Iterable[ReportRun]) -> list[Pooled]:
     """Pool the finished runs of each label, in the order of first appearance."""
-    by_label: dict[str, list[FigureRun]] = {}
+    by_label: dict[str, list[ReportRun]] = {}
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
     return [pooled for own in by_label.values() if (pooled := _pool_one(own)) is not None]
@@ -191,7 +191,7 @@ def seed_note(variants: Iterable[Pooled]) -> str:
     return " Of several seeds, that with the most finished folds is shown, given with the name." if several else ""
 
 
-def _pool_one(runs: list[FigureRun]) -> Pooled | None:
+def _pool_one(runs: list[ReportRun]) -> Pooled | None:
     done = [run for run in runs if run.is_done]
     if not done:
         return None
