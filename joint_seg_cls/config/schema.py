@@ -101,6 +101,7 @@ KEYS = (
     Key("data.augmentation.rotation_degrees", number(least=0.0), "largest rotation", unit="degrees"),
     Key("data.augmentation.spacing_mm", number(0.0), "of the simulated images", unit="mm"),
     Key("data.augmentation.patch", SIZES, "size of a patch; null for the whole grid", unit="voxels", may_be_null=True),
+    Key("data.augmentation.transforms", ANY, "MONAI dictionary transforms, in this order"),
     Key("data.augmentation.mirrored", number(least=0.0), "probability of mirroring left and right"),
     # -------------------------------------------------------------------------------------------------------- network
     Key("network.image_size", ANY, "set to that of the store", unit="voxels", effect="data"),
