@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from joint_seg_cls.config.build import require
 from joint_seg_cls.config.from_file import build_trusted
 from joint_seg_cls.config.keys import make_folder, writable
+from joint_seg_cls.config.tree import plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.evaluation import (
@@ -31,7 +32,7 @@ from joint_seg_cls.runs.load import load_pipeline, load_predictor
 from joint_seg_cls.runs.run_config import read_run_config
 from joint_seg_cls.runs.testing import raise_first, split_of
 from joint_seg_cls.runs.track import track_evaluation
-from joint_seg_cls.scan import CohortCase, read_cohort, require_mask_geometry
+from joint_seg_cls.scan import CohortCase, read_cohort, require_lesion_value, require_mask_geometry
 from joint_seg_cls.training import (
     Checkpoint,
     Overlap,
@@ -135,6 +136,9 @@ def _of_cohort(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _S
     rows = read_cohort(config.cohort, modalities=recipe.modalities, classes=recipe.classes)
     pipeline = load_pipeline(checkpoint, config.trust)
     pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
+    if (lesion_value := plain(config.lesion_value)) is not None:
+        require_lesion_value(lesion_value)
+        pipeline.lesion_value = lesion_value
     _warn_of_trained(config, run, rows, checkpoint)
     path = Path(config.cohort).expanduser()
     cases = map(partial(from_cohort, pipeline=pipeline), rows)
