@@ -1,4 +1,4 @@
-"""What may leave the machine of a test and of its weights."""
+"""The part of a test and of its weights that a tracking service receives."""
 
 import tempfile
 from pathlib import Path
@@ -17,21 +17,21 @@ _SHOWN = ("case", "fold", "disease")
 
 
 def publish_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
-    """Hand over the numbers of a test and its table, one row a scan, its cases by their pseudonyms.
+    """Log the numbers of a test and its table, one row a scan, with pseudonyms for the cases.
 
     Args:
-        tracker: takes them.
-        folder: where ``summary.csv`` and ``per_case.csv`` lie.
-        pseudonyms: the names the cases go by.
+        tracker: logs them.
+        folder: holds ``summary.csv`` and ``per_case.csv``.
+        pseudonyms: of the cases.
     """
     guard = Guard("reading the test's tables for the tracking service")
-    guard.call(lambda: _hand_over(tracker, folder, pseudonyms))
+    guard.call(lambda: _log_test(tracker, folder, pseudonyms))
 
 
 def publish_weights(tracker: Tracker, checkpoint: Path, name: str, pseudonyms: Pseudonyms) -> None:
-    """Hand over weights with their recipe, without paths, optimiser, or what Lightning notes of the machine."""
+    """Log weights with their recipe, without paths, the optimiser or Lightning's records of the machine."""
 
-    def hand_over() -> None:
+    def log() -> None:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         shown = {"state_dict": content["state_dict"], "epoch": content["epoch"]}
         shown[RECIPE] = pseudonyms.publishable(content[RECIPE])
@@ -40,14 +40,14 @@ def publish_weights(tracker: Tracker, checkpoint: Path, name: str, pseudonyms: P
             torch.save(shown, path)
             tracker.log_model(path, name)
 
-    Guard("reading the weights for the tracking service").call(hand_over)
+    Guard("reading the weights for the tracking service").call(log)
 
 
-def _hand_over(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
+def _log_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
     summary = pd.read_csv(folder / "summary.csv").dropna(subset=["value"])
     suffix = summary["space"].map(lambda space: "_model" if space == "model" else "")
     names = "test/" + summary["metric"].str.lower().str.replace(" ", "_") + suffix
-    tracker.log_facts(dict(zip(names, summary["value"].astype(float), strict=True)))
+    tracker.log_metrics(dict(zip(names, summary["value"].astype(float), strict=True)))
     rows = read_written(folder / "per_case.csv")
     others = rows.columns.difference([*_SHOWN, "subject", "session"], sort=False)
     numbers = rows[others].replace("", np.nan).astype(np.float64)

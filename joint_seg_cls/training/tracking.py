@@ -1,4 +1,4 @@
-"""What a run tells the outside: numbers, pictures and tables, to one service, which may fail without harm."""
+"""Tracking of a run: Lightning's loggers behind one wrapper, whose failure does not stop the run."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ Upload = Literal["best", "last"] | None
 
 
 class Picture(NamedTuple):
-    """A picture, first row at the top, with what is to be said of it."""
+    """A picture, first row at the top, with its caption."""
 
     name: str
     pixels: UInt8[np.ndarray, "row column 3"]
@@ -31,17 +31,17 @@ class Picture(NamedTuple):
 @final
 @dataclass(frozen=True)
 class RunCard:
-    """What a service is told of a run before its first number.
+    """What a run is opened with at a service.
 
     Args:
         group: runs that belong together: the study, or else the collection.
-        name: what a person reads.
+        name: the run's readable name.
         job: what kind of run.
         tags: tables, variant, protocol.
         run_id: the same whenever the run is resumed.
         folder: where the service may write.
-        runs: where all collections of runs lie.
-        config: what decides the run's numbers, fit to be published.
+        runs: the folder of all collections of runs.
+        config: what decides the run's numbers, without paths and names of people.
     """
 
     group: str
@@ -56,26 +56,26 @@ class RunCard:
 
 @runtime_checkable
 class Backend(Protocol):
-    """A tracking service with one run open. Each method may raise whatever the service raises."""
+    """An open run of a tracking service: Lightning's logger, and what Lightning's loggers have no common method for.
 
-    def numbers(self, values: Mapping[str, float], step: int | None) -> None:
-        """Take numbers at an optimiser step."""
+    Each method may raise whatever the service raises.
+    """
+
+    @property
+    def logger(self) -> Logger:
+        """Lightning's logger of the service; takes all numbers."""
         ...
 
-    def facts(self, values: Mapping[str, float]) -> None:
-        """Take numbers of the run as a whole."""
+    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+        """Log pictures at an optimiser step."""
         ...
 
-    def pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
-        """Take pictures at an optimiser step."""
+    def log_table(self, name: str, rows: pd.DataFrame) -> None:
+        """Log a table."""
         ...
 
-    def table(self, name: str, rows: pd.DataFrame) -> None:
-        """Take a table."""
-        ...
-
-    def model(self, path: Path, name: str) -> None:
-        """Take a checkpoint."""
+    def log_model(self, path: Path, name: str) -> None:
+        """Log a checkpoint."""
         ...
 
     def finish(self, *, failed: bool) -> None:
@@ -94,11 +94,11 @@ class Tracking(Protocol):
 
     @property
     def upload(self) -> Upload:
-        """Which weights are sent at the end."""
+        """Which weights are uploaded at the end."""
         ...
 
     def open(self, card: RunCard) -> Backend | None:
-        """Open the service's run, None where it was switched off from outside.
+        """Open the service's run, or continue it; None where the environment switches the service off.
 
         Raises:
             Exception: whatever the service raises.
@@ -122,12 +122,14 @@ class PanelPlan:
 
 @final
 class Tracker(Logger):
-    """Hand a run's numbers to a service until it fails; the failure is told once, and the run goes on without it.
+    """Wrap a service's logger: the first failure is reported in one warning, and the run goes on without the service.
 
     Args:
-        backend: the service, its run open.
-        card: what it was told of the run.
-        callbacks: what else watches the training on its behalf.
+        backend: the open run of the service.
+        card: the run's name, id and published configuration.
+
+    Attributes:
+        callbacks: what the service adds to the training, such as the panel of pictures.
     """
 
     def __init__(self, backend: Backend, card: RunCard) -> None:
@@ -135,6 +137,7 @@ class Tracker(Logger):
         self._backend = backend
         self._card = card
         self._guard = Guard("the tracking service")
+        self._step: int | None = None
         self.callbacks: list[Callback] = []
 
     @property
@@ -144,37 +147,34 @@ class Tracker(Logger):
 
     @property
     def version(self) -> str:
-        """The run's identity."""
+        """The run's id."""
         return self._card.run_id
 
     @property
     def save_dir(self) -> str:
-        """Where the run lies."""
+        """The run folder."""
         return str(self._card.folder)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Take what Lightning logs."""
-        self._guard.call(lambda: self._backend.numbers(metrics, step))
+        """Log numbers at an optimiser step; without one, such as those of the test, at the last step."""
+        self._step = self._step if step is None else step
+        self._guard.call(lambda: self._backend.logger.log_metrics(dict(metrics), self._step))
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the configuration is known since the run was opened."""
-
-    def log_facts(self, values: Mapping[str, float]) -> None:
-        """Take numbers of the run as a whole, such as those of its test."""
-        self._guard.call(lambda: self._backend.facts(values))
+        """Do nothing: the configuration was logged when the run was opened."""
 
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
-        """Take pictures at an optimiser step."""
-        self._guard.call(lambda: self._backend.pictures(name, pictures, step))
+        """Log pictures at an optimiser step."""
+        self._guard.call(lambda: self._backend.log_pictures(name, pictures, step))
 
     def log_table(self, name: str, rows: pd.DataFrame) -> None:
-        """Take a table whose cases go by pseudonyms."""
-        self._guard.call(lambda: self._backend.table(name, rows))
+        """Log a table whose cases have pseudonyms."""
+        self._guard.call(lambda: self._backend.log_table(name, rows))
 
     def log_model(self, path: Path, name: str) -> None:
-        """Take a checkpoint."""
-        self._guard.call(lambda: self._backend.model(path, name))
+        """Log a checkpoint."""
+        self._guard.call(lambda: self._backend.log_model(path, name))
 
     def finish(self, *, failed: bool = False) -> None:
         """End the service's run, so that the next one in this process does not log into it."""
@@ -182,7 +182,7 @@ class Tracker(Logger):
 
 
 def start_tracking(tracking: Tracking, card: RunCard) -> Tracker | None:
-    """Open a run of the configured service; None where it is switched off, missing or does not start."""
+    """Open a run of the configured service; None where it is switched off, not installed or does not start."""
     guard, opened = Guard("the tracking service"), []
     guard.call(lambda: opened.append(tracking.open(card)))
     return Tracker(opened[0], card) if opened and opened[0] is not None else None
@@ -190,7 +190,7 @@ def start_tracking(tracking: Tracking, card: RunCard) -> Tracker | None:
 
 @final
 class Guard:
-    """Let what is not essential fail: the first failure is told as a warning, and nothing is tried after it."""
+    """Let what is not essential fail: the first failure is logged as a warning, and nothing is tried after it."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -203,12 +203,12 @@ class Guard:
                 action()
 
     def __enter__(self) -> None:
-        """Begin what may fail."""
+        """Do nothing."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Swallow an error; a person's Ctrl-C and an order to exit pass."""
+        """Swallow an error; Ctrl-C and exits pass."""
         if kind is None or not issubclass(kind, Exception):
             return False
         self.has_failed = True

@@ -53,7 +53,7 @@ def test_parts_of_ones_own_are_trained_together(train):
     table = pd.read_csv(run / "metrics.csv")
     assert table["val/lesion_share"].between(0, 1).all()
     assert table["lr"].tolist() == pytest.approx([1e-5, 1e-4])
-    assert (run / "tracking" / "numbers.csv").is_file()
+    assert (run / "tracking" / "version_0" / "metrics.csv").is_file()
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     parts = config["network"], config["loss"], config["callbacks"]["lesion_share"], config["data"]["augmentation"]
     assert all(part["_target_"].startswith("my_parts.") for part in parts)

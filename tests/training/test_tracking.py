@@ -175,7 +175,7 @@ def test_a_resumed_run_continues_its_wandb_run_and_another_run_has_another(train
 
 
 @pytest.mark.slow
-def test_a_fine_tuned_run_does_not_say_where_its_start_lies(train, tmp_path):
+def test_a_fine_tuned_run_does_not_reveal_the_path_of_its_start(train, tmp_path):
     start = train("tracking=none", epochs=1, runs="wombatfolder")
     run = train(f"init_from={start}", "tracking.panel.cases=0", "study=mystudy", epochs=1, runs="tuned")
     assert re.search(r"init_from-[0-9a-f]{6}[+-]", run.parent.name), "a digest, no part of a path"
@@ -188,10 +188,14 @@ def test_a_fine_tuned_run_does_not_say_where_its_start_lies(train, tmp_path):
 class Silent:
     """A service that takes everything."""
 
-    def numbers(self, values, step):
+    @property
+    def logger(self):
+        return self
+
+    def log_metrics(self, values, step):
         pass
 
-    facts = pictures = table = model = finish = numbers
+    log_pictures = log_table = log_model = finish = log_metrics
 
 
 class Unreliable:
@@ -199,6 +203,7 @@ class Unreliable:
 
     def __init__(self):
         self.calls = 0
+        self.logger = self
 
     def __getattr__(self, name):
         def fail(*args, **kwargs):
@@ -208,7 +213,7 @@ class Unreliable:
         return fail
 
 
-def test_a_service_that_crashes_is_told_once_and_stops_nothing(train, monkeypatch):
+def test_a_failing_service_is_reported_once_and_stops_nothing(train, monkeypatch):
     service = Unreliable()
     monkeypatch.setattr(WandbTracking, "open", lambda *_: service)
     run = train("tracking.panel.every_epochs=1")
@@ -235,9 +240,9 @@ def test_a_service_that_is_absent_or_does_not_start_is_one_warning(train, monkey
     assert not (run / "wandb").exists()
 
 
-def test_a_person_who_stops_the_run_is_obeyed(tmp_path):
+def test_ctrl_c_during_tracking_stops_the_run(tmp_path):
     class Stopped(Silent):
-        def numbers(self, values, step):
+        def log_metrics(self, values, step):
             raise KeyboardInterrupt
 
     tracker = Tracker(Stopped(), RunCard("g", "n", "train", [], "id", tmp_path, tmp_path))
@@ -246,7 +251,7 @@ def test_a_person_who_stops_the_run_is_obeyed(tmp_path):
 
 
 @pytest.mark.parametrize("extra", ["tensorboard", "mlflow"])
-def test_a_missing_extra_is_told_with_what_to_install(monkeypatch, tmp_path, caplog, extra):
+def test_a_missing_extra_is_reported_with_the_install_command(monkeypatch, tmp_path, caplog, extra):
     blocked = {"tensorboard": "torch.utils.tensorboard", "mlflow": "mlflow"}[extra]
     monkeypatch.setitem(sys.modules, blocked, None)
     tracking = TensorBoardTracking(NO_PANEL) if extra == "tensorboard" else MlflowTracking("e", None, None, NO_PANEL)
@@ -256,7 +261,7 @@ def test_a_missing_extra_is_told_with_what_to_install(monkeypatch, tmp_path, cap
 
 
 @pytest.mark.slow
-def test_watching_changes_no_number(train):
+def test_tracking_changes_no_number(train):
     plain = train("tracking=none", runs="plain")
     watched = train("tracking=csv", "tracking.panel.every_epochs=1", runs="watched")
     clock = ["seconds", "seconds_per_step"]
@@ -269,10 +274,15 @@ def test_watching_changes_no_number(train):
 @pytest.mark.slow
 def test_plain_files_hold_numbers_panels_and_the_table(train):
     run = train("tracking=csv", epochs=3)
-    rows = pd.read_csv(run / "tracking" / "numbers.csv")
-    losses = rows[rows["name"] == "train/loss/total"]
+    rows = pd.read_csv(run / "tracking" / "version_0" / "metrics.csv")
+    losses = rows.dropna(subset=["train/loss/total"])
     assert losses["step"].is_monotonic_increasing
-    np.testing.assert_allclose(losses["value"], pd.read_csv(run / "metrics.csv")["train/loss/total"], rtol=1e-6)
+    np.testing.assert_allclose(
+        losses["train/loss/total"], pd.read_csv(run / "metrics.csv")["train/loss/total"], rtol=1e-6
+    )
+    test = pd.read_csv(run / "summary.csv").set_index(["metric", "space"])["value"]
+    (tested,) = rows.dropna(subset=["test/auc"]).to_dict("records")
+    assert (tested["test/auc"], tested["step"]) == (pytest.approx(test["AUC", "scan"]), losses["step"].max())
     assert len(list((run / "tracking" / "panel").glob("case-*_step-*.png"))) == 2, "the last epoch alone of three"
     table = pd.read_csv(run / "tracking" / "test" / "cases.csv")
     assert table["case"].str.startswith("case-").all()
@@ -314,6 +324,8 @@ def test_mlflow_reads_what_was_tracked_and_a_resumed_run_continues(tmp_path):
     dice = [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, "val/dice")]
     assert dice == [(3, 0.3), (7, 0.7)]
     assert len(client.list_artifacts(run.info.run_id, "panel")) == 2
+    assert "MLFLOW_TRACKING_URI" not in os.environ, "the next run of this process has its own folder"
+    assert "mlflow.user" not in run.data.tags
 
 
 def test_pseudonyms_are_kept_with_the_run_and_shared_with_no_other(tmp_path):
@@ -372,7 +384,7 @@ def test_what_is_published_names_no_path_and_nobody(tmp_path):
         ("anna is in joint_1e-3", "anna is in joint_1e-3"),
     ],
 )
-def test_a_name_within_a_longer_text_is_replaced_where_it_can_be_nothing_else(text, expected):
+def test_a_name_within_a_longer_text_is_replaced_if_it_is_unambiguous(text, expected):
     names = Pseudonyms("salt", {"sub-07_ses-1": ("sub-07", "1"), "anna": ("anna", None)})
     shown = {name: names.publishable(name) for name in ("sub-07_ses-1", "sub-07")}
     assert len(set(shown.values()) | set(shown)) == 4
@@ -385,7 +397,7 @@ def test_published_weights_can_be_used_and_name_no_path(train, tmp_path):
     kept = {}
 
     class Shelf(Silent):
-        def model(self, path, name):
+        def log_model(self, path, name):
             kept[name] = tmp_path / path.name
             kept[name].write_bytes(path.read_bytes())
 

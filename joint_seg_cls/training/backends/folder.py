@@ -1,15 +1,15 @@
-"""No service: numbers and pictures as plain files in the run folder."""
+"""No service: numbers, pictures and tables as plain files in the run folder."""
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import pandas as pd
+from lightning.pytorch.loggers import CSVLogger
 from matplotlib.image import imsave
 
-from joint_seg_cls.scan.cells import cell, write_table
+from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 from joint_seg_cls.whole_file import whole_file
 
@@ -19,10 +19,10 @@ _FOLDER = "tracking"
 @final
 @dataclass(frozen=True)
 class CsvTracking:
-    """Write what a service would be told to ``tracking/`` in the run folder.
+    """Write to ``tracking/`` in the run folder.
 
-    ``numbers.csv`` has one row a number (``step``, ``name``, ``value``); of two rows with one step and name the later
-    holds. Pictures are PNG files, tables CSV files.
+    ``version_<n>/metrics.csv`` and ``hparams.yaml`` are those of Lightning's ``CSVLogger``; a resumed run adds a
+    version. Pictures are PNG files, tables CSV files.
 
     Args:
         panel: the cases that are drawn.
@@ -33,44 +33,33 @@ class CsvTracking:
 
     def open(self, card: RunCard) -> Backend:
         """Make the folder."""
-        folder = card.folder / _FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        return _Folder(folder)
+        logger = CSVLogger(card.folder, name=_FOLDER, flush_logs_every_n_steps=1)
+        logger.log_hyperparams(dict(card.config))
+        return _Folder(logger)
 
 
 @final
 class _Folder:
     """A run's folder of files."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._numbers = folder / "numbers.csv"
+    def __init__(self, logger: CSVLogger) -> None:
+        self.logger = logger
+        self._folder = Path(logger.root_dir)
 
-    def numbers(self, values: Mapping[str, float], step: int | None) -> None:
-        is_new = not self._numbers.is_file()
-        with self._numbers.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerows([("step", "name", "value")] if is_new else [])
-            at = "" if step is None else step
-            writer.writerows((at, cell(key), f"{value:.8g}") for key, value in values.items())
-
-    def facts(self, values: Mapping[str, float]) -> None:
-        self.numbers(values, None)
-
-    def pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         for one in pictures:
             path = self._folder / name / f"{one.name}_step-{step:07d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as partial:
                 imsave(partial, one.pixels, format="png")
 
-    def table(self, name: str, rows: pd.DataFrame) -> None:
+    def log_table(self, name: str, rows: pd.DataFrame) -> None:
         path = self._folder / f"{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_table(rows, path)
 
-    def model(self, path: Path, name: str) -> None:
+    def log_model(self, path: Path, name: str) -> None:
         pass
 
     def finish(self, *, failed: bool) -> None:
-        pass
+        self.logger.finalize("failed" if failed else "success")

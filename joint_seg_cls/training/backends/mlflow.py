@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
+from lightning.pytorch.loggers import MLFlowLogger
 from matplotlib.image import imsave
 
 from joint_seg_cls.scan.cells import table_text
@@ -21,8 +22,6 @@ _RUN_TAG = "joint_seg_cls.run_id"
 #: which shows whether there is a server, and of the later ones.
 _FIRST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 _LATER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-#: MLflow refuses longer values of parameters, and more at once.
-_LONGEST_VALUE, _MOST_PARAMETERS = 500, 100
 
 
 @final
@@ -50,19 +49,17 @@ class MlflowTracking:
             ModuleNotFoundError: MLflow is not installed.
             MlflowException: no server answers within some seconds.
         """
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers of each use
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report each use to its makers
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # without which a folder is refused
         try:
             from mlflow import MlflowClient
         except ModuleNotFoundError as error:
             raise missing_extra("mlflow") from error
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or str(card.runs / "mlruns")
-        client = MlflowClient(
-            tracking_uri=uri
-            if "://" in uri or uri.startswith("databricks")
-            else Path(uri).expanduser().resolve().as_uri()
-        )
-        with _default_environment(_FIRST):
+        is_address = "://" in uri or uri.startswith("databricks")
+        uri = uri if is_address else Path(uri).expanduser().resolve().as_uri()
+        client = MlflowClient(tracking_uri=uri)
+        with _environment(_FIRST):
             client.get_experiment_by_name(self.experiment)
         for name, value in _LATER.items():
             os.environ.setdefault(name, value)
@@ -71,55 +68,55 @@ class MlflowTracking:
         if known:
             run_id = known[0].info.run_id
             client.update_run(run_id, status="RUNNING")
-            return _MlflowRun(client, run_id)
-        tags = {_RUN_TAG: card.run_id, "group": card.group, "job": card.job, "tags": ", ".join(card.tags)}
-        run_id = client.create_run(experiment, run_name=card.name, tags=tags).info.run_id
-        _log_config(client, run_id, card.config)
-        return _MlflowRun(client, run_id)
+        else:  # Lightning's logger would tag the run with the user, the program and its path
+            tags = {_RUN_TAG: card.run_id, "group": card.group, "job": card.job, "tags": ", ".join(card.tags)}
+            run_id = client.create_run(experiment, run_name=card.name, tags=tags).info.run_id
+        logger = MLFlowLogger(self.experiment, tracking_uri=uri, run_id=run_id)
+        with _environment({"MLFLOW_TRACKING_URI": uri}):  # the logger sets it, for this and all later runs
+            _ = logger.experiment
+        if not known:
+            logger.log_hyperparams(dict(card.config))
+        return _MlflowRun(logger, run_id)
 
 
 @contextmanager
-def _default_environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that the environment lacks, for the time of the block."""
-    lacking = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(lacking)
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set those variables that the environment lacks; after the block all are what they were."""
+    before = {name: os.environ.get(name) for name in values}
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
     try:
         yield
     finally:
-        for name in lacking:
-            del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @final
 class _MlflowRun:
     """An open MLflow run."""
 
-    def __init__(self, client: Any, run_id: str) -> None:
-        self._client = client
+    def __init__(self, logger: MLFlowLogger, run_id: str) -> None:
+        self.logger = logger
         self._run_id = run_id
 
-    def numbers(self, values: Mapping[str, float], step: int | None) -> None:
-        for name, value in values.items():
-            self._client.log_metric(self._run_id, name, float(value), step=step or 0)
-
-    def facts(self, values: Mapping[str, float]) -> None:
-        self.numbers(values, None)
-
-    def pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for one in pictures:
                 path = Path(folder) / f"{one.name}_step-{step}.png"
                 imsave(path, one.pixels)
-                self._client.log_artifact(self._run_id, str(path), name)
+                self.logger.experiment.log_artifact(self._run_id, str(path), name)
 
-    def table(self, name: str, rows: pd.DataFrame) -> None:
-        self._client.log_text(self._run_id, table_text(rows), f"{name}.csv")
+    def log_table(self, name: str, rows: pd.DataFrame) -> None:
+        self.logger.experiment.log_text(self._run_id, table_text(rows), f"{name}.csv")
 
-    def model(self, path: Path, name: str) -> None:
-        self._client.log_artifact(self._run_id, str(path), f"model/{name}")
+    def log_model(self, path: Path, name: str) -> None:
+        self.logger.experiment.log_artifact(self._run_id, str(path), f"model/{name}")
 
     def finish(self, *, failed: bool) -> None:
-        self._client.set_terminated(self._run_id, "FAILED" if failed else "FINISHED")
+        self.logger.finalize("failed" if failed else "success")
 
 
 def _experiment(client: Any, name: str) -> str:
@@ -136,11 +133,3 @@ def _experiment(client: Any, name: str) -> str:
         if made is None:
             raise
         return made.experiment_id
-
-
-def _log_config(client: Any, run_id: str, config: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    params = [Param(key, str(value)[:_LONGEST_VALUE]) for key, value in config.items()]
-    for first in range(0, len(params), _MOST_PARAMETERS):
-        client.log_batch(run_id, params=params[first : first + _MOST_PARAMETERS])

@@ -1,6 +1,6 @@
 """TensorBoard: an event file in the run folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, final
 
 import pandas as pd
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from joint_seg_cls.scan.cells import markdown, markdown_table
 from joint_seg_cls.training.backends.missing import missing_extra
@@ -16,7 +17,7 @@ from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard
 _FOLDER = "tensorboard"
 #: An event file is called ``events.out.tfevents.<time>.<host>.<process>.<number>``.
 _HOST_PART = 4
-#: Stands where TensorBoard would name the machine.
+#: In place of the name of the machine.
 _WITHHELD = "-"
 
 
@@ -39,54 +40,45 @@ class TensorBoardTracking:
             ModuleNotFoundError: TensorBoard is not installed.
         """
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            logger = TensorBoardLogger(card.folder, name=_FOLDER, version="", default_hp_metric=False)
+            _forget_hosts(Path(logger.log_dir))
+            with _unnamed_host():
+                writer = logger.experiment
         except ModuleNotFoundError as error:
             raise missing_extra("tensorboard") from error
-        folder = card.folder / _FOLDER
-        _forget_hosts(folder)
-        with _unnamed_host():
-            writer = SummaryWriter(str(folder))
         config = [[markdown(key), markdown(value)] for key, value in card.config.items()]
         writer.add_text("config", markdown_table(["key", "value"], config))
         writer.add_text("tags", ", ".join(map(markdown, [card.job, *card.tags])))
-        return _EventFile(writer, folder)
+        return _EventFile(logger)
 
 
 @final
 class _EventFile:
     """An open event file."""
 
-    def __init__(self, writer: Any, folder: Path) -> None:
-        self._writer = writer
-        self._folder = folder
+    def __init__(self, logger: TensorBoardLogger) -> None:
+        self.logger = logger
 
-    def numbers(self, values: Mapping[str, float], step: int | None) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-
-    def facts(self, values: Mapping[str, float]) -> None:
-        self.numbers(values, None)
-
-    def pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         for one in pictures:
-            self._writer.add_image(f"{name}/{one.name}", one.pixels, step, dataformats="HWC")
-            self._writer.add_text(f"{name}/{one.name}", markdown(one.caption), step)
+            self.logger.experiment.add_image(f"{name}/{one.name}", one.pixels, step, dataformats="HWC")
+            self.logger.experiment.add_text(f"{name}/{one.name}", markdown(one.caption), step)
 
-    def table(self, name: str, rows: pd.DataFrame) -> None:
+    def log_table(self, name: str, rows: pd.DataFrame) -> None:
         lines = [[markdown(_text(value)) for value in row] for row in rows.itertuples(index=False)]
-        self._writer.add_text(name, markdown_table([markdown(column) for column in rows.columns], lines))
+        self.logger.experiment.add_text(name, markdown_table([markdown(column) for column in rows.columns], lines))
 
-    def model(self, path: Path, name: str) -> None:
+    def log_model(self, path: Path, name: str) -> None:
         pass
 
     def finish(self, *, failed: bool) -> None:
-        self._writer.close()
-        _forget_hosts(self._folder)
+        self.logger.finalize("failed" if failed else "finished")  # "success" would write an empty hparams.yaml
+        _forget_hosts(Path(self.logger.log_dir))
 
 
 @contextmanager
 def _unnamed_host() -> Iterator[None]:
-    """Give TensorBoard another word than the machine's name for the name of an event file that is opened meanwhile."""
+    """Keep the name of the machine out of the name of an event file that is opened in the block."""
     from tensorboard.summary.writer import event_file_writer as opening
 
     asked = opening.socket
@@ -98,7 +90,7 @@ def _unnamed_host() -> Iterator[None]:
 
 
 def _forget_hosts(folder: Path) -> None:
-    """Take what stands for the machine's name, in older files the name itself, out of the names of event files."""
+    """Remove the name of the machine, and what replaced it while the file was open, from the names of event files."""
     for path in folder.glob("events.out.tfevents.*"):
         parts = path.name.split(".")
         kept = [*parts[:_HOST_PART], *parts[-2:]]

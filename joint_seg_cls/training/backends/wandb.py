@@ -2,21 +2,22 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 import pandas as pd
+from lightning.pytorch.loggers import WandbLogger
 
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
-#: What every number is drawn over, as Lightning's own logger names it.
+#: The x axis of every number, as in Lightning's logger.
 _STEP = "trainer/global_step"
 #: Longest wait in seconds for a login, for the service's answer at the start, and for the last upload at the end.
 _LOGIN_S, _START_S, _FINISH_S = 10.0, 20.0, 600.0
-#: Stands where W&B would name the machine, the person or the program.
+#: In place of the names of the machine, the person and the program.
 _WITHHELD = "-"
 #: W&B refuses longer ones.
 _LONGEST_TAG, _LONGEST_NAME = 64, 128
@@ -83,39 +84,36 @@ class WandbTracking:
                 _remove_logs(place.glob(f"wandb/*run-*-{run_id}/logs"))
         run.define_metric(_STEP)
         run.define_metric("*", step_metric=_STEP, step_sync=True)
-        return _WandbRun(run, leave_logs=self.show_machine)
+        return _WandbRun(WandbLogger(experiment=run), run, leave_logs=self.show_machine)
 
 
 @final
 class _WandbRun:
     """An open W&B run."""
 
-    def __init__(self, run: Any, *, leave_logs: bool) -> None:
+    def __init__(self, logger: WandbLogger, run: Any, *, leave_logs: bool) -> None:
+        self.logger = logger
         self._run = run
         self._leave_logs = leave_logs
 
-    def numbers(self, values: Mapping[str, float], step: int | None) -> None:
-        self._run.log({**values, **({} if step is None else {_STEP: step})})
-
-    def facts(self, values: Mapping[str, float]) -> None:
-        self._run.summary.update(dict(values))
-
-    def pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         import wandb
 
-        images = {f"{name}/{one.name}": wandb.Image(one.pixels, caption=one.caption) for one in pictures}
-        self._run.log({**images, _STEP: step})
+        images: dict[str, Any] = {
+            f"{name}/{one.name}": wandb.Image(one.pixels, caption=one.caption) for one in pictures
+        }
+        self.logger.log_metrics(images, step)
 
-    def table(self, name: str, rows: pd.DataFrame) -> None:
+    def log_table(self, name: str, rows: pd.DataFrame) -> None:
         import wandb
 
         cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
         table = wandb.Table(columns=list(rows.columns), data=cells)
         # A table that is not bound yet is logged as an artifact too, by the path of a file in the person's home.
         table.bind_to_run(self._run, name, self._run.step)
-        self._run.log({name: table})
+        self.logger.log_metrics({name: table})  # pyright: ignore[reportArgumentType]
 
-    def model(self, path: Path, name: str) -> None:
+    def log_model(self, path: Path, name: str) -> None:
         import wandb
 
         artifact = wandb.Artifact(f"model-{self._run.id}", type="model")
