@@ -329,14 +329,14 @@ def test_the_key_and_the_person_are_written_only_on_request(flair, tmp_path, jsc
 
 
 def test_pseudonyms_do_not_depend_on_the_order_of_files_and_follow_the_salt():
-    from joint_seg_cls.scan.readers.pseudonyms import Pseudonyms
+    from joint_seg_cls.scan.readers.pseudonyms import PatientPseudonyms
 
     people = [f"patient {number}" for number in range(40)]
-    named = Pseudonyms("a")(people)
-    assert named == Pseudonyms("a")(reversed(people))
+    named = PatientPseudonyms("a")(people)
+    assert named == PatientPseudonyms("a")(reversed(people))
     assert set(named.values()) == {f"sub-{number:03d}" for number in range(1, 41)}
     assert [named[who] for who in people] != sorted(named.values())
-    assert Pseudonyms("b")(people) != named
+    assert PatientPseudonyms("b")(people) != named
 
 
 def test_other_modalities_are_converted_where_patterns_name_them(flair, tmp_path, jsc):
