@@ -1,7 +1,7 @@
 """From a pretrained network to one of your own, on simulated data (`make demo`): predict, simulate, train, test, draw.
 
-Each step is a `jsc` command, printed before it runs, so that what happens here can be typed. Everything lies below one
-folder; a step that is already done is not done again, and an interrupted training goes on where it stopped.
+Each step is a `jsc` command, printed before it runs, so that it can be repeated by hand. All files are below one
+folder; finished steps are skipped, and an interrupted training resumes.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from joint_seg_cls.scan import read_mask, read_scan, reorient
 @final
 @dataclass(frozen=True)
 class Size:
-    """How large the demonstration is."""
+    """Size of the demo."""
 
     subjects: int
     image_size: int
@@ -35,7 +35,7 @@ SIZES = {"small": Size(subjects=320, image_size=64, experiment="demo"), "toy": S
 
 
 def main() -> None:
-    """Go through every step and say what was found and where it lies."""
+    """Run all steps and print the results and their paths."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--out", type=Path, default=Path("demo"))
@@ -51,7 +51,7 @@ def main() -> None:
         f"cohort={cohort / 'cohort.tsv'}",
         f"store={store}",
         f"image_size={size.image_size}",
-        "preprocess/bias_field=none",  # N4 takes seconds a scan; the simulated field is mild
+        "preprocess/bias_field=none",  # N4 takes seconds per scan; the simulated field is mild
     )
     jsc("train", f"experiment={size.experiment}", f"data.store={store}", f"runs={runs}", "fold=0")
     run = next(runs.glob("*/*/fold-0_seed-0"))
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def jsc(*words: str) -> None:
-    """Run one command, showing it first."""
+    """Print and run one command."""
     print(f"\n$ jsc {shlex.join(words)}", flush=True)
     done = subprocess.run([sys.executable, "-m", "joint_seg_cls", *words], check=False)
     if done.returncode:
@@ -71,13 +71,13 @@ def jsc(*words: str) -> None:
 
 
 def typical_case(per_case: Path) -> pd.Series:
-    """Return the test scan whose DSC is the median, so that the picture is neither the best nor the worst."""
+    """Return the test scan with the median DSC."""
     rows = pd.read_csv(per_case, dtype={"subject": str, "session": str}).dropna(subset="dsc").sort_values("dsc")
     return rows.iloc[len(rows) // 2]
 
 
 def cohort_row(table: Path, case: pd.Series) -> pd.Series:
-    """Return the row of the cohort table behind a tested scan."""
+    """Return the row of a tested scan in the cohort table."""
     rows = pd.read_csv(table, sep="\t", dtype=str)
     return rows[(rows["subject"] == case["subject"]) & (rows["session"] == case["session"])].iloc[0]
 
@@ -115,7 +115,7 @@ def draw(cohort: Path, row: pd.Series, findings: Path) -> Path:
 
 
 def report(run: Path, case: pd.Series, row: pd.Series, findings: Path, picture: Path, seconds: float) -> None:
-    """Say what was found and where the files are."""
+    """Print the results and the paths of the files."""
     summary = pd.read_csv(run / "summary.csv")
     print(f"\nDone in {seconds / 60:.1f} minutes.\n")
     for label, space in (("DSC", "model"), ("DSC", "native"), ("AUC", "scan"), ("ACC", "scan")):
@@ -131,7 +131,7 @@ def report(run: Path, case: pd.Series, row: pd.Series, findings: Path, picture: 
         ("every scan", run / "per_case.csv"),
     ):
         print(f"  {what:12} {where}")
-    print("\nThese patients are simulated: the numbers show that the program learns, not how it does on patients.")
+    print("\nThese patients are simulated: the results show that the program learns, not how it performs on patients.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What of a lesion comes back from the network's grid: balls and bands of known size, thin and thick slices.
+"""Round trip of lesions through the network's grid: balls and bands of known size, thin and thick slices.
 
     python experiments/benchmarks/exact_return.py
 
-A shape is drawn on a scan's own grid (oblique by 12 degrees, axes LPS), sent to the network's grid by nearest
-neighbours and back, 20 times at random places and angles. The network's voxels are those of a brain of 136 x 166 x 130
-mm resized to a cube. Told are the mean (least) Dice with what was sent, the largest move of the middle in native voxels
-(of shapes that came back), and how many vanished.
+A shape is drawn on a scan's own grid (oblique by 12 degrees, axes LPS) and resampled to the network's grid with nearest
+neighbours and back, 20 times at random positions and angles. The network's voxels are those of a brain of 136 x 166 x
+130
+mm resized to a cube. Reported are the mean (minimum) Dice with the original, the largest shift of the centre in native
+voxels (of shapes that did not vanish), and the number of vanished shapes.
 """
 
 from collections.abc import Callable
@@ -20,13 +21,13 @@ SPACINGS = ((1.0, 1.0, 1.0), (0.7, 0.7, 1.0), (0.72, 0.72, 3.0), (0.9, 0.9, 5.0)
 
 
 def ellipsoid(volume_ml: float, ratios: tuple[float, float, float]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what tells the points inside an ellipsoid from those outside."""
+    """Return a function that tests whether points are inside an ellipsoid."""
     radii = np.array(ratios) * (1000 * volume_ml / (4 / 3 * np.pi * np.prod(ratios))) ** (1 / 3)
     return lambda points: np.asarray(((points / radii) ** 2).sum(axis=-1) <= 1)
 
 
 def band(thickness_mm: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what tells the points inside a band of 20 x 30 mm."""
+    """Return a function that tests whether points are inside a band of 20 x 30 mm."""
     return lambda points: np.asarray((np.abs(points) <= np.array([thickness_mm / 2, 10, 15])).all(axis=-1))
 
 
@@ -41,7 +42,7 @@ SHAPES = {
 
 
 def geometry(spacing_mm: tuple[float, float, float], image_size: int) -> Geometry:
-    """Return a scan's grid and, within it, the network's, with the voxels that a whole brain would have."""
+    """Return a scan's grid and the network's grid in it, with the voxel size of a whole brain."""
     tilt = np.eye(4)
     tilt[1:3, 1:3] = [[np.cos(TILT), -np.sin(TILT)], [np.sin(TILT), np.cos(TILT)]]
     x, y, z = (round(FIELD_MM / mm) for mm in spacing_mm)
@@ -54,7 +55,7 @@ def geometry(spacing_mm: tuple[float, float, float], image_size: int) -> Geometr
 
 
 def returned(geometry: Geometry, inside: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator) -> list[float]:
-    """Return Dice and the move of the middle (NaN where nothing came back)."""
+    """Return Dice and the shift of the centre (NaN if the shape vanished)."""
     native = geometry.native
     index = np.stack(np.meshgrid(*map(np.arange, native.shape), indexing="ij"), axis=-1)
     points = index @ native.affine[:3, :3].T + native.affine[:3, 3]

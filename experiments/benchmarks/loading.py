@@ -1,12 +1,13 @@
-"""One epoch of loading and augmentation: our loader on a prepared store beside MONAI's CacheDataset.
+"""One epoch of loading and augmentation: our loader on a prepared store and MONAI's CacheDataset.
 
     python experiments/benchmarks/loading.py [--quick]
 
-Both get the same arrays, batch size, number of workers, and the same augmentation: MONAI's ``RandAxisFlipd`` and
-``RandRotated``, with its metadata on (MONAI's default) and off (its fastest). MONAI's arrays lie in memory, ours in
-files that are mapped, or in memory too (``cache=True``). Measured with the paper's probabilities (0.5), with every case
-flipped and rotated (1), and without augmentation (0), where MONAI hands over the arrays it keeps. The contestants take
-turns in each repeat; a repeat is one epoch after an unmeasured first one.
+Both get the same arrays, batch size, number of workers, and augmentation: MONAI's ``RandAxisFlipd`` and
+``RandRotated``, with its metadata on (MONAI's default) and off (fastest). MONAI's arrays are in memory, ours in
+memory-mapped files, or in memory too (``cache=True``). Measured with the paper's probabilities (0.5), with every case
+flipped and rotated (1), and without augmentation (0), for which MONAI returns the arrays without a copy. The
+contestants
+alternate in each repeat; a repeat is one epoch after an unmeasured first one.
 """
 
 import argparse
@@ -69,7 +70,7 @@ def our_loader(store: PreparedStore, probability: float, workers: int, *, cache:
 
 
 def monai_loader(store: PreparedStore, names: Iterable[str], probability: float, workers: int) -> Iterable[Any]:
-    """Return what a MONAI user would write, over the same cases."""
+    """Return the usual MONAI loader over the same cases."""
     by_name = {case.case: case for case in store.cases}
     items = []
     for name in names:
@@ -89,7 +90,7 @@ def monai_loader(store: PreparedStore, names: Iterable[str], probability: float,
 
 
 def epoch_seconds(loader: Iterable[Any]) -> float:
-    """Return the wall time of one pass, each batch's memory touched."""
+    """Return the wall time of one pass that touches the memory of each batch."""
     start = time.perf_counter()
     for batch in loader:
         image = batch["image"] if isinstance(batch, dict) else batch.image
@@ -98,7 +99,7 @@ def epoch_seconds(loader: Iterable[Any]) -> float:
 
 
 def measure(store: PreparedStore, probability: float, workers: int, repeats: int) -> dict[str, list[float]]:
-    """Return the epochs' seconds of every contestant, taken in turns."""
+    """Return the seconds per epoch of the contestants, which alternate."""
     ours = our_loader(store, probability, workers, cache=False)
     names = [case.case for case in ours.dataset.cases]  # pyright: ignore[reportAttributeAccessIssue]
     loaders: dict[str, Iterable[Any]] = {
@@ -116,7 +117,7 @@ def measure(store: PreparedStore, probability: float, workers: int, repeats: int
     seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     for repeat in range(repeats + 1):
         for name in CONTESTANTS[repeat % 4 :] + CONTESTANTS[: repeat % 4]:
-            setters[name]()  # workers are forked in the first epoch and keep what was set then
+            setters[name]()  # workers are forked in the first epoch with the current setting
             taken = epoch_seconds(loaders[name])
             if repeat:
                 seconds[name].append(taken)
@@ -125,9 +126,9 @@ def measure(store: PreparedStore, probability: float, workers: int, repeats: int
 
 
 def main() -> None:
-    """Measure, print a table, and write it down unless ``--quick``."""
+    """Measure, print a table, and write the result unless ``--quick``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="see that it runs: tiny, once, nothing written")
+    parser.add_argument("--quick", action="store_true", help="quick check: tiny, once, nothing written")
     quick = parser.parse_args().quick
     side, cases, repeats = (32, 6, 1) if quick else (96, 24, 5)
     rows = []

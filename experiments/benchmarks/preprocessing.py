@@ -1,18 +1,21 @@
-"""Brain extraction and bias field: ours beside the plain chain of the BET library and N4 at full resolution.
+"""Brain extraction and bias field: ours and the plain chain of the BET library and N4 at full resolution.
 
     JSC_TEST_SCANS=folder python experiments/benchmarks/preprocessing.py [--plain N] [--quick]
 
-Scans: ``open_ms/raw/*_flair.nii.gz`` that have a ``_brain_mask`` beside them, in the folder JSC_TEST_SCANS; without it
-simulated heads. The plain chain: to 1 mm RAS+, brainextractor with its own ``run`` and ``compute_mask``, the mask back
-to the scan's grid, N4 on every voxel with SimpleITK's own settings, on all cores as SimpleITK does by itself (the BET
-library has no threads). It takes minutes a scan, so that it runs on the first ``--plain`` scans (1) only. Every step
-runs alone, ours with one thread, in a process of its own, which gives its peak memory; time does not count imports.
-Ours is then run on all scans in two processes, as ``jsc prepare workers=2`` does, from the file to the image that the
-network sees; the ratio is that of scans an hour on the same two cores; a second one, ``ratio_steps_alone``, sets our
-two steps on one core against the plain chain.
+Scans: ``open_ms/raw/*_flair.nii.gz`` with a ``_brain_mask``, in the folder JSC_TEST_SCANS; without it
+simulated heads. The plain chain: resample to 1 mm RAS+, brainextractor with its own ``run`` and ``compute_mask``,
+resample
+the mask to the scan's grid, N4 on every voxel with SimpleITK's defaults, on all cores as is SimpleITK's default (the
+BET
+library has no threads). It takes minutes per scan and therefore runs only on the first ``--plain`` scans (1). Every
+step
+runs alone in its own process, ours with one thread, which gives its peak memory; imports are not timed.
+Ours then runs on all scans in two processes, as with ``jsc prepare workers=2``, from the file to the image for the
+network; the ratio is that of scans per hour on the same two cores; a second one, ``ratio_steps_alone``, compares our
+two steps on one core with the plain chain.
 
-brainextractor's ``compute_mask`` moves the mask by one voxel along each axis (it cuts off the half voxel by which its
-bounds lie outside the centres): Dice between the two is given as it writes the mask, and moved back.
+brainextractor's ``compute_mask`` shifts the mask by one voxel along each axis (it drops the half voxel between its
+bounds and the voxel centres): Dice between the two is given with the mask as written and shifted back.
 """
 
 import argparse
@@ -35,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"  # before anything that reads it is imported, here and in the processes
+    os.environ[name] = "1"  # before the imports that read it, here and in the processes
 
 import nibabel as nib  # noqa: E402
 import numpy as np  # noqa: E402
@@ -51,7 +54,7 @@ TARGETS = {"scans_an_hour_ratio": 3.0, "dice": 0.98, "median_abs_ln_ratio": 0.01
 
 
 def plain_bet(flair: Path, out: Path, iterations: int) -> None:
-    """Write the masks of the BET library: as it gives it, and moved back by the voxel that it is off."""
+    """Write the masks of the BET library: as written, and shifted back by one voxel."""
     from brainextractor import BrainExtractor
 
     scan = read_scan(flair)
@@ -69,7 +72,7 @@ def plain_bet(flair: Path, out: Path, iterations: int) -> None:
 
 
 def plain_n4(flair: Path, out: Path, iterations: int) -> None:
-    """Write the logarithm of the field that SimpleITK finds with its own settings on every voxel."""
+    """Write the logarithm of SimpleITK's field with its defaults on every voxel."""
     import SimpleITK
 
     scan, brain = read_scan(flair), np.load(out / "plain_mask.npy")
@@ -83,12 +86,12 @@ def plain_n4(flair: Path, out: Path, iterations: int) -> None:
 
 
 def our_bet(flair: Path, out: Path, iterations: int) -> None:
-    """Write the mask that the configuration ``preprocess/brain=bet`` gives."""
+    """Write the mask of ``preprocess/brain=bet``."""
     np.save(out / "our_mask", Bet(iterations=iterations)(read_scan(flair)))
 
 
 def our_n4(flair: Path, out: Path, iterations: int) -> None:
-    """Write the logarithm of the field that ``preprocess/bias_field=n4`` divides out."""
+    """Write the logarithm of the field of ``preprocess/bias_field=n4``."""
     scan, brain = read_scan(flair), np.load(out / "our_mask.npy")
     corrected = N4(iterations=[min(50, iterations)] * 4)(scan.data, scan.grid, brain).image
     used = brain & (scan.data > 0)
@@ -106,7 +109,7 @@ def whole(flair: Path, iterations: int) -> float:
 
 
 def our_whole(flair: Path, out: Path, iterations: int) -> None:
-    """Take one scan the whole way: brain, field, crop, resize, z-score."""
+    """Run the whole chain on one scan: brain, field, crop, resize, z-score."""
     del out
     whole(flair, iterations)
 
@@ -122,14 +125,14 @@ class _Whole:
 
 
 def alone(step: Callable[..., None], *arguments: Any) -> dict[str, float]:
-    """Run a step in a process of its own; return its seconds and the process's peak memory."""
+    """Run a step in its own process; return its seconds and peak memory."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(_measured, (step, arguments))
 
 
 def _measured(step: Callable[..., None], arguments: tuple) -> dict[str, float]:
     for name in ("brainextractor", "SimpleITK"):
-        importlib.import_module(name)  # before the clock starts
+        importlib.import_module(name)  # not timed
     before = _peak_mb()
     start = time.perf_counter()
     step(*arguments)
@@ -137,19 +140,19 @@ def _measured(step: Callable[..., None], arguments: tuple) -> dict[str, float]:
 
 
 def _peak_mb() -> float:
-    status = Path("/proc/self/status")  # a process's own: getrusage begins with the parent's
+    status = Path("/proc/self/status")  # of this process: getrusage includes the parent
     if status.exists():
         return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) / 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Return how far two masks agree."""
+    """Return the Dice of two masks."""
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
 def compared(flair: Path, given: Path, out: Path) -> dict[str, float]:
-    """Return how far what was written agrees, and with the mask that came with the scan."""
+    """Return the agreement of the outputs with each other and with the provided mask."""
     masks = {path.stem: np.load(path) for path in out.glob("*_mask*.npy")}
     reference = read_mask(given, read_scan(flair).grid)
     found = {f"{name}_dice_with_given": dice(mask, reference) for name, mask in sorted(masks.items())}
@@ -163,7 +166,7 @@ def compared(flair: Path, given: Path, out: Path) -> dict[str, float]:
 
 
 def scans(folder: Path) -> tuple[str, list[tuple[Path, Path]]]:
-    """Return what the scans are, and each scan with its brain mask."""
+    """Return the kind of scans, and each scan with its brain mask."""
     real = os.environ.get("JSC_TEST_SCANS")
     if real:
         masks = sorted(Path(real).glob("open_ms/raw/*_brain_mask.nii.gz"))
@@ -174,17 +177,17 @@ def scans(folder: Path) -> tuple[str, list[tuple[Path, Path]]]:
 
 
 def main() -> None:
-    """Measure, print a table, and write it down unless ``--quick``."""
+    """Measure, print a table, and write the result unless ``--quick``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plain", type=int, default=1, help="on how many scans the plain chain runs")
-    parser.add_argument("--quick", action="store_true", help="see that it runs: few iterations, nothing written")
+    parser.add_argument("--plain", type=int, default=1, help="number of scans for the plain chain")
+    parser.add_argument("--quick", action="store_true", help="quick check: few iterations, nothing written")
     options = parser.parse_args()
     iterations = 20 if options.quick else 1000
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         kind, pairs = scans(Path(folder) / "heads")
         if not pairs:
-            sys.exit(f"{os.environ['JSC_TEST_SCANS']} holds no open_ms/raw/*_brain_mask.nii.gz")
+            sys.exit(f"{os.environ['JSC_TEST_SCANS']} contains no open_ms/raw/*_brain_mask.nii.gz")
         print(f"{len(pairs)} {kind} scans; load {os.getloadavg()[0]:.1f}", flush=True)
         for number, (flair, given) in enumerate(pairs):
             out = Path(folder) / str(number)

@@ -1,4 +1,4 @@
-"""Time of a training step: the joint network beside the two networks that a user would run to get both answers.
+"""Time of a training step: the joint network, and the two networks that replace it.
 
 Run: python experiments/benchmarks/training_step.py [--size 64] [--batch 2] [--repeats 5] [--threads N] [--device cuda]
 """
@@ -31,7 +31,7 @@ CLASSIFIER = "se_resnet50"
 
 
 def measure(size: int, batch: int, repeats: int, device: str) -> dict:
-    """Return the median seconds of each network's step, their steps taken in turn, and the ratios to the sums."""
+    """Return the median seconds of each network's step, measured alternately, and the ratios to the sums."""
     networks, loss_of = _networks(size, batch, device)
     optimizers = {name: torch.optim.Adam(network.parameters(), lr=1e-4) for name, network in networks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in networks}
@@ -99,9 +99,9 @@ def main() -> None:
     """Measure, print the ratios and write the result beside this script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=64, help="voxels along a side")
-    parser.add_argument("--batch", type=int, default=2, help="scans a step")
-    parser.add_argument("--repeats", type=int, default=5, help="steps of each network after one to warm up")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    parser.add_argument("--batch", type=int, default=2, help="scans per step")
+    parser.add_argument("--repeats", type=int, default=5, help="steps of each network after a warm-up step")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for torch's default")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()

@@ -25,11 +25,11 @@ from joint_seg_cls.pictures import (
 from joint_seg_cls.scan import Grid, read_mask, read_scan, resample
 from joint_seg_cls.scan.template import load_template
 
-#: Panels of the scans' montage are cut to this size in mm.
+#: Size of the panels in the montage of scans, in mm.
 PANEL_MM = (170, 210)
 DENSITY_HEIGHTS_MM = (-40, -20, 0, 14, 26, 38)
 REGION_HEIGHTS_MM = (-54, -36, -24, -12, -6, 2, 10, 22)
-#: Drawn in this order; later ones lie on top.
+#: Order of drawing; later ones are on top.
 REGIONS = {
     "cortex": "dimgray",
     "deep_white_matter": "ivory",
@@ -52,7 +52,7 @@ REGIONS = {
 
 
 def regions_picture(path: Path) -> None:
-    """Draw the regions over the template, with a key."""
+    """Draw the regions over the template, with a legend."""
     template, regions = load_template(1), template_regions(1)
     colours = {name: to_rgb(colour) for name, colour in REGIONS.items()}
     cuts = [Slice("axial", round(z - template.grid.affine[2, 3])) for z in REGION_HEIGHTS_MM]
@@ -75,7 +75,7 @@ def regions_picture(path: Path) -> None:
 
 
 def density_picture(path: Path, densities: dict[str, np.ndarray], grid: Grid) -> None:
-    """Draw maps of lesion density on the template, one row a map."""
+    """Draw maps of lesion density on the template, one row per map."""
     spacing = round(grid.spacing_mm[0])
     template = load_template(2 if spacing == 2 else 1)
     cuts = [Slice("axial", round((z - grid.affine[2, 3]) / spacing)) for z in DENSITY_HEIGHTS_MM]
@@ -89,7 +89,7 @@ def density_picture(path: Path, densities: dict[str, np.ndarray], grid: Grid) ->
 
 
 def scans_picture(path: Path, cohort: Cohort, subjects: list[int], real: tuple[Path, Path] | None = None) -> None:
-    """Draw scans in columns: FLAIR above, the same with the reference below; ``real`` (scan, mask) comes last."""
+    """Draw scans in columns: FLAIR above, with the reference below; ``real`` (scan, mask) is last."""
     above, below, titles = [], [], []
     for subject in subjects:
         scan = next(iter(simulate_scans(cohort, subject, spacing_mm=1, readers=1)))
@@ -119,7 +119,7 @@ def _slice_pair(flair: np.ndarray, lesion: np.ndarray, grid: Grid) -> tuple[np.n
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    """Cut or pad a slice about its middle."""
+    """Crop or pad a slice about its centre."""
     for axis, size in enumerate((PANEL_MM[1], PANEL_MM[0])):
         missing = max(size - image.shape[axis], 0)
         image = np.pad(image, [(missing // 2, missing - missing // 2) if a == axis else (0, 0) for a in range(2)])
@@ -129,7 +129,7 @@ def _fitted(image: np.ndarray) -> np.ndarray:
 
 
 def six_subjects(cohort: Cohort) -> list[int]:
-    """Return the first three of each disease who have lesions, MS first."""
+    """Return the first three patients with lesions of each disease, MS first."""
     chosen: dict[str, list[int]] = {"MS": [], "NMOSD": []}
     for subject in range(1, cohort.recruitment.subjects() + 1):
         patient = cohort.patient(subject)[1]

@@ -1,4 +1,4 @@
-"""What is measured on every simulated subject, kept in a cache so that a stopped report goes on where it was."""
+"""Measurements on simulated subjects, cached so that an interrupted report can continue."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,17 +18,17 @@ from joint_seg_cls.phantom.parameters import stream
 from joint_seg_cls.phantom.subject import person
 from joint_seg_cls.scan.template import load_template
 
-#: Both the lesions and the images of the report are made at this spacing.
+#: Voxel spacing of lesions and images in the report.
 SPACING_MM = 2
-#: Tissue counts as free of lesions from this distance on.
+#: Minimum distance of lesion-free tissue from lesions.
 FREE_MM = 4.0
-#: A voxel counts as one tissue when this share of it is.
+#: Minimum fraction of a tissue in its voxels.
 PURE = 0.9
 _CHUNK = 50
 
 
 def lesion_rows(cohort: Cohort, subjects: int, cache: Path, say: Callable[[str], None]) -> pd.DataFrame:
-    """Return one row a subject: the facts of its lesions and, prefixed ``f:``, the features that the oracle reads."""
+    """Return one row per subject: facts of its lesions and, with prefix ``f:``, the features of the oracle."""
     regions = template_regions(SPACING_MM)
 
     def row(subject: int) -> dict:
@@ -42,7 +42,7 @@ def lesion_rows(cohort: Cohort, subjects: int, cache: Path, say: Callable[[str],
 
 
 def image_rows(cohort: Cohort, subjects: int, cache: Path, say: Callable[[str], None]) -> pd.DataFrame:
-    """Return one row a subject: who it is, how it was scanned, and (prefixed ``i:``) its lesion-free tissue."""
+    """Return one row per subject: person, acquisition, and (with prefix ``i:``) intensities of lesion-free tissue."""
 
     def row(subject: int) -> dict:
         who = person(cohort, subject, 1)
@@ -67,7 +67,7 @@ def _cached(path: Path, row: Callable[[int], dict], subjects: int, say: Callable
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """Return a name for the code and numbers that the rows depend on: what other code measured is not used again."""
+    """Return a fingerprint of the code and parameters of the rows, so that the cache of other code is not used."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for package in ("scan", "lesions", "phantom"):
         for file in sorted(Path(joint_seg_cls.__path__[0], package).glob("*.*")):
@@ -101,7 +101,7 @@ def _scan_row(cohort: Cohort, subject: int) -> dict[str, float]:
 
 
 def _tissue_shares(cohort: Cohort, subject: int, brain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shares of white and grey matter in each voxel of the scan, from the anatomy that it was made of."""
+    """Return the fractions of white and grey matter in each voxel of the scan, from its anatomy."""
     template = load_template(SPACING_MM)
     anatomy = draw_anatomy(cohort.seed, subject)
     site = draw_site(cohort.seed, subject, cohort.patient(subject)[0].site)

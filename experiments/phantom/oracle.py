@@ -1,4 +1,4 @@
-"""How well numbers tell the diseases apart: cross-validated classifiers, intervals, and permutation tests."""
+"""Prediction of the disease from features: cross-validated classifiers, intervals, and permutation tests."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -16,7 +16,7 @@ PENALTY = 10.0
 
 
 def models() -> list[ClassifierMixin]:
-    """Return the classifiers whose mean probability is the oracle: boosting, a forest and a linear one."""
+    """Return the classifiers of the oracle, which averages their probabilities: boosting, a forest and a linear one."""
     return [
         HistGradientBoostingClassifier(
             max_iter=100, learning_rate=0.08, max_leaf_nodes=8, l2_regularization=1.0, random_state=0
@@ -27,7 +27,7 @@ def models() -> list[ClassifierMixin]:
 
 
 def out_of_fold(features: np.ndarray, disease: np.ndarray) -> np.ndarray:
-    """Return each subject's probability of the second disease from models that never saw the subject."""
+    """Return each subject's probability of the second disease from models not trained on the subject."""
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     return np.mean(
         [cross_val_predict(model, features, disease, cv=folds, method="predict_proba")[:, 1] for model in models()],
@@ -43,7 +43,7 @@ def auc_interval(disease: np.ndarray, score: np.ndarray, seed: int = 0) -> tuple
 
 
 def permutation_test(features: np.ndarray, disease: np.ndarray, permutations: int, seed: int) -> tuple[float, float]:
-    """Test whether ``features`` tell the diseases apart at all.
+    """Test whether ``features`` predict the disease at all.
 
     The statistic is the mean over folds of the AUC of a ridge classifier on the standardised columns and their squares;
     its predictions are linear in the labels, so all permutations are solved at once. Returns AUC and one-sided p.

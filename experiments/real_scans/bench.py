@@ -1,9 +1,9 @@
-"""A checkpoint on real scans, scan by scan: how good its masks are, at several thresholds, and which lesions it finds.
+"""Evaluate a checkpoint on real scans: mask quality at several thresholds, and detected lesions by scan.
 
     python experiments/real_scans/bench.py --checkpoint RUN_OR_FILE --cohort TABLE [--out FOLDER] [--thresholds 0.3 0.5]
 
-TABLE is any cohort table whose scans have lesion masks. All numbers are in the scans' own grids. The first table is at
-the checkpoint's own threshold; the second shows what other thresholds would give (to look at, not to choose by).
+TABLE is any cohort table with lesion masks. All values are in the scans' own grids. The first table uses
+the checkpoint's own threshold; the second shows other thresholds (for information, not for choosing one).
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     words.add_argument("--out", type=Path)
     words.add_argument("--thresholds", type=float, nargs="+", default=[0.1, 0.3, 0.5, 0.7])
     words.add_argument(
-        "--extract", action="store_true", help="find the brain as jsc predict does, whatever the table says"
+        "--extract", action="store_true", help="extract the brain as jsc predict does, ignoring the table"
     )
     asked = words.parse_args()
     torch.set_num_threads(1)
@@ -45,7 +45,7 @@ def main() -> None:
 def measure(
     checkpoint: str, cohort: Path, thresholds: list[float], *, extract: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return one row a scan and their means: at the checkpoint's threshold, and DSC alone at others."""
+    """Return one row per scan and the means: at the checkpoint's threshold, and only DSC at others."""
     predictor, found = load_predictor(checkpoint, device="cpu")
     pipeline = load_pipeline(found)
     rows = read_cohort(cohort, modalities=found.recipe.modalities, classes=found.recipe.classes)

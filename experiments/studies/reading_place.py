@@ -1,14 +1,14 @@
-"""What the classifier needs in order to read place: trained on the true lesion maps, beside a linear one on place.
+"""What the classifier needs to learn lesion location: training on true lesion maps, and linear classifiers.
 
     jsc phantom out=COHORT phantom=matched subjects=1600 spacing_mm=2 seed=2
     jsc prepare cohort=COHORT/cohort.tsv store=STORE image_size=48 preprocess/bias_field=none
     python experiments/studies/reading_place.py STORE; then once more for another store, with more or fewer patients
 
-In `matched`, where lesion load says nothing, only place, shape and spread tell the diseases apart. Here the classifier
-of the joint network (stem, full guidance, residual blocks, global average pooling) is given the *reference* in place of
-a predicted lesion map, so that whatever it fails to learn is its own doing. Every curve is the AUC of
-120 held-out patients by scans seen, for a learning rate, a number of patients to learn from, a way to flip them, a
-width and a share of the global branch in what the classifier reads.
+In `matched`, where lesion load is uninformative, only location, shape and spread separate the diseases. Here the
+classifier of the joint network (stem, full guidance, residual blocks, global average pooling) receives the *reference*
+instead of a predicted lesion map, so that errors come from the classifier. Every curve is the AUC of
+120 held-out patients by number of training scans, for a learning rate, a number of training patients, a flip, a
+width and a share of the global branch in the classifier's features.
 Writes `reading_place.json` and `reading_place.png` beside this file.
 """
 
@@ -34,7 +34,7 @@ from joint_seg_cls.scan import PreparedStore
 RESULTS = Path(__file__).with_suffix(".json")
 HELD_OUT = 120
 LOOK_EVERY = 250
-#: Sides, in voxels, of the cells that place is read on by the linear classifier and the forest.
+#: Cell sizes, in voxels, for the linear classifier and the forest.
 CELL = 8
 
 
@@ -47,19 +47,19 @@ class Scans(NamedTuple):
     disease: Tensor
 
     def of(self, which: np.ndarray) -> "Scans":
-        """Return some of them."""
+        """Return a subset."""
         return Scans(*(each[torch.from_numpy(which)] for each in self))
 
 
 @final
 class Trial(NamedTuple):
-    """What one curve differs in."""
+    """Settings of one curve."""
 
     rate: float = 3e-4
     batch: int = 2
     flip: str = "left-right"
     channels: int = 8
-    global_share: float | None = None  # at the start; None: one convolution in place of both branches
+    global_share: float | None = None  # initial; None: one convolution instead of both branches
 
 
 TRIALS = (
@@ -79,7 +79,7 @@ _AXES: dict[str, tuple[int, ...]] = {"none": (), "left-right": (2,), "any axis":
 
 @final
 class GuidedClassifier(nn.Module):
-    """The classification half of the joint network, which is told where the lesions are."""
+    """The classification part of the joint network, with the reference lesion map as input."""
 
     def __init__(self, channels: int, size: int, global_share: float | None) -> None:
         super().__init__()
@@ -103,9 +103,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("--steps", type=int, default=1750)
-    parser.add_argument("--trials", type=int, nargs="*", default=range(len(TRIALS)), help="numbers of those to run")
+    parser.add_argument("--trials", type=int, nargs="*", default=range(len(TRIALS)), help="numbers of trials to run")
     asked = parser.parse_args()
-    torch.set_num_threads(1)  # so that two of these run side by side, and give the same numbers again
+    torch.set_num_threads(1)  # allows two runs side by side, with reproducible results
 
     scans = read(asked.store)
     order = np.random.default_rng(1).permutation(len(scans.disease))
@@ -116,13 +116,13 @@ def main() -> None:
         curve = []
         for point in learn(TRIALS[number], known, held_out, asked.steps):
             curve.append(point)
-            print(told(TRIALS[number], patients), point, flush=True)
-            save("curves", told(TRIALS[number], patients), curve)
+            print(label_of(TRIALS[number], patients), point, flush=True)
+            save("curves", label_of(TRIALS[number], patients), curve)
     draw(json.loads(RESULTS.read_text()), RESULTS.with_suffix(".png"))
 
 
 def save(part: str, name: str, value: Any) -> None:
-    """Write one result beside those that are there."""
+    """Add one result to the existing ones."""
     found: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     found.setdefault(part, {})[name] = value
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
@@ -137,7 +137,7 @@ def read(store: Path) -> Scans:
 
 
 def learn(trial: Trial, known: Scans, held_out: Scans, steps: int) -> Iterator[dict[str, float]]:
-    """Train at a constant rate; yield the training loss and the held-out AUC every so many steps."""
+    """Train at a constant rate; yield the training loss and the held-out AUC at regular intervals."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     network: Any = GuidedClassifier(trial.channels, known.image.shape[-1], trial.global_share)
@@ -172,7 +172,7 @@ def auc(network: nn.Module, scans: Scans) -> float:
 
 
 def references(known: Scans, held_out: Scans) -> dict[str, float]:
-    """Return the held-out AUC of lesion load, and of simple classifiers on the share of lesions in coarse cells."""
+    """Return the held-out AUC of lesion load, and of simple classifiers on the lesion fraction in coarse cells."""
     models = {
         "linear on place": make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=2000)),
         "forest on place": RandomForestClassifier(400, min_samples_leaf=2, random_state=0),
@@ -191,8 +191,8 @@ def place_of(lesions: Tensor) -> np.ndarray:
     return nn.functional.avg_pool3d(lesions, CELL).flatten(1).sqrt().numpy()
 
 
-def told(trial: Trial, patients: int) -> str:
-    """Return a trial in words."""
+def label_of(trial: Trial, patients: int) -> str:
+    """Return the label of a trial."""
     words = f"{patients} patients, rate {trial.rate:g}, {trial.batch} scans a step, flips: {trial.flip}"
     if trial.channels != Trial().channels:
         words += f", {trial.channels} channels"

@@ -28,7 +28,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding
-from joint_seg_cls.audit.predictors import Predictor
+from joint_seg_cls.audit.predictors import Confounder
 from joint_seg_cls.metrics import bootstrap_interval
 
 #: Lower limit of the interval above which a predictor is reported.
@@ -76,7 +76,7 @@ def confounding_from_json(record: Mapping[str, Any]) -> Confounding:
 
 
 def measure_confounding(
-    scans: Sequence[ScanFacts], predictors: Sequence[Predictor], classes: Sequence[str]
+    scans: Sequence[ScanFacts], predictors: Sequence[Confounder], classes: Sequence[str]
 ) -> list[Confounding]:
     """Predict the disease of scans with a known disease from each predictor."""
     known = [number for number, scan in enumerate(scans) if scan.disease in classes]
@@ -98,7 +98,7 @@ def measure_confounding(
 
 
 def check_confounding(
-    found: Sequence[Confounding], predictors: Sequence[Predictor], scans: Sequence[ScanFacts]
+    found: Sequence[Confounding], predictors: Sequence[Confounder], scans: Sequence[ScanFacts]
 ) -> list[Finding]:
     """Warn of predictors that predict the disease or have categories of one class only."""
     by_name = {predictor.name: predictor for predictor in predictors}

@@ -27,7 +27,7 @@ _GRID = re.compile(r"voxel|matrix|spacing|resolution", re.IGNORECASE)
 
 @final
 @dataclass(frozen=True, eq=False)
-class Predictor:
+class Confounder:
     """A property of every scan.
 
     Attributes:
@@ -49,7 +49,7 @@ class Predictor:
         return [self.kinds[number] for number in chosen], None if self.numbers is None else self.numbers[list(chosen)]
 
 
-def predictors_of(scans: Sequence[ScanFacts]) -> list[Predictor]:
+def predictors_of(scans: Sequence[ScanFacts]) -> list[Confounder]:
     """Return all properties of the scans, typical confounders first."""
     site, age, sex = site_column(scans), age_column(scans), sex_column(scans)
     acquisition = [name for name in acquisition_columns(scans) if name != site]
@@ -64,20 +64,20 @@ def predictors_of(scans: Sequence[ScanFacts]) -> list[Predictor]:
 
 def _of_column(
     scans: Sequence[ScanFacts], name: str, is_expected: bool, is_acquisition: bool, is_category: bool
-) -> Predictor | None:
+) -> Confounder | None:
     cells = values(scans, name)
     kinds = {cell for cell in cells if cell}
     as_numbers = None if is_category or len(kinds) <= 2 else numbers(cells)
     if len(set(cells)) < 2 or (as_numbers is None and _GRID.search(name) and any(scan.spacing_mm for scan in scans)):
         return None
     if as_numbers is not None:
-        return Predictor(name, cells, np.array(as_numbers)[:, None], is_expected, is_acquisition)
+        return Confounder(name, cells, np.array(as_numbers)[:, None], is_expected, is_acquisition)
     if len(kinds) > _MOST_VALUES * len({scan.subject for scan in scans}):
         return None
-    return Predictor(name, cells, None, is_expected, is_acquisition)
+    return Confounder(name, cells, None, is_expected, is_acquisition)
 
 
-def _of_grids(scans: Sequence[ScanFacts]) -> list[Predictor]:
+def _of_grids(scans: Sequence[ScanFacts]) -> list[Confounder]:
     nothing = [float("nan")] * 3
     found = []
     for name, rows in (
@@ -88,8 +88,8 @@ def _of_grids(scans: Sequence[ScanFacts]) -> list[Predictor]:
         known = table[~np.isnan(table).any(axis=1)]
         if len(known) and np.ptp(known, axis=0).max() > 0:
             cells = [" x ".join(f"{value:.3g}" for value in row) for row in rows]
-            found.append(Predictor(name, cells, table))
+            found.append(Confounder(name, cells, table))
     axes = [scan.axes for scan in scans]
     if len(set(axes)) > 1:
-        found.append(Predictor("orientation of axes", axes))
+        found.append(Confounder("orientation of axes", axes))
     return found

@@ -2,14 +2,14 @@
 
 from joint_seg_cls.lesions.components import CONNECTIVITY, Connectivity, label_lesions, lesion_table, without_small
 from joint_seg_cls.lesions.features import region_features
-from joint_seg_cls.lesions.places import PLACES, Place, count_by_place, lesion_places
+from joint_seg_cls.lesions.places import LOCATION_CLASSES, LocationClass, count_by_place, lesion_places
 from joint_seg_cls.lesions.regions import Regions, template_regions
 
 __all__ = [
     "CONNECTIVITY",
-    "PLACES",
+    "LOCATION_CLASSES",
     "Connectivity",
-    "Place",
+    "LocationClass",
     "Regions",
     "count_by_place",
     "label_lesions",

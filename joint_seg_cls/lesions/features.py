@@ -6,7 +6,7 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from joint_seg_cls.lesions.components import label_lesions
-from joint_seg_cls.lesions.places import PLACES, lesion_places
+from joint_seg_cls.lesions.places import LOCATION_CLASSES, lesion_places
 from joint_seg_cls.lesions.regions import Regions
 
 #: Maximum volume of a punctate lesion: a ball of 5 mm.
@@ -47,7 +47,7 @@ def region_features(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> dict[s
 
 def _by_place(table: pd.DataFrame) -> dict[str, float]:
     features, count, volume_ml = {}, len(table), float(table["volume_ml"].sum())
-    for place in PLACES:
+    for place in LOCATION_CLASSES:
         here = table[table["place"] == place]
         features[f"class_{place}/log_count"] = float(np.log1p(len(here)))
         features[f"class_{place}/share_of_count"] = _share(len(here), count)

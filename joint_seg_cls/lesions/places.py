@@ -10,8 +10,8 @@ from joint_seg_cls.lesions.components import label_lesions, lesion_table
 from joint_seg_cls.lesions.regions import JUXTACORTICAL_MM, PERIVENTRICULAR_MM, Regions
 
 #: Location classes by priority: a lesion belongs to the first matching class.
-Place = Literal["infratentorial", "periventricular", "juxtacortical", "deep"]
-PLACES: tuple[Place, ...] = get_args(Place)
+LocationClass = Literal["infratentorial", "periventricular", "juxtacortical", "deep"]
+LOCATION_CLASSES: tuple[LocationClass, ...] = get_args(LocationClass)
 
 
 def lesion_places(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> pd.DataFrame:
@@ -49,9 +49,9 @@ def _places(table: pd.DataFrame) -> np.ndarray:
         table["min_lateral_ventricle_mm"] <= PERIVENTRICULAR_MM,
         table["min_cortex_mm"] <= JUXTACORTICAL_MM,
     ]
-    return np.select(meets, list(PLACES[:3]), default=PLACES[3]).astype(object)
+    return np.select(meets, list(LOCATION_CLASSES[:3]), default=LOCATION_CLASSES[3]).astype(object)
 
 
-def count_by_place(table: pd.DataFrame) -> dict[Place, int]:
+def count_by_place(table: pd.DataFrame) -> dict[LocationClass, int]:
     """Count the lesions of each class in a table of :func:`lesion_places`."""
-    return {place: int((table["place"] == place).sum()) for place in PLACES}
+    return {place: int((table["place"] == place).sum()) for place in LOCATION_CLASSES}

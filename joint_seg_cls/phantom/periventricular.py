@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from joint_seg_cls.phantom.atlas import load_atlas, voxel_at, wall_normals, zone_positions_mm
 from joint_seg_cls.phantom.parameters import parameters
-from joint_seg_cls.phantom.shapes import Lesion, Part, axes_from
+from joint_seg_cls.phantom.shapes import Lesion, LesionPart, axes_from
 
 #: Typical positions of MS lesions around the lateral ventricles (MNI mm, x mirrored), their courses, and
 #: weights: frontal horns, along the bodies and above them, trigones, beside occipital and temporal horns.
@@ -44,7 +44,7 @@ def confluent_mass(count: int, volume_mm3: float, *, radial: bool, rng: np.rando
         parts.append(_cap(seed_mm, normal, rng))
         length, width, depth = rng.uniform((7, 3.5, 3.5), (16, 6.5, 6.5))
         axes = axes_from(course + 0.15 * rng.standard_normal(3), rng.standard_normal(3))
-        parts.append(Part(place_mm, axes, np.array([length, width, depth]), late=_RUNS_ON))
+        parts.append(LesionPart(place_mm, axes, np.array([length, width, depth]), late=_RUNS_ON))
     return Lesion("periventricular", parts, max(volume_mm3, 8.0), np.inf, roughness=0.3)
 
 
@@ -71,7 +71,7 @@ def band(wall: str, rng: np.random.Generator) -> Lesion:
     width = float(rng.uniform(4, 9))
     course = _FORWARD if wall in ("lateral_ventricle", "third_ventricle") else np.array([0.0, 0.4, 1.0])
     axes = axes_from(course, _normal(seed_mm, wall))
-    part = Part(seed_mm, axes, np.array([length / 2, width / 2, thickness + 0.5]), wall)
+    part = LesionPart(seed_mm, axes, np.array([length / 2, width / 2, thickness + 0.5]), wall)
     volume_mm3 = np.pi / 4 * length * width * thickness
     return Lesion(zone, [part], volume_mm3, 2.5 * volume_mm3, white_only=False, roughness=0.05)
 
@@ -99,16 +99,16 @@ def _normal(position_mm: Float[np.ndarray, "3"], wall: str) -> Float[np.ndarray,
     return normal if np.linalg.norm(normal) > 0.1 else np.array([1.0, 0.0, 0.0])
 
 
-def _ovoid(seed_mm: np.ndarray, normal: np.ndarray, rng: np.random.Generator) -> Part:
+def _ovoid(seed_mm: np.ndarray, normal: np.ndarray, rng: np.random.Generator) -> LesionPart:
     table = parameters()
     half_length = float(rng.uniform(*table["ovoid_length_mm"])) / 2
     ratio = float(rng.uniform(*table["ovoid_ratio"]))
     axes = axes_from(normal, rng.standard_normal(3))
     radii = np.array([half_length, half_length / ratio, half_length / ratio])
-    return Part(seed_mm + 0.6 * half_length * normal, axes, radii)
+    return LesionPart(seed_mm + 0.6 * half_length * normal, axes, radii)
 
 
-def _cap(seed_mm: np.ndarray, normal: np.ndarray, rng: np.random.Generator) -> Part:
+def _cap(seed_mm: np.ndarray, normal: np.ndarray, rng: np.random.Generator) -> LesionPart:
     length, width, thickness = rng.uniform((5, 3.0, 2.0), (11, 6, 4.0))
     axes = axes_from(_FORWARD + 0.3 * rng.standard_normal(3), normal)
-    return Part(seed_mm, axes, np.array([length, width, thickness]), "lateral_ventricle")
+    return LesionPart(seed_mm, axes, np.array([length, width, thickness]), "lateral_ventricle")

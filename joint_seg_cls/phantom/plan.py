@@ -10,7 +10,14 @@ from joint_seg_cls.phantom.atlas import zone_positions_mm
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import Patient
 from joint_seg_cls.phantom.periventricular import band, confluent_mass, small_caps
-from joint_seg_cls.phantom.shapes import LATTICE_REACH_MM, ROUGHNESS_LATTICE_MM, Lesion, Part, ellipsoid, random_axes
+from joint_seg_cls.phantom.shapes import (
+    LATTICE_REACH_MM,
+    ROUGHNESS_LATTICE_MM,
+    Lesion,
+    LesionPart,
+    ellipsoid,
+    random_axes,
+)
 
 #: Course of the pyramidal tract (MNI mm, x mirrored): corona radiata, internal capsule, peduncle.
 _PYRAMIDAL_MM = np.array(
@@ -47,7 +54,7 @@ _RESERVE_SHARE, _RESERVE = 0.5, 12
 
 @final
 @dataclass(frozen=True, eq=False)
-class Plan:
+class LesionPlan:
     """The planned lesions of a patient.
 
     Attributes:
@@ -65,13 +72,13 @@ class Plan:
     roughness: Float32[np.ndarray, "n n n"]
 
 
-def plan_lesions(patient: Patient, seed: int, subject: int) -> Plan:
-    """Plan the lesions of ``patient``; depends only on the patient and (seed, subject), not on a grid."""
+def plan_lesions(patient: Patient, seed: int, subject: int) -> LesionPlan:
+    """LesionPlan the lesions of ``patient``; depends only on the patient and (seed, subject), not on a grid."""
     rng = stream(seed, subject, "lesions")
     size = int(2 * LATTICE_REACH_MM / ROUGHNESS_LATTICE_MM) + 1
     roughness = rng.standard_normal((size, size, size), dtype=np.float32)
     if not patient.count:
-        return Plan(patient, None, (), 0.0, roughness)
+        return LesionPlan(patient, None, (), 0.0, roughness)
     mass, share = None, 0.0
     if patient.drawn_as == "MS" and "periventricular" in patient.features:
         fewest, most = (1, 14) if patient.count > 4 else (1, 2)
@@ -86,7 +93,7 @@ def plan_lesions(patient: Patient, seed: int, subject: int) -> Plan:
     zones = _filler_zones(patient)
     for zone in rng.choice(list(zones), fillers, p=np.array(list(zones.values()))):
         lesions.try_add(str(zone), rng, punctate=zone == "subcortical")
-    return Plan(patient, mass, tuple(lesions.lesions), share, roughness)
+    return LesionPlan(patient, mass, tuple(lesions.lesions), share, roughness)
 
 
 def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
@@ -132,7 +139,7 @@ def _single(zone: str, rng: np.random.Generator, *, punctate: bool = False) -> L
     centre_mm = candidates[rng.integers(len(candidates))] + rng.uniform(-0.9, 0.9, 3)
     if punctate:
         radii = rng.uniform(*table["punctate_diameter_mm"], size=3) / 2
-        part = Part(centre_mm, random_axes(rng), radii)
+        part = LesionPart(centre_mm, random_axes(rng), radii)
         volume_mm3 = float(4 / 3 * np.pi * np.prod(radii))
         return Lesion(zone, [part], volume_mm3, np.pi / 6 * table["punctate_diameter_mm"][1] ** 3)
     small = {"area_postrema": (3.6, 0.5), "hypothalamus": (4.2, 0.6), "corticospinal": (4.6, 0.7)}
@@ -160,7 +167,7 @@ def _ribbon(rng: np.random.Generator) -> Lesion:
     places = np.arange(start, start + length + 1e-6, width / 3)
     line = np.stack([np.interp(places, reached, course[:, axis]) for axis in range(3)], axis=1)
     line = line[np.argsort(np.abs(np.arange(len(line)) - len(line) // 2), kind="stable")]
-    parts = [Part(centre, np.eye(3), np.full(3, width / 2)) for centre in line]
+    parts = [LesionPart(centre, np.eye(3), np.full(3, width / 2)) for centre in line]
     volume_mm3 = np.pi / 4 * width**2 * length
     return Lesion("corticospinal", parts, volume_mm3, 1.5 * volume_mm3, white_only=False, roughness=0.05)
 
@@ -173,7 +180,7 @@ def _cloud(rng: np.random.Generator) -> Lesion:
     centre_mm = candidates[rng.integers(len(candidates))] + rng.uniform(-0.9, 0.9, 3)
     radius = (3 * volume_mm3 / (4 * np.pi)) ** (1 / 3)
     offsets = np.concatenate([np.zeros((1, 3)), 0.7 * radius * rng.standard_normal((4, 3))])
-    parts = [Part(centre_mm + offset, random_axes(rng), radius * rng.uniform(0.5, 0.9, 3)) for offset in offsets]
+    parts = [LesionPart(centre_mm + offset, random_axes(rng), radius * rng.uniform(0.5, 0.9, 3)) for offset in offsets]
     return Lesion("deep", parts, volume_mm3, 1000 * high, roughness=0.3, cloud=True)
 
 
@@ -195,7 +202,7 @@ class _Placed:
                 self.add(lesion)
                 return
 
-    def _free(self, part: Part) -> bool:
+    def _free(self, part: LesionPart) -> bool:
         if not self._balls:
             return True
         balls = np.array(self._balls)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int16
 from scipy import ndimage
 
 from joint_seg_cls.phantom.atlas import WALLS, Atlas, load_atlas, positions_mm, voxel_at
-from joint_seg_cls.phantom.plan import Plan
+from joint_seg_cls.phantom.plan import LesionPlan
 from joint_seg_cls.phantom.shapes import LATTICE_REACH_MM, ROUGHNESS_LATTICE_MM, Lesion
 from joint_seg_cls.scan import Grid
 
@@ -56,7 +56,7 @@ class Drawn:
         return float(self.mask.sum()) * self.grid.voxel_ml
 
 
-def draw(plan: Plan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesions: int = 0) -> Drawn:
+def draw(plan: LesionPlan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesions: int = 0) -> Drawn:
     """Draw the lesions of a plan on the template at ``spacing_mm``.
 
     Args:
@@ -74,7 +74,7 @@ def draw(plan: Plan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesi
     return Drawn(atlas.grid, canvas.labels, clouds)
 
 
-def _fill(canvas: "_Canvas", plan: Plan, count: int, volume_mm3: float) -> None:
+def _fill(canvas: "_Canvas", plan: LesionPlan, count: int, volume_mm3: float) -> None:
     mass_mm3 = plan.mass_share * volume_mm3
     left = count
     if plan.mass is not None:
@@ -122,7 +122,7 @@ def _fitted(lesions: tuple[Lesion, ...], wanted: int, volume_mm3: float) -> Floa
 class _Canvas:
     """Labels on the template's grid, and occupied voxels."""
 
-    def __init__(self, atlas: Atlas, plan: Plan) -> None:
+    def __init__(self, atlas: Atlas, plan: LesionPlan) -> None:
         self.labels = np.zeros(atlas.grid.shape, dtype=np.int16)
         self._atlas, self._plan = atlas, plan
         self._voxel_mm3 = atlas.grid.voxel_ml * 1000

@@ -21,7 +21,7 @@ LATTICE_REACH_MM = 150.0
 
 @final
 @dataclass(frozen=True, eq=False)
-class Part:
+class LesionPart:
     """An ellipsoid, or a sheet along a wall.
 
     Attributes:
@@ -67,7 +67,7 @@ class Lesion:
     """
 
     zone: str
-    parts: Sequence[Part]
+    parts: Sequence[LesionPart]
     volume_mm3: float
     largest_mm3: float
     confined: bool = False
@@ -115,11 +115,11 @@ def axes_from(first: Float[np.ndarray, "3"], last: Float[np.ndarray, "3"]) -> Fl
     return np.stack([first, np.cross(last, first), last])
 
 
-def ellipsoid(centre_mm: Float[np.ndarray, "3"], volume_mm3: float, rng: np.random.Generator) -> Part:
+def ellipsoid(centre_mm: Float[np.ndarray, "3"], volume_mm3: float, rng: np.random.Generator) -> LesionPart:
     """Return an ellipsoid of random direction, with its longest axis 1.2 to 2.7 times the second."""
     low, usual, high = parameters()["elongation"]
     ratio = float(rng.triangular(low, usual, high))
     flatness = float(rng.uniform(1.0, 1.8))
     mean_mm = (3 * volume_mm3 / (4 * np.pi)) ** (1 / 3)
     radii = np.array([ratio, 1.0, 1 / flatness])
-    return Part(centre_mm, random_axes(rng), mean_mm * radii / np.prod(radii) ** (1 / 3))
+    return LesionPart(centre_mm, random_axes(rng), mean_mm * radii / np.prod(radii) ** (1 / 3))

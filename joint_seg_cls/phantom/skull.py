@@ -64,14 +64,14 @@ class Skull(Protocol):
         """Return the number of voxels added to a skull-stripped scan on each side."""
         ...
 
-    def around(self, head: "Head") -> Int16[np.ndarray, "X Y Z"]:
+    def around(self, head: "StrippedScan") -> Int16[np.ndarray, "X Y Z"]:
         """Return the whole scan."""
         ...
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Head:
+class StrippedScan:
     """The skull-stripped scan of a visit, and its parameters.
 
     Attributes:
@@ -106,7 +106,7 @@ class NoSkull:
         """Return 0 for each axis."""
         return 0, 0, 0
 
-    def around(self, head: Head) -> Int16[np.ndarray, "X Y Z"]:
+    def around(self, head: StrippedScan) -> Int16[np.ndarray, "X Y Z"]:
         """Return the skull-stripped scan."""
         return head.flair
 
@@ -126,7 +126,7 @@ class Shell:
         x, y, z = (round(_WIDER_MM / spacing) for spacing in acquisition.grid.spacing_mm)
         return x, y, z
 
-    def around(self, head: Head) -> Int16[np.ndarray, "X Y Z"]:
+    def around(self, head: StrippedScan) -> Int16[np.ndarray, "X Y Z"]:
         """Return the whole-head scan, enlarged by the margin on each side."""
         margin = self.margin(head.acquisition)
         wide = head.acquisition.widened(margin)
@@ -149,7 +149,7 @@ class Shell:
         flair[outside] = np.clip(np.round(values), 0, np.iinfo(np.int16).max)
         return flair
 
-    def _signal(self, head: Head, wide: Acquisition) -> Float32[np.ndarray, "X Y Z"]:
+    def _signal(self, head: StrippedScan, wide: Acquisition) -> Float32[np.ndarray, "X Y Z"]:
         """Return the head without receive field and noise; air is 0."""
         surroundings = _surroundings()
         rng = stream(head.seed, head.subject, "head")

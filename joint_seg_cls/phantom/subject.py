@@ -21,7 +21,7 @@ from joint_seg_cls.phantom.plan import plan_lesions
 from joint_seg_cls.phantom.raster import Drawn, draw
 from joint_seg_cls.phantom.raters import another_reader, first_reader
 from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
-from joint_seg_cls.phantom.skull import Head, NoSkull, Skull
+from joint_seg_cls.phantom.skull import NoSkull, Skull, StrippedScan
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.template import load_template
 
@@ -171,6 +171,6 @@ def simulate_scans(
             for reader in range(2, readers + 1)
         )
         margin = skull.margin(acquisition)
-        whole = skull.around(Head(flair, brain, acquisition, anatomy, contrast, gain, seed, subject, visit))
+        whole = skull.around(StrippedScan(flair, brain, acquisition, anatomy, contrast, gain, seed, subject, visit))
         brain, *masks = (np.pad(mask, [(side, side) for side in margin]) for mask in (brain, first, *others))
         yield SimulatedScan(acquisition.widened(margin).grid, whole, brain, tuple(masks))

@@ -3,7 +3,7 @@
 from joint_seg_cls.report.circumstances import about, contaminated
 from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figures import draw_figures
-from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
+from joint_seg_cls.report.page import PageCell, PageRun, PageTable, TextSection, write_page
 from joint_seg_cls.report.published import published_label
 from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.study_report import StudyReport, verdicts
@@ -15,10 +15,10 @@ __all__ = [
     "PageCell",
     "PageRun",
     "PageTable",
-    "Part",
     "ReportRun",
     "StudyReport",
     "TableMaker",
+    "TextSection",
     "Variant",
     "about",
     "contaminated",

@@ -65,7 +65,7 @@ class PageRun(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Part:
+class TextSection:
     """Lines of text under a heading, such as the cohort or the conclusions."""
 
     title: str
@@ -77,7 +77,7 @@ def write_page(
     *,
     title: str,
     subtitle: str,
-    parts: Sequence[Part] = (),
+    parts: Sequence[TextSection] = (),
     tables: Sequence[PageTable] = (),
     figures: Sequence[Figure] = (),
     runs: Sequence[PageRun] = (),

@@ -14,7 +14,7 @@ from joint_seg_cls.report import checklist as claim
 from joint_seg_cls.report.circumstances import about
 from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.latex import latex, plain_latex
-from joint_seg_cls.report.page import PageCell, PageRun, PageTable, Part, write_page
+from joint_seg_cls.report.page import PageCell, PageRun, PageTable, TextSection, write_page
 from joint_seg_cls.report.published import published_cohort, published_source
 from joint_seg_cls.report.study_table import StudyTable
 from joint_seg_cls.report.variants import Variant, pooled_table
@@ -98,16 +98,16 @@ class StudyReport:
             "only; not a medical device.",
         )
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[TextSection]:
         conclusions = [f"{table.title}: {verdicts(table)}" for table in self.tables if table.claims]
         untested = ["No scan was tested by both the joint model and another variant, so there are no comparisons."]
-        parts = [Part("Conclusions", conclusions or untested)]
+        parts = [TextSection("Conclusions", conclusions or untested)]
         lines = [f"The paper's cohort (its Tables 1 and 2): {' '.join(published_cohort())}"]
         if self.audit is None:
             lines.append("No run has an audit of this version, so the tables of the cohort are missing (jsc check).")
-        parts.append(Part("Cohort", lines))
+        parts.append(TextSection("Cohort", lines))
         if self.warnings:
-            parts.append(Part("Warnings of the audit", list(self.warnings)))
+            parts.append(TextSection("Warnings of the audit", list(self.warnings)))
         return parts
 
     def _statistics(self) -> str:

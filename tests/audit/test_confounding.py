@@ -110,7 +110,7 @@ def test_tiny_cohorts_are_too_few_to_tell(facts, count):
     assert "too few" in told[-1].found
 
 
-def test_one_class_alone_or_no_disease_at_all_asks_nothing(facts):
+def test_a_single_class_or_no_disease_is_not_checked(facts):
     for disease in ("MS", None):
         scans = [facts(f"c{i}", disease=disease, columns={"site": f"{i % 2}"}) for i in range(20)]
         assert measured(scans) == ({}, [])

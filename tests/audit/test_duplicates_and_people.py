@@ -112,7 +112,7 @@ def test_missing_labels_are_counted(facts):
     }
 
 
-def test_a_class_of_few_subjects_and_a_subject_of_two_classes_are_told(facts):
+def test_small_classes_and_subjects_of_two_classes_are_reported(facts):
     scans = [facts(f"m{i}", f"m{i % 5}") for i in range(9)] + [facts(f"n{i}", f"m{i}", "NMOSD") for i in range(2)]
     scans.append(facts("x", has_reference=True))
     told = check_labels(scans)

@@ -17,7 +17,7 @@ def test_a_sound_cohort_has_nothing_but_its_size_to_tell(audit):
     assert (found.scans, found.subjects) == (4, 4)
 
 
-def test_every_broken_file_is_told_and_the_sound_ones_are_looked_at_all_the_same(audit, of):
+def test_every_broken_file_is_reported_and_the_others_are_checked(audit, of):
     def truncated(files):
         path = files.folder / files.row["flair"]
         path.write_bytes(path.read_bytes()[:-300])
@@ -51,7 +51,7 @@ def test_every_broken_file_is_told_and_the_sound_ones_are_looked_at_all_the_same
     assert [row[:2] for row in lesions.rows] == [["MS", "1"], ["NMOSD", "1"], ["all", "2"]]  # s6 and s7
 
 
-def test_both_files_of_one_row_are_told(audit, of):
+def test_both_files_of_one_row_are_reported(audit, of):
     def both(files):
         (files.folder / files.row["flair"]).unlink()
         files.put("lesion_mask", files.lesion * 2)
@@ -60,7 +60,7 @@ def test_both_files_of_one_row_are_told(audit, of):
     assert len(of(found, "files")) == len(of(found, "mask values")) == 1
 
 
-def test_rows_that_cannot_be_used_are_told_with_their_line(audit, of):
+def test_invalid_rows_are_reported_with_their_line(audit, of):
     spoil = {
         0: lambda files: files.row.update(disease="Alzheimer"),
         1: lambda files: files.row.update(subject=""),
@@ -85,7 +85,7 @@ def test_without_a_table_there_is_nothing_to_look_at(tmp_path, audit):
         audit_cohort(tmp_path / "none.tsv", modalities=["flair"], classes=["MS", "NMOSD"])
 
 
-def test_a_mask_elsewhere_is_told_in_millimetres_together_with_its_values(audit, of):
+def test_a_misplaced_mask_is_reported_in_millimetres_with_its_values(audit, of):
     def elsewhere(files):
         files.affine[2, 3] += 5
         files.put("lesion_mask", files.lesion * 2, files.affine)
@@ -106,13 +106,13 @@ def test_other_whole_values_are_refused_naming_the_key_with_which_they_are_read(
     assert accepted.tables[2].rows[0][1:3] == ["1", "0"]
 
 
-def test_values_beside_one_are_rounded_and_told(audit, of):
+def test_values_near_one_are_rounded_and_reported(audit, of):
     spoil = {0: lambda files: files.put("lesion_mask", files.lesion.astype(np.float32) * np.float32(1.0000153))}
     (note,) = of(audit(2, spoil), "mask values")
     assert (note.severity, note.found) == ("note", "values such as 1.000015, rounded to 1")
 
 
-def test_an_inverted_mask_is_told(audit, of):
+def test_an_inverted_mask_is_reported(audit, of):
     spoil = {0: lambda files: files.put("lesion_mask", 1 - files.lesion)}
     told = of(audit(2, spoil), "mask values")
     assert [finding.expected for finding in told] == ["lesions in less than 30 % of the brain"]

@@ -8,7 +8,7 @@ from joint_seg_cls.audit.prepared import mirror_centre
 from joint_seg_cls.scan import Geometry, Grid
 
 
-def test_the_mirrored_mask_is_told_with_its_evidence(audit, of):
+def test_a_mirrored_mask_is_reported_with_evidence(audit, of):
     found = audit(3, {1: lambda files: files.put("lesion_mask", files.lesion[::-1])})
     (told,) = of(found, "left-right mismatch")
     assert (told.severity, told.cases) == ("warning", ("s1",))
@@ -16,7 +16,7 @@ def test_the_mirrored_mask_is_told_with_its_evidence(audit, of):
     assert "the mask fits the mirrored scan clearly better" in told.found
 
 
-def test_a_mask_turned_otherwise_is_told_too(audit, of):
+def test_a_mask_with_other_axes_is_reported(audit, of):
     found = audit(2, {0: lambda files: files.put("lesion_mask", np.roll(files.lesion, 6, axis=1)[:, ::-1])})
     assert not of(found, "left-right mismatch")
     spoil = {0: lambda files: (files.put("flair", np.roll(files.scan, 4, 1)), files.put("lesion_mask", files.lesion))}
@@ -24,7 +24,7 @@ def test_a_mask_turned_otherwise_is_told_too(audit, of):
 
 
 @pytest.mark.parametrize("how", ["mirrored in space", "sign of one axis"])
-def test_affines_that_disagree_on_which_side_is_left_are_told(audit, of, how):
+def test_affines_that_disagree_about_left_and_right_are_reported(audit, of, how):
     def turn(files):
         if how == "mirrored in space":
             files.affine = np.diag([-1.0, 1, 1, 1]) @ files.affine
@@ -58,13 +58,13 @@ def test_the_middle_of_the_scans_grid_in_the_networks_voxels():
     np.testing.assert_allclose(mirror_centre(Geometry(native, model)), [2.25, 10.5, 2.0])
 
 
-def test_a_header_without_orientation_is_told(audit, of):
+def test_a_header_without_orientation_is_reported(audit, of):
     (told,) = of(audit(2, {0: lambda files: files.put("flair", files.scan, codes=(0, 0))}), "orientations")[:1]
     assert (told.severity, told.cases) == ("warning", ("s0",))
     assert "left and right are uncertain" in told.found
 
 
-def test_sform_and_qform_that_disagree_are_told(audit, of):
+def test_different_sform_and_qform_are_reported(audit, of):
     import nibabel as nib
 
     def turned(files):
@@ -87,7 +87,7 @@ def test_mixed_orientations_are_noted_with_their_numbers(audit, of):
     assert (told.severity, told.found) == ("note", "axes are LPS (2), RPS (1)")
 
 
-def test_voxels_in_metres_and_slabs_are_told(audit, of):
+def test_voxels_in_metres_and_slabs_are_reported(audit, of):
     def slab(files):
         files.put("flair", files.scan[:, :, 10:20])
         files.put("lesion_mask", files.lesion[:, :, 10:20])
@@ -104,7 +104,7 @@ def test_voxels_in_metres_and_slabs_are_told(audit, of):
     ]
 
 
-def test_intensities_that_no_scanner_gives(audit, of):
+def test_negative_clipped_and_standardised_intensities_are_reported(audit, of):
     def standardised(files):
         scan = files.scan.astype(np.float32)
         brain = scan > 0

@@ -49,7 +49,7 @@ def test_the_audit_of_another_version_is_made_again(make_store, tmp_path):
     assert audit_store(PreparedStore(folder)).findings
 
 
-def test_a_prepared_scan_under_two_ids_its_place_and_its_notices_are_told(make_store, edit_case, tmp_path):
+def test_a_duplicate_prepared_scan_is_reported_with_location_and_warnings(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=10)
     for name in ("image.npy", "lesion_mask.npy"):
         shutil.copy(folder / "s2" / name, folder / "s5" / name)
@@ -67,7 +67,7 @@ def test_a_prepared_scan_under_two_ids_its_place_and_its_notices_are_told(make_s
     assert warnings["preparation"] == (("s4",), "the resize erases 3 of 9 lesions")
 
 
-def test_a_mirrored_mask_is_told_of_a_prepared_case_too(make_store, edit_case, tmp_path):
+def test_a_mirrored_mask_is_reported_for_a_prepared_case(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=10)
     mask = np.load(folder / "s3" / "lesion_mask.npy")
     np.save(folder / "s3" / "lesion_mask.npy", mask[::-1])
@@ -121,7 +121,7 @@ def test_a_users_own_leaking_split_is_an_error_unless_allowed(visits, tmp_path):
     assert (told.severity, "accepted by the user" in told.remedy) == ("warning", True)
 
 
-def test_other_frozen_folds_that_no_longer_fit_are_told(visits, edit_case):
+def test_outdated_frozen_folds_are_reported(visits, edit_case):
     folds = Folds("strict", 5)
     freeze(visits, folds, 0.0)
     assert audit_frozen(visits, but="other") == []
@@ -133,7 +133,7 @@ def test_other_frozen_folds_that_no_longer_fit_are_told(visits, edit_case):
     assert audit_frozen(changed, but=folds.name(0.0)) == []
 
 
-def test_what_is_written_is_read_again(visits, tmp_path):
+def test_an_audit_survives_the_round_trip(visits, tmp_path):
     found = audit_store(visits).with_findings([Finding("error", "files", "a", "b", "c", ("d",), "e")])
     write_audit(found, tmp_path / "one.json")
     assert read_audit(tmp_path / "one.json") == found
@@ -146,7 +146,7 @@ def test_what_is_written_is_read_again(visits, tmp_path):
     assert read_audit(tmp_path / "none.json") is None
 
 
-def test_accepting_a_check_leaves_other_errors_alone():
+def test_accepting_a_check_keeps_other_errors():
     findings = [
         Finding("error", "files", "", "", "r"),
         Finding("error", "grids", "", "", "r"),
@@ -155,7 +155,7 @@ def test_accepting_a_check_leaves_other_errors_alone():
     assert [finding.severity for finding in accepted(findings, ["files"])] == ["warning", "error", "note"]
 
 
-def test_where_a_finding_stands():
+def test_the_location_of_a_finding():
     cases = tuple("abcdefg")
     assert Finding("note", "files", "", "", "", cases).where == "a, b, c, d, e and 2 more"
     assert Finding("note", "files", "", "", "", ("a",), "deep/in/a.nii.gz").where == "a, a.nii.gz"

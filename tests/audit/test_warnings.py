@@ -33,7 +33,7 @@ def test_more_than_three_alike_warnings_are_one_with_their_number():
     )
 
 
-def test_the_audit_of_a_store_counts_what_preparation_noticed_in_plain_words(make_store, edit_case, tmp_path):
+def test_the_audit_of_a_store_summarises_warnings_of_preparation(make_store, edit_case, tmp_path):
     folder = make_store(tmp_path / "store", subjects=12)
     for number in range(12):
         lesions = {"native_count": 9, "erased": 3, "cropped": 0, "erased_ml": 0.1, "native_ml": 2.0}
@@ -60,7 +60,7 @@ def test_classes_are_counted_against_the_folds_that_are_asked_for(make_store, tm
         assert all("data.folds.count=3" in one for one in few)
 
 
-def test_what_the_audit_finds_in_one_scan_alone(tmp_path):
+def test_the_audit_of_a_single_scan(tmp_path):
     data = np.random.default_rng(0).normal(100, 5, (60, 70, 50)).astype(np.float32)
     brain = np.ones(data.shape, bool)
 

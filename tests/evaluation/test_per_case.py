@@ -44,7 +44,7 @@ def rows_of(*cases):
     return evaluate_cases(iter(cases), predictor, total=len(cases), classes=CLASSES, fold=2).set_index("case")
 
 
-def test_a_scan_whose_outputs_are_not_finite_is_an_error_and_no_diagnosis_and_the_others_go_on():
+def test_a_scan_with_non_finite_outputs_fails_without_stopping_others():
     cases = [case(name, box(slice(6, 12)), box(slice(4, 8))) for name in "abc"]
     cases[1].image[0, 0, 0, 0] = np.nan
     with pytest.raises(ScanError, match="b: expected finite outputs of the network, found NaN or infinity"):

@@ -68,7 +68,7 @@ def test_a_damaged_list_of_runs_is_refused_by_name(tmp_path, count):
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
-def test_a_damaged_run_is_told_or_unknown(tmp_path, count):
+def test_a_damaged_run_is_reported_or_unknown(tmp_path, count):
     identity = {"data_hash": "a", "folds_hash": "b", "results_version": 1, "code.lab": "0"}
     started = {"is_known": True, "trained_on_test": {"scans": 1, "by_subject": 0}}
     provenance = {"identity": identity, "earlier_code": [{"code.lab": "1"}], "started_from": started}

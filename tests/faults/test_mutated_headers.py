@@ -154,7 +154,7 @@ SFORM_M = np.array([[-1e-3, 0, 0, 0.09], [0, -1e-3, 0, 0.1], [0, 0, 3e-3, -0.08]
         ({"bitpix": 0}, SPACING_MM),
     ],
 )
-def test_what_is_odd_but_clear_is_read(tmp_path, fields, spacing_mm):
+def test_unusual_but_valid_headers_are_read(tmp_path, fields, spacing_mm):
     data, head = read_volume(put(tmp_path, **fields), remedy="")
     np.testing.assert_allclose(head.grid.spacing_mm, spacing_mm, rtol=1e-5)
     np.testing.assert_array_equal(data.shape, SHAPE)
@@ -193,13 +193,13 @@ def test_what_is_odd_but_clear_is_read(tmp_path, fields, spacing_mm):
     ],
 )
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
-def test_what_no_scan_can_be_is_refused_by_its_name(tmp_path, fields, found, name):
+def test_impossible_headers_are_refused(tmp_path, fields, found, name):
     with pytest.raises(ScanError) as error:
         read_header(put(tmp_path, name, **fields))
     assert found in error.value.found
 
 
-def test_a_claim_of_five_gigabytes_takes_no_memory(tmp_path):
+def test_a_header_that_claims_five_gigabytes_allocates_no_memory(tmp_path):
     import tracemalloc
 
     dims = {"dim": [3, 900, 900, 900], "datatype": 64, "bitpix": 64}
@@ -232,7 +232,7 @@ def test_a_claim_of_five_gigabytes_takes_no_memory(tmp_path):
     ],
     ids=["LFS pointer", "annex pointer", "web page", "empty", "plain as gz", "plain as GZ", "gz as plain", "cut short"],
 )
-def test_what_stands_in_for_a_scan_is_named_with_its_remedy(tmp_path, name, content, found, remedy):
+def test_pointer_files_and_web_pages_are_refused_with_a_remedy(tmp_path, name, content, found, remedy):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ScanError) as error:
@@ -277,7 +277,7 @@ def test_bytes_behind_the_compressed_data_do_no_harm(tmp_path):
         {"scl_slope": np.nan},
     ],
 )
-def test_a_result_lies_where_its_odd_scan_does(tmp_path, fields):
+def test_a_result_has_the_geometry_of_its_unusual_scan(tmp_path, fields):
     scan = read_scan(put(tmp_path, **fields))
     write_volume(tmp_path / "mask.nii.gz", (scan.data > 400).astype(np.uint8), scan)
     mask, head = read_volume(tmp_path / "mask.nii.gz", remedy="")

@@ -239,7 +239,7 @@ KINDS = (cohort, participants, side_cars, splits)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_mutated_file_is_read_as_it_stands_or_refused(kind, tmp_path):
+def test_a_mutated_file_is_read_unchanged_or_refused(kind, tmp_path):
     kind(random.Random(0), tmp_path, FEW)
 
 

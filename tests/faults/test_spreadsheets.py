@@ -43,7 +43,7 @@ def test_a_cohort_table_returns_subjects_columns_and_paths(tmp_path):
         assert all(case.images[0].is_file() for case in cases)
 
 
-def test_a_test_table_returns_what_it_was_of(tmp_path):
+def test_a_mutated_test_table_is_read_unchanged_or_refused(tmp_path):
     from joint_seg_cls.evaluation import write_evaluation
 
     rows = pd.DataFrame({

@@ -54,7 +54,7 @@ class Odd:
         (np.datetime64("2024-01-01"), "numpy.datetime64"),
     ],
 )
-def test_what_cannot_be_read_back_is_not_written_and_its_callback_named(tmp_path, state, kind):
+def test_unreadable_callback_state_is_not_written_and_its_callback_reported(tmp_path, state, kind):
     path = tmp_path / "last.ckpt"
     WholeCheckpointIO().save_checkpoint(RECIPE, path)
     before = path.read_bytes()
@@ -78,7 +78,7 @@ class Keeps(Callback):
         return {"seen": np.float64(0.5) if self.epochs == 0 else Odd()}
 
 
-def test_a_run_whose_callback_keeps_what_cannot_be_read_ends_with_the_last_good_checkpoint(jsc, store, tmp_path):
+def test_a_run_with_unreadable_callback_state_keeps_the_last_good_checkpoint(jsc, store, tmp_path):
     words = (f"trainer.callbacks=[{{_target_: {__name__}.Keeps}}]", "trainer.max_epochs=3")
     code, _, err = jsc("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *SMALL, *words)
     assert (code, err.count("error:")) == (2, 1), err
@@ -109,7 +109,7 @@ def test_a_damaged_table_of_epochs_is_written_anew_and_no_epoch_lost(jsc, store,
         (run / "DONE").unlink()
 
 
-def test_a_damaged_table_of_a_finished_run_is_named_with_the_way_on(tmp_path):
+def test_a_damaged_table_of_a_finished_run_is_reported_with_a_remedy(tmp_path):
     run = RunFolder(tmp_path)
     for text in (b"epoch,val/score\n0,much\n", b"epoch,val/score\n\xff\xfe,1\n"):
         run.metrics.write_bytes(text)

@@ -41,7 +41,7 @@ def copied(world, folder, *names):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["prepare", "phantom", "predict", "evaluate", "report"])
-def test_the_same_command_twice_at_once_gives_what_it_gives_alone(world, faults, server, tmp_path, command):
+def test_two_simultaneous_commands_give_the_result_of_one(world, faults, server, tmp_path, command):
     run = str(next(world.glob("runs/store/*/fold-0_seed-0")).relative_to(world))
     words = {
         "prepare": ["cohort=cohort.tsv", "store=new", "workers=2", *faults.prepare],
@@ -83,7 +83,7 @@ def test_of_two_trainings_of_one_run_the_second_is_refused_and_the_first_is_whol
     assert len(pd.read_csv(run / "metrics.csv")) == 20
 
 
-def test_a_heartbeat_goes_on_after_a_write_that_failed(tmp_path, monkeypatch):
+def test_a_heartbeat_continues_after_a_failed_write(tmp_path, monkeypatch):
     touched = []
     touch = type(tmp_path).touch
 

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_toy_demonstration_goes_all_the_way(tmp_path):
+def test_the_toy_demo_runs_to_the_end(tmp_path):
     command = [sys.executable, ROOT / "experiments" / "demo.py", "--size", "toy", "--out", tmp_path / "my demo"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -36,13 +36,13 @@ def test_the_top_level_holds_the_agreed_names_and_hidden_files_only():
     assert {path.parts[0] for path in tracked() if not path.parts[0].startswith(".")} <= TOP_LEVEL
 
 
-def test_no_module_is_named_for_what_it_is_not():
+def test_no_module_has_a_vague_name():
     vague = {"utils", "util", "helpers", "helper", "common", "misc"}
     assert not [path for path in tracked() if vague & {part.removesuffix(".py") for part in path.parts}]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_one_thing_and_stays_short(path):
+def test_modules_are_short(path):
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     assert ast.get_docstring(tree), "no module docstring"

@@ -33,7 +33,7 @@ def test_help_names_every_command_and_imports_nothing_heavy(arguments):
         assert f"\n  {command} " in text
 
 
-def test_the_version_is_said_at_once():
+def test_the_version_is_printed_quickly():
     text, heavy = answer("--version")
     assert heavy == "[]"
     assert text.split() == ["jsc", joint_seg_cls.__version__]

@@ -51,7 +51,7 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_was_written_stands_in_its_place(tmp_path: Path) -> None:
+def test_a_written_file_is_at_its_path(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "lines\r\nas they are\n")
     write_json(tmp_path / "b.json", {"a": [1, 2]})
     assert (tmp_path / "a.txt").read_bytes() == b"lines\r\nas they are\n"
@@ -90,7 +90,7 @@ def test_an_error_leaves_the_file_before(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_kill_leaves_the_file_before_and_what_the_next_run_clears(tmp_path: Path) -> None:
+def test_a_kill_keeps_the_old_file_and_partial_output_is_cleared(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("before")
     subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
@@ -104,7 +104,7 @@ def test_a_kill_leaves_the_file_before_and_what_the_next_run_clears(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("hours", "stays"), [(23, True), (25, False)])
-def test_what_another_machine_left_is_cleared_after_a_day(tmp_path: Path, hours: int, stays: bool) -> None:
+def test_partial_output_of_another_machine_is_cleared_after_a_day(tmp_path: Path, hours: int, stays: bool) -> None:
     left = tmp_path / ".partial-0123abcd-1-abcdef-0-table.csv"
     left.touch()
     then = time.time() - hours * 3600
@@ -133,7 +133,7 @@ def test_another_process_with_the_same_file_does_not_disturb(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_what_another_process_has_made_meanwhile_is_replaced_or_kept(tmp_path: Path, keep: bool) -> None:
+def test_a_file_of_another_process_is_replaced_or_kept(tmp_path: Path, keep: bool) -> None:
     with whole_file(tmp_path / "a", keep=keep) as partial, whole_folder(tmp_path / "b", keep=keep) as folder:
         partial.write_text("own")
         (folder / "own").touch()
@@ -146,7 +146,7 @@ def test_what_another_process_has_made_meanwhile_is_replaced_or_kept(tmp_path: P
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_new_file_is_made_where_the_disk_has_no_hard_links(tmp_path: Path, monkeypatch, keep: bool) -> None:
+def test_a_file_is_written_on_a_disk_without_hard_links(tmp_path: Path, monkeypatch, keep: bool) -> None:
     def link(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 

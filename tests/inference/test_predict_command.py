@@ -95,7 +95,7 @@ def test_geometry_and_brain_of_the_checkpoints_preprocessing_are_those_of_the_st
 
 
 @pytest.mark.parametrize("form", ["one scan", "list of scans"])
-def test_files_of_several_modalities_are_named_in_their_order(run, folder, jsc, tmp_path, form):
+def test_files_of_several_modalities_are_given_in_order(run, folder, jsc, tmp_path, form):
     scans = [f"['{folder}/{number}_flair.nii.gz','{folder}/{number}_t1.nii.gz']" for number in (1, 3)]
     value = scans[0] if form == "one scan" else f"[{','.join(scans)}]"
     code, _, err = jsc("predict", f"input={value}", f"checkpoint={run}", f"out={tmp_path / 'out'}", "device=cpu")
@@ -105,7 +105,7 @@ def test_files_of_several_modalities_are_named_in_their_order(run, folder, jsc, 
     assert nib.load(tmp_path / "out" / "1_flair_lesions.nii.gz").shape == SHAPE
 
 
-def test_a_brain_mask_goes_with_one_scan(run, folder, jsc, tmp_path):
+def test_a_brain_mask_needs_a_single_scan(run, folder, jsc, tmp_path):
     one = f"['{folder}/0_flair.nii.gz','{folder}/0_t1.nii.gz']"
     mask = f"brain_mask={folder / '0_brain.nii.gz'}"
     words = f"checkpoint={run}", f"out={tmp_path / 'out'}", "device=cpu", mask
@@ -140,7 +140,7 @@ def test_a_network_of_another_versions_preprocessing_is_refused(run, folder, jsc
     assert (code, says in err) == (2, True)
 
 
-def test_what_the_audit_finds_in_a_scan_is_printed_and_recorded(run, folder, jsc, tmp_path):
+def test_audit_findings_of_a_scan_are_printed_and_recorded(run, folder, jsc, tmp_path):
     flair = nib.load(folder / "1_flair.nii.gz")
     data = np.asarray(flair.dataobj).copy()
     data[18, 20, 17] = 1e6

@@ -80,7 +80,7 @@ def test_the_same_folder_twice_predicts_the_same_scans(predict, tmp_path):
     assert (code, ids(scans)) == (0, ["Müller", "p01", "p10", "p2"])
 
 
-def test_a_users_own_file_of_such_a_name_is_a_scan_and_is_said(predict, tmp_path):
+def test_a_users_file_named_like_an_output_is_a_scan(predict, tmp_path):
     scans = tmp_path / "scans"
     scans.mkdir()
     volume(scans / "x_lesions.nii.gz")
@@ -116,7 +116,7 @@ def test_files_of_other_origin_are_never_replaced(predict, tmp_path, name):
     assert [(file.name, file.read_bytes()) for file in out.iterdir()] == [(name, before)]
 
 
-def test_a_link_to_nowhere_fails_alone(predict, tmp_path):
+def test_a_broken_link_does_not_stop_other_scans(predict, tmp_path):
     scans = tmp_path / "scans"
     scans.mkdir()
     volume(scans / "p1.nii.gz")
@@ -126,7 +126,7 @@ def test_a_link_to_nowhere_fails_alone(predict, tmp_path):
     assert ids(tmp_path / "out") == ["p1"]
 
 
-def test_a_folder_without_scans_says_what_it_left_out(predict, tmp_path):
+def test_a_folder_without_scans_lists_skipped_files(predict, tmp_path):
     (tmp_path / "scans").mkdir()
     volume(tmp_path / "scans" / "._p1.nii.gz")
     code, said = predict()

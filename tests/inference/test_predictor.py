@@ -72,7 +72,7 @@ def test_outputs_that_are_not_finite_are_an_error_of_the_scan(field, value):
         Predictor(Broken(), 0.5)(image, "p1.nii")
 
 
-def test_lesion_comes_back_where_it_was_bright(scan, pipeline):
+def test_a_bright_lesion_is_segmented_at_its_position(scan, pipeline):
     path, box = scan
     seen = pipeline.model_input([path], None)
     predictor = Predictor(Bright(), lesion_threshold=0.5)
@@ -87,7 +87,7 @@ def test_location_map_is_the_sum_of_the_scales_of_the_predicted_class():
     np.testing.assert_allclose(found.location_map, 1 + 2 + 5, atol=1e-5)
 
 
-def test_threshold_decides_what_is_lesion():
+def test_the_threshold_selects_lesion_voxels():
     image = np.full((1, 16, 16, 16), 2.05, np.float32)  # probability sigmoid(0.5) = 0.62
     assert Predictor(Bright(), 0.6)(image).lesions.all()
     assert not Predictor(Bright(), 0.65)(image).lesions.any()

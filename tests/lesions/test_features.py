@@ -64,7 +64,7 @@ def test_load_counts_lesions_and_their_volume(regions):
     assert found["log_volume_ml"] == pytest.approx(np.log(mask.sum() * 0.008 + 0.01))
 
 
-def test_a_band_along_the_ventricle_is_told_from_a_finger_across_it(regions):
+def test_periventricular_bands_and_fingers_are_distinguished(regions):
     finger = ball(regions, (26, -10, 26), (9, 3, 3)) & ~regions.masks["lateral_ventricle"]
     distance = regions.distance_mm["lateral_ventricle"]
     y = regions.grid.affine[1, 3] + 2.0 * np.arange(regions.grid.shape[1])
@@ -80,7 +80,7 @@ def test_a_band_along_the_ventricle_is_told_from_a_finger_across_it(regions):
     assert along["lateral_ventricle/band_share"] == 1
 
 
-def test_dots_and_clouds_are_told_apart(regions):
+def test_dots_and_clouds_are_distinguished(regions):
     dots = np.zeros(regions.grid.shape, dtype=bool)
     for z in (34, 42, 50):
         dots |= ball(regions, (26, -10, z), 2.1)

@@ -48,7 +48,7 @@ def at(x, y, z):
 
 
 @pytest.mark.parametrize(("name", "place"), PLACES_MM)
-def test_named_places_of_mni_space_lie_in_their_region_on_both_sides(regions, name, place):
+def test_known_mni_positions_are_in_their_region_on_both_sides(regions, name, place):
     x, y, z = place
     assert regions.masks[name][at(x, y, z)]
     assert regions.masks[name][at(-x, y, z)]

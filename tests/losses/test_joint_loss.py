@@ -101,7 +101,7 @@ def test_class_weights_count_even_in_a_batch_of_one_class():
         CrossEntropyLoss([1, 0])
 
 
-def test_an_unlabelled_scan_drops_its_term_and_leaves_the_other_scan_alone():
+def test_an_unlabelled_scan_does_not_change_the_term_of_others():
     mask = lesion(100)
     both = JointLoss()(prediction_of(), batch_of(mask))
     first = JointLoss()(prediction_of(), batch_of(mask, has_mask=(True, False), has_disease=(False, True)))

@@ -40,7 +40,7 @@ def test_the_baselines_are_those_of_the_papers_tables():
 
 
 @pytest.mark.parametrize("name", [*SEGMENTATION, *CLASSIFICATION])
-def test_every_baseline_has_one_head_and_takes_the_cohorts_sizes(network_config, name):
+def test_every_baseline_has_one_head_and_accepts_the_cohorts_sizes(network_config, name):
     network = build(network_config(name, "network.in_channels=2", *_classes(name, 3))).eval()
     with torch.no_grad():
         prediction = network(image(channels=2))

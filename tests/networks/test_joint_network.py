@@ -144,7 +144,7 @@ def test_gradients_reach_every_parameter(parts, image):
     assert dead == set()
 
 
-def test_the_disease_reaches_the_segmentation_through_guidance_alone(image):
+def test_the_disease_affects_the_segmentation_only_through_guidance(image):
     for guidance, arrives in ((FullGuidance(8), True), (FullGuidance(8, detach=True), False), (NoGuidance(), False)):
         torch.manual_seed(0)
         network = JointNetwork(sharing=SeparateStems(1, 8), guidance=guidance, channels=8, image_size=SIZE)

@@ -10,7 +10,7 @@ from joint_seg_cls.networks import Crossover, CrossoverSharing, GlobalBranch, Lo
 from joint_seg_cls.networks.upsampling import upsample_linear
 
 
-def test_crossover_starts_where_it_is_told():
+def test_crossover_has_the_given_initial_weights():
     features = Crossover(segmentation_local=1.0, classification_local=0.75)(
         torch.full((1, 1, 1, 1, 1), 10.0), torch.full((1, 1, 1, 1, 1), 1000.0)
     )
@@ -29,7 +29,7 @@ def test_the_crossover_starts_on_the_branch_that_serves_the_task():
     assert float(features.classification.detach()) == pytest.approx(0.1 * 10 + 0.9 * 1000)
 
 
-def test_one_branch_alone_is_a_limit_of_the_crossover():
+def test_a_single_branch_is_a_limit_of_the_crossover():
     sharing = seeded(lambda: CrossoverSharing(1, 8, 32))
     image = torch.randn(1, 1, 32, 32, 32, dtype=torch.float64)
     only_local = LocalSharing(1, 8).double()
@@ -54,7 +54,7 @@ def test_the_local_branch_does_not_erase_a_one_channel_image_nor_depend_on_its_s
     torch.testing.assert_close(branch(100 + 50 * image), features, rtol=1e-3, atol=1e-3)
 
 
-def test_between_the_local_convolutions_stands_something_that_is_not_linear():
+def test_the_local_branch_is_not_linear():
     branch = seeded(LocalBranch)
     branch.norm = torch.nn.Identity()
     one, two = torch.randn(2, 1, 1, 16, 16, 16, dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_interpolation_is_trilinear_between_voxel_centres(size):
     torch.testing.assert_close(upsample_linear(volume, size), expected)
 
 
-def test_a_token_stands_for_16_voxels_and_its_embedding_is_pooled():
+def test_a_token_represents_16_voxels_and_its_embedding_is_pooled():
     branch = seeded(lambda: GlobalBranch(1, 8, (32, 16, 16)))
     seen = []
     branch.norm.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))

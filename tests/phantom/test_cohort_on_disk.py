@@ -35,7 +35,7 @@ def test_another_seed_gives_other_scans(preset, write, digests, tmp_path):
     assert all(first[name] != second[name] for name in first if name.startswith("sub-"))
 
 
-def test_going_on_keeps_finished_subjects_and_gives_what_one_run_gives(preset, write, digests, visits_table, tmp_path):
+def test_continuing_keeps_finished_subjects_and_equals_one_run(preset, write, digests, visits_table, tmp_path):
     whole = visits_table.parent
     begun = tmp_path / "begun"
     shutil.copytree(whole, begun)
@@ -51,7 +51,7 @@ def test_going_on_keeps_finished_subjects_and_gives_what_one_run_gives(preset, w
     assert digests(begun) == digests(whole)
 
 
-def test_readers_and_visits_do_not_change_what_was_there(preset, write, digests, visits_table, tmp_path):
+def test_more_raters_and_visits_keep_existing_scans(preset, write, digests, visits_table, tmp_path):
     plain = write(preset("clear", "subjects=1", "seed=4"), tmp_path / "plain").parent
     rich = digests(visits_table.parent)
     assert all(rich[name] == digest for name, digest in digests(plain).items() if name.startswith("sub-"))
@@ -122,7 +122,7 @@ def test_another_reader_agrees_well_but_not_fully_and_misses_small_lesions(visit
 @pytest.mark.parametrize(
     ("content", "said"), [("notes.txt", "notes.txt"), ("simulation.json", "differs in")], ids=["foreign", "other"]
 )
-def test_a_folder_with_other_content_is_refused_and_left_alone(preset, write, tmp_path, content, said):
+def test_a_folder_with_other_content_is_refused_and_unchanged(preset, write, tmp_path, content, said):
     (tmp_path / content).write_text('{"seed": 1}')
     with pytest.raises(CohortError, match=said):
         write(preset("clear", "subjects=1"), tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from joint_seg_cls.scan import read_cohort
 
 
-def test_it_makes_a_cohort_and_says_so(jsc, tmp_path, monkeypatch):
+def test_phantom_writes_a_cohort_and_reports_it(jsc, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, said = jsc("phantom", "out=a folder", "subjects=1", "spacing_mm=2", "phantom=lifelike", "workers=0")
     assert code == 0
@@ -28,7 +28,7 @@ def test_it_makes_a_cohort_and_says_so(jsc, tmp_path, monkeypatch):
         ("phantom=unclear", "unclear"),
     ],
 )
-def test_settings_that_do_not_fit_are_told_in_one_sentence(jsc, tmp_path, monkeypatch, override, named):
+def test_invalid_settings_give_an_error_message(jsc, tmp_path, monkeypatch, override, named):
     monkeypatch.chdir(tmp_path)
     code, _, said = jsc("phantom", "out=cohort", override)
     assert code == 2

@@ -38,7 +38,7 @@ def test_the_same_patient_is_drawn_on_both_grids(preset):
         assert (fine.mask & near).sum() / fine.mask.sum() > 0.75
 
 
-def test_the_lesions_alone_are_those_that_lie_on_disk(preset, visits_table):
+def test_simulated_lesions_equal_those_on_disk(preset, visits_table):
     cohort = preset("clear", "subjects=3", "visits=2", "seed=4")
     for subject in (1, 2, 3):
         drawn, _ = simulate_lesions(cohort, subject)

@@ -22,7 +22,7 @@ def only(tmp_path, write_labels):
     return written
 
 
-def test_freesurfer_numbers_become_tissues_and_others_are_named():
+def test_freesurfer_labels_become_tissues_and_others_are_reported():
     numbers = np.array([0, 2, 41, 3, 1030, 11101, 3005, 4, 43, 14, 15, 16, 251, 24, 31, 507, 9999, -3])[:, None, None]
     tissue, unknown = from_freesurfer(numbers)
     expected = [

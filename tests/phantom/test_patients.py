@@ -19,7 +19,7 @@ def drawn(disease: str, *, pooled: bool = False, n: int = 1500):
 
 
 @pytest.mark.parametrize(("disease", "column"), [("MS", 0), ("NMOSD", 3)])
-def test_features_are_as_frequent_as_the_table_says(disease, column):
+def test_features_have_the_frequencies_of_the_table(disease, column):
     patients = [patient for patient in drawn(disease, n=2500) if patient.count >= 12]
     for feature, row in parameters()["features"].items():
         if feature != "_columns":

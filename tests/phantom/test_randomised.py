@@ -208,7 +208,7 @@ def shapes_file(path, **changes):
     return path
 
 
-def test_shapes_come_from_a_file_with_the_place_where_they_were_found(tmp_path):
+def test_shapes_from_a_file_have_their_original_position(tmp_path):
     library = ShapeLibrary(shapes_file(tmp_path / "shapes.npz"))
     for seed in range(5):
         shape = library.draw(100.0, np.random.default_rng(seed))
@@ -238,7 +238,7 @@ def test_a_file_of_something_else_is_no_file_of_shapes(tmp_path, changes):
         (("phantom=randomised", "store=y", "preprocess=paper"), "isotropic_pad"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(jsc, tmp_path, monkeypatch, words, named):
+def test_invalid_settings_give_an_error_message_and_write_nothing(jsc, tmp_path, monkeypatch, words, named):
     monkeypatch.chdir(tmp_path)
     code, _, said = jsc("phantom", *words)
     assert code == 2

@@ -33,7 +33,7 @@ def test_inside_the_brain_it_is_the_stripped_scan(pair):
     np.testing.assert_allclose(bare.grid.affine @ [*voxel, 1], head.grid.affine @ [*wide, 1], atol=1e-6)
 
 
-def test_stripped_scans_keep_the_numbers_that_the_changelog_says_they_have(pair):
+def test_stripped_scans_keep_the_values_stated_in_the_changelog(pair):
     bare = pair[0]
     assert bare.flair.shape == (86, 106, 90)
     assert int(bare.brain_mask.sum()) == pytest.approx(231707, abs=5)  # processors may round otherwise
@@ -42,7 +42,7 @@ def test_stripped_scans_keep_the_numbers_that_the_changelog_says_they_have(pair)
     np.testing.assert_allclose(bare.flair[bare.brain_mask][::20000], first, atol=2)
 
 
-def test_without_skull_is_what_no_argument_gives(cohort, pair):
+def test_the_default_is_without_skull(cohort, pair):
     plain = next(simulate_scans(cohort, 2, spacing_mm=2, readers=2))
     np.testing.assert_array_equal(plain.flair, pair[0].flair)
     np.testing.assert_array_equal(plain.grid.affine, pair[0].grid.affine)
@@ -75,7 +75,7 @@ def test_from_the_brain_outwards_fluid_bone_marrow_bone_fat_and_air(cohort):
     assert profile[-1] < 0.1
 
 
-def test_the_face_lies_in_front_and_the_neck_is_cut_off_by_the_field_of_view(pair):
+def test_the_face_is_in_front_and_the_field_of_view_truncates_the_neck(pair):
     values, brain, _ = canonical(pair[1])
     white = np.percentile(values[brain], 60)
     tissue = ndimage.binary_opening(values > 0.25 * white)
@@ -137,7 +137,7 @@ def test_stripped_scans_may_hide_their_brain_masks(jsc, tmp_path):
     assert (case.brain_mask, case.columns["skull_stripped"]) == (None, "true")
 
 
-def test_an_unknown_skull_is_told(jsc, tmp_path):
+def test_an_unknown_skull_is_refused(jsc, tmp_path):
     code, _, err = jsc("phantom", f"out={tmp_path / 'cohort'}", "skull=bone")
     assert code == 2
     assert "skull/bone" in err

@@ -30,7 +30,7 @@ def test_a_row_shows_left_at_the_left_and_front_at_the_top_in_square_pixels():
     assert right == pytest.approx(panel * 6 / 20, abs=2)
 
 
-def test_what_is_unknown_has_no_column_and_a_map_is_bright_where_it_is_high():
+def test_unknown_volumes_have_no_column_and_high_values_are_bright():
     image, mask = a_case()
     place = np.zeros(image.shape, np.float32)
     place[10:14, 10:14, 2] = 3.0

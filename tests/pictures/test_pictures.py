@@ -83,7 +83,7 @@ def test_a_case_picture_has_four_columns_and_is_written_without_a_display(tmp_pa
     assert ("matplotlib.pyplot" in sys.modules) == with_global_state
 
 
-def test_what_is_unknown_has_no_column(tmp_path):
+def test_unknown_volumes_have_no_column(tmp_path):
     image = np.random.default_rng(0).random((20, 24, 16)).astype(np.float32)
     prediction = np.zeros(image.shape, dtype=bool)
     pictures.case_picture(tmp_path / "c.png", image, None, prediction, None, "no lesion at all")

@@ -141,7 +141,7 @@ def test_without_correction_the_image_is_the_same():
         ({"convergence": 0}, "convergence"),
     ],
 )
-def test_settings_out_of_range_are_told_by_their_key(arguments, named):
+def test_settings_out_of_range_are_refused_with_their_key(arguments, named):
     with pytest.raises(ConfigError, match=f"preprocess.bias_field.{named}"):
         N4(**arguments)
 

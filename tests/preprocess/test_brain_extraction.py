@@ -129,7 +129,7 @@ def octahedron(centre, radius):
     return Surface(corners, np.array(faces))
 
 
-def test_a_surface_encloses_what_it_holds_and_touches():
+def test_a_surface_encloses_inner_and_touched_voxels():
     centre, radius = np.array([14.2, 15.7, 13.1]), 9.3
     solid = octahedron(centre, radius).solid((31, 29, 27))
     far = np.abs(np.stack(np.meshgrid(*map(np.arange, solid.shape), indexing="ij"), -1) - centre).sum(-1)

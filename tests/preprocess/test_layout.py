@@ -91,7 +91,7 @@ def test_layouts_refuse_sides_that_the_network_cannot_halve(layout):
     ratio=st.floats(1, 2),
     is_isotropic=st.booleans(),
 )
-def test_a_lesion_in_a_brain_comes_back_through_every_layout(spacing, flips, shift, ratio, is_isotropic):
+def test_a_lesion_survives_the_round_trip_through_every_layout(spacing, flips, shift, ratio, is_isotropic):
     grid, brain = grid_and_brain(spacing, flips=flips)
     layout = IsotropicPad(64, spacing_mm=0.9) if is_isotropic else CropResize(48)
     geometry: Geometry = layout(grid, brain)

@@ -87,7 +87,7 @@ def test_z_score_over_the_volume_uses_all_voxels():
     np.testing.assert_allclose(scaled, (scan - scan.mean()) / scan.std(), atol=1e-4)
 
 
-def test_given_mask_wins_over_what_is_not_zero(cohort, tmp_path):
+def test_a_given_mask_precedes_nonzero_voxels(cohort, tmp_path):
     cohort(1)
     half = np.zeros(SHAPE, np.uint8)
     half[4:14] = brain_and_scan()[0][4:14]
@@ -129,7 +129,7 @@ def test_store_holds_every_case_with_labels_and_the_native_reference(cohort, tmp
     assert isinstance(case.image(), np.memmap)
 
 
-def test_preparing_again_keeps_what_is_there_and_redoes_what_changed(cohort, tmp_path):
+def test_preparing_again_keeps_valid_cases_and_repeats_changed_ones(cohort, tmp_path):
     path = cohort(3)
     before = prepare(path, tmp_path / "store").store.content_hash
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "store").glob("*/image.npy")}
@@ -185,7 +185,7 @@ def test_a_row_that_left_the_table_leaves_the_store(cohort, tmp_path):
         (lambda d: d[:-1], "lesion_mask", "grid"),
     ],
 )
-def test_one_bad_scan_is_named_and_the_others_are_kept(cohort, tmp_path, spoil, column, says):
+def test_one_invalid_scan_is_reported_and_the_others_are_kept(cohort, tmp_path, spoil, column, says):
     path = cohort(3, spoil, column)
     with pytest.raises(ScanError, match=f"1_{column}.*{says}"):
         prepare(path, tmp_path / "store")
@@ -194,7 +194,7 @@ def test_one_bad_scan_is_named_and_the_others_are_kept(cohort, tmp_path, spoil, 
         _ = PreparedStore(tmp_path / "store").cases
 
 
-def test_several_bad_scans_are_all_named(cohort, tmp_path):
+def test_all_invalid_scans_are_reported(cohort, tmp_path):
     path = cohort(3)
     for number in (0, 2):
         (tmp_path / f"{number}_flair.nii.gz").write_bytes(b"nothing")

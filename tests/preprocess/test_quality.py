@@ -22,7 +22,7 @@ FIGURES = {
 }
 
 
-def test_lesions_are_counted_before_and_after_and_the_lost_are_told():
+def test_lesions_are_counted_before_and_after_and_lost_ones_reported():
     geometry = Geometry(NATIVE, NATIVE.canonical().cropped((0, 0, 0), (32, 40, 40)).resized((16, 20, 20)))
     lesions = np.zeros(NATIVE.shape, bool)
     # the network's voxels are 2 mm: nearest takes odd canonical indices; x runs the other way in the scan
@@ -46,7 +46,7 @@ def test_lesions_are_counted_before_and_after_and_the_lost_are_told():
 
 
 @pytest.mark.parametrize("offset", [0, 1])
-def test_a_single_voxel_is_lost_where_the_resize_steps_over_it(offset):
+def test_the_resize_can_erase_a_single_voxel(offset):
     geometry = Geometry(NATIVE, NATIVE.canonical().resized((20, 20, 20)))
     kept = 0
     for corner in np.ndindex(2, 2, 2):
@@ -78,14 +78,14 @@ def test_no_lesion_is_no_loss():
         ({"lesions": {"erased": 0, "cropped": 0, "native_count": 20}}, None),
     ],
 )
-def test_what_a_person_should_look_at_is_said(change, says):
+def test_warnings_describe_findings_to_check(change, says):
     found = warnings_of(FIGURES | change)
     assert len(found) == (says is not None)
     assert says is None or says in found[0]
 
 
 @pytest.mark.parametrize(("erased_ml", "warns"), [(0.4, False), (2.0, True)])
-def test_lost_lesions_are_a_warning_only_where_they_were_larger_than_the_grids_voxels(erased_ml, warns):
+def test_lost_lesions_are_a_warning_only_if_larger_than_model_voxels(erased_ml, warns):
     lesions = {"erased": 10, "cropped": 0, "native_count": 20, "erased_ml": erased_ml}
     found = warnings_of(FIGURES | {"lesions": lesions, "model_spacing_mm": [3.0, 3.0, 3.0]})
     assert bool(found) == warns  # 27 mm3 a voxel; 40 and 200 mm3 a lesion
@@ -122,7 +122,7 @@ def test_voxels_of_extreme_intensity_are_a_warning(brightest, count, warns):
         ({}, None),
     ],
 )
-def test_a_modality_that_lies_oddly_is_said(change, says):
+def test_a_modality_with_implausible_motion_is_reported(change, says):
     other = FIGURES["modalities"][0] | {"file": "b_t1.nii.gz"} | change
     found = warnings_of(FIGURES | {"modalities": [*FIGURES["modalities"], other]})
     assert (found[0] if found else None) is None or says in found[0]
@@ -150,7 +150,7 @@ def table(tmp_path):
     return tmp_path / "cohort.tsv"
 
 
-def test_prepare_writes_figures_of_every_case_and_says_which_lose_lesions(table, jsc, tmp_path):
+def test_prepare_writes_quality_measures_and_reports_lost_lesions(table, jsc, tmp_path):
     store = tmp_path / "store"
     code, _, err = jsc(
         "prepare", f"cohort={table}", f"store={store}", "image_size=16", "workers=0",

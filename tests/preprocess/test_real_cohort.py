@@ -73,7 +73,7 @@ def test_every_real_scan_is_prepared_and_can_be_returned(table, jsc, tmp_path, l
 
 
 @pytest.mark.slow
-def test_the_papers_chain_takes_raw_and_stripped_scans_and_repeats_itself_exactly(table, jsc, tmp_path):
+def test_the_papers_chain_accepts_raw_and_stripped_scans_and_is_deterministic(table, jsc, tmp_path):
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
     rows[rows["subject"].isin(["patient04", "patient07"])].drop(columns="brain_mask").to_csv(
         table, sep="\t", index=False

@@ -88,7 +88,7 @@ def test_headers_place_an_oblique_modality(flair):
     assert np.corrcoef(found.data[inside], np.roll(t1, 2, axis=0)[inside])[0, 1] < 0.9
 
 
-def test_oblique_resampling_keeps_a_ramp_and_says_where_it_ends():
+def test_oblique_resampling_keeps_a_ramp_and_returns_its_coverage():
     source = Grid((20, 21, 22), turn((10, -20, 30), (4, 5, 6)) @ np.diag([1.2, 0.8, 1.5, 1]))
     target = Grid((25, 24, 23), turn((-5, 8, 0), (-3, 2, 9)) @ np.diag([1.0, 1.1, 0.9, 1]))
     move = turn((2, 3, 4), (1, -2, 0.5))
@@ -109,7 +109,7 @@ def test_oblique_resampling_keeps_a_ramp_and_says_where_it_ends():
     assert (found[~covered] == 0).all()
 
 
-def test_another_grid_is_refused_where_none_is_asked_for(flair):
+def test_another_grid_is_refused_without_registration(flair):
     fixed, t1 = flair
     with pytest.raises(ScanError, match=r"t1\.nii\.gz.*flair\.nii\.gz.*registration=by_header"):
         SameGrid()(moved_t1(fixed, t1, np.eye(4)), fixed)
@@ -120,7 +120,7 @@ def test_another_grid_is_refused_where_none_is_asked_for(flair):
         np.testing.assert_array_equal(found.data, same.data)
 
 
-def test_a_modality_that_lies_elsewhere_is_refused(flair):
+def test_a_modality_without_overlap_is_refused(flair):
     fixed, t1 = flair
     away = fixed.grid.affine.copy()
     away[0, 3] += 1000
@@ -128,7 +128,7 @@ def test_a_modality_that_lies_elsewhere_is_refused(flair):
         ByHeader()(scan_of(t1, Grid(fixed.grid.shape, away), "t1.nii.gz"), fixed)
 
 
-def test_channels_are_stacked_on_the_flairs_grid_and_what_is_not_covered_is_zero(flair, tmp_path):
+def test_channels_are_stacked_on_the_flairs_grid_with_zeros_outside(flair, tmp_path):
     fixed, t1 = flair
     full = moved_t1(fixed, t1, np.eye(4))
     half = scan_of(full.data[:, :, 32:], full.grid.cropped((0, 0, 32), full.grid.shape))

@@ -142,7 +142,7 @@ def images_of(store):
     return {case.case: np.array(case.image()) for case in PreparedStore(store).cases}
 
 
-def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(table, program, tmp_path):
+def test_a_killed_run_leaves_no_process_and_can_be_continued(table, program, tmp_path):
     path, store = table(8), tmp_path / "store"
     process = program(path, store, seconds=0.3, workers=2)
     wait_for(lambda: len(list(store.glob("*/case.json"))) >= 2)
@@ -279,7 +279,7 @@ FILES = "image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.np
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_named_and_made_again(table, tmp_path, name):
+def test_a_damaged_file_is_reported_and_prepared_again(table, tmp_path, name):
     path, store = table(3), tmp_path / "store"
     prepare(path, store)
     assert len(PreparedStore(store).cases) == 3
@@ -365,7 +365,7 @@ def test_a_changed_scan_unlists_the_store_until_it_is_whole_again(table, tmp_pat
         _ = PreparedStore(store).cases
 
 
-def test_too_small_a_disk_is_told_before_anything_is_prepared(table, tmp_path, monkeypatch):
+def test_too_small_a_disk_is_reported_before_preparing(table, tmp_path, monkeypatch):
     path, store = table(3), tmp_path / "store"
     assert bytes_a_case(2, (160, 160, 160)) == 160**3 * 10  # two float32 channels, two masks
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 16**3 * 6 - 1))
@@ -376,7 +376,7 @@ def test_too_small_a_disk_is_told_before_anything_is_prepared(table, tmp_path, m
     assert prepare(path, store).new == 3
 
 
-def test_a_disk_that_runs_full_is_one_sentence_and_what_was_made_stays(table, tmp_path, monkeypatch):
+def test_a_full_disk_gives_an_error_message_and_keeps_prepared_cases(table, tmp_path, monkeypatch):
     path, store = table(3), tmp_path / "store"
     save, saved = np.save, []
 
@@ -394,7 +394,7 @@ def test_a_disk_that_runs_full_is_one_sentence_and_what_was_made_stays(table, tm
     assert (prepare(path, store).new, bool(saved)) == (2, True)
 
 
-def test_a_scan_that_needs_more_memory_than_there_is_is_named(table, tmp_path, monkeypatch):
+def test_a_scan_that_needs_too_much_memory_is_reported(table, tmp_path, monkeypatch):
     def eats(self, image, grid, brain):
         raise MemoryError
 

@@ -18,7 +18,7 @@ def scan(lesions: float = 0.0, white: float = 300.0, seed: int = 0):
     return (image * rng.normal(1, 0.04, image.shape)).astype(np.float32), brain
 
 
-def test_white_matter_comes_out_near_one_and_outside_is_zero():
+def test_white_matter_is_near_one_and_the_outside_is_zero():
     image, brain = scan()
     scaled = TissueMode()(image, brain)
     assert scaled.dtype == np.float32

@@ -74,7 +74,7 @@ def by_name(figures):
     return {figure.name: figure for figure in figures}
 
 
-def test_a_half_finished_study_draws_what_it_can_and_says_what_it_waits_for(make_run, tmp_path):
+def test_an_unfinished_study_draws_available_figures_and_lists_missing_ones(make_run, tmp_path):
     runs = [make_run("joint", 0), make_run("joint", 1, state="running"), make_run("only_seg", 0, names=False)]
     runs += [make_run("only_cls", 0, state="waiting"), make_run("unet3d", 0, names=False, state="waiting")]
     figures = by_name(draw_figures(runs, tmp_path / "out", open_network=open_network))
@@ -111,7 +111,7 @@ def test_pictures_of_another_cohort_than_the_studys_are_refused_and_curves_drawn
     assert figures["figure-09"].png is not None
 
 
-def test_a_test_of_scans_that_the_store_lacks_is_told_and_no_defect(make_run, tmp_path):
+def test_tested_scans_missing_in_the_store_are_reported(make_run, tmp_path):
     run = make_run("joint", 0)
     rows = pd.read_csv(run.folder / "per_case.csv")
     rows.assign(case="other-" + rows["case"]).to_csv(run.folder / "per_case.csv", index=False)
@@ -226,7 +226,7 @@ def test_grad_cam_is_the_positive_part_of_the_coarsest_location_map_over_its_vox
     assert not any(part._forward_hooks for part in network.modules())
 
 
-def test_a_band_is_tight_where_all_agree_and_resamples_subjects_whole():
+def test_a_bootstrap_band_resamples_whole_subjects():
     score, positive = np.r_[np.full(20, 0.1), np.full(20, 0.9)], np.repeat([False, True], 20)
     low, high = band(score, positive, np.arange(40), seed=0)
     np.testing.assert_array_equal(low[1:], 1)
@@ -268,7 +268,7 @@ class Links(HTMLParser):
         self.found += [(tag, name, value) for name, value in attrs if name in ("src", "href")]
 
 
-def test_the_page_is_one_file_that_leads_to_the_runs_and_says_what_is_missing(make_run, tmp_path):
+def test_the_page_is_self_contained_and_lists_runs_and_missing_parts(make_run, tmp_path):
     runs = [make_run("joint", 0), make_run("only_cls", 0, segments=False, state="waiting")]
     figures = draw_figures(runs, tmp_path / "out", open_network=open_network)
     path = tmp_path / "runs" / "store" / "studies" / "my study" / "index.html"

@@ -17,7 +17,7 @@ SMALL = (
 
 
 @pytest.mark.slow
-def test_trained_runs_become_tables_figures_and_a_page_and_stay_so_when_the_store_is_gone(jsc, store, tmp_path):
+def test_a_report_of_trained_runs_works_without_the_store(jsc, store, tmp_path):
     where = f"runs={tmp_path / 'runs'}"
     for variant in ("ablation=joint", "ablation=only_seg"):
         for fold in (0, 1):

@@ -41,11 +41,11 @@ def test_names_stay_as_they_are_written_and_empty_cells_are_no_number(table):
         (HEAD + LINES[0] + 'b,"\n', "is no table"),
     ],
 )
-def test_what_cannot_be_used_is_refused(table, text, says):
+def test_an_invalid_table_is_refused(table, text, says):
     with pytest.raises(ValueError, match=says):
         read_per_case(table(text), scans=2)
 
 
-def test_a_table_that_is_not_there_is_said_to_be_missing(tmp_path):
+def test_a_missing_table_is_reported(tmp_path):
     with pytest.raises(ValueError, match="missing"):
         read_per_case(tmp_path / "per_case.csv")

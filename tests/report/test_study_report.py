@@ -211,7 +211,7 @@ def test_every_latex_table_is_set_and_none_is_wider_than_the_page(study, jsc, tm
     assert "Overfull \\hbox" not in done.stdout
 
 
-def test_the_caption_says_which_weights_were_tested(tmp_path):
+def test_the_caption_states_the_tested_weights(tmp_path):
     runs = []
     for name, weights in (("strict", "best"), ("strict", "last"), ("paper", "last"), ("mine", "last")):
         folder = tmp_path / name / weights
@@ -235,7 +235,7 @@ def test_the_caption_says_which_weights_were_tested(tmp_path):
         ({"_target_": "mine.Folds2"}, "strict (Folds2; ", "not available"),
     ],
 )  # fmt: skip
-def test_folds_are_told_by_what_they_are_and_not_by_the_protocols_name(tmp_path, folds, what, apart):
+def test_folds_are_described_by_their_kind_not_by_the_protocol(tmp_path, folds, what, apart):
     config = {"protocol": {"name": "strict", "weights": "best", "folds": "strict"}, "data": {"folds": folds}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     run = ReportRun(tmp_path, "joint", "Joint", 0, 0)
@@ -243,7 +243,7 @@ def test_folds_are_told_by_what_they_are_and_not_by_the_protocols_name(tmp_path,
     assert disjoint([run]).startswith(apart)
 
 
-def test_of_several_seeds_a_case_is_one_case_and_what_is_uneven_is_told(study, jsc, tmp_path):
+def test_several_seeds_count_a_case_once_and_uneven_folds_are_noted(study, jsc, tmp_path):
     for fold in range(3):
         study("joint", fold, seed=1)
         study("only_local", fold, seed=1)
@@ -257,7 +257,7 @@ def test_of_several_seeds_a_case_is_one_case_and_what_is_uneven_is_told(study, j
     assert "One seed:" not in table
 
 
-def test_a_mean_over_fewer_folds_than_were_tested_is_told(study, jsc, tmp_path):
+def test_a_mean_over_fewer_folds_is_noted(study, jsc, tmp_path):
     for base in ("joint", "only_local"):
         for fold in range(3):
             path = study(base, fold) / "per_case.csv"
@@ -284,7 +284,7 @@ def test_a_study_without_anything_to_compare_has_a_table_of_no_claims(study, jsc
     assert {"difference", "p_holm", "verdict"} <= set(claims)
 
 
-def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, tmp_path):
+def test_an_unfinished_study_is_reported_with_missing_parts(study, jsc, tmp_path):
     study("joint", 0)
     study("joint", 1, state="waiting")
     study("only_cls", 0)
@@ -307,7 +307,7 @@ def test_a_half_finished_study_is_reported_and_says_what_is_missing(study, jsc, 
     assert pooled.groupby("variant")["case"].count().to_dict() == {"Joint Model": 12, "Only Cls Model": 12}
 
 
-def test_a_run_of_other_data_is_left_out_and_named(study, jsc, tmp_path):
+def test_a_run_with_other_data_is_excluded_and_reported(study, jsc, tmp_path):
     study("joint", 0)
     study("joint", 1)
     other = study("no_cross", 0)
@@ -368,7 +368,7 @@ def test_of_several_joint_models_the_checklist_speaks_of_the_plainest(study, jsc
     assert "segment lesions and name the disease" in items[1]
 
 
-def test_networks_that_only_name_the_disease_are_not_said_to_segment(study, jsc, tmp_path):
+def test_the_checklist_does_not_list_segmentation_for_classifiers(study, jsc, tmp_path):
     study("only_cls", 0)
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
@@ -376,7 +376,7 @@ def test_networks_that_only_name_the_disease_are_not_said_to_segment(study, jsc,
     assert items[29].endswith("over subjects")  # nothing was compared
 
 
-def test_nothing_finished_is_a_page_that_says_so(study, jsc, tmp_path):
+def test_a_study_without_finished_runs_has_a_page(study, jsc, tmp_path):
     study("joint", 0, state="waiting", tables=["table7"])
     code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", "resamples=40")
     assert code == 0, err
@@ -431,7 +431,7 @@ def test_variants_of_a_users_own_get_a_table_with_claims_and_seeds(study, jsc, t
     np.testing.assert_allclose(sorted(claims["p_holm"]), sorted(holm(claims["p"].tolist())), rtol=1e-4)
 
 
-def test_settings_that_only_the_folders_name_enter_labels_where_they_must(study, jsc, tmp_path):
+def test_settings_from_folder_names_enter_labels_if_needed(study, jsc, tmp_path):
     study("joint", 0, settings=("trainer.max_epochs-1",))
     study("only_seg", 0, settings=("trainer.m-d3017831",))
     for name, settings in (("both", ()), ("three", ("loss-mine",))):
@@ -443,7 +443,7 @@ def test_settings_that_only_the_folders_name_enter_labels_where_they_must(study,
     assert three == {"Joint Model (trainer.max_epochs-1)", "Joint Model (loss-mine)", "Only Seg Model"}
 
 
-def test_the_checklist_has_every_item_and_leaves_to_a_person_what_is_a_persons(study, jsc, tmp_path):
+def test_the_checklist_has_every_item_and_marks_those_for_authors(study, jsc, tmp_path):
     study("joint", 0)
     study("only_seg", 0)
     study("only_cls", 0)

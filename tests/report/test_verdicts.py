@@ -30,12 +30,12 @@ def found(difference, p_low_high, smallest):
         (0.05, 0.03, math.nan, "not decided"),
     ],
 )
-def test_a_claim_below_what_could_be_shown_is_not_decided(difference, smallest, p, verdict):
+def test_a_claim_below_the_detectable_difference_is_not_decided(difference, smallest, p, verdict):
     claim = Claim("a", "b", "DSC", "test", found(difference, (-0.1, 0.1), smallest), p)
     assert claim.verdict == verdict
 
 
-def test_that_the_published_difference_is_ruled_out_is_told():
+def test_a_published_difference_outside_the_interval_is_ruled_out():
     claim = Claim("a", "b", "DSC", "test", found(0.0, (-0.01, 0.01), 0.02), 0.9, published=0.0363)
     assert claim.verdict == "not decided"
     assert "ruled out" in claim.conclusion
@@ -46,7 +46,7 @@ def test_that_the_published_difference_is_ruled_out_is_told():
     )
 
 
-def test_a_claim_whose_test_says_nothing_of_the_difference_is_not_decided():
+def test_a_claim_with_a_caveat_is_not_decided():
     clear = found(0.2, (0.1, 0.3), 0.05)
     assert Claim("a", "b", "DSC", "test", clear, 0.001, published=0.4).verdict == "holds"
     claim = Claim("a", "b", "DSC", "test", clear._replace(caveat="it leans the other way"), 0.001, published=0.4)
@@ -54,7 +54,7 @@ def test_a_claim_whose_test_says_nothing_of_the_difference_is_not_decided():
     assert claim.conclusion == "not decided: it leans the other way"
 
 
-def test_holm_by_hand_leaves_out_what_is_undefined():
+def test_holm_by_hand_excludes_undefined_values():
     assert holm([0.04, math.nan, 0.01, 0.03]) == pytest.approx([0.06, math.nan, 0.03, 0.06], nan_ok=True)
 
 

@@ -37,7 +37,7 @@ def test_numbers_and_harmless_text_stay_as_they_are(text):
 
 
 @given(st.text())
-def test_every_text_comes_back(text):
+def test_text_survives_the_round_trip(text):
     assert plain(cell(text)) == text
 
 

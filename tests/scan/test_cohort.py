@@ -62,7 +62,7 @@ def test_a_subject_keeps_its_name(folder, name):
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["c.csv", "c.tsv", "c.TSV"])
-def test_the_header_decides_what_separates_the_columns(folder, mark, name):
+def test_the_separator_is_detected_from_the_header(folder, mark, name):
     rows = ["subject", "flair", "disease", "age, in years", "score"], ["s1", "a.nii.gz", "MS", "31,5", "2;3"]
     text = "\n".join(mark.join(f'"{cell}"' if mark in cell else cell for cell in row) for row in rows)
     (case,) = read_cohort(table(folder, text, name))
@@ -82,7 +82,7 @@ def test_letters_that_can_be_stored_in_two_ways_are_one(tmp_path, form):
 
 
 @pytest.mark.parametrize("cell", ["x" * 5000, "~no such user/a.nii.gz", f"{'d' * 300}/a.nii.gz", "a/" * 3000 + "a.nii"])
-def test_a_path_that_no_file_system_takes_is_one_sentence(folder, cell):
+def test_an_impossible_path_gives_an_error_message(folder, cell):
     path = table(folder, f"subject,flair\ns1,{cell}\n")
     with pytest.raises(CohortError, match=r"line 2: expected a file in flair, found ") as error:
         read_cohort(path)

@@ -23,7 +23,7 @@ CLASSES = ("MS", "NMOSD")
         ("1.0", ("01", "1"), None),
     ],
 )
-def test_a_class_is_named_by_its_name_alone(text, classes, named):
+def test_only_its_name_identifies_a_class(text, classes, named):
     assert class_named(text, classes) == named
 
 

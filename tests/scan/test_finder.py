@@ -43,7 +43,7 @@ def test_case_does_not_matter_and_the_file_can_be_read(put, name):
     np.testing.assert_array_equal(read_scan(path).data, SCAN)
 
 
-def test_hidden_files_links_to_nowhere_and_other_files_are_no_scans(put):
+def test_hidden_files_broken_links_and_other_files_are_skipped(put):
     for name in ("b/p10.nii.gz", "b/p2.nii", "b/._p2.nii", "b/.partial-17-p3.nii.gz", ".git/p4.nii.gz"):
         put(name)
     (put.root / "b" / "gone.nii.gz").symlink_to(put.root / "nowhere.nii.gz")
@@ -61,7 +61,7 @@ def test_hidden_files_links_to_nowhere_and_other_files_are_no_scans(put):
     assert scan_files(put.root, below=False).names == []
 
 
-def test_a_name_that_is_not_utf_8_is_left_out_and_said(put):
+def test_a_name_that_is_not_utf_8_is_skipped_and_reported(put):
     try:
         put("M\udcfcller.nii.gz")
     except OSError:
@@ -75,7 +75,7 @@ def record_of(name):
     return json.dumps({"id": name, "scan": f"{name}.nii.gz", "brain_volume_ml": 1.0, "warnings": []})
 
 
-def test_what_predict_wrote_is_known_by_its_record_or_its_header(put):
+def test_outputs_of_predict_are_recognised_by_record_or_header(put):
     scan = read_scan(put("p1.nii.gz"))
     for end in ("lesions", "lesion-probability", "location-map"):
         put(f"p1_{end}.nii.gz")
@@ -92,7 +92,7 @@ def test_what_predict_wrote_is_known_by_its_record_or_its_header(put):
     }  # fmt: skip
 
 
-def test_readers_leave_out_what_predict_wrote(put):
+def test_readers_skip_outputs_of_predict(put):
     put("p1.nii.gz")
     put("findings/p1_lesions.nii.gz")
     (put.root / "findings" / "p1.json").write_text(record_of("p1"))

@@ -43,7 +43,7 @@ def scan(tmp_path):
 
 @pytest.mark.parametrize("degrees", [0, 30, 44.9999999, 45, 45.0000001, 90, 135])
 @pytest.mark.parametrize("shift", [-1e-6, 0, 1e-6])
-def test_a_mask_that_differs_by_rounding_lies_on_its_scan_at_any_angle(scan, tmp_path, degrees, shift):
+def test_a_mask_that_differs_by_rounding_matches_its_scan_at_any_angle(scan, tmp_path, degrees, shift):
     affine = turned(degrees)
     found = scan(affine)
     change = np.pad(shift * np.random.default_rng(1).normal(size=(3, 3)), (0, 1))
@@ -70,7 +70,7 @@ def test_there_and_back_is_the_identity_at_45_degrees():
 
 
 @pytest.mark.parametrize("whose", ["scan", "mask"])
-def test_the_other_forms_affine_is_named_and_the_offered_key_works(scan, tmp_path, whose):
+def test_a_matching_qform_is_reported_and_the_suggested_key_works(scan, tmp_path, whose):
     sform, qform = turned(0), turned(20)
     if whose == "scan":
         found, path = scan(sform, qform), save(tmp_path / "mask.nii.gz", MASK, qform)

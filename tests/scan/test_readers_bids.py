@@ -84,7 +84,7 @@ def test_bids_cases_are_read_from_the_written_table_wherever_the_folder_is_moved
     assert all(str(moved) in str(case.images[0]) for case in cases)
 
 
-def test_bids_takes_one_flair_a_visit_and_reports_the_others(put):
+def test_bids_selects_one_flair_per_visit_and_reports_the_others(put):
     put("sub-1/anat/sub-1_run-2_FLAIR.nii.gz")
     put("sub-1/anat/sub-1_run-1_FLAIR.nii.gz")
     put("sub-2/anat/sub-2_acq-2D_FLAIR.nii.gz")
@@ -113,7 +113,7 @@ def test_bids_leaves_masks_that_are_not_on_the_flair(put):
         assert what in reasons(found)
 
 
-def test_bids_picks_among_pipelines_and_says_when_several_count_as_raters(put):
+def test_bids_selects_pipelines_and_reports_several_used_as_raters(put):
     put("sub-1/anat/sub-1_FLAIR.nii.gz")
     put("derivatives/manual/sub-1/sub-1_label-lesion_mask.nii.gz", "lesion-mask")
     put("derivatives/lst/sub-1/sub-1_label-lesion_mask.nii.gz", "lesion-mask-2")
@@ -199,7 +199,7 @@ def test_a_participants_table_that_cannot_be_used_is_refused(bids_folder, conten
     assert says in str(error.value)
 
 
-def test_a_participant_named_twice_with_the_same_cells_is_fine(bids_folder):
+def test_a_repeated_participant_with_equal_cells_is_accepted(bids_folder):
     with (bids_folder.root / "participants.tsv").open("a") as table:
         table.write("sub-01\tRRMS\t31\tnorth\tn/a\n")
     assert len(bids(bids_folder).scans) == 3
@@ -231,7 +231,7 @@ def test_masks_are_known_by_any_word_of_their_name_and_else_by_their_folder(put)
     }
 
 
-def test_bids_says_of_every_file_that_it_was_not_used(put):
+def test_bids_reports_every_unused_file(put):
     put("sub-01/anat/sub-01_FLAIR.nii.gz")
     left = ["sub-01/anat/sub-01_PDT2.nii.gz", "derivatives/prep/sub-01/anat/sub-01_desc-preproc_FLAIR.nii.gz"]
     for place in left:
@@ -271,7 +271,7 @@ def test_masks_of_lesions_have_many_names(put, name, place):
     }
 
 
-def test_numbers_match_whatever_their_leading_zeros_where_that_leaves_one_choice(put):
+def test_numbers_match_without_leading_zeros_if_unambiguous(put):
     put("sub-01/ses-01/anat/sub-01_ses-01_run-02_FLAIR.nii.gz")
     put("derivatives/m/sub-1/ses-1/anat/sub-1_ses-1_run-2_label-lesion_mask.nii.gz", "lesion-mask")
     put("sub-7/anat/sub-7_FLAIR.nii.gz")
@@ -283,7 +283,7 @@ def test_numbers_match_whatever_their_leading_zeros_where_that_leaves_one_choice
     assert ["lesion_mask" in scan.files for scan in found.scans] == [True, False, True]
 
 
-def test_a_consensus_stands_for_its_raters(put):
+def test_a_consensus_replaces_its_raters(put):
     put("sub-01/anat/sub-01_FLAIR.nii.gz")
     for rater in ("expert1", "expert2", "expert3", "consensus"):
         put(f"derivatives/manual/sub-01/anat/sub-01_desc-{rater}_label-lesion_mask.nii.gz", "lesion-mask")
@@ -296,7 +296,7 @@ def test_a_consensus_stands_for_its_raters(put):
     assert sum(what == "single raters' masks, not used because of a consensus" for what, _ in said(found)) == 3
 
 
-def test_participants_that_are_a_link_to_nowhere_are_said(bids_folder):
+def test_a_broken_link_to_participants_is_reported(bids_folder):
     file = bids_folder.root / "participants.tsv"
     file.unlink()
     file.symlink_to(bids_folder.root / "annexed")
@@ -340,7 +340,7 @@ def coded(put, cells, levels=None):
 
 
 @pytest.mark.parametrize("cells", [("0", "1", "2"), ("0.0", "1.0", "2.0")])
-def test_codes_mean_what_the_side_car_says(put, cells):
+def test_codes_have_the_meaning_of_the_side_car(put, cells):
     diseases = coded(put, cells, LEVELS)
     assert diseases() == [None, "MS", "NMOSD"]
     assert diseases(["NMOSD", "control", "MS"]) == ["control", "MS", "NMOSD"]
@@ -364,7 +364,7 @@ def test_a_code_that_the_side_car_gives_to_no_class_is_asked_for_by_its_name_in_
         diseases()
 
 
-def test_a_name_in_the_table_comes_before_its_description(put):
+def test_labels_given_by_the_user_precede_the_side_car(put):
     diseases = coded(put, ("MS", "RRMS"), {"MS": "seen at the clinic before 2010", "RRMS": "Multiple sclerosis"})
     assert diseases() == ["MS", "MS"]
 

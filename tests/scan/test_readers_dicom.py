@@ -329,17 +329,17 @@ def test_the_key_and_the_person_are_written_only_on_request(flair, tmp_path, jsc
 
 
 def test_pseudonyms_do_not_depend_on_the_order_of_files_and_follow_the_salt():
-    from joint_seg_cls.scan.readers.pseudonyms import Pseudonyms
+    from joint_seg_cls.scan.readers.pseudonyms import PatientPseudonyms
 
     people = [f"patient {number}" for number in range(40)]
-    named = Pseudonyms("a")(people)
-    assert named == Pseudonyms("a")(reversed(people))
+    named = PatientPseudonyms("a")(people)
+    assert named == PatientPseudonyms("a")(reversed(people))
     assert set(named.values()) == {f"sub-{number:03d}" for number in range(1, 41)}
     assert [named[who] for who in people] != sorted(named.values())
-    assert Pseudonyms("b")(people) != named
+    assert PatientPseudonyms("b")(people) != named
 
 
-def test_other_modalities_are_converted_where_patterns_name_them(flair, tmp_path, jsc):
+def test_other_modalities_with_patterns_are_converted(flair, tmp_path, jsc):
     values, affine = flair
     t1 = {"SeriesDescription": "t1_mprage", "ProtocolName": "", "SeriesNumber": 8, "SeriesInstanceUID": "1.2.5"}
     write_series(tmp_path / "in" / "a", values, affine)
@@ -412,7 +412,7 @@ def test_files_that_are_no_dicom_and_damaged_ones_are_refused(tmp_path, jsc):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
-def test_missing_packages_are_named_with_what_installs_them(tmp_path, jsc, monkeypatch):
+def test_missing_packages_are_reported_with_the_install_command(tmp_path, jsc, monkeypatch):
     monkeypatch.setitem(sys.modules, "dcm2niix", None)
     code, _, err = jsc("cohort", "source=dicom", f"path={tmp_path}", f"out={tmp_path / 'c.tsv'}")
     assert code == 2

@@ -134,7 +134,7 @@ def test_two_files_for_one_scan_are_refused_naming_both(put):
         ),
     ],
 )
-def test_a_pattern_that_says_too_little_is_refused(patterns, says):
+def test_an_incomplete_pattern_is_refused(patterns, says):
     with pytest.raises(ConfigError) as error:
         PatternReader(**patterns)
     assert says in str(error.value)

@@ -62,7 +62,7 @@ def overlap(a, b):
     angles=st.tuples(*[st.floats(-np.pi, np.pi)] * 3),
     shift=st.tuples(*[st.floats(-0.5, 0.5)] * 3),
 )
-def test_a_lesion_of_a_millilitre_comes_back_as_it_was(geometry, volume_ml, ratios, angles, shift):
+def test_a_lesion_of_one_millilitre_survives_the_round_trip(geometry, volume_ml, ratios, angles, shift):
     assert max(*geometry.native.spacing_mm, *geometry.model.spacing_mm) <= 1 + 1e-6
     radii = np.array([1.0, *ratios])
     radii *= (1000 * volume_ml / (4 / 3 * np.pi * radii.prod())) ** (1 / 3)
@@ -159,7 +159,7 @@ def test_headers_in_other_units_are_read_in_millimetres_and_written_as_they_were
     )
 
 
-def test_what_a_header_says_of_the_patient_is_not_carried_over(affine, tmp_path):
+def test_patient_data_in_a_header_is_not_copied(affine, tmp_path):
     image = nib.Nifti1Image(np.random.default_rng(0).random((7, 9, 5)).astype(np.float32), affine)
     for field in ("descrip", "aux_file", "db_name", "intent_name"):
         image.header[field] = b"Doe Jane"

@@ -7,7 +7,7 @@ from joint_seg_cls.scan.template import load_template
 
 
 @pytest.mark.parametrize(("spacing_mm", "shape"), [(1, (197, 233, 189)), (2, (99, 117, 95))])
-def test_lies_in_mni_space_with_axes_towards_right_anterior_superior(spacing_mm, shape):
+def test_the_template_is_in_mni_space_with_ras_axes(spacing_mm, shape):
     template = load_template(spacing_mm)
     assert template.grid.shape == shape
     assert template.grid.axes == "RAS"

@@ -156,7 +156,7 @@ def test_a_map_of_many_labels_is_not_taken_for_lesions(save, data, affine):
     ("values", "lesion_value", "share"),
     [((0, 2), 2, 1 / 2), ((0, 0, 0, 255.0002), 255, 1 / 4), ((0, 1, 2, 3), [1, 3], 1 / 2), ((0, 0), 2, 0)],
 )
-def test_lesion_value_says_which_voxels_are_lesion(save, data, affine, values, lesion_value, share):
+def test_lesion_value_selects_the_lesion_voxels(save, data, affine, values, lesion_value, share):
     scan = read_scan(save("scan.nii.gz", np.resize(data, (8, 8, 6)), affine))
     mask = np.resize(np.array(values, np.float32), (8, 8, 6))
     found = read_mask(save("mask.nii.gz", mask, affine), scan.grid, lesion_value=lesion_value)

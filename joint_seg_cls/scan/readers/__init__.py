@@ -3,7 +3,7 @@
 from joint_seg_cls.scan.finder import Remark
 from joint_seg_cls.scan.readers.bids import BidsReader
 from joint_seg_cls.scan.readers.dicom import DicomReader
-from joint_seg_cls.scan.readers.dicom_choice import Geometry, SeriesChoice
+from joint_seg_cls.scan.readers.dicom_choice import SeriesChoice, StackGeometry
 from joint_seg_cls.scan.readers.isbi2015 import Isbi2015Reader
 from joint_seg_cls.scan.readers.pattern import PatternReader
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
@@ -15,12 +15,12 @@ __all__ = [
     "DicomReader",
     "Found",
     "FoundScan",
-    "Geometry",
     "Isbi2015Reader",
     "PatternReader",
     "Reader",
     "Remark",
     "SeriesChoice",
+    "StackGeometry",
     "TableReader",
     "require_out",
     "write_cohort_table",

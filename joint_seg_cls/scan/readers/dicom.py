@@ -21,7 +21,7 @@ from joint_seg_cls.scan.readers.dicom_convert import convert
 from joint_seg_cls.scan.readers.dicom_facts import PERSONAL, acquisition
 from joint_seg_cls.scan.readers.dicom_headers import Series, read_series, require_pydicom
 from joint_seg_cls.scan.readers.private import write_private
-from joint_seg_cls.scan.readers.pseudonyms import Pseudonyms, key_text, read_key
+from joint_seg_cls.scan.readers.pseudonyms import PatientPseudonyms, key_text, read_key
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.tables import user_path
 from joint_seg_cls.whole_file import clear_partial, partial_path
@@ -93,7 +93,7 @@ class DicomReader(Reader):
         patients: dict[str, dict[str, list[Series]]] = defaultdict(lambda: defaultdict(list))
         for one in series:
             patients[_patient(one)][_study(one)].append(one)
-        pseudonyms = Pseudonyms(self._salt, {row["patient"]: row["subject"] for row in earlier})
+        pseudonyms = PatientPseudonyms(self._salt, {row["patient"]: row["subject"] for row in earlier})
         visits = []
         for patient, subject in pseudonyms(patients).items():
             studies = patients[patient]

@@ -20,7 +20,7 @@ _MODALITIES = ("MR", "OT", "")
 
 @final
 @dataclass(frozen=True)
-class Geometry:
+class StackGeometry:
     """Requirements for a stack of images that covers a brain.
 
     Args:
@@ -79,7 +79,7 @@ class SeriesChoice:
         take: Mapping[str, Sequence[str]],
         leave: Sequence[str],
         leave_image_types: Sequence[str],
-        geometry: Geometry,
+        geometry: StackGeometry,
     ) -> None:
         self._take = {column: _compiled(f"take.{column}", patterns) for column, patterns in take.items()}
         self._leave = _compiled("leave", leave)

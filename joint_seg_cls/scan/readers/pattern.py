@@ -11,7 +11,7 @@ from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
 from joint_seg_cls.scan.readers.people import Labels, Meanings, People
 from joint_seg_cls.scan.readers.raters import reference_masks
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
-from joint_seg_cls.scan.readers.templates import Template
+from joint_seg_cls.scan.readers.templates import PathPattern
 from joint_seg_cls.scan.tables import read_table, user_path
 
 _SPECIAL = frozenset({"subject", "session", "disease", "rater"})
@@ -22,7 +22,7 @@ Parts = dict[str, str]
 
 @final
 class PatternReader(Reader):
-    """Finds the files of each scan by patterns (:class:`Template`), joined by their shared parts.
+    """Finds the files of each scan by patterns (:class:`PathPattern`), joined by their shared parts.
 
     ``{subject}`` and ``{session}`` identify the scan, ``{disease}`` its disease, ``{rater}`` one of several lesion
     masks;
@@ -66,11 +66,11 @@ class PatternReader(Reader):
             raise ConfigError("flair", expected="the pattern of the FLAIR scans", found="none", remedy=remedy)
         given = {"lesion_mask": lesion_mask, "lesion_mask_2": lesion_mask_2, "brain_mask": brain_mask}
         given |= {"t1": t1, "t2": t2, "pd": pd, **(others or {})}
-        self._flair = Template("flair", flair)
-        self._others = tuple(Template(key, text) for key, text in given.items() if text is not None)
+        self._flair = PathPattern("flair", flair)
+        self._others = tuple(PathPattern(key, text) for key, text in given.items() if text is not None)
         for template in (self._flair, *self._others):
             _require_parts(template, self._flair)
-        if lesion_mask_2 is not None and "rater" in Template("lesion_mask", lesion_mask or "x.nii").fields:
+        if lesion_mask_2 is not None and "rater" in PathPattern("lesion_mask", lesion_mask or "x.nii").fields:
             remedy = "leave out lesion_mask_2="
             raise ConfigError(
                 "lesion_mask_2", expected="none together with {rater}", found=lesion_mask_2, remedy=remedy
@@ -132,7 +132,7 @@ class PatternReader(Reader):
         return People(file, read_table(file), self._labels, self._disease_column, scanned)
 
 
-def _require_parts(template: Template, flair: Template) -> None:
+def _require_parts(template: PathPattern, flair: PathPattern) -> None:
     needed = {"subject"} if template is flair else set()
     extra = set(template.fields) - set(flair.fields) if template is not flair else set()
     extra -= {"rater"} if template.key == "lesion_mask" else set()
@@ -144,7 +144,7 @@ def _require_parts(template: Template, flair: Template) -> None:
         )
 
 
-def _matches(template: Template, root: Path, files: list[str]) -> list[tuple[str, Parts]]:
+def _matches(template: PathPattern, root: Path, files: list[str]) -> list[tuple[str, Parts]]:
     found = ((name, template.match(name, (root / name).as_posix())) for name in files)
     return [(name, parts) for name, parts in found if parts is not None]
 
@@ -159,7 +159,7 @@ def _by_scan(path: Path, flairs: list[tuple[str, Parts]]) -> dict[tuple[str, str
     return scans
 
 
-def _by_parts(template: Template, matches: list[tuple[str, Parts]]) -> dict[tuple[str, ...], dict[str, list[str]]]:
+def _by_parts(template: PathPattern, matches: list[tuple[str, Parts]]) -> dict[tuple[str, ...], dict[str, list[str]]]:
     """Return the files by the parts shared with the FLAIR, then by rater."""
     index: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, parts in matches:
@@ -167,12 +167,12 @@ def _by_parts(template: Template, matches: list[tuple[str, Parts]]) -> dict[tupl
     return index
 
 
-def _shared(template: Template, parts: Parts) -> tuple[str, ...]:
+def _shared(template: PathPattern, parts: Parts) -> tuple[str, ...]:
     return tuple(parts[part].casefold() for part in template.fields if part != "rater")
 
 
 def _columns(
-    path: Path, template: Template, by_rater: Mapping[str, list[str]], scan: Parts, remarks: list[Remark]
+    path: Path, template: PathPattern, by_rater: Mapping[str, list[str]], scan: Parts, remarks: list[Remark]
 ) -> dict[str, str]:
     """Return the columns of a pattern for one scan: none, one, or one per rater."""
     for names in by_rater.values():

@@ -1,4 +1,4 @@
-"""Pseudonyms of patients: numbers in the order of a keyed hash of their identifiers."""
+"""PatientPseudonyms of patients: numbers in the order of a keyed hash of their identifiers."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ KEY_COLUMNS = ("subject", "session", "patient", "study_date", "series", "descrip
 
 
 @final
-class Pseudonyms:
+class PatientPseudonyms:
     """Assigns ``sub-001``, ``sub-002``, ... to patients.
 
     The same patients get the same names in any order of files. Only the rank of a hash is kept, from which

@@ -11,7 +11,7 @@ _ANYWHERE = "**/"
 
 
 @final
-class Template:
+class PathPattern:
     """A pattern of file paths.
 
     ``{name}`` matches part of a folder or file name, with the same value wherever it is repeated; ``*`` matches any
