@@ -162,7 +162,7 @@ def test_a_table_keeps_its_paths_when_it_moves_with_its_folder(jsc, folder, tmp_
         (("source=bids", "path=.", "out=c.txt"), "a .tsv or .csv file"),
         (("source=bids", "path=.", "out=."), "a .tsv or .csv file"),
         (("source=bids", "path=.", "out=folder.tsv"), "a folder"),
-        (("source=bids", "path=.", "out=file/c.tsv"), "name another folder"),
+        (("source=bids", "path=.", "out=file/c.tsv"), "choose another folder"),
         (("source=bids", "path=.", "out=c.tsv"), "sub-01/anat/sub-01_FLAIR.nii.gz"),
         (("source=table", "path=.", "out=c.tsv"), "expected a table, found a folder"),
         (("source=table", "path=none.csv", "out=c.tsv"), "no such file"),
