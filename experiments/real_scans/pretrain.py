@@ -30,7 +30,6 @@ from joint_seg_cls.phantom.random_appearance import RandomAppearance
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.training import read_archive, release, shipped_path
-from joint_seg_cls.whole_file import whole_file
 
 WINDOW = (80, 80, 80)
 SPACING_MM = 1.5
@@ -69,7 +68,7 @@ def ship(checkpoint: Path, scenes: Path, out: Path) -> None:
     """Choose the decision on simulated validation images, and write the weights in half precision."""
     decision = choose(checkpoint, scenes)
     content = release(read_archive(checkpoint), checkpoint, decision)
-    with whole_file(out) as partial:
+    with atomic_file(out) as partial:
         torch.save(content, partial)
     print(json.dumps({**decision, "bytes": out.stat().st_size}, indent=1))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls import __version__
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.audit.acquisition import check_levels, check_orientations
 from joint_seg_cls.audit.confounding import (
     Confounding,
@@ -20,7 +21,6 @@ from joint_seg_cls.audit.finding import SEVERITIES, Finding, accepted, counted, 
 from joint_seg_cls.audit.labels import check_labels, check_people
 from joint_seg_cls.audit.predictors import predictors_of
 from joint_seg_cls.audit.tables import Table, acquisition_table, cohort_table, confounding_table, lesion_table
-from joint_seg_cls.whole_file import write_json
 
 #: Raised when checks change, so that audits of older versions are repeated.
 FORMAT = 2

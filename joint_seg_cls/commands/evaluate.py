@@ -11,6 +11,7 @@ from typing import final
 
 from omegaconf import DictConfig
 
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.config.build import require
 from joint_seg_cls.config.from_file import build_trusted
 from joint_seg_cls.config.keys import make_folder, writable
@@ -43,7 +44,6 @@ from joint_seg_cls.training import (
     overlap,
     trained_marks,
 )
-from joint_seg_cls.whole_file import write_json
 
 _log = logging.getLogger(__name__)
 #: What a test in ``evaluations/`` was of.

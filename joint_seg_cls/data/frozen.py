@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls import __version__
+from joint_seg_cls.atomic_write import clear_partial, write_json
 from joint_seg_cls.data.split import FoldMaker, FoldName, Split, folds_hash
 from joint_seg_cls.errors import SplitError
 from joint_seg_cls.scan import PreparedCase, PreparedStore
-from joint_seg_cls.whole_file import clear_partial, write_json
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1

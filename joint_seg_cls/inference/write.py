@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.audit import check_scan
 from joint_seg_cls.inference.familiarity import Ranges, unlike
 from joint_seg_cls.inference.predictor import Findings
@@ -14,7 +15,6 @@ from joint_seg_cls.preprocess import ModelInput, warnings_of
 from joint_seg_cls.scan import write_volume
 from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.scan.finder import prediction_record
-from joint_seg_cls.whole_file import write_json
 
 
 def write_findings(

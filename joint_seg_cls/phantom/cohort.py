@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from joint_seg_cls.atomic_write import PARTIAL_FILES, atomic_folder, clear_partial, write_text
 from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.parallel import over_processes
 from joint_seg_cls.phantom.labelled_skull import LabelledSkull
@@ -21,7 +22,6 @@ from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.cells import write_table
-from joint_seg_cls.whole_file import PARTIAL_FILES, clear_partial, whole_folder, write_text
 
 MOST_READERS = 4
 _RECORD, _TABLE, _PAGE = "simulation.json", "cohort.tsv", "README.txt"
@@ -146,7 +146,7 @@ def write_subject(
     """Write the scans of one subject to a temporary folder and move it into place when complete."""
     name = subject_name(subject)
     scans = cohort.scans(subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
-    with whole_folder(out / name, keep=True) as partial:
+    with atomic_folder(out / name, keep=True) as partial:
         for visit, scan in enumerate(scans, start=1):
             folder = partial / f"ses-{visit:02d}"
             folder.mkdir()

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from joint_seg_cls.pictures.case_row import map_levels
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.slices import SIDES, most_lesion, window
-from joint_seg_cls.whole_file import whole_file
 
 #: Width of one panel in inches, and pixels per inch.
 _PANEL_INCHES, _DOTS_PER_INCH = 2.4, 100
@@ -69,7 +68,7 @@ def montage(
                 _write(axes, 0.98, 0.03, notes[number][column], "right")
     if heading:
         figure.suptitle(heading, color="white", fontsize=11, y=1 - 0.12 / size[1], va="top")
-    with whole_file(Path(path)) as partial:
+    with atomic_file(Path(path)) as partial:
         figure.savefig(partial, format="png")
 
 

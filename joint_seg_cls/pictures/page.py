@@ -8,8 +8,8 @@ from typing import NamedTuple, final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.scan.cells import shown
-from joint_seg_cls.whole_file import write_text
 
 #: Words with their own colour if they fill a cell.
 KINDS = ("error", "warning", "note")

@@ -11,11 +11,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from joint_seg_cls.atomic_write import PARTIAL_FILES
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.preprocess.quality import write_quality
 from joint_seg_cls.scan import PreparedCase, read_case, read_record, require_format, write_store_record
 from joint_seg_cls.scan.checksums import remember, stamps_of
-from joint_seg_cls.whole_file import PARTIAL_FILES
 
 _LOCKS = ".locks"
 

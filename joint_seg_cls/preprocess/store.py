@@ -12,6 +12,7 @@ from typing import Any, final
 
 from filelock import Timeout
 
+from joint_seg_cls.atomic_write import clear_partial
 from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError, enough_memory
 from joint_seg_cls.parallel import over_processes
 from joint_seg_cls.preprocess.claims import case_at, case_lock, claim, list_cases, unlist_cases
@@ -19,7 +20,6 @@ from joint_seg_cls.preprocess.disk import refuse_too_little_space
 from joint_seg_cls.preprocess.pipeline import Pipeline
 from joint_seg_cls.scan import FORMAT, CohortCase, PreparedCase, PreparedStore, write_labels
 from joint_seg_cls.scan.checksums import verify_arrays
-from joint_seg_cls.whole_file import clear_partial
 
 _log = logging.getLogger(__name__)
 _MOST_NAMED = 5

@@ -7,8 +7,6 @@ from typing import final
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
-from joint_seg_cls.whole_file import whole_file
-
 #: Pixels per inch of PNG files.
 DOTS_PER_INCH = 150
 #: Colours of Okabe and Ito, distinguishable by colour-blind readers; black is first, for the joint model.
@@ -46,6 +44,6 @@ def save(drawn: Canvas, out: Path, name: str) -> Path:
     """Write a drawing as PNG and PDF with reproducible bytes; return the path of the PNG."""
     out.mkdir(parents=True, exist_ok=True)
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        with whole_file(out / f"{name}.{suffix}") as partial:
+        with atomic_file(out / f"{name}.{suffix}") as partial:
             drawn.savefig(partial, format=suffix, metadata=metadata)
     return out / f"{name}.png"

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
 from joint_seg_cls.scan.cells import shown
-from joint_seg_cls.whole_file import write_text
 
 #: Screen pixels per inch of a drawing.
 _SCREEN_DOTS_PER_INCH = 96

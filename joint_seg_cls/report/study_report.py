@@ -9,6 +9,7 @@ from typing import final
 import pandas as pd
 
 from joint_seg_cls import __version__
+from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.audit import Audit, Table
 from joint_seg_cls.report import checklist as claim
 from joint_seg_cls.report.circumstances import about
@@ -21,7 +22,6 @@ from joint_seg_cls.report.variants import Variant, pooled_table
 from joint_seg_cls.report.written import claims_frame, frame, markdown, page_tables
 from joint_seg_cls.scan.cells import markdown as escaped
 from joint_seg_cls.scan.cells import markdown_table, write_table
-from joint_seg_cls.whole_file import write_text
 
 #: Patterns of table files written by reports.
 _WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")

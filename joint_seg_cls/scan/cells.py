@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from joint_seg_cls.whole_file import write_text
+from joint_seg_cls.atomic_write import write_text
 
 #: Column separator by file suffix.
 SEPARATORS = {".tsv": "\t", ".csv": ","}

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.parallel import watched
-from joint_seg_cls.whole_file import write_json
 
 _log = logging.getLogger(__name__)
 RECORD = "case.json"

@@ -13,7 +13,6 @@ from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan.container import DAMAGED, open_content, refuse_damaged, require_end
 from joint_seg_cls.scan.grid import Grid
 from joint_seg_cls.scan.header import VolumeHeader, read_header
-from joint_seg_cls.whole_file import whole_file
 
 
 @final
@@ -113,5 +112,5 @@ def write_volume(path: str | Path, array: Shaped[np.ndarray, "x y z"], like: Sca
     header.set_intent(intent)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     image = kind(array, header.get_best_affine(), header)
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         nib.save(image, partial)

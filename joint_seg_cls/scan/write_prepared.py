@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from joint_seg_cls.atomic_write import atomic_folder, nan_as_null, write_json
 from joint_seg_cls.scan.checksums import CHECKSUMS, LABELS, RECORD, array_checksums, record_checksum
 from joint_seg_cls.scan.prepared import FORMAT, PreparedCase
-from joint_seg_cls.whole_file import nan_as_null, whole_folder, write_json
 
 
 def write_store_record(
@@ -46,7 +46,7 @@ def write_case(
 
     Only one process at a time may write a case.
     """
-    with whole_folder(case.folder) as partial:
+    with atomic_folder(case.folder) as partial:
         np.save(partial / "image.npy", image)
         np.save(partial / "brain_mask.npy", brain_mask.astype(np.uint8))
         if lesion_mask is not None and lesion_mask_native is not None:

@@ -11,10 +11,10 @@ from typing import Any, Literal, final
 
 from filelock import FileLock
 
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.config.keys import make_folder, writable
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs.plan import Plan
-from joint_seg_cls.whole_file import write_json
 
 _log = logging.getLogger(__name__)
 FOLDER = "studies"

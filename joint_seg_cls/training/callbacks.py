@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from joint_seg_cls.data.draws import random_state
-from joint_seg_cls.whole_file import whole_file
 
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
@@ -90,7 +89,7 @@ class EpochTable(Callback):
 
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self._rows for name in row))
-        with whole_file(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        with atomic_file(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows(self._rows)

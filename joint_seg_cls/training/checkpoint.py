@@ -21,7 +21,6 @@ from joint_seg_cls.training.archive import read_archive, tensors_of
 from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable
 from joint_seg_cls.training.recipe import RECIPE, Recipe
 from joint_seg_cls.training.shipped import is_pretrained, shipped_weights
-from joint_seg_cls.whole_file import whole_file
 
 #: Version of the format of a recipe.
 FORMAT = 1
@@ -109,7 +108,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         place, checkpoint = Path(path), plain_values(checkpoint)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(place) as partial:
+            with atomic_file(place) as partial:
                 with partial.open("wb") as file:
                     torch.save(checkpoint, file)
                     file.flush()

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.whole_file import write_json
 
 KEY_FILE = "pseudonyms.json"
 _SALT_BYTES = 16

@@ -25,10 +25,10 @@ from typing import Any, final
 
 from filelock import FileLock, Timeout
 
+from joint_seg_cls.atomic_write import clear_partial, nan_as_null, write_json, write_text
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
 from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS, PROVENANCE
 from joint_seg_cls.training.provenance import ACCEPT_CODE, code_of, is_code, is_compatible, now, provenance
-from joint_seg_cls.whole_file import clear_partial, nan_as_null, write_json, write_text
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from joint_seg_cls.whole_file import PARTIAL_FILES
+from joint_seg_cls.atomic_write import PARTIAL_FILES
 
 #: For each command: what it finds on the disk, what elsewhere, its words, and how many kB its disk is too small by.
 COMMANDS = {

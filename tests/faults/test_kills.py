@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from joint_seg_cls.whole_file import PARTIAL_FILES
+from joint_seg_cls.atomic_write import PARTIAL_FILES
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 #: For each command: what it finds, its words, how many kills in the long form and in the short one.

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from joint_seg_cls import run_state
+from joint_seg_cls.atomic_write import PARTIAL_FILES
 from joint_seg_cls.errors import DiskError
 from joint_seg_cls.training import RunFolder, run_folder
-from joint_seg_cls.whole_file import PARTIAL_FILES
 
 
 def both(folder, *commands):

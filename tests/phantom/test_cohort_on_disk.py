@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from joint_seg_cls.atomic_write import partial_path
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan import read_cohort, read_mask, read_scan
-from joint_seg_cls.whole_file import partial_path
 
 CONNECTED = np.ones((3, 3, 3))
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from joint_seg_cls.atomic_write import PARTIAL_FILES, partial_path
 from joint_seg_cls.errors import ScanError, StoreError, disk_error
 from joint_seg_cls.preprocess import (
     ByHeader,
@@ -31,7 +32,6 @@ from joint_seg_cls.preprocess import (
     summary,
 )
 from joint_seg_cls.scan import PreparedStore, checksums, read_cohort
-from joint_seg_cls.whole_file import PARTIAL_FILES, partial_path
 
 SHAPE = (24, 26, 22)
 #: A part of a user's own package that takes its time, so that a process can be met at its work.

@@ -16,7 +16,7 @@ from torch import nn
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.networks import JointNetwork, NoClassification, NoGuidance, SingleStem
-from joint_seg_cls.report import PageCell, PageRun, PageTable, Part, ReportRun, draw_figures, write_page
+from joint_seg_cls.report import PageCell, PageRun, PageTable, ReportRun, TextSection, draw_figures, write_page
 from joint_seg_cls.report.figures_calibration import expected_calibration_error, reliability
 from joint_seg_cls.report.figures_cases import Gallery, View, choose_cases
 from joint_seg_cls.report.figures_lesions import GREEN, RED, YELLOW, draw_errors, hits_and_misses
@@ -277,7 +277,7 @@ def test_the_page_is_self_contained_and_lists_runs_and_missing_parts(make_run, t
         path,
         title="My <study>",
         subtitle="24 scans",
-        parts=[Part("Cohort", ["12 MS & 12 NMOSD"])],
+        parts=[TextSection("Cohort", ["12 MS & 12 NMOSD"])],
         tables=[PageTable("Table 5", ["method", "DSC", "PPV"], [cells]), PageTable("Table 3", missing="no VNet yet")],
         figures=figures,
         runs=[

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
 
+from joint_seg_cls.atomic_write import clear_partial, partial_path
 from joint_seg_cls.errors import CohortError, disk_error
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.scan.finder import Remark, walk
@@ -24,7 +25,6 @@ from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.pseudonyms import PatientPseudonyms, key_text, read_key
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 from joint_seg_cls.scan.tables import user_path
-from joint_seg_cls.whole_file import clear_partial, partial_path
 
 
 @final

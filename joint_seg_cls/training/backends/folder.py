@@ -11,7 +11,6 @@ from matplotlib.image import imsave
 
 from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
-from joint_seg_cls.whole_file import whole_file
 
 _FOLDER = "tracking"
 
@@ -50,7 +49,7 @@ class _Folder:
         for one in pictures:
             path = self._folder / name / f"{one.name}_step-{step:07d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as partial:
+            with atomic_file(path) as partial:
                 imsave(partial, one.pixels, format="png")
 
     def log_table(self, name: str, rows: pd.DataFrame) -> None:

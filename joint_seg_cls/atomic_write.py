@@ -35,7 +35,7 @@ _PROBE = 1 << 20
 
 
 @contextmanager
-def whole_file(path: Path, *, keep: bool = False) -> Iterator[Path]:
+def atomic_file(path: Path, *, keep: bool = False) -> Iterator[Path]:
     """Yield a hidden path beside ``path``, with its suffix; it is renamed to ``path`` at the end of the block.
 
     If the block raises, ``path`` is unchanged and nothing is left beside it. Two processes can write the same
@@ -63,7 +63,7 @@ def whole_file(path: Path, *, keep: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
     """Yield a hidden empty folder beside ``path``; it is renamed to ``path`` at the end of the block.
 
     Args:
@@ -71,7 +71,7 @@ def whole_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
         keep: keep an existing folder; by default it is replaced.
 
     Raises:
-        OSError: as for :func:`whole_file`.
+        OSError: as for :func:`atomic_file`.
     """
     partial = partial_path(path)
     with _writing(path, partial):
@@ -102,13 +102,13 @@ def clear_partial(folder: Path, *, below: bool = False) -> None:
 
 
 def write_text(path: Path, text: str, *, keep: bool = False) -> None:
-    """Write ``text`` in UTF-8, without changing line ends; ``keep`` as for :func:`whole_file`."""
-    with whole_file(path, keep=keep) as partial:
+    """Write ``text`` in UTF-8, without changing line ends; ``keep`` as for :func:`atomic_file`."""
+    with atomic_file(path, keep=keep) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: Path, record: dict[str, Any], *, keep: bool = False) -> None:
-    """Write ``record`` as indented JSON; ``keep`` as for :func:`whole_file`.
+    """Write ``record`` as indented JSON; ``keep`` as for :func:`atomic_file`.
 
     Raises:
         ValueError: the record contains NaN or infinity, which JSON does not support (see :func:`nan_as_null`).

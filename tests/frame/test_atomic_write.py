@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from joint_seg_cls import whole_file as module
-from joint_seg_cls.whole_file import (
+from joint_seg_cls import atomic_write as module
+from joint_seg_cls.atomic_write import (
     PARTIAL_FILES,
+    atomic_file,
+    atomic_folder,
     clear_partial,
     nan_as_null,
     partial_path,
-    whole_file,
-    whole_folder,
     write_json,
     write_text,
 )
@@ -26,9 +26,9 @@ from joint_seg_cls.whole_file import (
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from joint_seg_cls.whole_file import whole_file, whole_folder
+from joint_seg_cls.atomic_write import atomic_file, atomic_folder
 path = Path(sys.argv[1])
-with whole_folder(path.with_name("folder")) as folder, whole_file(path) as partial:
+with atomic_folder(path.with_name("folder")) as folder, atomic_file(path) as partial:
     (folder / "a").write_text("half")
     partial.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -37,7 +37,7 @@ with whole_folder(path.with_name("folder")) as folder, whole_file(path) as parti
 OTHER = """
 import sys
 from pathlib import Path
-from joint_seg_cls.whole_file import write_text
+from joint_seg_cls.atomic_write import write_text
 write_text(Path(sys.argv[1]), "other")
 """
 
@@ -60,7 +60,7 @@ def test_a_written_file_is_at_its_path(tmp_path: Path) -> None:
 
 
 def test_a_partial_file_keeps_the_suffix_that_writers_go_by(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "scan.nii.gz") as partial:
+    with atomic_file(tmp_path / "scan.nii.gz") as partial:
         assert partial.name.endswith(".nii.gz")
         partial.touch()
 
@@ -84,7 +84,7 @@ def test_partial_names_are_those_of_one_machine_and_process(tmp_path: Path, monk
 def test_an_error_leaves_the_file_before(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("before")
-    with pytest.raises(UnicodeEncodeError), whole_file(path) as partial:
+    with pytest.raises(UnicodeEncodeError), atomic_file(path) as partial:
         partial.write_text("half \N{BULLET}", encoding="ascii")
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
@@ -96,7 +96,7 @@ def test_a_kill_keeps_the_old_file_and_partial_output_is_cleared(tmp_path: Path)
     subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     assert path.read_text() == "before"
     assert len(list(tmp_path.glob(PARTIAL_FILES))) == 2
-    with whole_file(tmp_path / "own") as own:
+    with atomic_file(tmp_path / "own") as own:
         own.write_text("a living process writes")
         (tmp_path / ".partial-of-another-program").touch()
         clear_partial(tmp_path.parent, below=True)
@@ -124,7 +124,7 @@ def test_a_process_with_the_number_of_a_killed_one_does_not_keep_its_files(tmp_p
 
 def test_another_process_with_the_same_file_does_not_disturb(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text("own")
         subprocess.run([sys.executable, "-c", OTHER, str(path)], check=True)
         assert path.read_text() == "other"
@@ -134,7 +134,7 @@ def test_another_process_with_the_same_file_does_not_disturb(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_file_of_another_process_is_replaced_or_kept(tmp_path: Path, keep: bool) -> None:
-    with whole_file(tmp_path / "a", keep=keep) as partial, whole_folder(tmp_path / "b", keep=keep) as folder:
+    with atomic_file(tmp_path / "a", keep=keep) as partial, atomic_folder(tmp_path / "b", keep=keep) as folder:
         partial.write_text("own")
         (folder / "own").touch()
         (tmp_path / "a").write_text("other")
@@ -187,10 +187,10 @@ def write_volume(path: Path) -> None:
 def test_every_writer_that_meets_a_full_disk_names_the_file_and_the_reason(tmp_path: Path, write) -> None:
     path = tmp_path / ("a.nii.gz" if write is write_volume else "a.npz")
     path.write_text("before")
-    with pytest.raises(OSError, match="File too large") as met, whole_file(path) as partial:
+    with pytest.raises(OSError, match="File too large") as met, atomic_file(path) as partial:
         write(partial)
     assert (met.value.filename, met.value.errno) == (str(path), errno.EFBIG)
-    with pytest.raises(OSError, match="File too large") as met, whole_folder(tmp_path / "b") as folder:
+    with pytest.raises(OSError, match="File too large") as met, atomic_folder(tmp_path / "b") as folder:
         write(folder / path.name)
     assert met.value.filename == str(tmp_path / "b")
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(path.name, "before")]
