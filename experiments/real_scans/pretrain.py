@@ -22,6 +22,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.data import read_frozen
 from joint_seg_cls.inference import Predictor, ranges_of
 from joint_seg_cls.lesions import without_small

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.pictures.case_row import map_levels
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.slices import SIDES, most_lesion, window

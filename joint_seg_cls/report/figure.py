@@ -7,6 +7,8 @@ from typing import final
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from joint_seg_cls.atomic_write import atomic_file
+
 #: Pixels per inch of PNG files.
 DOTS_PER_INCH = 150
 #: Colours of Okabe and Ito, distinguishable by colour-blind readers; black is first, for the joint model.

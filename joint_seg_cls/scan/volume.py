@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel.arrayproxy import ArrayProxy
 
+from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan.container import DAMAGED, open_content, refuse_damaged, require_end
 from joint_seg_cls.scan.grid import Grid

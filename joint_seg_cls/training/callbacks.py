@@ -13,6 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.data.draws import random_state
 
 _log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
+from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training.archive import read_archive, tensors_of
 from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable

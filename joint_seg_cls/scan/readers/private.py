@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from joint_seg_cls.atomic_write import atomic_file
+
 
 def write_private(path: Path, text: str) -> None:
     """Write ``text`` to a file that only the owner can read. Atomic."""

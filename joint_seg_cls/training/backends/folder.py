@@ -9,6 +9,7 @@ import pandas as pd
 from lightning.pytorch.loggers import CSVLogger
 from matplotlib.image import imsave
 
+from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.scan.cells import write_table
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
