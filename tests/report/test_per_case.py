@@ -36,9 +36,9 @@ def test_names_stay_as_they_are_written_and_empty_cells_are_no_number(table):
         (HEAD.replace("p_NMOSD", "q") + "".join(LINES), "do not sum to 1"),
         (HEAD + LINES[0] + LINES[1].replace("0.25", ""), "do not sum to 1"),
         (HEAD + LINES[0] + LINES[1].replace("0.75", "7"), "do not sum to 1"),
-        (HEAD + LINES[0] + LINES[1].replace(",,1", ",oops,1"), "line 3: dsc is 'oops', no number"),
-        (HEAD + LINES[0] + LINES[1].replace(",,1", ",inf,1"), "line 3: dsc is 'inf', no number"),
-        (HEAD + LINES[0] + 'b,"\n', "is no table"),
+        (HEAD + LINES[0] + LINES[1].replace(",,1", ",oops,1"), "line 3: dsc is 'oops', not a number"),
+        (HEAD + LINES[0] + LINES[1].replace(",,1", ",inf,1"), "line 3: dsc is 'inf', not a number"),
+        (HEAD + LINES[0] + 'b,"\n', "is not a table"),
     ],
 )
 def test_an_invalid_table_is_refused(table, text, says):

@@ -231,7 +231,7 @@ def test_the_caption_states_the_tested_weights(tmp_path):
         (DEALT | {"kind": "random"}, "random folds", "scan"),
         ({"_target_": "joint_seg_cls.data.LeaveOneOut", "column": "site"}, "one site tested at", "subject and site"),
         ({"_target_": "joint_seg_cls.data.SplitFile", "allow": []}, "folds from the user's file", "subject"),
-        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": ["leakage"]}, "the user's own", "scan; subjects may be"),
+        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": ["leakage"]}, "the user's file", "scan; subjects may be"),
         ({"_target_": "mine.Folds2"}, "strict (Folds2; ", "not available"),
     ],
 )  # fmt: skip
@@ -365,14 +365,14 @@ def test_of_several_joint_models_the_checklist_speaks_of_the_plainest(study, jsc
     items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
     plain = pd.read_csv(report_of(tmp_path) / "pooled.csv").query("variant == 'Joint Model'")["dsc"].mean()
     assert items[37].startswith(f"Joint Model: DSC {100 * plain:.2f}")
-    assert "segment lesions and name the disease" in items[1]
+    assert "segment lesions and classify the disease" in items[1]
 
 
 def test_the_checklist_does_not_list_segmentation_for_classifiers(study, jsc, tmp_path):
     study("only_cls", 0)
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
-    assert items[1] == "3-D networks that name the disease: Only Cls Model"
+    assert items[1] == "3-D networks that classify the disease: Only Cls Model"
     assert items[29].endswith("over subjects")  # nothing was compared
 
 
