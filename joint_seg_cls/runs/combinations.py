@@ -8,8 +8,8 @@ from joint_seg_cls.config.compose import VARIANT, options_chosen
 from joint_seg_cls.config.options import Options
 from joint_seg_cls.config.tree import Config, get, plain
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.runs.variant import JOINT
 
-JOINT = "joint"
 #: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
 GROUPS = {
     "network": "joint",
