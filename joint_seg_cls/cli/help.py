@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from joint_seg_cls.config.folders import config_dirs, config_folder
 from joint_seg_cls.config.grammar import quoted
-from joint_seg_cls.config.schema import BY_NAME, line
+from joint_seg_cls.config.key_reference import line
+from joint_seg_cls.config.schema import BY_NAME
 
 
 def help_of(command: str, overrides: Sequence[str]) -> str:

@@ -236,29 +236,3 @@ def nearest(name: str) -> str | None:
     return next(
         iter(difflib.get_close_matches(name, same_part, n=1) or difflib.get_close_matches(name, parts, n=1)), None
     )
-
-
-def line(key: Key) -> str:
-    """Return one line of help: what a key is, and what it may be."""
-    kind = "" if key.kind is ANY else f" ({key.kind.said}{', or null' if key.may_be_null else ''})"
-    return f"{key.help}{kind}{f', in {key.unit}' if key.unit else ''}"
-
-
-def page() -> str:
-    """Return the reference of all keys as Markdown."""
-    effects = {"results": "yes", "none": "no", "place": "yes, by fold and seed", "data": "follows the data"}
-    lines = [
-        "# Keys of `jsc train`",
-        "",
-        "Generated from `joint_seg_cls/config/schema.py`; `jsc train --help` shows the values. The arguments",
-        "of your own classes are further keys. A key that changes no result is part of neither the name nor the identity of a run.",
-        "",
-        "| key | value | unit | changes results | |",
-        "|---|---|---|---|---|",
-    ]
-    for key in KEYS:
-        if key.name != "hydra":
-            value = f"{key.kind.said}{' or null' if key.may_be_null else ''}".replace("|", "\\|")
-            effect = effects.get(key.effect, "yes, where it is given")
-            lines.append(f"| `{key.name}` | {value} | {key.unit} | {effect} | {key.help} |")
-    return "\n".join(lines) + "\n"

@@ -139,7 +139,7 @@ def _names(make: Callable[..., Any], public: str) -> set[str]:
 
 
 #: Names in the checkpoints of earlier versions.
-_EARLIER_NAMES = {
+EARLIER_NAMES = {
     "joint_seg_cls.preprocess.GivenBrain": "joint_seg_cls.preprocess.NoExtraction",
     "joint_seg_cls.preprocess.TableBrain": "joint_seg_cls.preprocess.MaskFromTable",
 }
@@ -156,7 +156,7 @@ def _table() -> Mapping[str, Part]:
         if (make := getattr(nets, name, None)) is not None:  # not every version of MONAI has all of them
             part = Part(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)
             table |= dict.fromkeys(_names(make, f"monai.networks.nets.{name}"), part)
-    table |= {earlier: table[name] for earlier, name in _EARLIER_NAMES.items()}
+    table |= {earlier: table[name] for earlier, name in EARLIER_NAMES.items()}
     return MappingProxyType(table)
 
 

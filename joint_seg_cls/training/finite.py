@@ -57,3 +57,8 @@ def summed(counts: Tensor) -> list[int]:
 def is_shared() -> bool:
     """Return whether several processes train together."""
     return distributed.is_available() and distributed.is_initialized()
+
+
+def broken_weights(epoch: int, cases: Sequence[str]) -> TrainingError:
+    """Return the error of weights that an optimiser's step on ``cases`` made NaN or infinite."""
+    return stop(epoch, cases, expected="finite weights after the optimiser's step", found="NaN or infinity")

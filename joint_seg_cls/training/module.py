@@ -82,7 +82,7 @@ class JointModule(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Clear the numbers of the last epoch and log the learning rate."""
         self.trainer.callback_metrics.clear()
-        self.log("lr", self._optimizer().param_groups[0]["lr"], sync_dist=True)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the joint loss of one batch and log each term as its mean over the labelled scans of the epoch.
@@ -125,7 +125,7 @@ class JointModule(LightningModule):
         )
         known_masks, known_diseases, losses, broken = finite.summed(counts)
         if broken:
-            raise self._broken_weights()
+            raise finite.broken_weights(self.current_epoch, self._cases_of_step)
         self._forget_step()
         if losses:
             found = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
@@ -221,21 +221,12 @@ class JointModule(LightningModule):
     def _refuse_broken_weights(self) -> None:
         """Raise an error for weights that are not finite."""
         if self._has_broken_weights is not None and sum(finite.summed(self._has_broken_weights.long().reshape(1))):
-            raise self._broken_weights()
-
-    def _broken_weights(self) -> Exception:
-        expected, found = "finite weights after the optimiser's step", "NaN or infinity"
-        return finite.stop(self.current_epoch, self._cases_of_step, expected=expected, found=found)
+            raise finite.broken_weights(self.current_epoch, self._cases_of_step)
 
     def _forget_step(self) -> None:
         """Clear the scans of the last optimiser step, whose weights are finite."""
         if self._has_broken_weights is not None:
             self._cases_of_step, self._has_broken_weights = [], None
-
-    def _optimizer(self) -> Optimizer:
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Optimizer)
-        return optimizer
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimiser and its schedule, which this module steps."""

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.config.schema import BY_NAME, KEYS, nearest, page
+from joint_seg_cls.config.key_reference import page
+from joint_seg_cls.config.schema import BY_NAME, KEYS, nearest
 from joint_seg_cls.config.tree import flatten
 
 ROOT = Path(__file__).resolve().parents[2]
