@@ -231,7 +231,11 @@ def test_the_caption_states_the_tested_weights(tmp_path):
         (DEALT | {"kind": "random"}, "random folds", "scan"),
         ({"_target_": "joint_seg_cls.data.LeaveOneOut", "column": "site"}, "one site tested at", "subject and site"),
         ({"_target_": "joint_seg_cls.data.SplitFile", "allow": []}, "folds from the user's file", "subject"),
-        ({"_target_": "joint_seg_cls.data.SplitFile", "allow": ["leakage"]}, "the user's file", "scan; subjects may be"),
+        (
+            {"_target_": "joint_seg_cls.data.SplitFile", "allow": ["leakage"]},
+            "the user's file",
+            "scan; subjects may be",
+        ),
         ({"_target_": "mine.Folds2"}, "strict (Folds2; ", "not available"),
     ],
 )  # fmt: skip
