@@ -14,7 +14,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -107,7 +107,9 @@ def draw_validation(scenes: Path) -> Iterator[Drawn]:
     draw = RandomAppearance(SPACING_MM)
     draw.set_random_state(seed=0)
     for case in (case for case in store.cases if case.case in names):
-        labels = {name: torch.from_numpy(values)[None] for name, values in case.labels().items()}
+        labels: dict[Hashable, torch.Tensor] = {
+            name: torch.from_numpy(values)[None] for name, values in case.labels().items()
+        }
         for _ in range(DRAWS):
             drawn = draw(labels)
             lesions = drawn["lesion_mask"][0].numpy() > 0

@@ -17,8 +17,8 @@ def page() -> str:
         "# Keys of `jsc train`",
         "",
         "Generated from `joint_seg_cls/config/schema.py`; `jsc train --help` shows the values. The arguments",
-        "of your own classes are further keys. A key that changes no result is part of neither the name nor the identity "
-        "of a run.",
+        "of your own classes are further keys. A key that changes no result is part of neither the name nor the",
+        "identity of a run.",
         "",
         "| key | value | unit | changes results | |",
         "|---|---|---|---|---|",
