@@ -95,7 +95,7 @@ def test_a_map_that_is_no_brain_is_refused_in_one_sentence(only, labels, changed
 
 def test_probabilities_and_damaged_files_are_refused(tmp_path, labels):
     nib.save(nib.Nifti1Image((labels() / 7).astype(np.float32), np.eye(4)), tmp_path / "share.nii.gz")
-    with pytest.raises(InputError, match="whole numbers"):
+    with pytest.raises(InputError, match="integer labels"):
         LabelMaps(tmp_path).head(0)
     (tmp_path / "share.nii.gz").write_bytes(b"no image")
     with pytest.raises(InputError, match="a damaged file or another format"):
@@ -106,7 +106,7 @@ def test_a_folder_without_label_maps_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     for folder, found in (
         (tmp_path, "found none"),
-        (tmp_path / "absent", "nothing there"),
+        (tmp_path / "absent", "no such folder"),
         (tmp_path / "notes.txt", "a file"),
     ):
         with pytest.raises(CohortError, match=found):

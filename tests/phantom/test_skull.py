@@ -102,7 +102,7 @@ def test_it_has_a_skull_for_those_who_look(pair):
             return head.brain_mask
 
     assert ExtractedBrain(Found())(scan, None).how == "found"
-    with pytest.raises(ScanError, match="without skull"):
+    with pytest.raises(ScanError, match="a head with its skull"):
         NoExtraction()(scan, None)
 
 

@@ -60,7 +60,7 @@ def test_the_brain_of_a_scan_with_skull_is_extracted_and_recorded(head):
 
 @pytest.mark.parametrize("head", [WITH_SKULL, ZERO_BACKGROUND], ids=["noise around", "zeros around"])
 def test_without_an_extractor_a_skull_is_refused_with_both_remedies(head):
-    with pytest.raises(ScanError, match=r"some_flair.*without skull.*preprocess/brain=bet.*brain_mask"):
+    with pytest.raises(ScanError, match=r"some_flair.*skull-stripped scan.*preprocess/brain=bet.*brain_mask"):
         NoExtraction()(head, None)
 
 
