@@ -45,7 +45,7 @@ class Start:
 
 
 def find_start(image: Float32[np.ndarray, "x y z"]) -> Start | None:
-    """Return where BET starts in an image of cubic voxels; None where nothing is brighter than the background."""
+    """Return where BET starts in an image of cubic voxels; None where no head is brighter than the background."""
     values = image.astype(np.float64)
     ranks = [min(int(np.ceil(share * values.size)) + 1, values.size - 1) for share in (_LOW, _HIGH)]
     t2, t98 = np.partition(values, ranks, axis=None)[ranks]
@@ -58,10 +58,10 @@ def find_start(image: Float32[np.ndarray, "x y z"]) -> Start | None:
     centre = np.array([(axis * weights).sum() / total for axis in axes])
     radius = 0.5 * np.cbrt(3 * np.count_nonzero(head) / (4 * np.pi))
     inside = _within(axes, centre, 2 * radius)
-    if not inside.any():
+    if not inside.any() or (tm := float(np.median(values[inside]))) <= t2:
         return None
     vertices, faces = icosphere(radius, _SUBDIVISIONS)
-    return Start(float(t2), float(t), float(np.median(values[inside])), vertices + centre, faces)
+    return Start(float(t2), float(t), tm, vertices + centre, faces)
 
 
 def icosphere(radius: float, subdivisions: int) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "f 3"]]:

@@ -200,7 +200,7 @@ def test_all_invalid_scans_are_reported(cohort, tmp_path):
         (tmp_path / f"{number}_flair.nii.gz").write_bytes(b"nothing")
     with pytest.raises(CohortError) as error:
         prepare(path, tmp_path / "store")
-    assert "2 that cannot" in str(error.value)
+    assert "2 invalid ones" in str(error.value)
     assert "0_flair" in str(error.value)
     assert "2_flair" in str(error.value)
 

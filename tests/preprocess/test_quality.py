@@ -67,7 +67,7 @@ def test_no_lesion_is_no_loss():
     ("change", "says"),
     [
         ({}, None),
-        ({"brain_ml": 2100.0}, "brain volume 2100 mL (bet) lies outside 900-1900"),
+        ({"brain_ml": 2100.0}, "brain volume 2100 mL (bet) is outside 900-1900"),
         ({"brain_ml": 700.0}, "brain volume 700 mL"),
         ({"spacing_mm": [0.5, 0.5, 5.0]}, "slices of 5.0 mm"),
         ({"lesions": {"erased": 14, "cropped": 0, "native_count": 20}}, "the resize erases 14 of 20 lesions"),
@@ -170,7 +170,7 @@ def test_prepare_writes_quality_measures_and_reports_lost_lesions(table, jsc, tm
     assert f"worst s1: {lesions['erased']} of {lesions['native_count']}" in err
     assert "the resize erases" not in err  # single voxels: normal on a grid that is that coarse
     assert figures["warnings"] == [warning for warning in figures["warnings"] if "erases" not in warning]
-    assert "s0: brain volume 9 mL (stripped) lies outside" in err
+    assert "s0: brain volume 9 mL (stripped) is outside" in err
     assert "0.0 MB a case" in err
     rows = pd.read_csv(store / "quality.tsv", sep="\t").set_index("case")
     assert list(rows.index) == ["s0", "s1", "s2"]

@@ -198,7 +198,10 @@ def test_errors_are_drawn_of_each_method_on_one_case_of_each_class(make_run, tmp
             assert all((kind & coloured)[panel].sum() > 20 for kind in (hits, inventions, misses))
         plain = row, slice(0, width // 4)
         assert not coloured[plain].any()
-    assert all(word in figure.caption for word in ("TP", "FP", "FN", "the MS case", "the NMOSD case"))
+    assert all(
+        word in figure.caption
+        for word in ("true positive", "false positive", "false negative", "the MS case", "the NMOSD case")
+    )
 
 
 def test_the_slice_with_most_of_the_reference_is_shown_cut_to_the_brain(store):
