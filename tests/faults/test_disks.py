@@ -97,7 +97,10 @@ def test_a_full_disk_is_one_sentence_and_the_repeated_command_ends_as_on_a_large
     assert faults.results(place) == expected
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(name, marks=() if name == "prepare" else pytest.mark.slow) for name in COMMANDS],
+)
 def test_a_disk_that_turns_read_only_is_one_sentence(disk, jsc, faults, world, monkeypatch, command):
     monkeypatch.chdir(world)
     place = disk(65536)

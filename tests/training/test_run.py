@@ -83,7 +83,7 @@ def test_a_finished_run_is_not_trained_again(train):
 @pytest.mark.parametrize(
     ("protocol", "workers"),
     [
-        ("strict", 0),
+        pytest.param("strict", 0, marks=pytest.mark.slow),
         pytest.param("paper", 0, marks=pytest.mark.slow),
         pytest.param("strict", 1, marks=pytest.mark.slow),
     ],
