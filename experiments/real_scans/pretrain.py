@@ -36,7 +36,7 @@ WINDOW = (80, 80, 80)
 SPACING_MM = 1.5
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 17))
 LEAST_MM3 = (0.0, 7.0, 14.0, 21.0)
-DRAWS = 4
+DRAWS = 2
 
 
 def main() -> None:
