@@ -164,9 +164,9 @@ def test_each_source_in_the_readme_gives_a_cohort_table(folder):
 @pytest.mark.timeout(3600)
 def test_the_commands_in_the_readme_run_from_cohort_to_prediction(folder):
     blocks = shell_blocks("README.md")
-    (lines,) = (block for block in blocks if ["jsc", "prepare"] in [words[:2] for words in block])
+    (lines,) = (block for block in blocks if ["jsc", "check"] in [words[:2] for words in block])
     lines = [*lines, *(words for words in blocks[1] if words[:2] == ["jsc", "predict"])]
-    assert [words[1] for words in lines] == ["check", "prepare", "train", "train", "evaluate", "predict"]
+    assert [words[1] for words in lines] == ["check", "prepare", "train", "train", "evaluate", "predict", "predict"]
     for words in lines:
         there = sorted(folder.glob("runs/store/joint+*/fold-0_seed-0"))  # its name contains the small settings
         typed = [word.replace(RUN, str(there[0])) if RUN in word else word for word in words[1:]]
