@@ -10,15 +10,17 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast, final
 
 import numpy as np
 import pandas as pd
 import torch
 
 from joint_seg_cls.evaluation import evaluate_cases, from_cohort
+from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.metrics import SIZES, dice
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
-from joint_seg_cls.scan import read_cohort
+from joint_seg_cls.scan import Geometry, read_cohort
 
 
 def main() -> None:
@@ -46,16 +48,19 @@ def measure(
     checkpoint: str, cohort: Path, thresholds: list[float], *, extract: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one row per scan and the means: at the checkpoint's threshold, and only DSC at others."""
-    predictor, found = load_predictor(checkpoint, device="cpu")
+    network, found = load_predictor(checkpoint, device="cpu")
+    predictor = Once(network)
     pipeline = load_pipeline(found)
     rows = read_cohort(cohort, modalities=found.recipe.modalities, classes=found.recipe.classes)
     measured, others = [], []
     for row in rows:
         case = from_cohort(replace(row, brain_mask=None) if extract else row, pipeline)
         start = time.perf_counter()
-        figures = evaluate_cases([case], predictor, total=1, classes=found.recipe.classes, fold=None).iloc[0]
+        figures = evaluate_cases(
+            [case], cast("Predictor", predictor), total=1, classes=found.recipe.classes, fold=None
+        ).iloc[0]
         seconds = time.perf_counter() - start
-        probability = predictor.in_native_space(predictor(case.image), case.geometry).lesion_probability
+        probability = network.in_native_space(predictor(case.image), case.geometry).lesion_probability
         assert probability is not None
         assert case.reference_native is not None
         sizes = {
@@ -76,6 +81,25 @@ def measure(
         at = {f"{level:g}": dice(probability >= level, case.reference_native) for level in thresholds}
         others.append({"scan": case.case, **at})
     return _with_means(measured), _with_means(others)
+
+
+@final
+class Once:
+    """A predictor that predicts the same image once."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._last: tuple[np.ndarray, Findings] | None = None
+
+    def __call__(self, image: np.ndarray, scan: str | Path = "image") -> Findings:
+        """Return the findings in model space."""
+        if self._last is None or self._last[0] is not image:
+            self._last = image, self._predictor(image, scan)
+        return self._last[1]
+
+    def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
+        """Return findings on the scan's own grid."""
+        return self._predictor.in_native_space(findings, geometry)
 
 
 def _with_means(rows: list[dict[str, object]]) -> pd.DataFrame:
