@@ -24,7 +24,7 @@ def stripped_scan(tmp_path, name, levels):
     radius = np.linalg.norm(index / (0.46 * np.array(SHAPE)), axis=-1)
     cortex, white, fluid, lesion = levels
     data = np.where(radius < 1, cortex, 0.0)
-    data[radius < 0.85] = white
+    data[radius < 0.75] = white
     data[np.linalg.norm(index / [4, 14, 6], axis=-1) < 1] = fluid
     data[np.linalg.norm((index - [12, -6, 8]) / 3.5, axis=-1) < 1] = lesion
     data += np.where(data > 0, np.random.default_rng(0).normal(0, 8, SHAPE), 0)
