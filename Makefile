@@ -51,7 +51,7 @@ test: setup-test ## the tests, within ten minutes on two cores
 	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup-test ## the tests that take longer or install packages
-	$(PYTEST) -m slow --durations=10
+	$(PYTEST) -m slow --durations=10 --jaxtyping-packages=joint_seg_cls,beartype.beartype
 
 check: setup-test ## formatting, lint, types, layers, and what stands at the top level
 	$(BIN)/ruff format --check .

@@ -56,6 +56,7 @@ def test_a_search_of_which_nothing_succeeds_ends_with_what_was_said(search):
     assert not search.tried
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_DATABASE, reason="SQLAlchemy 2 is installed, by which Optuna 2 keeps no study")
 def test_a_search_goes_on_in_its_database(search, tmp_path):
     words = (f"hydra.sweeper.storage=sqlite:///{tmp_path}/Süche.db", "optimizer.lr=tag(log,interval(1e-5,1e-2))")

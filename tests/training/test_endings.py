@@ -63,7 +63,7 @@ def interrupt(monkeypatch, when):
 @pytest.mark.parametrize(
     ("callback", "protocol", "moments"),
     [
-        (SWA, "paper", ("end",)),
+        pytest.param(SWA, "paper", ("end",), marks=pytest.mark.slow),
         pytest.param(HALVE, "strict", ("test",), marks=pytest.mark.slow),
         pytest.param(SWA, "paper", ("epoch", "test"), marks=pytest.mark.slow),
         pytest.param(SWA, "strict", ("kept",), marks=pytest.mark.slow),
