@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from joint_seg_cls.cli.words import readable
@@ -48,6 +48,7 @@ def test_quoting_is_undone_by_reading_and_done_once(text):
 
 
 @settings(max_examples=200, deadline=None)
+@example(["1", "NULL"])
 @given(st.lists(TEXTS.filter(lambda text: not set(text) & set("'\"[]{}(),$\\:") and text.strip()), min_size=2))
 def test_words_of_lists_sweeps_and_functions_are_quoted_one_by_one(words):
     def swept(word):
@@ -59,7 +60,9 @@ def test_words_of_lists_sweeps_and_functions_are_quoted_one_by_one(words):
     expected = [str(parsed(f"x={as_value(word)}").value()) for word in asked]
     assert [str(each) for each in parsed(f"x={as_value(f'[{typed}]')}").value()] == expected
     assert swept(as_value(typed)) == expected
-    assert swept(as_value(f"choice({typed})")) == expected
+    is_argument = not any(word.lower() == "null" for word in asked) and "=" not in typed
+    if is_argument:  # Hydra's choice() takes no null, and a=1 is a keyword of it
+        assert swept(as_value(f"choice({typed})")) == expected
 
 
 @pytest.mark.parametrize(
