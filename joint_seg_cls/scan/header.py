@@ -134,7 +134,7 @@ def _shape(path: Path, header: nib.Nifti1Header, remedy: str) -> tuple[int, int,
 def _itemsize(path: Path, header: nib.Nifti1Header) -> int:
     try:
         kind = np.dtype(header.get_data_dtype())
-    except Exception as error:
+    except KeyError as error:
         raise ScanError(
             path,
             expected="a data type that NIfTI defines",

@@ -1,4 +1,4 @@
-"""What came of a sweep's jobs, and where each of them says it."""
+"""The outcome of the jobs of a sweep, and the paths of their logs."""
 
 import sys
 from collections.abc import Sequence
@@ -8,53 +8,53 @@ from hydra.core.utils import JobReturn, JobStatus
 from joint_seg_cls.run_state import LOG, run_state
 from joint_seg_cls.runs.plan import Plan
 
-#: Where the local launcher keeps what each job says, in the collection.
+#: Folder of the output of jobs of the local launcher, in the collection.
 LOGS = "studies/logs"
 
 
 def job_name(plan: Plan) -> str:
-    """Return what a run's job is called: on a cluster, and in the name of what its process says."""
+    """Return the name of a run's job: on a cluster, and of the file with its output."""
     return plan.place.folder.replace("/", "_")
 
 
 def refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn], reason: str) -> None:
-    """List the runs that are not done, each with what it said and where it said it.
+    """List the runs that are not done, each with its error and its log.
 
     Args:
-        plans: all that were launched.
-        returned: what their jobs returned.
-        reason: why the launcher stopped before its time; empty where it did not.
+        plans: the launched runs.
+        returned: the results of their jobs.
+        reason: why the launcher stopped early; empty if it did not.
 
     Raises:
-        SystemExit: there are some.
+        SystemExit: a run is not done.
     """
-    said = dict.fromkeys(range(len(plans)), "")
-    said |= {number: _error(each) for number, each in enumerate(returned)}
+    errors = dict(enumerate(map(failure, returned)))
     states = [(number, plan, run_state(plan.place.path)) for number, plan in enumerate(plans)]
     missing = [(number, plan, state) for number, plan, state in states if state.state != "done"]
     if not missing:
         return
     lines = [f"{len(missing)} of {len(plans)} runs are not done; the same command goes on with them:"]
     for number, plan, state in missing:
+        error = errors.get(number)
+        why = (last_line(error) if error else "") or state.reason or reason or "it was stopped"
         logs = [plan.place.collection_path / LOGS / f"{job_name(plan)}.txt", plan.place.path / LOG]
         log = next((f"; see {path}" for path in logs if path.is_file()), "")
-        lines.append(
-            f"  {plan.place.folder}: {state.state}: {said[number] or state.reason or reason or 'it was stopped'}{log}"
-        )
+        lines.append(f"  {plan.place.folder}: {state.state}: {why}{log}")
     print("\n".join(lines), file=sys.stderr)
     sys.exit(1)
 
 
 def last_line(error: Exception) -> str:
-    """Return what an error says at its end, or its kind where it says nothing."""
+    """Return the last line of an error's message, or its class if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
-def _error(returned: JobReturn) -> str:
+def failure(returned: JobReturn) -> Exception | None:
+    """Return the error that ended a job; None if it succeeded."""
     if returned.status is not JobStatus.FAILED:
-        return ""
+        return None
     try:
         _ = returned.return_value
-    except Exception as error:  # noqa: BLE001 - whatever the job raised
-        return last_line(error)
-    return ""
+    except Exception as error:  # noqa: BLE001 - any error of the job
+        return error
+    return None

@@ -15,7 +15,7 @@ from joint_seg_cls.config.build import require
 from joint_seg_cls.config.grammar import as_value
 from joint_seg_cls.config.keys import refuse_wrong_paths
 from joint_seg_cls.errors import ConfigError, InputError
-from joint_seg_cls.sweep.outcome import last_line
+from joint_seg_cls.sweep.outcome import failure, last_line
 
 _log = logging.getLogger(__name__)
 #: The name of a study in a database where neither ``hydra.sweeper.study_name`` nor ``study`` gives one.
@@ -142,7 +142,7 @@ class _TrialLauncher(Launcher):
         new = [words for words in dict.fromkeys(asked) if words not in self.failed]
         returned = dict(zip(new, self._launcher.launch(new, initial_job_idx) if new else [], strict=True))
         for words, each in returned.items():
-            if (error := _failure(each)) is None:
+            if (error := failure(each)) is None:
                 self._has_succeeded = True
                 continue
             if isinstance(error, InputError) and not self._has_succeeded and self._is_repeated(error):
@@ -157,14 +157,6 @@ class _TrialLauncher(Launcher):
 def _quoted(word: str) -> str:
     key, equals, value = word.partition("=")
     return f"{key}{equals}{as_value(value)}"
-
-
-def _failure(returned: JobReturn) -> Exception | None:
-    try:
-        _ = returned.return_value
-    except Exception as error:  # noqa: BLE001 - whatever the trial raised
-        return error
-    return None
 
 
 def _failed_again(words: Sequence[str], error: Exception) -> JobReturn:

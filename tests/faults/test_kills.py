@@ -71,7 +71,7 @@ def kill_until_done(server, faults, folder, words, *, moments, seconds, kills, d
     return sent
 
 
-def killed_and_repeated(server, faults, world, tmp_path, command, kills, seed):
+def assert_kills_change_no_result(server, faults, world, tmp_path, command, kills, seed):
     drawn = random.Random(f"{seed} {command}")
     words = words_of(command, world, faults)
     whole = place(world, tmp_path / "whole", command)
@@ -107,13 +107,13 @@ def without_log(found):
 def test_a_killed_command_that_is_repeated_gives_the_results_of_an_uninterrupted_one(
     server, faults, world, tmp_path, command
 ):
-    killed_and_repeated(server, faults, world, tmp_path, command, COMMANDS[command][3], seed=int(time.time()))
+    assert_kills_change_no_result(server, faults, world, tmp_path, command, COMMANDS[command][3], seed=int(time.time()))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_fifty_kills_at_random_moments_change_no_result(server, faults, world, tmp_path, command):
-    killed_and_repeated(
+    assert_kills_change_no_result(
         server, faults, world, tmp_path, command, COMMANDS[command][2], seed=os.environ.get("JSC_SEED", "0")
     )
