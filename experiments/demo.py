@@ -88,7 +88,14 @@ def first_prediction(out: Path) -> None:
     jsc("phantom", f"out={cohort}", "phantom=clear", "subjects=2", "seed=3")
     row = pd.read_csv(cohort / "cohort.tsv", sep="\t", dtype=str).iloc[0]
     jsc("predict", f"input={cohort / row['flair']}", f"out={findings}")
-    print(f"\n  a first prediction, by the pretrained network: {draw(cohort, row, findings)}")
+    picture = draw(cohort, row, findings)
+    scan = read_scan(cohort / row["flair"])
+    reference_ml = read_mask(cohort / row["lesion_mask"], scan.grid).sum() * scan.grid.voxel_ml
+    found_ml = pd.read_csv(findings / "predictions.tsv", sep="\t")["lesion_volume_ml"].iloc[0]
+    print(
+        f"\n  a first prediction, by the pretrained network: {found_ml:.1f} mL of lesions, {reference_ml:.1f} mL in the reference"
+    )
+    print(f"  picture      {picture}")
 
 
 def draw(cohort: Path, row: pd.Series, findings: Path) -> Path:
