@@ -92,9 +92,8 @@ def first_prediction(out: Path) -> None:
     scan = read_scan(cohort / row["flair"])
     reference_ml = read_mask(cohort / row["lesion_mask"], scan.grid).sum() * scan.grid.voxel_ml
     found_ml = pd.read_csv(findings / "predictions.tsv", sep="\t")["lesion_volume_ml"].iloc[0]
-    print(
-        f"\n  a first prediction, by the pretrained network: {found_ml:.1f} mL of lesions, {reference_ml:.1f} mL in the reference"
-    )
+    print("\n  a first prediction, by the pretrained network:", end=" ")
+    print(f"{found_ml:.1f} mL of lesions, {reference_ml:.1f} mL in the reference")
     print(f"  picture      {picture}")
 
 
