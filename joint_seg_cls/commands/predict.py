@@ -1,10 +1,7 @@
 """``jsc predict``: the lesions and the disease of new scans, in each scan's own grid."""
 
-import hashlib
 import logging
-import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,90 +10,108 @@ from omegaconf import DictConfig, ListConfig
 
 from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
-from joint_seg_cls.errors import CohortError, InputError, ScanError, enough_memory
-from joint_seg_cls.inference import require_views, write_findings, write_predictions
+from joint_seg_cls.config.tree import plain
+from joint_seg_cls.errors import CohortError, ConfigError, InputError
+from joint_seg_cls.inference import (
+    finished,
+    require_views,
+    summary_of,
+    write_failures,
+    write_findings,
+    write_predictions,
+)
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.preprocess import counted_warnings
-from joint_seg_cls.runs.load import load_pipeline, load_predictor
-from joint_seg_cls.scan import CohortCase, read_cohort, require_mask_geometry
-from joint_seg_cls.scan.finder import (
-    OUTPUTS,
-    Remark,
-    lines,
-    natural,
-    prediction_record,
-    scan_files,
-    stem,
-    stored_twice,
-)
-from joint_seg_cls.scan.tables import SEPARATORS
-from joint_seg_cls.training import Checkpoint
+from joint_seg_cls.runs.model import Model, load_model
+from joint_seg_cls.runs.scans import find_scans
+from joint_seg_cls.scan import CohortCase, require_mask_geometry
+from joint_seg_cls.scan.finder import OUTPUTS, prediction_record, scan_files
 
 _log = logging.getLogger(__name__)
-_MORE_MEMORY = "close other programs or take a machine with more memory, and predict this scan again"
-#: Names of masks: what stands before them is the scan's name.
-_MASK = re.compile(r"(.+)_(?:lesion|brain)[-_]?mask(?:[-_]?[0-9]+)?", re.IGNORECASE)
+#: What accept= may list.
+_OTHER_MODEL = "other_model"
 
 
 def predict(config: DictConfig) -> None:
-    """Predict every scan; one that cannot be used does not stop the others and is named at the end."""
-    require(config, "predict", "input", "out")
+    """Predict every scan; one that cannot be used does not stop the others and is listed at the end."""
+    require(config, "predict", "input", "out", "checkpoint")
     out = keys.folder_to_write(config, "out")
-    views = None if config.views is None else require_views(config.views)
-    predictor, checkpoint = load_predictor(config.checkpoint, device=config.device, trust=config.trust, views=views)
-    pipeline = load_pipeline(checkpoint, config.trust)
-    pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
-    scans = _scans(config, checkpoint)
+    accept = _accepted(config)
+    model = load_model(
+        _listed(config.checkpoint),
+        device=config.device,
+        trust=config.trust,
+        views=None if config.views is None else require_views(config.views),
+        mask_geometry=require_mask_geometry(config.mask_geometry),
+    )
+    if _OTHER_MODEL not in accept:
+        _refuse_other_model(model, out)
+    scans, failures = find_scans(_listed(config.input), model.recipe, out)
+    scans = _with_brain_mask(config, scans)
     _refuse_foreign_files(scans, out)
-    keys.make_folder(out, "out")
-    model, classes = _model_card(checkpoint), list(checkpoint.recipe.classes)
-
-    def found_in(scan: CohortCase) -> dict[str, Any]:
-        with enough_memory(scan.images[0], remedy=_MORE_MEMORY):
-            seen = pipeline.model_input(scan.images, scan.brain_mask)
-            found = predictor.in_native_space(predictor(seen.image, scan.images[0]), seen.geometry)
-            return write_findings(
-                scan.case, seen, found, out, classes=classes, model=model, intensities=checkpoint.recipe.intensities
-            )
-
-    records, failures = [], []
+    again = keys.flag(config, "again")
+    records: list[dict[str, Any]] = []
     try:
         for scan in watched(iter(scans), total=len(scans), label="predict"):
             try:
-                records.append(found_in(scan))
-                _log.info("%s", _sentence(records[-1]))
+                records.append(_record_of(scan, model, out, again=again))
             except InputError as error:
                 error.drop_frames()  # the next scan needs the memory
-                failures.append(error)
-    finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the table
-        if records:
-            write_predictions(records, out)
-            warnings = ((record["id"], warning) for record in records for warning in record["warnings"])
-            for line in counted_warnings(warnings):
-                _log.warning("%s", line)
-            _log.info("%d scans written to %s", len(records), out)
+                failures.append((scan.case, error))
+    finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the tables
+        _write_tables(records, failures, out)
     if failures:
-        for failure in failures[1:]:
+        for _, failure in failures[1:]:
             _log.error("%s", failure)
-        raise failures[0]
+        raise failures[0][1]
 
 
-def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
-    inputs = list(config.input) if isinstance(config.input, ListConfig) else [config.input]
-    modalities = checkpoint.recipe.modalities
-    if len(modalities) > 1 and len(inputs) == len(modalities) and not any(_is_many(item) for item in inputs):
-        inputs = [inputs]  # one scan, a file a modality
-    scans = [scan for item in inputs for scan in _scans_of(item, checkpoint)]
-    if not scans:
-        raise ScanError("input", expected="at least one scan", found="an empty list", remedy="name a file or a folder")
-    repeated = [name for name, count in Counter(scan.case for scan in scans).items() if count > 1]
-    if repeated:
-        raise CohortError(
-            "input",
-            expected="scans whose outputs have different names",
-            found=f"{', '.join(repeated[:5])} more than once",
-            remedy="predict them into different folders, or name them in a cohort table",
-        )
+def _record_of(scan: CohortCase, model: Model, out: Path, *, again: bool) -> dict[str, Any]:
+    """Return the record of a scan, which is predicted unless it is finished."""
+    made_from = model.made_from(scan)
+    if not again and (record := finished(scan.case, made_from, out)) is not None:
+        _log.info("%s: finished before", scan.case)
+        return record
+    found = model.predict(scan, made_from)
+    if not out.is_dir():
+        keys.make_folder(out, "out")
+    record = write_findings(found, out)
+    _log.info("%s", _sentence(record))
+    return record
+
+
+def _write_tables(records: Sequence[dict[str, Any]], failures: Sequence[tuple[str, InputError]], out: Path) -> None:
+    if not out.is_dir():
+        return  # nothing was predicted
+    write_failures(
+        [
+            {"id": name, "scan": Path(error.where).name, "reason": f"expected {error.expected}, found {error.found}; "
+             f"{error.remedy}"}
+            for name, error in failures
+        ],
+        out,
+    )  # fmt: skip
+    if records:
+        write_predictions(records, out)
+        warnings = ((record["id"], warning) for record in records for warning in record["warnings"])
+        for line in counted_warnings(warnings):
+            _log.warning("%s", line)
+        _log.info("%d scans in %s", len(records), out)
+
+
+def _listed(value: object) -> list[Any]:
+    return list(plain(value)) if isinstance(value, ListConfig) else [value]
+
+
+def _accepted(config: DictConfig) -> list[str]:
+    accept = keys.names(config, "accept", least=0)
+    for word in accept:
+        if word != _OTHER_MODEL:
+            raise ConfigError("accept", expected=_OTHER_MODEL, found=word, remedy=f"write accept=[{_OTHER_MODEL}]")
+    return accept
+
+
+def _with_brain_mask(config: DictConfig, scans: list[CohortCase]) -> list[CohortCase]:
     if config.brain_mask is None:
         return scans
     if len(scans) > 1:
@@ -109,53 +124,21 @@ def _scans(config: DictConfig, checkpoint: Checkpoint) -> list[CohortCase]:
     return [replace(scan, brain_mask=keys.path_of(config.brain_mask, "brain_mask")) for scan in scans]
 
 
-def _is_many(item: object) -> bool:
-    """Whether an input names more than one file: several modalities, a table or a folder."""
-    return isinstance(item, ListConfig) or _is_table(item) or keys.path_of(item, "input").is_dir()
+def _refuse_other_model(model: Model, out: Path) -> None:
+    """Refuse a folder with findings of another model, which would stand in one table with those of this one.
 
-
-def _is_table(item: object) -> bool:
-    return Path(str(item)).suffix.lower() in SEPARATORS
-
-
-def _scans_of(item: object, checkpoint: Checkpoint) -> Sequence[CohortCase]:
-    """Return the scans that one input names: a file, one scan's files, a folder of files, or a table."""
-    recipe = checkpoint.recipe
-    if isinstance(item, list | ListConfig):
-        return [_scan([keys.path_of(file, "input") for file in item], recipe.modalities)]
-    path = keys.path_of(item, "input")
-    if _is_table(item):
-        return read_cohort(path, modalities=recipe.modalities, classes=recipe.classes)
-    files = _files_in(path) if path.is_dir() else [path]
-    return [_scan([file], recipe.modalities) for file in files]
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """Return the scans that lie in a folder, not below it, and say what was left out."""
-    here = scan_files(folder, below=False, remedy="correct input=")
-    again = stored_twice(folder, here.names)
-    masks = [name for name in here.names if _is_mask_beside_its_scan(name, here.names)]
-    left = [remark for remark in here.remarks if remark.about not in here.missing]  # those fail one by one
-    left += [Remark("files stored twice, as .nii and .nii.gz, left out", name) for name in again]
-    left += [Remark("masks beside their scans, left out", name) for name in masks]
-    names = [name for name in here.names if name not in again and name not in masks]
-    left += [Remark("files named as jsc predict names its own, without its record: taken for scans", name)
-             for name in names if stem(name).endswith(OUTPUTS)]  # fmt: skip
-    for line in lines(left):
-        _log.warning("%s: %s", folder, line)
-    files = [folder / name for name in sorted((*names, *here.missing), key=natural)]
-    if not files:
-        found = f"none but {len(left)} that were left out" if left else "none"
-        raise ScanError(folder, expected="NIfTI files in the folder", found=found, remedy="correct input=")
-    return files
-
-
-def _is_mask_beside_its_scan(name: str, names: Sequence[str]) -> bool:
-    """Whether a file is named as the mask of another one: ``p1_lesion_mask`` beside ``p1`` or ``p1_flair``."""
-    found = _MASK.fullmatch(stem(name))
-    return found is not None and any(
-        stem(other) in (found[1], f"{found[1]}_flair", f"{found[1]}_FLAIR") for other in names if other != name
-    )
+    Raises:
+        CohortError: there is one.
+    """
+    for file in sorted(out.glob("*.json")) if out.is_dir() else ():
+        card = (prediction_record(file) or {}).get("model")
+        if isinstance(card, dict) and card.get("sha256", model.card["sha256"]) != model.card["sha256"]:
+            raise CohortError(
+                out,
+                expected=f"findings of this model ({model.card['variant']}) alone",
+                found=f"{file.name}, of another one ({card.get('variant')})",
+                remedy=f"name another folder with out=, or add accept=[{_OTHER_MODEL}] to have both in one table",
+            )
 
 
 def _refuse_foreign_files(scans: Sequence[CohortCase], out: Path) -> None:
@@ -182,39 +165,7 @@ def _refuse_foreign_files(scans: Sequence[CohortCase], out: Path) -> None:
             )
 
 
-def _scan(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
-    """Return the scan that is made of ``files``, a file a modality, named after the first."""
-    if len(files) != len(modalities):
-        raise ScanError(
-            files[0] if files else "input",
-            expected=f"{len(modalities)} files a scan: {', '.join(modalities)}",
-            found=f"{len(files)}",
-            remedy=f"use input=[{','.join(f'{name}.nii.gz' for name in modalities)}], a list of such lists, "
-            "or a cohort table with these columns",
-        )
-    name = stem(files[0].name)
-    return CohortCase(
-        case=name, subject=name, session=None, images=tuple(files), brain_mask=None, lesion_masks=(), disease=None,
-        columns={},
-    )  # fmt: skip
-
-
-def _model_card(checkpoint: Checkpoint) -> dict[str, object]:
-    return {
-        "variant": checkpoint.recipe.variant,
-        "trained_on": checkpoint.recipe.trained_on,
-        "epoch": checkpoint.epoch,
-        "lesion_threshold": checkpoint.recipe.lesion_threshold,
-        "least_lesion_mm3": checkpoint.recipe.least_lesion_mm3,
-        "sha256": hashlib.sha256(checkpoint.path.read_bytes()).hexdigest(),
-    }
-
-
-def _sentence(record: dict[str, object]) -> str:
-    parts = [str(record["id"])]
-    probability = record.get("disease_probability")
-    if isinstance(probability, dict):
-        parts.append(", ".join(f"{name} {value:.2f}" for name, value in probability.items()))
-    if "lesion_count" in record:
-        parts.append(f"{record['lesion_count']} lesions, {record['lesion_volume_ml']:.1f} mL")
-    return ": ".join([parts[0], "; ".join(parts[1:])])
+def _sentence(record: Mapping[str, Any]) -> str:
+    cost = record["cost"]
+    memory = "" if cost["peak_memory_mb"] is None else f", at most {cost['peak_memory_mb'] / 1000:.1f} GB"
+    return f"{summary_of(record)} ({cost['seconds']:.0f} s{memory})"

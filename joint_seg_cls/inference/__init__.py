@@ -1,16 +1,27 @@
-"""Prediction for a scan with a checkpoint, with results in the scan's own grid."""
+"""Prediction for a scan with a checkpoint or several, with results in the scan's own grid."""
 
+from joint_seg_cls.inference.case import CaseFindings, case_findings, summary_of
+from joint_seg_cls.inference.cost import Stopwatch
+from joint_seg_cls.inference.ensemble import Ensemble
 from joint_seg_cls.inference.familiarity import quantiles_of, ranges_of, unlike
-from joint_seg_cls.inference.predictor import Findings, Predictor, require_views
-from joint_seg_cls.inference.write import write_findings, write_predictions
+from joint_seg_cls.inference.findings import Findings
+from joint_seg_cls.inference.predictor import Predictor, require_views
+from joint_seg_cls.inference.write import finished, write_failures, write_findings, write_predictions
 
 __all__ = [
+    "CaseFindings",
+    "Ensemble",
     "Findings",
     "Predictor",
+    "Stopwatch",
+    "case_findings",
+    "finished",
     "quantiles_of",
     "ranges_of",
     "require_views",
+    "summary_of",
     "unlike",
+    "write_failures",
     "write_findings",
     "write_predictions",
 ]

@@ -1,43 +1,25 @@
-"""Applying a network to one prepared image, and resampling its findings to the scan's own grid."""
+"""Applying a network to one prepared image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
 from joint_seg_cls.batch import VIEWS, Prediction, Views
 from joint_seg_cls.errors import ConfigError, ScanError
-from joint_seg_cls.lesions import without_small
-from joint_seg_cls.networks import TASKS, declared_tasks, summed_map
+from joint_seg_cls.inference.findings import Findings, Samples, combined, on_native_grid
+from joint_seg_cls.networks import TASKS, declared_tasks
 from joint_seg_cls.scan import Geometry
 
 #: Axis of a batch (b c x y z) of the left-right direction.
 _LEFT_RIGHT = 2
 #: Two, because torch sends a batch of one to a slower convolution on CPUs.
 _PATCHES_AT_ONCE = 2
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Findings:
-    r"""Results of the network for one scan, on one grid. A field that the variant does not produce is None.
-
-    lesion_probability: in [0, 1].
-    lesions: voxels with a probability at or above the threshold.
-    location_map: contribution of each voxel to the score of the predicted class, :math:`\sum_i V_i^c` (Eq. 10, linear).
-    disease_probability: one value per class, summing to 1.
-    """
-
-    lesion_probability: Float32[np.ndarray, "x y z"] | None
-    lesions: Bool[np.ndarray, "x y z"] | None
-    location_map: Float32[np.ndarray, "x y z"] | None
-    disease_probability: Float[np.ndarray, " classes"] | None
 
 
 @final
@@ -87,6 +69,10 @@ class Predictor:
         Raises:
             ScanError: an output is NaN or infinite.
         """
+        return combined([self.samples(image, scan)], image.shape[1:], self.lesion_threshold)
+
+    def samples(self, image: Float32[np.ndarray, "c x y z"], scan: str | Path = "image") -> Samples:
+        """Return the network's outputs for each view; arguments and errors as in :meth:`__call__`."""
         with torch.inference_mode():
             one = torch.from_numpy(np.array(image)).unsqueeze(0).to(self._device)
             batch = one if self.views == "one" else torch.cat([one, one.flip(_LEFT_RIGHT)])
@@ -98,13 +84,12 @@ class Predictor:
                     found="NaN or infinity",
                     remedy="check the scan with `jsc check`; if every scan fails, use another checkpoint=",
                 )
-            lesion = prediction.lesion_probability()
-            probability = None if lesion is None else _averaged(lesion[:, 0]).cpu().numpy()
-            scores = prediction.disease_logits
-            disease = None if scores is None else scores.double().softmax(dim=1).mean(dim=0).cpu().numpy()
-            location = _location(prediction, one.shape[2:], disease)
-        lesions = None if probability is None else probability >= self.lesion_threshold
-        return Findings(probability, lesions, location, disease)
+            lesion, scores, maps = prediction.lesion_probability(), prediction.disease_logits, prediction.location_maps
+            return Samples(
+                None if lesion is None else _turned_back(lesion)[:, 0],
+                None if scores is None else scores.double().softmax(dim=1),
+                None if maps is None else tuple(map(_turned_back, maps)),
+            )
 
     def _predicted(self, batch: Float[Tensor, "views c x y z"]) -> Prediction:
         """Return the network's prediction, the lesion map from patches where there is a window."""
@@ -121,12 +106,10 @@ class Predictor:
         return whole._replace(lesion_logits=logits)
 
     def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
-        """Return findings on the scan's own grid: maps are resampled linearly, then the mask is thresholded."""
-        probability, lesions = _to_native(findings.lesion_probability, geometry), None
-        if probability is not None:
-            least_voxels = self.least_lesion_mm3 / 1000 / geometry.native.voxel_ml
-            lesions = without_small(probability >= self.lesion_threshold, least_voxels)
-        return Findings(probability, lesions, _to_native(findings.location_map, geometry), findings.disease_probability)
+        """Return findings on the scan's own grid, see :func:`~joint_seg_cls.inference.findings.on_native_grid`."""
+        return on_native_grid(
+            findings, geometry, lesion_threshold=self.lesion_threshold, least_lesion_mm3=self.least_lesion_mm3
+        )
 
 
 def require_views(value: object) -> Views:
@@ -142,19 +125,6 @@ def require_views(value: object) -> Views:
     raise ConfigError("views", expected=expected, found=str(value), remedy="correct views=")
 
 
-def _location(
-    prediction: Prediction, size: torch.Size, disease: Float[np.ndarray, " classes"] | None
-) -> Float32[np.ndarray, "x y z"] | None:
-    if prediction.location_maps is None or disease is None:
-        return None
-    maps = summed_map(prediction.location_maps, int(disease.argmax()), size)
-    return _averaged(maps).cpu().numpy()
-
-
-def _averaged(views: Float[Tensor, "views x y z"]) -> Float[Tensor, "x y z"]:
-    """Return the map of the image, or its mean with the mirrored map of the mirror image."""
-    return views[0] if len(views) == 1 else (views[0] + views[1].flip(0)) / 2
-
-
-def _to_native(volume: Float32[np.ndarray, "x y z"] | None, geometry: Geometry) -> Float32[np.ndarray, "X Y Z"] | None:
-    return None if volume is None else geometry.to_native(volume, linear=True).astype(np.float32)
+def _turned_back(views: Float[Tensor, "n _ _ _ _"]) -> Float[Tensor, "n _ _ _ _"]:
+    """Return maps of the views in the orientation of the image: the second is of the mirror image."""
+    return views if len(views) == 1 else torch.stack([views[0], views[1].flip(1)])

@@ -1,70 +1,60 @@
-"""Output files of a prediction: masks and maps in the scan's own grid, a lesion table, a JSON record."""
+"""Output files of a prediction: masks and maps in the scan's own grid, lesion tables, JSON records."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from joint_seg_cls.atomic_write import write_json
-from joint_seg_cls.audit import check_scan
-from joint_seg_cls.inference.familiarity import Ranges, unlike
-from joint_seg_cls.inference.predictor import Findings
-from joint_seg_cls.lesions import label_lesions, lesion_table
-from joint_seg_cls.preprocess import ModelInput, warnings_of
+from joint_seg_cls.atomic_write import nan_as_null, write_json
+from joint_seg_cls.inference.case import CaseFindings
 from joint_seg_cls.scan import write_volume
-from joint_seg_cls.scan.cells import write_table
+from joint_seg_cls.scan.cells import SEPARATORS, read_written, without_folders, write_table
 from joint_seg_cls.scan.finder import prediction_record
 
+#: Table of all scans in a folder, and table of the scans that could not be predicted.
+PREDICTIONS, FAILURES = "predictions.tsv", "failures.tsv"
 
-def write_findings(
-    name: str,
-    prepared: ModelInput,
-    found: Findings,
-    out: Path,
-    *,
-    classes: list[str],
-    model: dict[str, Any],
-    intensities: Ranges | None = None,
-) -> dict[str, Any]:
-    """Write the results for one scan to ``out`` and return its record.
 
-    Files: ``<name>_lesions.nii.gz`` (uint8), ``<name>_lesion-probability.nii.gz``, ``<name>_location-map.nii.gz``,
-    ``<name>_lesions.tsv`` (one row per lesion), ``<name>.json`` (written last).
+def write_findings(case: CaseFindings, out: Path) -> dict[str, Any]:
+    """Write the results for one scan to ``out`` and return its record with ``files``, their names.
 
-    Args:
-        name: prefix of the files.
-        prepared: the scan and its geometry.
-        found: the findings in the scan's own grid.
-        classes: names of the diseases in the order of their class codes.
-        model: description of the network, for the record.
-        intensities: range of the training images' quantiles; a scan far outside gets a warning.
+    Files: ``<name>_lesions.nii.gz`` (uint8), ``<name>_lesion-probability.nii.gz``, ``<name>_disagreement.nii.gz``,
+    ``<name>_location-map.nii.gz``, ``<name>_lesions.tsv`` (one row per lesion), ``<name>.json`` (written last).
     """
     out.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"id": name, "scan": prepared.scan.path.name, "classes": classes}
-    if found.disease_probability is not None:
-        record["disease"] = classes[int(found.disease_probability.argmax())]
-        record["disease_probability"] = dict(zip(classes, found.disease_probability.tolist(), strict=True))
-    if found.lesion_probability is not None and found.lesions is not None:
-        table = lesion_table(found.lesions, prepared.geometry.native)
-        _, count = label_lesions(found.lesions)
-        record["lesion_count"] = count
-        record["lesion_volume_ml"] = float(found.lesions.sum()) * prepared.geometry.native.voxel_ml
-        write_volume(out / f"{name}_lesions.nii.gz", found.lesions.astype(np.uint8), prepared.scan)
-        write_volume(out / f"{name}_lesion-probability.nii.gz", found.lesion_probability, prepared.scan)
-        write_table(table, out / f"{name}_lesions.tsv")
-    if found.location_map is not None:
-        write_volume(out / f"{name}_location-map.nii.gz", found.location_map, prepared.scan)
-    record |= {"brain_volume_ml": prepared.brain_ml, "model": model, "preprocessing": prepared.figures}
-    record["warnings"] = _warnings(name, prepared, record)
-    if (sentence := unlike(prepared.image, intensities or {})) is not None:
-        record["warnings"].append(sentence)
-    record["use"] = "research only; not a medical device"
-    write_json(out / f"{name}.json", record)
+    found, written = case.maps, []
+    volumes = {
+        "lesions": None if found.lesions is None else found.lesions.astype(np.uint8),
+        "lesion-probability": found.lesion_probability,
+        "disagreement": found.disagreement,
+        "location-map": found.location_map,
+    }
+    for what, volume in volumes.items():
+        file = out / f"{case.name}_{what}.nii.gz"
+        if volume is None:
+            file.unlink(missing_ok=True)  # of an earlier prediction, which this one replaces
+        else:
+            write_volume(file, volume, case.prepared.scan)
+            written.append(file.name)
+    if case.lesion_table is not None:
+        write_table(case.lesion_table, out / f"{case.name}_lesions.tsv")
+        written.append(f"{case.name}_lesions.tsv")
+    record = nan_as_null({**case.record, "files": written})
+    write_json(out / f"{case.name}.json", record)
     return record
 
 
-def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
+def finished(name: str, made_from: Mapping[str, Any], out: Path) -> dict[str, Any] | None:
+    """Return the record of a scan that was predicted into ``out`` from the same content; None if there is none."""
+    record = prediction_record(out / f"{name}.json")
+    if record is None or record.get("made_from") != made_from:
+        return None
+    return record if all((out / file).is_file() for file in record.get("files", ())) else None
+
+
+def write_predictions(records: Sequence[Mapping[str, Any]], out: Path) -> None:
     """Write ``predictions.tsv``: one row per scan in ``out``, those of ``records`` first.
 
     Scans predicted into the folder earlier, or at the same time by another process, are read from their
@@ -78,7 +68,23 @@ def write_predictions(records: list[dict[str, Any]], out: Path) -> None:
         there = now
 
 
-def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: Path) -> None:
+def write_failures(failures: Sequence[Mapping[str, str]], out: Path) -> None:
+    """Write ``failures.tsv``: ``id``, ``scan`` and ``reason`` of each scan that could not be predicted.
+
+    Scans of an earlier table that have a record now are dropped; without any failure there is no table.
+    """
+    file = out / FAILURES
+    earlier = read_written(file, SEPARATORS[file.suffix]).to_dict("records") if file.is_file() else []
+    known = {failure["id"] for failure in failures}
+    rows = [{**failure, "reason": without_folders(failure["reason"])} for failure in failures]
+    rows += [row for row in earlier if row["id"] not in known and prediction_record(out / f"{row['id']}.json") is None]
+    if rows:
+        write_table(pd.DataFrame(rows), file)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _write_predictions(records: Sequence[Mapping[str, Any]], others: list[Path], out: Path) -> None:
     known = {record["id"] for record in records}
     earlier = [record for path in others if (record := prediction_record(path)) and record["id"] not in known]
     rows = [
@@ -94,12 +100,4 @@ def _write_predictions(records: list[dict[str, Any]], others: list[Path], out: P
         }
         for record in [*records, *earlier]
     ]
-    write_table(pd.DataFrame(rows), out / "predictions.tsv")
-
-
-def _warnings(name: str, prepared: ModelInput, record: dict[str, Any]) -> list[str]:
-    audit = check_scan(name, prepared.scans, prepared.brain)
-    warnings = [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(prepared.figures)
-    if record.get("lesion_count") == 0 and "disease" in record:
-        warnings.append("no lesion was segmented; the diagnosis is not supported by one")
-    return warnings
+    write_table(pd.DataFrame(rows), out / PREDICTIONS)

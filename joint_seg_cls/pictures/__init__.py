@@ -4,6 +4,7 @@ from joint_seg_cls.pictures.case_row import case_row, map_levels, on_black
 from joint_seg_cls.pictures.montage import case_picture, montage
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.page import Count, Picture, Section, write_page
+from joint_seg_cls.pictures.planes import draw_planes
 from joint_seg_cls.pictures.scaling import square_pixels
 from joint_seg_cls.pictures.slices import SIDES, Plane, Slice, most_lesion, spread, window
 from joint_seg_cls.pictures.strip import BRAIN_COLOUR, strip_png
@@ -20,6 +21,7 @@ __all__ = [
     "Slice",
     "case_picture",
     "case_row",
+    "draw_planes",
     "grey",
     "map_levels",
     "montage",

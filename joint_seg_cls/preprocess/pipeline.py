@@ -29,6 +29,7 @@ from joint_seg_cls.scan import (
     Scan,
     read_mask,
     read_scan,
+    refuse_mask,
     require_lesion_value,
     require_mask_geometry,
     write_case,
@@ -111,9 +112,12 @@ class Pipeline:
         """Read and preprocess one scan; the first image (FLAIR) defines the native grid.
 
         Raises:
-            ScanError: a file is invalid, the modalities cannot be resampled to one grid, or a step refuses them.
+            ScanError: a file is invalid or a mask, the modalities cannot be resampled to one grid, or a step refuses
+                them.
         """
         first, *others = (read_scan(path) for path in images)
+        for scan in (first, *others):
+            refuse_mask(scan.path, scan.data)
         native = first.grid
         here = Registered(first.data, np.ones(native.shape, dtype=bool), np.eye(4), "same grid")
         registered = [here, *(self.registration(other, first) for other in others)]

@@ -9,6 +9,7 @@ from joint_seg_cls.scan.mask import (
     binary,
     place_mask,
     read_mask,
+    refuse_mask,
     require_lesion_value,
     require_mask_geometry,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "read_record",
     "read_scan",
     "read_volume",
+    "refuse_mask",
     "reorient",
     "require_contrast",
     "require_format",

@@ -20,7 +20,7 @@ from joint_seg_cls.scan.tables import shortened
 #: Suffixes of scans and masks.
 NIFTI = (".nii", ".nii.gz")
 #: Suffixes of the volumes that `jsc predict` writes beside ``<id>.json``.
-OUTPUTS = ("_lesions", "_lesion-probability", "_location-map")
+OUTPUTS = ("_lesions", "_lesion-probability", "_disagreement", "_location-map")
 #: Text that `jsc predict` writes into the header of a volume.
 MADE_HERE = b"joint_seg_cls"
 _RECORD = frozenset({"id", "scan", "brain_volume_ml", "warnings"})
@@ -165,9 +165,7 @@ class _Outputs:
         path = self._folder / name
         if not path.name.endswith(tuple(f"{end}.nii.gz" for end in OUTPUTS)):
             return False
-        scan = (
-            stem(path.name).removesuffix("_lesions").removesuffix("_lesion-probability").removesuffix("_location-map")
-        )
+        scan = re.sub(f"({'|'.join(OUTPUTS)})$", "", stem(path.name))
         record = path.with_name(f"{scan}.json")
         if record not in self._records:
             found = prediction_record(record)

@@ -66,6 +66,25 @@ def read_mask(
     return reorient(binary(path, data, of=of, lesion_value=lesion_value), own, grid)
 
 
+def refuse_mask(path: str | Path, data: Float[np.ndarray, "x y z"]) -> None:
+    """Refuse a mask or a label map that was given as a scan.
+
+    Raises:
+        ScanError: all values are integers, and at most 20 of them differ.
+    """
+
+    def is_mask(values: Float[np.ndarray, "..."]) -> bool:
+        return len(np.unique(values)) <= _MOST_VALUES and not (values % 1).any()
+
+    if is_mask(data.ravel()[:: max(data.size // 10_000, 1)]) and is_mask(data):  # a part is enough for most scans
+        raise ScanError(
+            path,
+            expected="a scan with grey values",
+            found=f"a mask of {len(np.unique(data))} different values",
+            remedy="name the scan that the mask belongs to",
+        )
+
+
 def place_mask(head: VolumeHeader, grid: Grid, *, geometry: MaskGeometry = "header", other: Grid | None = None) -> Grid:
     """Return the grid of a mask.
 

@@ -135,6 +135,10 @@ def _content(path: Path, folder: Path) -> bytes:
         record = json.loads(path.read_text())
         record.pop("time")
         return json.dumps(record, sort_keys=True).replace(str(folder), "here").encode()
+    if path.suffix == ".json" and path.parent.name == "out":
+        record = json.loads(path.read_text())
+        record.pop("cost", None)
+        return json.dumps(record, sort_keys=True).encode()
     if path.name == "metrics.csv":
         table = pd.read_csv(path, dtype=str)
         return table[[name for name in table if not name.startswith("seconds")]].to_csv().encode()

@@ -2,15 +2,16 @@
 
 import gzip
 import json
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from joint_seg_cls.commands import predict as command
+from joint_seg_cls.preprocess import content_hash
 from joint_seg_cls.scan import read_scan, write_volume
-from joint_seg_cls.training import Checkpoint, Recipe
+from joint_seg_cls.training import Recipe
 
 SCAN = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -25,31 +26,33 @@ def predict(jsc, monkeypatch, tmp_path):
     """Return a function that predicts a folder with a network that does nothing but write files as the real one."""
     monkeypatch.chdir(tmp_path)
 
-    def write(name, seen, found, out, **_):
+    def write(case, out):
         out.mkdir(exist_ok=True)
-        write_volume(out / f"{name}_lesions.nii.gz", np.zeros(SCAN.shape, np.uint8), seen.scan)
-        record = {"id": name, "scan": seen.scan.path.name, "brain_volume_ml": 1.0, "warnings": []}
-        (out / f"{name}.json").write_text(json.dumps(record))
-        return record
+        write_volume(out / f"{case.name}_lesions.nii.gz", np.zeros(SCAN.shape, np.uint8), case.scan)
+        record = {"id": case.name, "scan": case.scan.path.name, "brain_volume_ml": 1.0, "warnings": []}
+        record |= {"made_from": case.made_from, "files": [f"{case.name}_lesions.nii.gz"]}
+        (out / f"{case.name}.json").write_text(json.dumps(record))
+        return record | {"cost": {"seconds": 1.0, "peak_memory_mb": None}}
 
     recipe = Recipe({}, {}, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", {})
-    checkpoint = Checkpoint(path=tmp_path, recipe=recipe, weights={}, epoch=0)
-
-    class Pipeline:
-        def model_input(self, images, brain_mask):
-            return SimpleNamespace(scan=read_scan(images[0]), image=None, geometry=None)
 
     class Network:
-        def in_native_space(self, found, geometry):
-            return found
+        card = MappingProxyType({"sha256": "a", "variant": "joint"})
 
-        def __call__(self, image, scan):
-            return image
+        def __init__(self):
+            self.recipe, self.seen = recipe, []
 
-    monkeypatch.setattr(command, "load_predictor", lambda *_, **__: (Network(), checkpoint))
-    monkeypatch.setattr(command, "load_pipeline", lambda *_, **__: Pipeline())
+        def made_from(self, scan):
+            return {"images": [content_hash(file) for file in scan.images if file.exists()]}
+
+        def predict(self, scan, made_from):
+            read = read_scan(scan.images[0])
+            self.seen.append(scan.case)
+            return SimpleNamespace(name=scan.case, scan=read, made_from=made_from)
+
+    network = Network()
+    monkeypatch.setattr(command, "load_model", lambda *_, **__: network)
     monkeypatch.setattr(command, "write_findings", write)
-    monkeypatch.setattr(command, "_model_card", lambda _: {})
 
     def run(**words):
         (tmp_path / "scans").mkdir(exist_ok=True)
@@ -57,6 +60,7 @@ def predict(jsc, monkeypatch, tmp_path):
         code, out, err = jsc("predict", *(f"{key}={value}" for key, value in values.items()))
         return code, out + err
 
+    run.network = network
     return run
 
 
@@ -131,4 +135,4 @@ def test_a_folder_without_scans_lists_skipped_files(predict, tmp_path):
     volume(tmp_path / "scans" / "._p1.nii.gz")
     code, said = predict()
     assert code == 2
-    assert "expected NIfTI files in the folder, found none but 1 that were left out" in said
+    assert "found none but 1 that were left out" in said

@@ -9,7 +9,7 @@ from torch import nn
 
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.inference import Findings, Predictor, write_findings, write_predictions
+from joint_seg_cls.inference import Findings, Predictor, case_findings, write_findings, write_predictions
 from joint_seg_cls.preprocess import ByHeader, CropResize, NoBiasField, NoExtraction, Pipeline, ZScore
 
 AFFINE = np.array([[-1.2, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 2.4, -30], [0, 0, 0, 1]])
@@ -170,7 +170,8 @@ def test_a_network_without_segmentation_finds_no_masks(scan, pipeline, tmp_path)
     found = predictor.in_native_space(predictor(seen.image), seen.geometry)
     assert found.lesions is None
     assert found.location_map is None
-    record = write_findings("a", seen, found, tmp_path / "out", classes=["MS", "NMOSD", "MOGAD"], model={})
+    case = case_findings("a", seen, found, classes=["MS", "NMOSD", "MOGAD"], model={})
+    record = write_findings(case, tmp_path / "out")
     assert record["disease"] == "MS"
     assert "lesion_count" not in record
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.json"]
@@ -182,7 +183,8 @@ def test_written_volumes_have_the_scans_grid_and_the_record_its_numbers(scan, pi
     predictor = Predictor(Bright(), 0.5)
     found = predictor.in_native_space(predictor(seen.image), seen.geometry)
     out = tmp_path / "out"
-    record = write_findings("my scan", seen, found, out, classes=["MS", "NMOSD"], model={"variant": "joint"})
+    case = case_findings("my scan", seen, found, classes=["MS", "NMOSD"], model={"variant": "joint"})
+    record = write_findings(case, out)
     source = nib.load(path)
     for name, dtype in (("lesions", np.uint8), ("lesion-probability", np.float32), ("location-map", np.float32)):
         written = nib.load(out / f"my scan_{name}.nii.gz")

@@ -4,6 +4,7 @@ from joint_seg_cls.scan.finder import Remark
 from joint_seg_cls.scan.readers.bids import BidsReader
 from joint_seg_cls.scan.readers.dicom import DicomReader
 from joint_seg_cls.scan.readers.dicom_choice import SeriesChoice, StackGeometry
+from joint_seg_cls.scan.readers.dicom_headers import is_dicom
 from joint_seg_cls.scan.readers.isbi2015 import Isbi2015Reader
 from joint_seg_cls.scan.readers.pattern import PatternReader
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
@@ -22,6 +23,7 @@ __all__ = [
     "SeriesChoice",
     "StackGeometry",
     "TableReader",
+    "is_dicom",
     "require_out",
     "write_cohort_table",
 ]

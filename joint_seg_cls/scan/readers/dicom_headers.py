@@ -143,14 +143,23 @@ def copy_with_one_study(file: Path, copy: Path) -> None:
         data.save_as(copy)
 
 
+def is_dicom(file: Path) -> bool:
+    """Return whether a file begins as a DICOM file, with or without the usual preamble; needs no package.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as content:
+        start = content.read(_PREAMBLE + 4)
+    return start[_PREAMBLE:] == b"DICM" or start[:2] in _FIRST_GROUPS
+
+
 def _header(file: Path) -> Any:
-    """Return the header of a DICOM image, with or without the usual preamble; None for any other file."""
+    """Return the header of a DICOM image; None for any other file."""
     import pydicom
 
     try:
-        with file.open("rb") as content:
-            start = content.read(_PREAMBLE + 4)
-        if start[_PREAMBLE:] != b"DICM" and start[:2] not in _FIRST_GROUPS:
+        if not is_dicom(file):
             return None
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
         return header if header.get("Rows") and header.get("Columns") else None

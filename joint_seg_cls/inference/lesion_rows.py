@@ -1,0 +1,44 @@
+"""The lesion table of a prediction: shape and probability of each lesion."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from joint_seg_cls.inference.findings import Findings
+from joint_seg_cls.lesions import label_lesions, lesion_table
+from joint_seg_cls.scan import Grid
+
+
+def lesion_rows(found: Findings, grid: Grid) -> pd.DataFrame | None:
+    """Return one row per predicted lesion; None for a network without segmentation.
+
+    Args:
+        found: the findings in the scan's own grid.
+        grid: this grid.
+
+    Returns:
+        The columns of :func:`~joint_seg_cls.lesions.lesion_table`; ``mean_probability`` and ``max_probability`` of its
+        voxels; ``uncertainty``, the mean of the disagreement over its voxels (NaN for a single sample).
+    """
+    if found.lesions is None or found.lesion_probability is None:
+        return None
+    table = lesion_table(found.lesions, grid)
+    labels, _ = label_lesions(found.lesions)
+    inside = labels > 0
+    owner = labels[inside] - 1
+    voxels = np.bincount(owner, minlength=len(table))
+    probability = found.lesion_probability[inside]
+    highest = np.zeros(len(table))
+    np.maximum.at(highest, owner, probability)
+    spread = None if found.disagreement is None else found.disagreement[inside]
+    return table.assign(
+        mean_probability=_mean(probability, owner, voxels),
+        max_probability=highest,
+        uncertainty=np.full(len(table), np.nan) if spread is None else _mean(spread, owner, voxels),
+    )
+
+
+def _mean(
+    values: Float[np.ndarray, " n"], owner: Int[np.ndarray, " n"], voxels: Int[np.ndarray, " lesions"]
+) -> Float[np.ndarray, " lesions"]:
+    return np.bincount(owner, values, len(voxels)) / voxels
