@@ -21,6 +21,7 @@ from joint_seg_cls.config.compose import composer_of
 from joint_seg_cls.config.schedule import schedule_of
 from joint_seg_cls.config.tree import flatten, plain
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.networks import memory_format
 from joint_seg_cls.runs.audited import audit_data
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.runs.testing import test_fold
@@ -99,8 +100,7 @@ def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
         seed=config.seed,
         logger=tracker,
     )
-    trained: Any = module.network
-    return trained.to(memory_format=torch.contiguous_format)  # as predictions are made
+    return module.network
 
 
 def _network(plan: Plan) -> nn.Module:
@@ -108,7 +108,8 @@ def _network(plan: Plan) -> nn.Module:
     config = plan.config
     seed_everything(config.seed, workers=True, verbose=False)
     network = build(config.network)
-    network.to(memory_format=torch.channels_last_3d)  # a fifth less time per step on CPUs
+    on_gpu = config.trainer.get("accelerator") != "cpu" and torch.cuda.is_available()
+    network.to(memory_format=memory_format("cuda" if on_gpu else "cpu"))
     if config.init_from is not None:
         start = read_checkpoint(config.init_from)
         left = start.initialise(network)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from joint_seg_cls.batch import VIEWS, Prediction, Views
 from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.inference.findings import Findings, Samples, combined, on_native_grid
-from joint_seg_cls.networks import TASKS, declared_tasks
+from joint_seg_cls.networks import TASKS, declared_tasks, memory_format
 from joint_seg_cls.scan import Geometry
 
 #: Axis of a batch (b c x y z) of the left-right direction.
@@ -47,7 +47,8 @@ class Predictor:
         least_lesion_mm3: float = 0.0,
         window: Sequence[int] | None = None,
     ) -> None:
-        self._network = network.to(device).eval()
+        placed: Any = network.to(device)
+        self._network: nn.Module = placed.to(memory_format=memory_format(device)).eval()
         self._device = device
         self.lesion_threshold = lesion_threshold
         self.views: Views = views

@@ -5,6 +5,7 @@
 
 from joint_seg_cls.networks.baselines import ClassificationBaseline, SegmentationBaseline
 from joint_seg_cls.networks.classification import NoClassification, ResidualClassifier
+from joint_seg_cls.networks.convolution import memory_format
 from joint_seg_cls.networks.global_branch import GlobalBranch
 from joint_seg_cls.networks.guidance import AddGuidance, ConcatGuidance, DotGuidance, FullGuidance, NoGuidance
 from joint_seg_cls.networks.input_size import checked_size
@@ -67,6 +68,7 @@ __all__ = [
     "combine_scales",
     "declared_tasks",
     "location_maps",
+    "memory_format",
     "outlined",
     "prediction_shapes",
     "summed_map",

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks.blocks import conv3, conv_norm_act
+from joint_seg_cls.networks.convolution import Conv3d
 from joint_seg_cls.networks.location_maps import location_maps
+from joint_seg_cls.networks.norm import InstanceNorm
 from joint_seg_cls.networks.parts import Classification, Classified
 
 #: Stride of each residual block: 1/2, 1/4 and 1/8 of the image's grid.
@@ -24,10 +26,10 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(
             conv_norm_act(in_channels, out_channels, stride=stride),
             conv3(out_channels, out_channels),
-            nn.InstanceNorm3d(out_channels, affine=True),
+            InstanceNorm(out_channels, affine=True),
         )
-        self.skip = nn.Conv3d(in_channels, out_channels, kernel_size=1, stride=stride)
-        self.act = nn.LeakyReLU()
+        self.skip = Conv3d(in_channels, out_channels, kernel_size=1, stride=stride)
+        self.act = nn.LeakyReLU(inplace=True)
 
     def forward(self, features: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b d x_ y_ z_"]:
         """Return the block's feature maps."""

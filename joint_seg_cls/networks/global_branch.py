@@ -6,6 +6,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from joint_seg_cls.networks.convolution import Conv3d
 from joint_seg_cls.networks.input_size import checked_size, token_grid
 from joint_seg_cls.networks.upsampling import upsample_linear
 from joint_seg_cls.networks.windows import ShiftedWindows
@@ -46,10 +47,10 @@ class GlobalBranch(nn.Module):
     ) -> None:
         super().__init__()
         width = channels if embedding_width is None else embedding_width
-        self.embed = nn.Conv3d(in_channels, width, kernel_size=8, stride=8)
+        self.embed = Conv3d(in_channels, width, kernel_size=8, stride=8)
         self.norm = nn.LayerNorm(width)
         self.attention = ShiftedWindows(width, heads, token_grid(checked_size(image_size)))
-        self.project = nn.Identity() if width == channels else nn.Conv3d(width, channels, kernel_size=1)
+        self.project = nn.Identity() if width == channels else Conv3d(width, channels, kernel_size=1)
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Float[Tensor, "b channels x//2 y//2 z//2"]:
         """Return the global context on half the image's grid."""

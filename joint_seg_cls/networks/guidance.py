@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import require_choice
 from joint_seg_cls.networks.blocks import conv3
+from joint_seg_cls.networks.convolution import Conv3d
 from joint_seg_cls.networks.parts import Guidance
 
 AttentionKind = Literal["sigmoid", "softmax"]
@@ -186,7 +187,7 @@ class Fusion(nn.Module):
         super().__init__()
         self.lesion = conv3(1, channels, bias=True)
         self.features = conv3(channels, channels, bias=True)
-        self.mix = nn.Conv3d(2 * channels, channels, kernel_size=1)
+        self.mix = Conv3d(2 * channels, channels, kernel_size=1)
 
     def forward(
         self, projected: Float[Tensor, "b 1 x y z"], features: Float[Tensor, "b c x y z"]

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from joint_seg_cls.networks.convolution import pointwise
+
 
 def location_maps(
     features: Sequence[Float[Tensor, "b _ _ _ _"]], weight: Float[Tensor, "classes pooled"]
@@ -25,9 +27,7 @@ def location_maps(
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
     weights = weight.split([maps.shape[1] for maps in features], dim=1)
-    return tuple(
-        functional.conv3d(maps, part[:, :, None, None, None]) for maps, part in zip(features, weights, strict=True)
-    )
+    return tuple(pointwise(maps, part) for maps, part in zip(features, weights, strict=True))
 
 
 def summed_map(

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks.blocks import conv3, conv_module
+from joint_seg_cls.networks.convolution import Conv3d, DoubledGrid
 from joint_seg_cls.networks.parts import Segmentation, Segmented
 
 #: Weights of the maps of [1] Eq. 5, coarse to fine: at 1/8, 1/4, 1/2 and 1 of the image's grid.
@@ -57,14 +58,14 @@ class SegmentationUNet(Segmentation):
         self.encode_quarter = conv_module(double, double)
         self.down_eighth = conv3(double, quadruple, stride=2)
         self.encode_eighth = conv_module(quadruple, quadruple)
-        self.up_quarter = _double_grid(quadruple, double)
+        self.up_quarter = DoubledGrid(quadruple, double)
         self.decode_quarter = conv_module(2 * double, double)
-        self.up_half = _double_grid(double, full)
+        self.up_half = DoubledGrid(double, full)
         self.decode_half = conv_module(2 * full, full)
-        self.up_full = _double_grid(full, half)
+        self.up_full = DoubledGrid(full, half)
         self.takes_image = image_channels > 0
         self.decode_full = conv_module(half + image_channels, half)
-        self.outputs = nn.ModuleList(nn.Conv3d(width, 1, kernel_size=1) for width in (quadruple, double, full, half))
+        self.outputs = nn.ModuleList(Conv3d(width, 1, kernel_size=1) for width in (quadruple, double, full, half))
         for output in self.outputs:
             nn.init.constant_(output.get_parameter("bias"), output_bias)
 
@@ -110,7 +111,3 @@ def combine_scales(scale_logits: Sequence[Float[Tensor, "b 1 _ _ _"]]) -> Float[
     for weight, logits in zip(SCALE_WEIGHTS[1:], scale_logits[1:], strict=True):
         total = functional.interpolate(total, scale_factor=2, mode="nearest") + weight * logits
     return total
-
-
-def _double_grid(in_channels: int, out_channels: int) -> nn.ConvTranspose3d:
-    return nn.ConvTranspose3d(in_channels, out_channels, kernel_size=2, stride=2, bias=False)
