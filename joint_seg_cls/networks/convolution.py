@@ -31,7 +31,7 @@ class Conv3d(nn.Conv3d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
-        if input.device.type != "cpu" or self.groups > 1 or _is_recorded():
+        if input.device.type != "cpu" or self.groups > 1 or isinstance(self.padding, str) or _is_recorded():
             return super()._conv_forward(input, weight, bias)
         if self.kernel_size == (1, 1, 1) and self.padding == (0, 0, 0):
             return pointwise(input, weight, bias, self.stride)

@@ -20,7 +20,7 @@ class InstanceNorm(nn.InstanceNorm3d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Return the normalised features, (b, c, x, y, z)."""
-        if not _is_channels_last(input) or self.weight is None or self.track_running_stats:
+        if not (_is_channels_last(input) and self.affine) or self.track_running_stats:
             return super().forward(input)
         return _ChannelsLastNorm.apply(input, self.weight, self.bias, self.eps)
 
@@ -56,7 +56,9 @@ class _ChannelsLastNorm(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Float[Tensor, "b c x y z"]) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Float[Tensor, "b c x y z"]
+    ) -> tuple[Tensor, Tensor, Tensor, None]:
         centred, inverse_sd, weight = ctx.saved_tensors
         voxels = centred[0, 0].numel()
         of_bias = gradient.sum(_SPACE, keepdim=True)

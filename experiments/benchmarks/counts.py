@@ -1,0 +1,143 @@
+"""Counts that do not depend on the machine's speed: operations, slow convolutions, allocations, imports, opened files.
+
+    python experiments/benchmarks/counts.py [--write]
+
+Compares with ``results/counts.json`` and fails where a count has risen (``make bench-check``); ``--write`` records the
+counts. Counts of torch's operations are compared for the recorded version of torch only. Host-device copies are
+counted where there is a GPU.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from loading import write_store  # experiments/benchmarks/loading.py
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from joint_seg_cls.batch import Batch
+from joint_seg_cls.data import Folds, JointDataModule
+from joint_seg_cls.losses import JointLoss
+from joint_seg_cls.networks import JointNetwork, memory_format
+
+RECORD = Path(__file__).parent / "results" / "counts.json"
+SIDE, CHANNELS = 48, 8
+_MODULES = "import sys; from joint_seg_cls.cli.main import main; sys.argv = ['jsc', '--help']\ntry: main()\nexcept SystemExit: pass\nfinally: print(len(sys.modules), file=sys.stderr)"  # noqa: E501
+
+
+def main() -> None:
+    """Count, and compare or record."""
+    words = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    words.add_argument("--write", action="store_true", help="record the counts")
+    asked = words.parse_args()
+    counts = {"torch": torch.__version__.partition("+")[0], "operations": operations(), "program": program()}
+    print(json.dumps(counts, indent=1))
+    if asked.write:
+        RECORD.write_text(json.dumps(counts, indent=1) + "\n")
+        return
+    risen = list(risen_since(json.loads(RECORD.read_text()), counts))
+    for line in risen:
+        print(line, file=sys.stderr)
+    sys.exit(1 if risen else 0)
+
+
+def risen_since(record: dict, counts: dict) -> list[str]:
+    """Return a line for each count above the record."""
+    if record["torch"] != counts["torch"]:
+        print(f"operations are not compared: recorded with torch {record['torch']}, counted with {counts['torch']}")
+    kinds = ["program", *(["operations"] if record["torch"] == counts["torch"] else [])]
+    before = {(kind, name): count for kind in kinds for name, count in record[kind].items()}
+    now = {(kind, name): count for kind in kinds for name, count in counts[kind].items()}
+    return [
+        f"{kind}: {name}: {now[kind, name]}, {count} in the record"
+        for (kind, name), count in before.items()
+        if (kind, name) in now and now[kind, name] > count
+    ]
+
+
+def operations() -> dict[str, int]:
+    """Return the counts of a training step and a prediction of the joint network, for batches of one and two."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    counts: dict[str, int] = {}
+    for batch in (1, 2):
+        step, predict = _joint(batch, device)
+        for name, run in (("training step", step), ("prediction", predict)):
+            run()  # what is set up at the first call is not counted
+            counts |= {f"{kind}, {name}, batch {batch}": count for kind, count in _counted(run).items()}
+    network = JointNetwork(channels=CHANNELS, image_size=SIDE).eval()
+    explained = torch._dynamo.explain(network)(torch.zeros(2, 1, SIDE, SIDE, SIDE))  # noqa: SLF001
+    return counts | {"graph breaks": explained.graph_break_count}
+
+
+def _joint(batch: int, device: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    torch.manual_seed(0)
+    network = JointNetwork(channels=CHANNELS, image_size=SIDE).to(device)
+    network.to(memory_format=memory_format(device))
+    loss, optimizer = JointLoss(), torch.optim.Adam(network.parameters(), lr=1e-4)
+    image = torch.randn(batch, 1, SIDE, SIDE, SIDE, device=device)
+    known = torch.ones(batch, dtype=torch.bool, device=device)
+    disease = torch.zeros(batch, dtype=torch.int64, device=device)
+    labelled = Batch(image, (image > 3).float(), disease, known, known, [""] * batch)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        total: Tensor = loss(network(image), labelled)["total"]
+        total.backward()
+        optimizer.step()
+
+    def predict() -> None:
+        with torch.inference_mode():
+            network(image)
+
+    return step, predict
+
+
+def _counted(run: Callable[[], None]) -> dict[str, int]:
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    with profile(activities=activities, profile_memory=True) as record:
+        run()
+    events = record.key_averages()
+    counts = {
+        "operations": sum(event.count for event in events if event.key.startswith("aten::")),
+        "slow convolutions": sum(event.count for event in events if "slow_conv" in event.key),
+        "copies": sum(event.count for event in events if event.key == "aten::copy_"),
+        "MB allocated": round(sum(max(event.self_cpu_memory_usage, 0) for event in events) / 2**20),
+    }
+    if torch.cuda.is_available():
+        counts["host-device copies"] = sum(event.count for event in events if "Memcpy" in event.key)
+    return counts
+
+
+def program() -> dict[str, int]:
+    """Return the modules that ``jsc --help`` imports, and the files opened per batch of a training."""
+    helped = subprocess.run([sys.executable, "-c", _MODULES], capture_output=True, text=True, check=True)
+    return {"modules of jsc --help": int(helped.stderr.split()[-1]), "files opened for 4 batches": _files_opened()}
+
+
+def _files_opened() -> int:
+    opened: list[str] = []
+    counting = False
+
+    def note(event: str, arguments: tuple) -> None:
+        if counting and event == "open":
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder), cases=10, side=16)
+        module = JointDataModule(store.path, folds=Folds("random", 5), augmentation=None, batch_size=2, workers=0)
+        loader = module.train_dataloader()
+        counting = True
+        for _, _batch in zip(range(4), loader, strict=False):
+            pass
+        counting = False
+    return len(opened)
+
+
+if __name__ == "__main__":
+    main()
