@@ -13,7 +13,7 @@ READY_TEST := $(VENV)/.ready-test
 TOP_LEVEL := CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md conf experiments joint_seg_cls pyproject.toml tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lock demo test test-slow check bench clean
+.PHONY: help setup setup-test lock demo test test-slow check bench bench-check clean
 
 help: ## say what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -63,6 +63,9 @@ check: setup-test ## formatting, lint, types, layers, and what stands at the top
 
 bench: setup-test ## measure again what experiments/benchmarks/ claims
 	@for script in experiments/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+bench-check: setup-test ## compare counts (operations, imports, opened files) with the record; fails where one has risen
+	$(BIN)/python experiments/benchmarks/counts.py
 
 clean: ## remove what the tools and the demo left behind, but neither .venv nor runs
 	rm -rf build dist demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis
