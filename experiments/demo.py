@@ -57,7 +57,7 @@ def main() -> None:
     run = next(runs.glob("*/*/fold-0_seed-0"))
     case = typical_case(run / "per_case.csv")
     row = cohort_row(cohort / "cohort.tsv", case)
-    jsc("predict", f"input={cohort / row['flair']}", f"checkpoint={run}", f"out={findings}")
+    jsc("predict", f"input={cohort / row['flair']}", f"checkpoint={run}", f"out={findings}", "accept=[other_model]")
     picture = draw(cohort, row, findings)
     report(run, case, row, findings, picture, time.monotonic() - began)
 
@@ -87,7 +87,7 @@ def first_prediction(out: Path) -> None:
     cohort, findings = out / "cohort", out / "findings"
     jsc("phantom", f"out={cohort}", "phantom=clear", "subjects=2", "seed=3")
     row = pd.read_csv(cohort / "cohort.tsv", sep="\t", dtype=str).iloc[0]
-    jsc("predict", f"input={cohort / row['flair']}", f"out={findings}")
+    jsc("predict", f"input={cohort / row['flair']}", f"out={findings}", "accept=[other_model]")
     picture = draw(cohort, row, findings)
     scan = read_scan(cohort / row["flair"])
     reference_ml = read_mask(cohort / row["lesion_mask"], scan.grid).sum() * scan.grid.voxel_ml

@@ -48,8 +48,8 @@ class CaseFindings:
         Args:
             columns: slices per plane.
         """
-        import matplotlib as mpl
         from matplotlib import pyplot as plt
+        from matplotlib.backends import BackendFilter, backend_registry
 
         scan, lesions = self.prepared.scan, self.maps.lesions
         canonical = scan.grid.canonical()
@@ -62,7 +62,7 @@ class CaseFindings:
             heading=self.summary,
             columns=columns,
         )
-        if mpl.get_backend().lower() in {name.lower() for name in mpl.rcsetup.interactive_bk}:
+        if plt.get_backend().lower() in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
             plt.show()
         else:
             plt.close(figure)

@@ -16,6 +16,8 @@ from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
 from pydicom.sequence import Sequence  # noqa: E402
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage  # noqa: E402
 
+from joint_seg_cls.errors import CohortError  # noqa: E402
+
 #: What must never leave the headers: everything that says who, when and where.
 IDENTIFYING = {
     "PatientName": "Zwetschkenbaum^Aurelia",
@@ -427,3 +429,25 @@ def test_a_converter_that_fails_leaves_nothing(flair, tmp_path, jsc, monkeypatch
     assert code == 2
     assert "exit code 3" in err
     assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_a_folder_that_is_predicted_is_converted_once(tmp_path):
+    from joint_seg_cls.runs.scans import find_scans
+    from joint_seg_cls.training import Recipe
+
+    recipe = Recipe({}, {}, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", {})
+    values = np.random.default_rng(0).integers(0, 900, (48, 52, 20)).astype(np.int16)
+    affine = np.diag([-2.5, -2.5, 6.0, 1.0])
+    write_series(tmp_path / "dicom" / "a", values, affine)
+    out = tmp_path / "out"
+    for _ in range(2):
+        scans, failures = find_scans([str(tmp_path / "dicom")], recipe, out)
+        assert failures == []
+        (scan,) = scans
+        assert scan.images[0].parent == out.resolve() / "dicom_scans"
+        assert np.sort(np.asarray(nib.load(scan.images[0]).dataobj), axis=None).tolist() == sorted(values.ravel())
+        assert sorted(path.name for path in out.iterdir()) == ["dicom.tsv", "dicom_scans"]
+    write_series(tmp_path / "knee" / "a", values, affine, SeriesDescription="knee", ProtocolName="knee")
+    with pytest.raises(CohortError, match="expected a FLAIR series"):
+        find_scans([str(tmp_path / "knee")], recipe, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
