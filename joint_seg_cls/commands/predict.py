@@ -36,7 +36,7 @@ def predict(config: DictConfig) -> None:
     """Predict every scan; one that cannot be used does not stop the others and is listed at the end."""
     require(config, "predict", "input", "out", "checkpoint")
     out = keys.folder_to_write(config, "out")
-    accept = _accepted(config)
+    accept, again = _accepted(config), keys.flag(config, "again")
     model = load_model(
         _listed(config.checkpoint),
         device=config.device,
@@ -49,7 +49,8 @@ def predict(config: DictConfig) -> None:
     scans, failures = find_scans(_listed(config.input), model.recipe, out)
     scans = _with_brain_mask(config, scans)
     _refuse_foreign_files(scans, out)
-    again = keys.flag(config, "again")
+    if out.is_dir():
+        keys.make_folder(out, "out")  # clears what a killed process left; a new folder is made with the first result
     records: list[dict[str, Any]] = []
     try:
         for scan in watched(iter(scans), total=len(scans), label="predict"):
