@@ -1,0 +1,157 @@
+"""What a page shows of one scan: its image, the record, the lesions and the maps that `jsc predict` wrote."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, Num
+
+from joint_seg_cls.errors import ScanError
+from joint_seg_cls.lesions import label_lesions, lesion_table
+from joint_seg_cls.scan import Grid, Scan, read_mask, read_volume, reorient
+from joint_seg_cls.scan.cells import read_written
+from joint_seg_cls.scan.finder import prediction_record
+
+#: Maps that a prediction may hold, by the end of the file's name.
+MAPS = {"lesion-probability": "probability", "location-map": "location", "disagreement": "disagreement"}
+#: Largest distance between the centroid in the table and that of the component, which differ by rounding.
+_SAME_MM = 1.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One predicted scan on its own grid, with axes reordered to RAS+.
+
+    Attributes:
+        record: the JSON record.
+        image: the scan; the first modality if it has several.
+        grid: its grid.
+        table: the lesion table, cells as text; one row per lesion.
+        labels: number of the table's row, from 1, of each voxel; 0 outside lesions. None if nothing was segmented.
+        maps: further volumes by name, see :data:`MAPS`.
+        date: when the prediction was written.
+    """
+
+    record: Mapping[str, Any]
+    image: Num[np.ndarray, "x y z"]
+    grid: Grid
+    table: pd.DataFrame
+    labels: Int[np.ndarray, "x y z"] | None
+    maps: Mapping[str, Float[np.ndarray, "x y z"]] = field(default_factory=dict)
+    date: str = ""
+
+    @property
+    def name(self) -> str:
+        """The base name of the scan's outputs."""
+        return str(self.record["id"])
+
+    @property
+    def ids(self) -> list[str]:
+        """The lesions' identifiers, row by row."""
+        return [str(value) for value in self.table.iloc[:, 0]] if len(self.table) else []
+
+    def cropped(self, margin_mm: float = 4.0) -> "Case":
+        """Return the part of the scan that holds the head and every lesion."""
+        start, stop = _head(self.image, self.labels, self.grid.spacing_mm, margin_mm)
+        box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
+        return replace(
+            self,
+            image=self.image[box],
+            labels=None if self.labels is None else self.labels[box],
+            maps={name: volume[box] for name, volume in self.maps.items()},
+            grid=self.grid.cropped(start, stop),
+        )
+
+
+def read_case(record_path: Path, scan: Scan) -> Case:
+    """Read the files beside a prediction's record.
+
+    Args:
+        record_path: ``<name>.json``.
+        scan: the image that the prediction was made from.
+
+    Raises:
+        ScanError: the record is no prediction's, or its files belong to another image.
+    """
+    record = prediction_record(record_path)
+    if record is None:
+        raise ScanError(
+            record_path, expected="the record of a prediction", found="none", remedy="predict the scan with jsc predict"
+        )
+    base = record_path.with_suffix("")  # a name may hold dots
+    grid = scan.grid.canonical()
+    maps = {}
+    for end, name in MAPS.items():
+        path = base.with_name(f"{base.name}_{end}.nii.gz")
+        if path.exists():
+            volume, head = read_volume(path, remedy="predict the scan again")
+            if head.grid.distance_mm(scan.grid) > min(scan.grid.spacing_mm) / 2:
+                raise _other_image(path, scan)
+            maps[name] = reorient(volume, scan.grid, grid)
+    table, labels = pd.DataFrame(), None
+    mask_path = base.with_name(f"{base.name}_lesions.nii.gz")
+    if mask_path.exists():
+        try:
+            mask = read_mask(mask_path, scan.grid)
+        except ScanError as error:
+            raise _other_image(mask_path, scan) from error
+        table = read_written(base.with_name(f"{base.name}_lesions.tsv"), "\t")
+        labels = reorient(_labels_by_row(mask, scan.grid, table, mask_path), scan.grid, grid)
+    written = datetime.fromtimestamp(record_path.stat().st_mtime, UTC).date().isoformat()
+    return Case(record, reorient(scan.data, scan.grid, grid), grid, table, labels, maps, written)
+
+
+def _other_image(path: Path, scan: Scan) -> ScanError:
+    return ScanError(
+        path,
+        expected=f"a volume on the grid of {scan.path.name}",
+        found="another grid",
+        remedy="name the scan that the prediction was made from",
+    )
+
+
+def _labels_by_row(mask: np.ndarray, grid: Grid, table: pd.DataFrame, path: Path) -> Int[np.ndarray, "x y z"]:
+    """Return the lesions of ``mask`` numbered by the rows of ``table``, which are found by their centroids."""
+    labels, count = label_lesions(mask)
+    names = [f"centroid_{axis}_mm" for axis in "xyz"]
+    found = lesion_table(mask, grid)[names].to_numpy(dtype=np.float64)
+    fits = len(table) == count and set(names) <= set(table.columns)
+    row_of = np.zeros(count + 1, dtype=np.int32)
+    if fits and count:
+        rows = table[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        distance = np.linalg.norm(found[:, None] - rows[None], axis=-1)
+        row_of[1:] = distance.argmin(axis=1) + 1
+        fits = bool((distance.min(axis=1) <= _SAME_MM).all()) and len(set(row_of[1:])) == count
+    if not fits:
+        raise ScanError(
+            path,
+            expected="the lesions of the table beside it",
+            found=f"{count} lesions for {len(table)} rows, or other positions",
+            remedy="predict the scan again",
+        )
+    return row_of[labels]
+
+
+def _head(
+    image: np.ndarray, labels: np.ndarray | None, spacing_mm: tuple[float, float, float], margin_mm: float
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Return the corners of the box around the voxels that are brighter than the background."""
+    background = float(np.median(image[:: image.shape[0] - 1, :: image.shape[1] - 1, :: image.shape[2] - 1]))
+    bright = image > background + 0.1 * (float(np.percentile(image, 99.5)) - background)
+    start, stop = [], []
+    for axis, spacing in enumerate(spacing_mm):
+        others = tuple(other for other in range(3) if other != axis)
+        held = bright.mean(axis=others) > 0.002
+        if labels is not None:
+            held |= labels.any(axis=others)
+        where = np.flatnonzero(held)
+        margin = round(margin_mm / spacing)
+        low, high = (where[0], where[-1] + 1) if len(where) else (0, image.shape[axis])
+        start.append(max(int(low) - margin, 0))
+        stop.append(min(int(high) + margin, image.shape[axis]))
+    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])

@@ -1,0 +1,184 @@
+"use strict";
+// The viewer, its controls, and the links between it and the rows of the lesion table.
+(async () => {
+  const section = document.getElementById("viewer");
+  if (!section) return;
+  const page = JSON.parse(document.getElementById("page-data").textContent);
+  const position = document.getElementById("position");
+  const rows = [...document.querySelectorAll("tr[data-lesion]")];
+  let nv = null;
+
+  const choose = (lesion, isSeen) => {
+    for (const row of rows) {
+      const isChosen = Number(row.dataset.lesion) === lesion;
+      row.classList.toggle("chosen", isChosen);
+      if (isChosen) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+      const box = row.closest(".scroll");
+      if (isChosen && !isSeen && box.scrollHeight > box.clientHeight) {
+        box.scrollTop += row.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
+      }
+    }
+    const slices = [...document.querySelectorAll(".slice")];
+    for (const slice of slices) {
+      slice.classList.toggle("chosen", lesion > 0 && slice.dataset.lesions.split(" ").includes(String(lesion)));
+    }
+    return slices.find((slice) => slice.classList.contains("chosen"));
+  };
+
+  const moveTo = (lesion) => {
+    const slice = choose(lesion, true);
+    if (!nv) {
+      slice?.scrollIntoView({ block: "center" }); // without the viewer, the slices show the lesion
+      return;
+    }
+    nv.scene.crosshairPos = nv.mm2frac(page.lesions[lesion - 1], 0, true);
+    nv.drawScene();
+    nv.createOnLocationChange();
+    if (window.innerWidth < 960) section.scrollIntoView({ block: "start" });
+  };
+
+  for (const row of rows) {
+    row.addEventListener("click", () => moveTo(Number(row.dataset.lesion)));
+    row.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+      const next = step && row[step]?.querySelector(".jump");
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+      next.click();
+    });
+  }
+
+  const bytesOf = (id) => {
+    const text = atob(document.getElementById(id).textContent.trim());
+    return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  };
+  const inflated = (bytes) => new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+
+  const open = async () => {
+    if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
+    const script = document.createElement("script");
+    script.textContent = await inflated(bytesOf("niivue")).text();
+    document.head.append(script);
+    const { Niivue, NVImage } = window.niivue;
+    const opened = new Niivue({
+      logLevel: "error", backColor: [0, 0, 0, 1], crosshairColor: [0.35, 0.7, 1, 0.9], crosshairWidth: 0.6, crosshairWidthUnit: "mm",
+      crosshairGap: 8, fontMinPx: 12,
+      fontColor: [0.85, 0.88, 0.9, 1], isRadiologicalConvention: false, sagittalNoseLeft: false, scrollRequiresFocus: true,
+      multiplanarShowRender: 0, multiplanarPadPixels: 4, dragMode: 3, dragAndDropEnabled: false, isResizeCanvas: true,
+    });
+    await opened.attachToCanvas(document.getElementById("canvas"));
+    for (const volume of page.volumes) {
+      if (volume.colours && volume.key !== "lesions") opened.addColormap(volume.key, volume.colours);
+      const image = await NVImage.loadFromBase64({
+        base64: document.getElementById(`volume-${volume.key}`).textContent.trim(), name: `${volume.key}.nii.gz`,
+        colormap: volume.colours && volume.key !== "lesions" ? volume.key : "gray", opacity: volume.opacity,
+        cal_min: volume.levels[0], cal_max: volume.levels[1],
+      });
+      if (volume.key === "lesions") image.setColormapLabel(volume.colours);
+      opened.addVolume(image);
+    }
+    opened.setAtlasOutline(1);
+    return opened;
+  };
+
+  try {
+    nv = await open();
+  } catch (error) {
+    section.classList.add("unavailable");
+    position.textContent = `The interactive viewer needs WebGL 2 (${error.message}). The key slices below show the same findings.`;
+    section.querySelector(".canvas").remove();
+    section.querySelector(".controls").remove();
+    document.documentElement.dataset.viewer = "unavailable";
+    return;
+  }
+
+  const image = nv.volumes[0];
+  const indexOf = (key) => nv.volumes.findIndex((volume) => volume.name === `${key}.nii.gz`);
+  const valueAt = (location, key) => location.values.find((each) => each.name === `${key}.nii.gz`)?.value;
+  nv.onLocationChange = (location) => {
+    const [x, y, z] = location.mm.map((value) => Math.round(value));
+    const lesion = Math.round(valueAt(location, "lesions") ?? 0);
+    const parts = [`x ${x}, y ${y}, z ${z} mm`];
+    if (lesion) parts.push(`lesion ${page.ids[lesion - 1]}`);
+    const probability = valueAt(location, "probability");
+    if (probability !== undefined) parts.push(`lesion probability ${(probability / 255).toFixed(2)}`);
+    position.textContent = parts.join(" · ");
+    choose(lesion, false);
+  };
+
+  const opacity = document.getElementById("opacity");
+  const overlays = [...section.querySelectorAll("[data-volume]")];
+  const drawOverlays = () => {
+    for (const box of overlays) {
+      nv.volumes[indexOf(box.dataset.volume)].opacity = box.checked ? Number(opacity.value) / 100 : 0;
+    }
+    nv.updateGLVolume();
+  };
+  for (const control of [...overlays, opacity]) control.addEventListener("input", drawOverlays);
+
+  const black = document.getElementById("black");
+  const white = document.getElementById("white");
+  const setWindow = (low, high) => {
+    black.value = low;
+    white.value = high;
+    image.cal_min = Number(low);
+    image.cal_max = Math.max(Number(high), Number(low) + 1);
+    nv.updateGLVolume();
+  };
+  const levels = page.volumes[0].levels;
+  black.addEventListener("input", () => setWindow(black.value, Math.max(Number(white.value), Number(black.value) + 1)));
+  white.addEventListener("input", () => setWindow(Math.min(Number(black.value), Number(white.value) - 1), white.value));
+  document.getElementById("window-reset").addEventListener("click", () => setWindow(...levels));
+
+  const views = [...section.querySelectorAll("[data-view]")];
+  const AXIAL = 0, CORONAL = 1, SAGITTAL = 2, THREE_PLANES = 3;
+  const arrange = () => {
+    const view = Number(views.find((button) => button.getAttribute("aria-pressed") === "true").dataset.view);
+    const { clientWidth: width, clientHeight: height } = document.getElementById("canvas");
+    if (view !== THREE_PLANES) nv.setCustomLayout([{ sliceType: view, position: [0, 0, 1, 1] }]);
+    else if (width > height) {
+      nv.setCustomLayout([
+        { sliceType: AXIAL, position: [0, 0, 0.56, 1] },
+        { sliceType: CORONAL, position: [0.56, 0, 0.44, 0.5] },
+        { sliceType: SAGITTAL, position: [0.56, 0.5, 0.44, 0.5] },
+      ]);
+    } else {
+      nv.setCustomLayout([
+        { sliceType: AXIAL, position: [0, 0, 1, 0.64] },
+        { sliceType: CORONAL, position: [0, 0.64, 0.46, 0.36] },
+        { sliceType: SAGITTAL, position: [0.46, 0.64, 0.54, 0.36] },
+      ]);
+    }
+  };
+  for (const button of views) {
+    button.addEventListener("click", () => {
+      for (const other of views) other.setAttribute("aria-pressed", String(other === button));
+      arrange();
+    });
+  }
+  window.addEventListener("resize", arrange);
+  arrange();
+
+  document.getElementById("canvas").addEventListener("keydown", (event) => {
+    const step = {
+      ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0],
+      PageUp: [0, 0, 1], PageDown: [0, 0, -1],
+    }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    nv.moveCrosshairInVox(...step);
+    nv.createOnLocationChange();
+  });
+
+  setWindow(...levels);
+  drawOverlays();
+  if (page.start) {
+    nv.scene.crosshairPos = nv.mm2frac(page.start, 0, true);
+    nv.drawScene();
+  }
+  nv.createOnLocationChange();
+
+  document.documentElement.dataset.viewer = "ready";
+})();
