@@ -1,6 +1,6 @@
 """The page of one scan: diagnosis, lesions, viewer, slices and model, in one HTML file that loads nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -107,22 +107,24 @@ def write_case_page(case: Case, path: Path, *, hide_name: bool = False) -> list[
     head = case.cropped()
     slices = key_slices(head)
     summary = summary_of(case, hide_name=hide_name)
-    write_text(path, _fitting(head, slices, summary, can_hide=not hide_name))
+    write_text(
+        path,
+        within_size(lambda most: _page(head, slices, summary, viewer_volumes(head, most), can_hide=not hide_name)),
+    )
     return slices
 
 
-def _fitting(head: Case, slices: list[KeySlice], summary: Summary, *, can_hide: bool) -> str:
+def within_size(page: Callable[[int], str]) -> str:
+    """Return ``page(voxels)`` of at most :data:`LARGEST_PAGE` bytes; the viewer gets fewer voxels until that holds."""
     most = _MOST_VOXELS
     while True:
-        text = _page(head, slices, summary, viewer_volumes(head, most), can_hide=can_hide)
+        text = page(most)
         if len(text.encode("utf-8")) <= LARGEST_PAGE or most < 1000:
             return text
         most = int(most * _FEWER)
 
 
-def _page(
-    head: Case, slices: list[KeySlice], summary: Summary, volumes: list[ViewerVolume], *, can_hide: bool
-) -> str:
+def _page(head: Case, slices: list[KeySlice], summary: Summary, volumes: list[ViewerVolume], *, can_hide: bool) -> str:
     has_map = "location" in head.maps
     return render(
         "case.html.j2",
@@ -135,13 +137,13 @@ def _page(
         slices_note=slices_note(has_lesions=bool(head.ids), has_map=has_map),
         jpeg=jpeg,
         volumes=volumes,
-        data=page_data(head, volumes),
+        data=page_data(head, volumes, [f"lesion {name}" for name in head.ids]),
         niivue=niivue(),
     )
 
 
-def page_data(head: Case, volumes: list[ViewerVolume]) -> dict[str, Any]:
-    """Return what the script of a page reads: the volumes' colours, and the lesions' names and positions."""
+def page_data(head: Case, volumes: list[ViewerVolume], names: Sequence[str]) -> dict[str, Any]:
+    """Return what the script of a page reads: the volumes' colours, and the ``names`` and positions of the lesions."""
     points = [] if head.labels is None else lesion_points_mm(head.labels, head.grid)
     return {
         "volumes": [
@@ -149,13 +151,13 @@ def page_data(head: Case, volumes: list[ViewerVolume]) -> dict[str, Any]:
                 "key": volume.key,
                 "levels": volume.levels,
                 "colours": volume.colours,
-                "opacity": 1.0 if volume.is_visible else 0.0,
+                "is_visible": volume.is_visible,
             }
             for volume in volumes
         ],
         "lesions": points,
-        "ids": head.ids,
-        "start": points[_largest(head)] if points else None,
+        "names": list(names),
+        "start": next((point for point in _largest_first(head, points) if point), None),
     }
 
 
@@ -167,9 +169,12 @@ def slices_note(*, has_lesions: bool, has_map: bool) -> str:
     return " ".join(parts)
 
 
-def _largest(head: Case) -> int:
-    volumes = [float(value) for value in head.table["volume_ml"]] if "volume_ml" in head.table else [0.0]
-    return max(range(len(volumes)), key=volumes.__getitem__)
+def _largest_first(head: Case, points: list[list[float]]) -> list[list[float]]:
+    """Return the lesions' points by decreasing volume, or in the order of the table if that has no volume."""
+    if "volume_ml" not in head.table:
+        return points
+    volumes = [float(value) for value in head.table["volume_ml"]]
+    return [points[row] for row in sorted(range(len(points)), key=lambda row: -volumes[row])]
 
 
 def _facts(case: Case) -> list[tuple[str, str]]:

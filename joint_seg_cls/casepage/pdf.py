@@ -54,7 +54,9 @@ class _Sheet:
     def down(self, height: float) -> None:
         self.top -= height
 
-    def text(self, text: str, *, size: float = 8.5, colour: str = _INK, weight: str = "normal", most: int = 118) -> None:
+    def text(
+        self, text: str, *, size: float = 8.5, colour: str = _INK, weight: str = "normal", most: int = 118
+    ) -> None:
         for line in textwrap.wrap(without_folders(text), most) or [""]:
             self.down(size * 1.3 / 72)
             self.at(_MARGIN, line, size=size, colour=colour, weight=weight)

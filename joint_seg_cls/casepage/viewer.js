@@ -6,6 +6,7 @@
   const page = JSON.parse(document.getElementById("page-data").textContent);
   const position = document.getElementById("position");
   const rows = [...document.querySelectorAll("tr[data-lesion]")];
+  const opacity = document.getElementById("opacity");
   let nv = null;
 
   const choose = (lesion, isSeen) => {
@@ -32,6 +33,7 @@
       slice?.scrollIntoView({ block: "center" }); // without the viewer, the slices show the lesion
       return;
     }
+    if (!page.lesions[lesion - 1]?.length) return; // drawn at neither visit
     nv.scene.crosshairPos = nv.mm2frac(page.lesions[lesion - 1], 0, true);
     nv.drawScene();
     nv.createOnLocationChange();
@@ -73,7 +75,7 @@
       if (volume.colours && volume.key !== "lesions") opened.addColormap(volume.key, volume.colours);
       const image = await NVImage.loadFromBase64({
         base64: document.getElementById(`volume-${volume.key}`).textContent.trim(), name: `${volume.key}.nii.gz`,
-        colormap: volume.colours && volume.key !== "lesions" ? volume.key : "gray", opacity: volume.opacity,
+        colormap: volume.colours && volume.key !== "lesions" ? volume.key : "gray", opacity: volume.key === "image" ? 1 : volume.is_visible ? opacity.value / 100 : 0,
         cal_min: volume.levels[0], cal_max: volume.levels[1],
       });
       if (volume.key === "lesions") image.setColormapLabel(volume.colours);
@@ -101,14 +103,13 @@
     const [x, y, z] = location.mm.map((value) => Math.round(value));
     const lesion = Math.round(valueAt(location, "lesions") ?? 0);
     const parts = [`x ${x}, y ${y}, z ${z} mm`];
-    if (lesion) parts.push(`lesion ${page.ids[lesion - 1]}`);
+    if (lesion) parts.push(page.names[lesion - 1]);
     const probability = valueAt(location, "probability");
     if (probability !== undefined) parts.push(`lesion probability ${(probability / 255).toFixed(2)}`);
     position.textContent = parts.join(" · ");
     choose(lesion, false);
   };
 
-  const opacity = document.getElementById("opacity");
   const overlays = [...section.querySelectorAll("[data-volume]")];
   const drawOverlays = () => {
     for (const box of overlays) {
@@ -128,6 +129,7 @@
     nv.updateGLVolume();
   };
   const levels = page.volumes[0].levels;
+  [black.value, white.value] = levels;
   black.addEventListener("input", () => setWindow(black.value, Math.max(Number(white.value), Number(black.value) + 1)));
   white.addEventListener("input", () => setWindow(Math.min(Number(black.value), Number(white.value) - 1), white.value));
   document.getElementById("window-reset").addEventListener("click", () => setWindow(...levels));
@@ -172,8 +174,6 @@
     nv.createOnLocationChange();
   });
 
-  setWindow(...levels);
-  drawOverlays();
   if (page.start) {
     nv.scene.crosshairPos = nv.mm2frac(page.start, 0, true);
     nv.drawScene();

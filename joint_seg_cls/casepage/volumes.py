@@ -67,6 +67,12 @@ def viewer_volumes(
             top = 1.0 if key == "probability" else top
             packed = _nifti(_to_byte(values, 0.0, top), grid)
             volumes.append(ViewerVolume(key, title, packed, (least, 255), map_colours(name), False))
+    if "earlier" in case.maps:
+        earlier = resample(case.maps["earlier"], case.grid, grid, linear=True)
+        ends = window(case.maps["earlier"])
+        volumes.append(
+            ViewerVolume("earlier", "Earlier scan", _nifti(_to_byte(earlier, *ends), grid), (0, 255), None, False)
+        )
     if case.labels is not None:
         labels = _shrunk_labels(case.labels, case.grid, grid)
         table = _label_colours(int(case.labels.max()), colours or {})
@@ -92,6 +98,9 @@ def lesion_points_mm(labels: Int[np.ndarray, "x y z"], grid: Grid) -> list[list[
     points = []
     for row in range(1, int(labels.max()) + 1):
         own = index[owner == row]
+        if not len(own):  # a row of the other visit
+            points.append([])
+            continue
         nearest = own[np.linalg.norm((own - own.mean(axis=0)) * grid.spacing_mm, axis=1).argmin()]
         points.append([round(float(value), 2) for value in (grid.affine @ [*nearest, 1.0])[:3]])
     return points

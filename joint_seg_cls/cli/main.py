@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "turn a study into tables, figures and a page  study= [out=]",
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
     "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
+    "compare": "list what is new, grown, gone since a visit   input=[earlier,later] findings= [out=]",
 }
 
 _HELP = """\

@@ -200,7 +200,7 @@ PATHS = tuple(key.name for key in KEYS if key.is_path and key.name != "runs")
 SHARES = tuple(key.name for key in KEYS if key.is_share)
 #: Keys of all commands whose values are paths, or lists of them.
 PATH_KEYS = (
-    *("out", "path", "cohort", "store", "input", "brain_mask", "checkpoint", "run"),
+    *("out", "path", "cohort", "store", "input", "findings", "brain_mask", "checkpoint", "run"),
     *(key.name for key in KEYS if key.is_path),
 )
 #: Keys of all commands whose values are names, which may hold any letter.

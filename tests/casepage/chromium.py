@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,14 @@ from typing import Any, Self
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 _NO_WEBGL = ("--disable-gpu", "--disable-webgl", "--disable-3d-apis")
+#: The browser reads commands from descriptor 3 and writes answers to 4.
+_ONTO_3_AND_4 = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for end, number in zip(ends, (3, 4)):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def program() -> str | None:
@@ -35,28 +44,29 @@ class Chromium:
         self._home = tempfile.mkdtemp(prefix="chromium-")
         read_here, write_there = os.pipe()
         read_there, write_here = os.pipe()
-        # the browser reads commands from descriptor 3 and writes answers to 4
-        command = f'exec 3<&{read_there} 4>&{write_there}; exec "$@"'
         words = [
-            *("sh", "-c", command, "sh", program(), "--headless=new", "--remote-debugging-pipe", "--no-sandbox"),
-            *("--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking", "--mute-audio"),
-            *("--hide-scrollbars", f"--user-data-dir={self._home}", *(_WEBGL if webgl else _NO_WEBGL), "about:blank"),
+            *(sys.executable, "-c", _ONTO_3_AND_4, str(read_there), str(write_there), program()),
+            *("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-first-run", "--hide-scrollbars"),
+            *("--disable-dev-shm-usage", "--disable-background-networking", "--mute-audio"),
+            *(f"--user-data-dir={self._home}", *(_WEBGL if webgl else _NO_WEBGL), "about:blank"),
         ]
-        self._log = Path(self._home, "log").open("wb")
-        self._process = subprocess.Popen(
-            words, pass_fds=(read_there, write_there), stdout=self._log, stderr=self._log, start_new_session=True
-        )
+        with Path(self._home, "log").open("wb") as log:
+            self._process = subprocess.Popen(words, pass_fds=(read_there, write_there), stdout=log, stderr=log)
         os.close(read_there)
         os.close(write_there)
         self._write, self._read = write_here, read_here
         os.set_blocking(self._read, False)
         self._count, self._rest = itertools.count(1), b""
         self.events: list[dict[str, Any]] = []
-        target = self._send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime", "Log"):
-            self.send(f"{domain}.enable")
-        self.resize(width, height)
+        try:
+            target = self._send("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Runtime", "Log"):
+                self.send(f"{domain}.enable")
+            self.resize(width, height)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +82,6 @@ class Chromium:
             self._process.wait()
         os.close(self._write)
         os.close(self._read)
-        self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -110,8 +119,9 @@ class Chromium:
     def centre(self, selector: str) -> tuple[float, float]:
         """Scroll to an element and return its centre in the window."""
         at = self.value(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); "
+            "e.scrollIntoView({block: 'center'});"
+            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         return at[0], at[1]
 
@@ -164,7 +174,7 @@ class Chromium:
         data = json.dumps(message).encode() + b"\0"
         while data:
             data = data[os.write(self._write, data) :]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while time.monotonic() < end:
             for answer in self._received():
                 if answer.get("id") == number:

@@ -1,0 +1,64 @@
+"""Pages of the predictions in a folder: written once for each record, and again when the record is newer."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from joint_seg_cls.casepage.case import read_case
+from joint_seg_cls.casepage.index import page_path
+from joint_seg_cls.casepage.page import summary_of, write_case_page
+from joint_seg_cls.casepage.pdf import write_case_pdf
+from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan import read_scan
+
+#: Stands in every page and PDF of this program.
+_MARK = b"joint_seg_cls"
+_HEAD = 4096
+
+
+def write_pages(name: str, scan: Path, folder: Path, *, hide_name: bool = False) -> Path:
+    """Write the page and the PDF of a predicted scan, unless both are newer than its record; return the page.
+
+    Args:
+        name: base name of the outputs in ``folder``.
+        scan: the image that was predicted; the first modality if there are several.
+        folder: the predictions.
+        hide_name: whether the pages leave out the scan's name.
+
+    Raises:
+        ScanError: as :func:`~joint_seg_cls.casepage.case.read_case`.
+    """
+    record, page = folder / f"{name}.json", page_path(folder, name)
+    sheet = page.with_name(f"{page.stem}.pdf")
+    if all(each.is_file() and each.stat().st_mtime >= record.stat().st_mtime for each in (page, sheet)):
+        return page
+    case = read_case(record, read_scan(scan))
+    slices = write_case_page(case, page, hide_name=hide_name)
+    write_case_pdf(summary_of(case, hide_name=hide_name), slices, sheet)
+    return page
+
+
+def refuse_foreign_pages(names: Iterable[str], folder: Path) -> None:
+    """Refuse to write over pages and PDFs of other origin, before any work.
+
+    Raises:
+        CohortError: there is one.
+    """
+    pages = [page_path(folder, name) for name in names]
+    sheets = [page.with_name(f"{page.stem}.pdf") for page in pages]
+    for path in (folder / "index.html", *pages, *sheets):
+        if path.exists() and not _is_ours(path):
+            raise CohortError(
+                path,
+                expected="no file, or a page of an earlier prediction",
+                found="a file of other origin that the page would replace",
+                remedy="name another folder with out=, or add page=false",
+            )
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    if path.suffix == ".pdf":
+        return _MARK in path.read_bytes()
+    with path.open("rb") as file:
+        return _MARK in file.read(_HEAD)

@@ -1,0 +1,117 @@
+"""Two visits of one person: lesions are matched across a movement of the head."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from joint_seg_cls.casepage import compare_visits, read_case
+from joint_seg_cls.scan import read_scan
+
+#: Lower corners and sides of lesions at the later visit, on the grid of the earlier: L1 gone, L2 grown, L3 unchanged.
+LATER = (((25, 28, 18), (4, 4, 4)), ((16, 24, 9), (2, 2, 2)), ((14, 30, 20), (3, 3, 3)))
+#: The head is moved by this between the visits.
+TURN = np.array(
+    [
+        [np.cos(0.06), -np.sin(0.06), 0, 3.0],
+        [np.sin(0.06), np.cos(0.06), 0, -2.0],
+        [0, 0, 1, 1.5],
+        [0, 0, 0, 1],
+    ]
+)
+
+
+def moved(folder, name):
+    """Move a scan and its findings in space by their headers: the head lies elsewhere in the scanner."""
+    for file in (folder.parent / f"{name}.nii.gz", *folder.glob(f"{name}_*.nii.gz")):
+        image = nib.load(file)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), TURN @ image.affine), file)
+    table = folder / f"{name}_lesions.tsv"
+    rows = pd.read_csv(table, sep="\t")
+    names = [f"centroid_{axis}_mm" for axis in "xyz"]
+    rows[names] = rows[names].to_numpy() @ TURN[:3, :3].T + TURN[:3, 3]
+    rows.to_csv(table, sep="\t", index=False)
+
+
+@pytest.fixture(scope="module")
+def findings(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("visits") / "findings"
+    tiny.write(folder, "first")
+    tiny.write(folder, "second", lesions=LATER)
+    moved(folder, "second")
+    return folder
+
+
+def visit(folder, name):
+    scan = read_scan(folder.parent / f"{name}.nii.gz")
+    return read_case(folder / f"{name}.json", scan), scan
+
+
+@pytest.fixture(scope="module")
+def compared(findings):
+    return compare_visits(visit(findings, "first"), visit(findings, "second"))
+
+
+def test_lesions_are_new_grown_gone_or_stable_after_registration(compared, tiny):
+    found = {change.kind: change for change in compared.lesions}
+    assert [change.kind for change in compared.lesions] == ["new", "grown", "gone", "stable"]
+    assert found["gone"].before == ("L1",)
+    assert found["grown"].before == ("L2",)
+    assert found["stable"].before == ("L3",)
+    voxel_ml = abs(np.linalg.det(tiny.affine[:3, :3])) / 1000
+    np.testing.assert_allclose([found["grown"].before_ml, found["grown"].after_ml], [27 * voxel_ml, 64 * voxel_ml])
+    np.testing.assert_allclose([found["new"].before_ml, found["new"].after_ml], [0, 27 * voxel_ml])
+
+
+def test_the_movement_of_the_head_is_found(compared):
+    assert abs(compared.rotation_degrees - np.degrees(0.06)) < 1
+    assert compared.is_reliable
+
+
+def test_rows_are_drawn_where_the_lesions_are_now_and_where_those_that_are_gone_were(compared, tiny):
+    rows = {change.kind: row for row, change in enumerate(compared.lesions, start=1)}
+    for kind, name in (("gone", "L1"), ("stable", "L3")):
+        index = np.argwhere(compared.now.labels == rows[kind])
+        centre = (compared.now.grid.affine @ [*index.mean(axis=0), 1])[:3]
+        expected = (TURN @ [*tiny.centre_mm(tiny.masks[name]), 1])[:3]
+        assert np.linalg.norm(centre - expected) < 2.5
+
+
+def test_a_scan_compared_with_itself_has_not_changed(findings):
+    one = visit(findings, "first")
+    same = compare_visits(one, one)
+    assert {change.kind for change in same.lesions} == {"stable"}
+    assert same.correlation == pytest.approx(1, abs=1e-3)
+
+
+def test_the_command_writes_a_page_and_a_table(findings, jsc, tmp_path):
+    scans = f"input=[{findings.parent / 'first.nii.gz'},{findings.parent / 'second.nii.gz'}]"
+    code, _, err = jsc("compare", scans, f"findings={findings}", f"out={tmp_path}")
+    assert code == 0, err
+    assert "1 new, 1 grown, 1 gone" in err
+    table = pd.read_csv(tmp_path / "second_since_first.tsv", sep="\t", keep_default_na=False)
+    assert list(table["change"]) == ["new", "grown", "gone", "stable"]
+    text = (tmp_path / "second_since_first.html").read_text()
+    assert "second" in text
+    assert "Earlier scan" in text
+    cohort = findings.parent / "cohort.tsv"
+    cohort.write_text("subject\tsession\tflair\np\t2\tsecond.nii.gz\np\t10\tfirst.nii.gz\n")
+    code, _, err = jsc("compare", f"input={cohort}", f"findings={findings}", f"out={tmp_path}")
+    assert code == 2
+    assert "predict these scans into this folder with jsc predict" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("input=[a.nii.gz]",), "expected two scans, the earlier first, found 1"),
+        (("input=a.nii.gz",), "expected two scans or a cohort table"),
+        (("input=[a.nii.gz,b.nii.gz]",), "found none of a, b"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_sentence(jsc, tmp_path, words, message):
+    code, _, err = jsc("compare", *words, f"findings={tmp_path}")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
