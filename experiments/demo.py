@@ -94,7 +94,13 @@ def first_prediction(out: Path) -> None:
     found_ml = pd.read_csv(findings / "predictions.tsv", sep="\t")["lesion_volume_ml"].iloc[0]
     print("\n  a first prediction, by the pretrained network:", end=" ")
     print(f"{found_ml:.1f} mL of lesions, {reference_ml:.1f} mL in the reference")
+    print(f"  page         {page_of(row, findings)}")
     print(f"  picture      {picture}")
+
+
+def page_of(row: pd.Series, findings: Path) -> Path:
+    """Return the page that `jsc predict` wrote for a scan."""
+    return findings / Path(row["flair"]).name.replace(".nii.gz", ".html")
 
 
 def draw(cohort: Path, row: pd.Series, findings: Path) -> Path:
@@ -131,6 +137,7 @@ def report(run: Path, case: pd.Series, row: pd.Series, findings: Path, picture: 
         print(f"  held-out {label} {found['value']:.2f}{interval}, {int(found['n'])} scans, {where}")
     print(f"\n  {row['subject']} ({row['disease']}) was predicted: DSC {case['dsc']:.2f}")
     for what, where in (
+        ("page", page_of(row, findings)),
         ("picture", picture),
         ("its findings", findings),
         ("the run", run),

@@ -17,7 +17,12 @@ from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.scan.finder import prediction_record
 
 #: Maps that a prediction may hold, by the end of the file's name.
-MAPS = {"lesion-probability": "probability", "location-map": "location", "disagreement": "disagreement"}
+MAPS = {
+    "lesion-probability": "probability",
+    "location-map": "location",
+    "grad-cam": "grad_cam",
+    "disagreement": "disagreement",
+}
 #: Largest distance between the centroid in the table and that of the component, which differ by rounding.
 _SAME_MM = 1.0
 

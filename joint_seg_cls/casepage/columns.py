@@ -19,7 +19,8 @@ _KNOWN = {
     "distance_to_cortex_mm": ("To cortex (mm)", 1),
 }
 #: Columns for other programs: geometry that the viewer shows.
-_LEFT_OUT = {"voxels", "long_mm", "middle_mm", "short_mm", "fill", "direction_x", "direction_y", "direction_z"}
+_LEFT_OUT = {"voxels", "long_mm", "middle_mm", "short_mm", "fill", "direction_x", "direction_y", "direction_z",
+             "near_cortex", "inferior_temporal", "at_ventricle_body", "away_x", "away_y", "away_z"}  # fmt: skip
 _CENTROID = tuple(f"centroid_{axis}_mm" for axis in "xyz")
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+#: The diagnosis of a record that gives none.
+INDETERMINATE = "indeterminate"
+
 
 @final
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Diagnosis:
 
     @property
     def is_indeterminate(self) -> bool:
-        """Whether the record states reasons against an answer."""
-        return bool(self.reasons)
+        """Whether no class is given as the answer."""
+        return self.answer not in {each.name for each in self.classes}
 
     @property
     def probability(self) -> float:
@@ -54,6 +57,7 @@ def diagnosis_of(record: Mapping[str, Any]) -> Diagnosis | None:
         for name, value in probabilities.items()
     )
     best = max(classes, key=lambda each: each.probability)
-    reasons = record.get("indeterminate")
+    reasons = record.get("reasons")
     stated = tuple(str(reason) for reason in reasons) if isinstance(reasons, list | tuple) else ()
-    return Diagnosis("Indeterminate" if stated else best.name, classes, stated)
+    answer = str(record.get("diagnosis", best.name))
+    return Diagnosis("Indeterminate" if answer == INDETERMINATE else answer, classes, stated)

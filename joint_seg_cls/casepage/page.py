@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls.atomic_write import write_text
+from joint_seg_cls.casepage.boxes import Box, boxes_of
 from joint_seg_cls.casepage.case import Case
 from joint_seg_cls.casepage.columns import LesionColumns, lesion_columns
 from joint_seg_cls.casepage.diagnosis import Diagnosis, diagnosis_of
@@ -26,18 +27,6 @@ _MODEL = {
 }
 #: Shown instead of a hidden name.
 HIDDEN = "Scan"
-
-
-@final
-@dataclass(frozen=True)
-class Box:
-    """A part of the summary: a headline, lines of text, then a table; each may be empty."""
-
-    title: str
-    headline: str = ""
-    lines: Sequence[str] = ()
-    columns: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
 
 
 @final
@@ -87,7 +76,7 @@ def summary_of(case: Case, *, hide_name: bool = False) -> Summary:
         lesion_count=None if count is None else int(count),
         lesion_volume=_volume(record.get("lesion_volume_ml")),
         facts=tuple(_facts(case)),
-        boxes=(),
+        boxes=boxes_of(record, case.table),
         columns=lesion_columns(case.table),
         model=terms,
     )

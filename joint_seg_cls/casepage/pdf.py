@@ -1,10 +1,10 @@
 """The findings of a case on one printed page (A4)."""
 
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
@@ -40,7 +40,8 @@ def write_case_pdf(summary: Summary, slices: Sequence[KeySlice], path: Path) -> 
     _table(sheet, summary)
     figure.text(_MARGIN / _WIDTH, 0.3 / _HEIGHT, f"joint_seg_cls {__version__}", size=7, color=_SOFT)
     information = {"Title": summary.name, "Creator": f"joint_seg_cls {__version__}", "CreationDate": None}
-    with rc_context({"pdf.fonttype": 42}), atomic_file(path) as partial:
+    with atomic_file(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in letters that the font lacks
         figure.savefig(partial, format="pdf", dpi=200, metadata=information)
 
 

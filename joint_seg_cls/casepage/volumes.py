@@ -20,6 +20,7 @@ _DARKEST, _BRIGHTEST = 0.5, 99.95
 _DRAWN = {
     "probability": ("Lesion probability", "viridis", 13),
     "location": ("Location map", "inferno", 13),
+    "grad_cam": ("Grad-CAM", "inferno", 13),
     "disagreement": ("Disagreement", "cividis", 13),
 }
 
@@ -63,7 +64,7 @@ def viewer_volumes(
     for key, (title, name, least) in _DRAWN.items():
         if key in case.maps:
             values = resample(case.maps[key].astype(np.float32), case.grid, grid, linear=True)
-            top = map_levels(case.maps[key])[1] if key == "location" else max(float(values.max()), 1e-6)
+            top = map_levels(case.maps[key])[1] if key in ("location", "grad_cam") else max(float(values.max()), 1e-6)
             top = 1.0 if key == "probability" else top
             packed = _nifti(_to_byte(values, 0.0, top), grid)
             volumes.append(ViewerVolume(key, title, packed, (least, 255), map_colours(name), False))

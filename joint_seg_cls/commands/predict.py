@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from joint_seg_cls.casepage import refuse_foreign_pages, write_index, write_pages
 from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
 from joint_seg_cls.config.tree import plain
@@ -36,7 +37,8 @@ def predict(config: DictConfig) -> None:
     """Predict every scan; one that cannot be used does not stop the others and is listed at the end."""
     require(config, "predict", "input", "out", "checkpoint")
     out = keys.folder_to_write(config, "out")
-    accept, again = _accepted(config), keys.flag(config, "again")
+    accept = _accepted(config)
+    again, draws, hides = (keys.flag(config, key) for key in ("again", "page", "hide_names"))
     model = load_model(
         _listed(config.checkpoint),
         device=config.device,
@@ -49,6 +51,8 @@ def predict(config: DictConfig) -> None:
     scans, failures = find_scans(_listed(config.input), model.recipe, out)
     scans = _with_brain_mask(config, scans)
     _refuse_foreign_files(scans, out)
+    if draws:
+        refuse_foreign_pages([scan.case for scan in scans], out)
     if out.is_dir():
         keys.make_folder(out, "out")  # clears what a killed process left; a new folder is made with the first result
     records: list[dict[str, Any]] = []
@@ -56,11 +60,15 @@ def predict(config: DictConfig) -> None:
         for scan in watched(iter(scans), total=len(scans), label="predict"):
             try:
                 records.append(_record_of(scan, model, out, again=again))
+                if draws:
+                    write_pages(scan.case, scan.images[0], out, hide_name=hides)
             except InputError as error:
                 error.drop_frames()  # the next scan needs the memory
                 failures.append((scan.case, error))
     finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the tables
         _write_tables(records, failures, out)
+        if draws and records and (index := write_index(out, hide_names=hides)) is not None:
+            _log.info("pages: %s", index)
     if failures:
         for _, failure in failures[1:]:
             _log.error("%s", failure)

@@ -73,7 +73,7 @@ def test_a_click_on_a_row_moves_the_viewer_to_its_lesion(page, tiny):
     for row, name in ((2, "L2"), (3, "L3"), (1, "L1")):
         page.click(*page.centre(f"tr[data-lesion='{row}'] td:last-child"))
         assert f"· lesion {name}" in position(page)
-        shown = [float(number) for number in re.findall(r"[xyz] (-?\d+)", position(page))]
+        shown = [float(number) for number in re.findall(r"\b[xyz] (-?\d+)", position(page))]
         np.testing.assert_allclose(shown, tiny.centre_mm(tiny.masks[name]), atol=2.5)  # a voxel
         assert chosen(page) == [row]
     assert page.problems() == []

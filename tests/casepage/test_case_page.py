@@ -168,7 +168,7 @@ def test_every_kind_of_network_and_scan_has_a_page_and_a_pdf_of_one_sheet(predic
 
 def test_an_undecided_diagnosis_is_shown_with_its_reasons_and_spread(predicted, tmp_path):
     reasons = ["the probability of MS is 0.55, below 0.60"]
-    case = predicted(indeterminate=reasons, disease_disagreement={"MS": 0.1, "NMOSD": 0.1})
+    case = predicted(diagnosis="indeterminate", reasons=reasons, disease_disagreement={"MS": 0.1, "NMOSD": 0.1})
     text = page_of(case, tmp_path)
     assert "Indeterminate" in text
     assert reasons[0] in text
@@ -194,3 +194,27 @@ def test_the_viewers_library_is_the_release_that_its_notes_name():
     library = gzip.decompress(folder.joinpath("niivue.umd.js.gz").read_bytes())
     assert hashlib.sha256(library).hexdigest() in folder.joinpath("README.md").read_text()
     assert "BSD 2-Clause" in folder.joinpath("LICENSE").read_text()
+
+
+def test_regions_trust_and_explanation_of_a_record_are_shown(predicted, tmp_path):
+    recovery = {"below 100 mm3": {"injected": 12, "found": 9, "share": 0.75, "low": 0.47, "high": 0.91}}
+    explanation = {
+        "location_map": {"lesion_share": 0.4, "enrichment": 30.0, "shuffled_similarity": None},
+        "deletion": {"fall": 0.31, "control_fall": 0.02},
+    }
+    case = predicted(
+        trust={"grade": "B", "recovery": recovery, "reason": None, "seconds": 9.0},
+        explanation=explanation,
+        regions={"L1": "periventricular"},
+    )
+    text = page_of(case, tmp_path)
+    for expected in (
+        "Grade B",
+        "9 of 12",
+        "47 to 91 %",
+        "falls by 0.31",
+        "0.40",
+        "periventricular",
+        "deep white matter",
+    ):
+        assert expected in text

@@ -14,6 +14,9 @@ def test_the_toy_demo_runs_to_the_end(tmp_path):
     out = tmp_path / "my demo" / "toy"
     assert len(list(out.glob("findings/*.png"))) == 1
     assert len(list(out.glob("pretrained/findings/*.png"))) == 1
+    pages = [Path(line.split(maxsplit=1)[1]) for line in done.stdout.splitlines() if line.startswith("  page ")]
+    assert [page.is_file() for page in pages] == [True, True]
+    assert pages[0].parent == out / "pretrained" / "findings"
     assert done.stdout.index("the pretrained network") < done.stdout.index("$ jsc train")
     assert list(out.glob("runs/store/joint+experiment-toy/fold-0_seed-0/DONE"))
     for step in ("phantom", "prepare", "train", "predict"):

@@ -27,6 +27,7 @@ class Step:
     writes: tuple[str, ...]
 
 
+FLAIR = "c/sub-001/ses-01/sub-001_ses-01_flair.nii.gz"
 #: Every command in the order of a study. The outputs are patterns below the folder where the program runs.
 CHAIN = {
     "phantom": Step(
@@ -59,8 +60,16 @@ CHAIN = {
     "evaluate": Step(("run={run}", "fold=1"), ("runs/*/*/fold-0_seed-*/evaluations/*/per_case.csv",)),
     "predict": Step(
         ("input={scan}", "checkpoint={run}/checkpoints/best.ckpt", "out=p"),
-        ("p/predictions.tsv", "p/*_lesions.nii.gz", "p/*_lesion-probability.nii.gz", "p/*.json"),
+        (
+            "p/predictions.tsv",
+            "p/*_lesions.nii.gz",
+            "p/*_lesion-probability.nii.gz",
+            "p/*.json",
+            "p/*.pdf",
+            "p/index.html",
+        ),
     ),
+    "compare": Step((f"input=[{FLAIR},{FLAIR}]", "findings=p"), ("p/*_since_*.html", "p/*_since_*.tsv")),
 }
 PLACEHOLDERS = {"runs": "runs", "run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*[Ff][Ll][Aa][Ii][Rr]*.nii.gz"}
 
