@@ -157,5 +157,5 @@ def _row(change: LesionChange) -> tuple[Cell, ...]:
         Cell(", ".join(change.after) or "–", ", ".join(change.after) or None),
         Cell(f"{change.before_ml:.2f}" if change.before else "–", change.before_ml),
         Cell(f"{change.after_ml:.2f}" if change.after else "–", change.after_ml),
-        Cell(f"{difference:+.2f}", difference),
+        Cell(f"{difference:+.2f}" if abs(difference) >= 0.005 else "0.00", difference),
     )

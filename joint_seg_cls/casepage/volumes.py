@@ -108,10 +108,10 @@ def lesion_points_mm(labels: Int[np.ndarray, "x y z"], grid: Grid) -> list[list[
 
 
 def map_colours(name: str, opacity: float = 0.85) -> Colours:
-    """Return a colour map of matplotlib that becomes opaque towards its upper end, as in the static pictures."""
+    """Return a colour map of matplotlib that becomes opaque towards its upper end."""
     at = np.linspace(0, 1, 9)
     rgba = colormaps[name](at)
-    rgba[:, 3] = opacity * np.sqrt(at)
+    rgba[:, 3] = opacity * at
     red, green, blue, alpha = (np.rint(255 * column).astype(int).tolist() for column in rgba.T)
     return {"R": red, "G": green, "B": blue, "A": alpha, "I": np.rint(255 * at).astype(int).tolist()}
 
