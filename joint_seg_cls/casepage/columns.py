@@ -64,7 +64,10 @@ def lesion_columns(table: pd.DataFrame) -> LesionColumns:
         if name not in _KNOWN and name not in _LEFT_OUT and name not in _CENTROID
     ]
     parts = [("Lesion", _cells(table[first], None))]
-    parts += [(_KNOWN.get(name, (name.replace("_", " "), 3))[0], _cells(table[name], _digits(name))) for name in names]
+    parts += [
+        (_KNOWN[name][0] if name in _KNOWN else name.replace("_", " "), _cells(table[name], _digits(name)))
+        for name in names
+    ]
     if set(_CENTROID) <= set(table.columns):
         parts.append(("Centre x, y, z (mm)", _positions(table)))
     columns = [cells for _, cells in parts]
@@ -72,9 +75,8 @@ def lesion_columns(table: pd.DataFrame) -> LesionColumns:
     return LesionColumns(tuple(heading for heading, _ in parts), is_number, tuple(zip(*columns, strict=True)))
 
 
-def _digits(name: str) -> int:
-    digits = _KNOWN.get(name, ("", 3))[1]
-    return 3 if digits is None else digits
+def _digits(name: str) -> int | None:
+    return _KNOWN[name][1] if name in _KNOWN else None
 
 
 def _cells(column: pd.Series, digits: int | None) -> list[Cell]:
@@ -88,7 +90,7 @@ def _cell(text: str, digits: int | None) -> Cell:
         number = float(text)
     except ValueError:
         return Cell(text.replace("_", " "), text)
-    if digits is None or number.is_integer():
+    if digits is None:
         return Cell(text, number)
     shown = f"{number:.{digits}f}"
     return Cell(f"{number:.1g}" if float(shown) == 0 else shown, number)

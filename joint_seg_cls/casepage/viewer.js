@@ -64,6 +64,7 @@
     script.textContent = await inflated(bytesOf("niivue")).text();
     document.head.append(script);
     const { Niivue, NVImage } = window.niivue;
+    const TRANSLUCENT_BELOW_MIN = 1; // what the renderer of 0.69 tests; opacity is the square of value / minimum
     const opened = new Niivue({
       logLevel: "error", backColor: [0, 0, 0, 1], crosshairColor: [0.35, 0.7, 1, 0.9], crosshairWidth: 0.6, crosshairWidthUnit: "mm",
       crosshairGap: 8, fontMinPx: 12,
@@ -79,6 +80,7 @@
         cal_min: volume.levels[0], cal_max: volume.levels[1],
       });
       if (volume.key === "lesions") image.setColormapLabel(volume.colours);
+      else if (volume.colours) image.colormapType = TRANSLUCENT_BELOW_MIN;
       opened.addVolume(image);
     }
     opened.setAtlasOutline(1);

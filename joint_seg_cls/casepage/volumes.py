@@ -16,12 +16,12 @@ from joint_seg_cls.scan import Grid, resample
 
 #: Quantiles of the image drawn as the lowest and the highest byte.
 _DARKEST, _BRIGHTEST = 0.5, 99.95
-#: How a map is drawn: its title, its colours, and its lowest drawn byte.
+#: How a map is drawn: its title, its colours, and the byte below which it is translucent.
 _DRAWN = {
-    "probability": ("Lesion probability", "viridis", 13),
-    "location": ("Location map", "inferno", 13),
-    "grad_cam": ("Grad-CAM", "inferno", 13),
-    "disagreement": ("Disagreement", "cividis", 13),
+    "probability": ("Lesion probability", "viridis", 128),
+    "location": ("Location map", "inferno", 128),
+    "grad_cam": ("Grad-CAM", "inferno", 128),
+    "disagreement": ("Disagreement", "cividis", 128),
 }
 
 Colours = dict[str, list[int]]
@@ -36,7 +36,7 @@ class ViewerVolume:
         key: its name in the page: ``image``, ``lesions`` or a map's.
         title: its name for the reader.
         nifti: a compressed NIfTI file in base64.
-        levels: values drawn as lowest and highest.
+        levels: values drawn as black and white; of a map, where it becomes opaque and its brightest value.
         colours: red, green, blue and opacity (A) from 0 to 255 at the values I; None for grey.
         is_visible: whether it is drawn at first.
     """
@@ -107,13 +107,11 @@ def lesion_points_mm(labels: Int[np.ndarray, "x y z"], grid: Grid) -> list[list[
     return points
 
 
-def map_colours(name: str, opacity: float = 0.85) -> Colours:
-    """Return a colour map of matplotlib that becomes opaque towards its upper end."""
+def map_colours(name: str) -> Colours:
+    """Return a colour map of matplotlib, transparent at its lower end."""
     at = np.linspace(0, 1, 9)
-    rgba = colormaps[name](at)
-    rgba[:, 3] = opacity * at
-    red, green, blue, alpha = (np.rint(255 * column).astype(int).tolist() for column in rgba.T)
-    return {"R": red, "G": green, "B": blue, "A": alpha, "I": np.rint(255 * at).astype(int).tolist()}
+    red, green, blue, alpha = (np.rint(255 * column).astype(int).tolist() for column in colormaps[name](at).T)
+    return {"R": red, "G": green, "B": blue, "A": [0, *alpha[1:]], "I": np.rint(255 * at).astype(int).tolist()}
 
 
 def _label_colours(count: int, colours: dict[int, tuple[float, float, float]]) -> Colours:
