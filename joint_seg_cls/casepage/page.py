@@ -182,6 +182,8 @@ def _terms(model: Mapping[str, Any]) -> list[tuple[str, str]]:
         if value is None or isinstance(value, Mapping):
             continue
         parts = [str(each) for each in (value if isinstance(value, list | tuple) else [value])]
+        if key == "members":
+            parts = [f"{len(parts)} networks"]
         text = ", ".join(part[:16] if key == "sha256" else part for part in parts)
         terms.append((_MODEL.get(key, key.replace("_", " ").capitalize()), text))
     return terms

@@ -56,7 +56,7 @@ def predict(jsc, monkeypatch, tmp_path):
 
     def run(**words):
         (tmp_path / "scans").mkdir(exist_ok=True)
-        values = {"input": "scans", "out": "scans", "checkpoint": "none", **words}
+        values = {"input": "scans", "out": "scans", "checkpoint": "none", "page": "false", **words}
         code, out, err = jsc("predict", *(f"{key}={value}" for key, value in values.items()))
         return code, out + err
 

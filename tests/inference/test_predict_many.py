@@ -25,8 +25,9 @@ def made(tmp_path_factory, write_checkpoint, write_scan):
 
 @pytest.fixture
 def predict(made, jsc):
-    def run(scans, out, *words, checkpoint=made / "0.ckpt"):
-        code, _, err = jsc("predict", f"input={scans}", f"checkpoint={checkpoint}", f"out={out}", "device=cpu", *words)
+    def run(scans, out, *words, checkpoint=made / "0.ckpt", page=False):
+        told = (f"input={scans}", f"checkpoint={checkpoint}", f"out={out}", f"page={str(page).lower()}", "device=cpu")
+        code, _, err = jsc("predict", *told, *words)
         return code, err
 
     return run
@@ -83,6 +84,28 @@ def test_a_folder_of_another_model_is_refused_unless_it_is_accepted(made, predic
     assert record_of(out, "p0")["model"]["sha256"] != before["model"]["sha256"]
     code, err = predict(one, out, "accept=[all]")
     assert (code, "accept: expected other_model, found all" in err) == (2, True)
+
+
+def test_pages_are_added_to_finished_predictions_and_kept_while_these_are_the_same(made, predict, tmp_path):
+    out, one = tmp_path / "out", made / "scans" / "p0.nii.gz"
+    assert predict(one, out)[0] == 0
+    assert not list(out.glob("*.html"))
+    code, err = predict(one, out, page=True)
+    assert (code, "p0: finished before" in err) == (0, True), err
+    assert {file.name for file in out.glob("*.*") if file.suffix in (".html", ".pdf")} == {
+        "p0.html",
+        "p0.pdf",
+        "index.html",
+    }
+    written = (out / "p0.html").stat().st_mtime_ns
+    assert predict(one, out, page=True)[0] == 0
+    assert (out / "p0.html").stat().st_mtime_ns == written
+    assert predict(one, out, "again=true", page=True)[0] == 0
+    assert (out / "p0.html").stat().st_mtime_ns > written
+    (out / "p0.html").write_text("notes of someone")
+    code, err = predict(one, out, page=True)
+    assert (code, "a file of other origin that the page would replace" in err) == (2, True)
+    assert (out / "p0.html").read_text() == "notes of someone"
 
 
 def test_an_ensemble_writes_its_mean_and_its_disagreement(made, predict, tmp_path):

@@ -56,6 +56,7 @@ def test_a_scan_is_predicted_without_a_checkpoint_and_one_of_another_contrast_ge
     assert code == 0, err
     record, other = (json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("flair", "t1"))
     assert not [warning for warning in record["warnings"] if "intensities unlike" in warning]
+    assert all((tmp_path / "out" / f"{name}.html").is_file() for name in ("flair", "t1", "index"))
     assert [warning for warning in other["warnings"] if "intensities unlike" in warning]
     lesion = np.linalg.norm((np.argwhere(np.ones(SHAPE)) - (np.array(SHAPE) - 1) / 2 - [12, -6, 8]) / 3.5, axis=-1) < 1
     mask = np.asarray(nib.load(tmp_path / "out" / "flair_lesions.nii.gz").dataobj).ravel() > 0
