@@ -20,7 +20,7 @@ COMMANDS = {
     "report": (("runs",), "report study=small runs=DISK/runs resamples=50", 200),
 }
 #: What lists the others: it is whole, and shorter than it will be.
-_LISTS = {"store.json", "predictions.tsv"}
+_LISTS = {"store.json", "predictions.tsv", "index.html"}
 
 
 @pytest.fixture
