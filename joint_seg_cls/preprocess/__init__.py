@@ -20,6 +20,7 @@ from joint_seg_cls.preprocess.raters import combine_raters
 from joint_seg_cls.preprocess.registration import ByHeader, Registered, Registration, Rigid, SameGrid
 from joint_seg_cls.preprocess.skull import LARGEST_BRAIN_ML, judge_skull
 from joint_seg_cls.preprocess.store import Prepared, case_key, prepare_cohort
+from joint_seg_cls.preprocess.to_template import TemplateFit, register_to_template, tissue_brightness
 
 __all__ = [
     "LARGEST_BRAIN_ML",
@@ -47,6 +48,7 @@ __all__ = [
     "Registration",
     "Rigid",
     "SameGrid",
+    "TemplateFit",
     "TissueMode",
     "ZScore",
     "bytes_a_case",
@@ -58,7 +60,9 @@ __all__ = [
     "judge_skull",
     "lost_lesions",
     "prepare_cohort",
+    "register_to_template",
     "summary",
+    "tissue_brightness",
     "tissue_mode",
     "warnings_of",
     "without_numbers",

@@ -1,7 +1,6 @@
 """Resampling the modalities of one visit to the grid of the first."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.preprocess.itk import itk_image, millimetre_matrix, one_thread
 from joint_seg_cls.scan import Grid, Scan, resample_oblique
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: Grids with corners this close are equal; rounding of float32 headers is smaller.
 SAME_GRID_MM = 1e-3
-#: Converts between RAS+ (NIfTI) and LPS+ (ITK) millimetres.
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @final
@@ -140,9 +138,9 @@ class Rigid:
         """Return ``moving`` on the grid of ``fixed``."""
         import SimpleITK
 
-        here, there = _itk(fixed), _itk(moving)
+        here, there = itk_image(fixed.data, fixed.grid), itk_image(moving.data, moving.grid)
         try:
-            with _one_thread():
+            with one_thread():
                 starts = [_start(here, there, by_mass=by_mass) for by_mass in (False, True)]
                 worth = [self._metric(here, start).MetricEvaluate(here, there) for start in starts]
                 best = starts[int(np.argmin(worth))]
@@ -155,13 +153,7 @@ class Rigid:
                 found=f"one that cannot be compared with it ({reason})",
                 remedy="check that both belong to one visit",
             ) from error
-        found = SimpleITK.Euler3DTransform(best)
-        turn = np.array(found.GetMatrix()).reshape(3, 3)
-        centre = np.array(found.GetCenter())
-        move = np.eye(4)
-        move[:3, :3] = turn
-        move[:3, 3] = centre + np.array(found.GetTranslation()) - turn @ centre
-        return _moved(moving, fixed, _LPS @ move @ _LPS, "rigid")
+        return _moved(moving, fixed, millimetre_matrix(SimpleITK.Euler3DTransform(best)), "rigid")
 
     def _metric(
         self, fixed: "SimpleITK.Image", start: "SimpleITK.Euler3DTransform"
@@ -185,19 +177,6 @@ class Rigid:
         return method
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread in ITK, for a fixed order of summation; its metric ignores the method's own setting."""
-    import SimpleITK
-
-    before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        yield
-    finally:
-        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
-
-
 def _start(fixed: "SimpleITK.Image", moving: "SimpleITK.Image", *, by_mass: bool) -> "SimpleITK.Euler3DTransform":
     """Return the identity about the centre of ``fixed``, or the shift that aligns the centres of mass."""
     import SimpleITK
@@ -210,17 +189,6 @@ def _start(fixed: "SimpleITK.Image", moving: "SimpleITK.Image", *, by_mass: bool
     start = SimpleITK.Euler3DTransform()
     start.SetCenter(fixed.TransformContinuousIndexToPhysicalPoint([(side - 1) / 2 for side in fixed.GetSize()]))
     return start
-
-
-def _itk(scan: Scan) -> "SimpleITK.Image":
-    import SimpleITK
-
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(scan.data.transpose(2, 1, 0), dtype=np.float32))
-    affine = _LPS @ scan.grid.affine
-    image.SetSpacing(scan.grid.spacing_mm)
-    image.SetDirection((affine[:3, :3] / scan.grid.spacing_mm).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
-    return image
 
 
 def _as_it_is(moving: Scan) -> Registered:
