@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from joint_seg_cls.audit import check_scan
+from joint_seg_cls.inference.anatomy import locate
 from joint_seg_cls.inference.familiarity import Ranges, unlike
 from joint_seg_cls.inference.field_of_view import cut_sides
 from joint_seg_cls.inference.findings import Findings
@@ -121,6 +122,9 @@ def case_findings(
     if table is not None and found.lesions is not None:
         record["lesion_count"] = len(table)
         record["lesion_volume_ml"] = float(found.lesions.sum()) * prepared.geometry.native.voxel_ml
+        located = locate(prepared, found, table)
+        table = table.join(located.columns)
+        record |= located.record
     record |= {"brain_volume_ml": prepared.brain_ml, "model": dict(model), "preprocessing": prepared.figures}
     record["warnings"] = _warnings(name, prepared, record, intensities or {})
     record["use"] = "research only; not a medical device"
@@ -138,6 +142,8 @@ def _warnings(name: str, prepared: ModelInput, record: Mapping[str, Any], intens
     audit = check_scan(name, prepared.scans, prepared.brain)
     warnings += [finding.statement for finding in audit if finding.severity != "note"]
     warnings += warnings_of(prepared.figures)
+    if reason := record.get("registration", {}).get("withheld"):
+        warnings.append(f"the regions of lesions are withheld, because the template does not fit the scan: {reason}")
     if record.get("lesion_count") == 0 and "disease" in record:
         warnings.append("no lesion was segmented; the diagnosis is not supported by one")
     return warnings

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from joint_seg_cls.atomic_write import nan_as_null, write_json
+from joint_seg_cls.inference.anatomy import columns_of
 from joint_seg_cls.inference.case import CaseFindings
 from joint_seg_cls.scan import write_volume
 from joint_seg_cls.scan.cells import SEPARATORS, read_written, without_folders, write_table
@@ -96,6 +97,7 @@ def _write_predictions(records: Sequence[Mapping[str, Any]], others: list[Path],
             "lesion_count": record.get("lesion_count", ""),
             "lesion_volume_ml": record.get("lesion_volume_ml", ""),
             "brain_volume_ml": record["brain_volume_ml"],
+            **columns_of(record),
             "warnings": "; ".join(record["warnings"]),
         }
         for record in [*records, *earlier]

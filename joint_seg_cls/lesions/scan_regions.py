@@ -91,9 +91,7 @@ def _row(scan_mm: Float[np.ndarray, "n 3"], anatomy: ScanAnatomy) -> tuple[objec
     )
 
 
-def _region(
-    scan_mm: Float[np.ndarray, "n 3"], anatomy: ScanAnatomy, ventricle_mm: float, cortex_mm: float
-) -> Region:
+def _region(scan_mm: Float[np.ndarray, "n 3"], anatomy: ScanAnatomy, ventricle_mm: float, cortex_mm: float) -> Region:
     for region, name in _BY_SHARE:
         if anatomy.inside(name, scan_mm).mean() >= 0.5:
             return region
@@ -105,8 +103,8 @@ def _region(
 def _positions_mm(voxels: np.ndarray, grid: Grid) -> Float[np.ndarray, "n 3"]:
     """Return positions at most ``_SAMPLE_MM`` apart that fill the voxels."""
     parts = [max(1, int(np.ceil(spacing / _SAMPLE_MM - 1e-3))) for spacing in grid.spacing_mm]
-    within = np.stack(
-        np.meshgrid(*((np.arange(n) + 0.5) / n - 0.5 for n in parts), indexing="ij"), axis=-1
-    ).reshape(-1, 3)
+    within = np.stack(np.meshgrid(*((np.arange(n) + 0.5) / n - 0.5 for n in parts), indexing="ij"), axis=-1).reshape(
+        -1, 3
+    )
     index = (voxels[:, None, :] + within).reshape(-1, 3)
     return index @ grid.affine[:3, :3].T + grid.affine[:3, 3]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -50,7 +50,7 @@ class TemplateMap:
 
     Attributes:
         grid: voxels of 2 mm in MNI space.
-        tissue: brightness of a FLAIR without lesions, in units of 1/100 of white matter; fluid and surroundings are dark.
+        tissue: brightness of a FLAIR without lesions, in units of 1/100 of white matter; fluid is dark.
         masks: by the names of ``MASKS`` and ``MORE_MASKS``.
         distance: distance to the nearest voxel of a structure, in steps of ``STEP_MM``; 60 for 30 mm and more,
             and outside the brain.
@@ -115,11 +115,12 @@ def make_template_map() -> TemplateMap:
 
 def write_template_map(made: TemplateMap, path: Path) -> None:
     """Write a map to a file that :func:`template_map` reads."""
-    packed = {
+    packed: dict[str, Any] = {
         part: sum((made.masks[name].astype(np.uint8) << bit for bit, name in enumerate(names)), np.uint8(0))
         for part, names in _PARTS
     }
-    np.savez_compressed(path, affine=made.grid.affine, tissue=made.tissue, **packed, **made.distance)
+    packed |= {"affine": made.grid.affine, "tissue": made.tissue, **made.distance}
+    np.savez_compressed(path, **packed)
 
 
 if __name__ == "__main__":

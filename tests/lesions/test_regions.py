@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from joint_seg_cls.lesions import template_regions
+from joint_seg_cls.lesions import template_map, template_regions
+from joint_seg_cls.lesions.template_map import make_template_map
 
 #: Places that any atlas of MNI space agrees on; x is mirrored.
 PLACES_MM = [
@@ -126,3 +127,15 @@ def test_is_made_once_and_cannot_be_written_to(regions):
     assert template_regions(1) is regions
     with pytest.raises(ValueError, match="read-only"):
         regions.masks["pons"][0, 0, 0] = True
+
+
+def test_the_installed_map_is_the_one_that_the_regions_give(regions):
+    made, stored = make_template_map(), template_map()
+    assert made.grid.distance_mm(stored.grid) == 0
+    assert made.masks.keys() == stored.masks.keys()
+    for name, mask in made.masks.items():
+        assert mask.any(), name
+        np.testing.assert_array_equal(mask, stored.masks[name], err_msg=name)
+    for name, distance in made.distance.items():
+        np.testing.assert_array_equal(distance, stored.distance[name], err_msg=name)
+    assert np.abs(made.tissue.astype(int) - stored.tissue).max() <= 1  # rounding

@@ -1,0 +1,101 @@
+"""Regions in the lesion table and the record of a prediction: there where the template fits, withheld where not."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from joint_seg_cls.inference import Findings
+from joint_seg_cls.inference.anatomy import columns_of, locate
+from joint_seg_cls.inference.lesion_rows import lesion_rows
+from joint_seg_cls.lesions import REGIONS, template_map
+from joint_seg_cls.preprocess import ModelInput
+from joint_seg_cls.scan import Geometry, Grid, Scan
+
+AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
+AFFINE[:3, 3] = (-96.0, -132.0, -70.0)
+
+
+@pytest.fixture(scope="module")
+def head():
+    """The template as a scan of 3 mm with two lesions: at the ventricle's body, and in the cerebellum."""
+    from joint_seg_cls.scan import resample_oblique
+
+    template, grid = template_map(), Grid((65, 77, 62), AFFINE)
+    tissue, brain = (
+        resample_oblique(volume.astype(np.float32), template.grid, grid, np.eye(4), linear=True)[0]
+        for volume in (template.tissue, template.masks["brain"])
+    )
+    brain = brain > 0.5
+    image = np.where(brain, tissue, 0).astype(np.float32)
+    lesions = np.zeros(grid.shape, bool)
+    for place in ((19, -15, 27), (30, -60, -40)):
+        x, y, z = np.round(np.linalg.solve(AFFINE, [*place, 1])[:3]).astype(int)
+        lesions[x : x + 1, y - 1 : y + 2, z : z + 1] = True
+    return image, brain, grid, lesions
+
+
+def prepared(image, brain, grid, brain_ml=1500.0):
+    scan = Scan(Path("s.nii.gz"), image, grid, nib.Nifti1Header())
+    return ModelInput((scan,), brain, image[None], brain, Geometry(grid, grid), brain_ml, {})
+
+
+def found_in(lesions, location=None):
+    return Findings(lesions.astype(np.float32), lesions, location, None)
+
+
+def test_regions_are_in_table_and_record(head):
+    image, brain, grid, lesions = head
+    found = found_in(lesions)
+    table = lesion_rows(found, grid)
+    located = locate(prepared(image, brain, grid), found, table)
+    by_height = located.columns["region"][np.argsort(table["centroid_z_mm"].to_numpy())].tolist()
+    assert by_height == ["infratentorial", "periventricular"]
+    record = located.record
+    assert record["registration"]["withheld"] is None
+    assert record["regions"]["periventricular"] == {"count": 1, "volume_ml": pytest.approx(3 * 0.027)}
+    assert sum(entry["count"] for entry in record["regions"].values()) == 2
+    row = columns_of(record)
+    assert (row["infratentorial_count"], row["juxtacortical_count"]) == (1, 0)
+    assert row["periventricular_ml"] == pytest.approx(0.081)
+    assert row["one_third_rule"] == row["dawson_finger"] == "false"
+
+
+@pytest.mark.parametrize("case", ["small", "cut", "no contrast", "noise"])
+def test_regions_are_withheld_where_the_template_does_not_fit(head, case):
+    image, brain, grid, lesions = head
+    seen = prepared(image, brain, grid)
+    if case == "small":
+        seen = prepared(image, brain, grid, brain_ml=90.0)
+    elif case == "cut":
+        half = grid.cropped((0, 0, 30), grid.shape)
+        seen, lesions = prepared(image[:, :, 30:], brain[:, :, 30:], half), lesions[:, :, 30:]
+    elif case == "no contrast":
+        seen = prepared(np.where(brain, 7, 0).astype(np.float32), brain, grid)
+    else:
+        noise = np.random.default_rng(0).uniform(0, 9, grid.shape)
+        seen = prepared(np.where(brain, noise, 0).astype(np.float32), brain, grid)
+    found = found_in(lesions)
+    table = lesion_rows(found, seen.geometry.native)
+    located = locate(seen, found, table)
+    assert located.columns.isna().all(axis=None)
+    assert len(located.columns) == len(table) > 0
+    assert located.record["registration"]["withheld"]
+    assert located.record["regions"] is None
+    row = columns_of(located.record)
+    assert {row[f"{region.replace(' ', '_')}_count"] for region in REGIONS} == {""}
+    assert row["one_third_rule"] == "unknown"
+
+
+def test_share_of_the_diagnosis_is_that_of_the_positive_part(head):
+    _, _, grid, lesions = head
+    location = np.zeros(grid.shape, np.float32)
+    one, two = np.argwhere(lesions)[[0, -1]]
+    location[tuple(one)], location[tuple(two)], location[0, 0, 0] = 3.0, -2.0, 1.0
+    other = np.argwhere(lesions)[-2]
+    location[tuple(other)] = 0.5
+    table = lesion_rows(found_in(lesions, location), grid)
+    assert sorted(table["diagnosis_sum"]) == pytest.approx([-1.5, 3.0])
+    assert sorted(table["diagnosis_share"]) == pytest.approx([0.5 / 4.5, 3 / 4.5])
+    assert lesion_rows(found_in(lesions), grid)["diagnosis_share"].isna().all()
