@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
     "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
     "compare": "list what is new, grown, gone since a visit   input=[earlier,later] findings= [out=]",
+    "export": "write a network that runs without jsc        run= | checkpoint= out= [onnx=true]",
 }
 
 _HELP = """\

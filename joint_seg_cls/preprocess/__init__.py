@@ -7,8 +7,9 @@ from joint_seg_cls.preprocess.disk import bytes_a_case, bytes_of
 from joint_seg_cls.preprocess.hd_bet import HdBet
 from joint_seg_cls.preprocess.intensity import Intensity, TissueMode, ZScore, tissue_mode
 from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
+from joint_seg_cls.preprocess.model_input import ModelInput, Steps
 from joint_seg_cls.preprocess.n4 import N4
-from joint_seg_cls.preprocess.pipeline import ModelInput, Pipeline, content_hash
+from joint_seg_cls.preprocess.pipeline import Pipeline, content_hash
 from joint_seg_cls.preprocess.quality import (
     counted_warnings,
     lost_lesions,
@@ -49,6 +50,7 @@ __all__ = [
     "Rigid",
     "SameGrid",
     "TemplateFit",
+    "Steps",
     "TissueMode",
     "ZScore",
     "bytes_a_case",
