@@ -53,13 +53,14 @@ _TESTED = "tested.json"
 @final
 @dataclass(frozen=True)
 class _Scans:
-    """What is tested: its name and fingerprint, and the scans one by one."""
+    """What is tested: its name and fingerprint, the scans one by one, and how many were trained on (None: unknown)."""
 
     name: str
     where: str
     total: int
     fold: int | str | None
     cases: Iterator[TestCase]
+    trained: dict[str, int] | None
 
 
 def evaluate(config: DictConfig) -> None:
@@ -95,7 +96,8 @@ def evaluate(config: DictConfig) -> None:
         raise failures[0]
     summary = summarise(rows, classes)
     write_evaluation(rows, summary, folder)
-    write_json(folder / _TESTED, tested | ({"left_out": [fault.where for fault in failures]} if failures else {}))
+    more = {"trained_on": scans.trained} | ({"left_out": [fault.where for fault in failures]} if failures else {})
+    write_json(folder / _TESTED, tested | more)
     track_evaluation(config, run, folder, checkpoint, tested_on=folder.name)
     print_summary(rows, summary, f"{run.path} on {folder.name}{split_of(checkpoint)}")
     repeat_warnings(run.path)
@@ -139,10 +141,10 @@ def _of_cohort(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _S
     if (lesion_value := plain(config.lesion_value)) is not None:
         require_lesion_value(lesion_value)
         pipeline.lesion_value = lesion_value
-    _warn_of_trained(config, run, rows, checkpoint)
+    trained = _warn_of_trained(config, run, rows, checkpoint)
     path = Path(config.cohort).expanduser()
     cases = map(partial(from_cohort, pipeline=pipeline), rows)
-    return _Scans(path.stem, f"{path.name}, content {_content_of(path, rows)}", len(rows), None, cases)
+    return _Scans(path.stem, f"{path.name}, content {_content_of(path, rows)}", len(rows), None, cases, trained)
 
 
 def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
@@ -154,20 +156,23 @@ def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
     return content.hexdigest()[:12]
 
 
-def _warn_of_trained(config: DictConfig, run: RunFolder, rows: Sequence[CohortCase], checkpoint: Checkpoint) -> None:
-    """Say which scans of a cohort, and which other scans of their subjects, the network was trained on."""
+def _warn_of_trained(
+    config: DictConfig, run: RunFolder, rows: Sequence[CohortCase], checkpoint: Checkpoint
+) -> dict[str, int] | None:
+    """Warn of scans of a cohort, and other scans of their subjects, that the network was trained on; count them."""
     trained = checkpoint.recipe.trained_scans
     if trained is None:
         _log.warning("%s: it is not known which scans this network was trained on; some of these may be", config.cohort)
-        return
+        return None
     known, settings = set(trained), checkpoint.recipe.preprocess
     marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
     people = {row.subject for row in rows if marked[row.case] & known} | _trained_subjects(run, known)
     seen = sorted(row.case for row in rows if marked[row.case] & known)
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
-    if seen or others:
-        found = Overlap(tuple(seen), tuple(others)).of(len(rows))
-        _log.warning("%s: this network has trained on %s: its test is too good", config.cohort, found)
+    found = Overlap(tuple(seen), tuple(others))
+    if found:
+        _log.warning("%s: this network has trained on %s: its test is too good", config.cohort, found.of(len(rows)))
+    return found.counts()
 
 
 def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
@@ -197,7 +202,8 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
         _log.warning("fold %s: it is not known which scans this run's first weights were trained on", fold)
     is_own = str(fold) == str(own.fold)
     beside = (*own.split.train, *own.split.validation) if is_own else ()  # what the split itself has on both sides
-    if seen := overlap(trained or (), data.store.cases, names, beside):
+    seen = overlap(trained or (), data.store.cases, names, beside)
+    if seen:
         _log.warning("fold %s: this run has trained on %s: its test is too good", fold, seen.of(len(names)))
     cases = map(from_store, [case for case in data.store.cases if case.case in names])
-    return _Scans(f"fold-{fold}", f"fold {fold}", len(names), fold, cases)
+    return _Scans(f"fold-{fold}", f"fold {fold}", len(names), fold, cases, seen.counts())

@@ -8,7 +8,7 @@ import pandas as pd
 
 from joint_seg_cls import __version__
 from joint_seg_cls.evaluation import EMPTY_RULE
-from joint_seg_cls.export.facts import LEAST_SCANS, Facts
+from joint_seg_cls.export.facts import LEAST_SCANS, TEST_FOLD, Facts, Test
 from joint_seg_cls.export.program import Part
 from joint_seg_cls.training import Checkpoint
 
@@ -141,7 +141,7 @@ def _metrics(checkpoint: Checkpoint, facts: Facts) -> str:
         )
         known = test.summary[(test.summary["n"] > 0) & test.summary["value"].notna()]
         rows = [(str(row["metric"]), str(row["space"]), str(row["n"]), _value(row)) for row in known.to_dict("records")]
-        text += _table(("metric", "grid", "n", "value"), rows)
+        text += _table(("metric", "grid", "n", "value"), rows) + _overlap(test)
     text += f"\n\n{EMPTY_RULE}."
     text += "\n\n### Calibration\n\n" + (
         _UNKNOWN.capitalize() + "."
@@ -160,12 +160,22 @@ def _metrics(checkpoint: Checkpoint, facts: Facts) -> str:
     return text
 
 
+def _overlap(test: Test) -> str:
+    """Return a sentence where scans of a further test may have been trained on."""
+    if test.name == TEST_FOLD or (test.trained_on is not None and not any(test.trained_on.values())):
+        return ""
+    if test.trained_on is None:
+        return "\n\nWhether these weights were trained on some of these scans is not recorded."
+    scans, others = test.trained_on["scans"], test.trained_on["by_subject"]
+    return f"\n\n**Too good**: trained on {scans} of these scans, and on people of {others} more."
+
+
 def _limits(facts: Facts) -> str:
     limits = [
         "It was tested on the scans above only; scans of other scanners, protocols or people may give other results.",
         "The diagnosis is a probability among the trained diseases; other diseases are not recognised.",
     ]
-    if not any(test.name.startswith("further") for test in facts.tests):
+    if all(test.name == TEST_FOLD for test in facts.tests):
         limits.append("No test on another cohort is recorded.")
     if not facts.tests:
         limits.insert(0, "No measurement of its accuracy is recorded.")

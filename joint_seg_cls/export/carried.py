@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import final
 
+from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import write_text
 
 #: The package of this program, its folder, and the package of a bundle's sources.
@@ -68,6 +69,8 @@ class Carried:
 
     def _carry(self, module: str) -> tuple[str, list[str]]:
         """Return the source of a module with its imports rewritten, and the modules that it imports."""
+        if module == _PACKAGE:
+            return f'"""Copied from {_PACKAGE} {__version__} (Apache-2.0)."""\n\n__version__ = "{__version__}"\n', []
         source = _file(module).read_text(encoding="utf-8")
         tree = ast.parse(source)
         lines = source.splitlines(keepends=True)

@@ -20,6 +20,8 @@ from joint_seg_cls.training import Checkpoint, find_checkpoint, marks_of
 
 #: Subgroups of fewer scans are not listed.
 LEAST_SCANS = 5
+#: Name of the test of the fold that was held out.
+TEST_FOLD = "test fold"
 #: Columns of the cohort table that define subgroups; their values are shown, but for those that may name a place.
 _GROUPS, _NAMES_A_PLACE = ("sex", "site", "scanner"), ("site", "scanner")
 #: A cell in more groups than this is no category.
@@ -35,11 +37,13 @@ class Test:
         name: what was tested, in general words.
         rows: one row a scan.
         summary: metrics with intervals, see :func:`~joint_seg_cls.evaluation.summarise`.
+        trained_on: scans that the weights were trained on, and further scans of their people; None if unknown.
     """
 
     name: str
     rows: pd.DataFrame
     summary: pd.DataFrame
+    trained_on: Mapping[str, int] | None = None
 
 
 @final
@@ -94,7 +98,7 @@ def facts_of(run: Path | None, checkpoint: Checkpoint) -> Facts:
         return Facts()
     report = ReportRun(run, "", "", 0, 0)
     classes = checkpoint.recipe.classes
-    tests = [] if report.rows is None else [Test("test fold", report.rows, summarise(report.rows, classes))]
+    tests = [] if report.rows is None else [Test(TEST_FOLD, report.rows, summarise(report.rows, classes))]
     tests += _further_tests(run, checkpoint)
     try:
         cases = report.cases()
@@ -102,7 +106,7 @@ def facts_of(run: Path | None, checkpoint: Checkpoint) -> Facts:
         cases = {}
     trained = _trained(cases, checkpoint)
     people = {case.subject for case in trained}
-    first = tests[0].rows if tests and tests[0].name == "test fold" else None
+    first = tests[0].rows if tests and tests[0].name == TEST_FOLD else None
     return Facts(
         tests,
         dict(Counter(case.disease or "no disease label" for case in trained)),
@@ -123,8 +127,15 @@ def _further_tests(run: Path, checkpoint: Checkpoint) -> list[Test]:
             rows = read_per_case(folder / "per_case.csv")
         except (OSError, ValueError):
             continue
-        found.append(Test(f"further test {len(found) + 1}", rows, summarise(rows, checkpoint.recipe.classes)))
+        summary = summarise(rows, checkpoint.recipe.classes)
+        found.append(Test(f"further test {len(found) + 1}", rows, summary, _counts(tested.get("trained_on"))))
     return found
+
+
+def _counts(record: object) -> dict[str, int] | None:
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), int) for key in ("scans", "by_subject")):
+        return None
+    return {key: record[key] for key in ("scans", "by_subject")}
 
 
 def _trained(cases: Mapping[str, PreparedCase], checkpoint: Checkpoint) -> list[PreparedCase]:

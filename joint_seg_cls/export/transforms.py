@@ -10,7 +10,7 @@ import numpy as np
 
 from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.errors import InputError, ScanError
-from joint_seg_cls.inference.predictor import Findings, Predictor
+from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.preprocess import ModelInput, Steps
 from joint_seg_cls.scan import write_volume

@@ -16,7 +16,7 @@ from joint_seg_cls.preprocess.brain import Brain, BrainMask
 from joint_seg_cls.preprocess.intensity import Intensity, extremes
 from joint_seg_cls.preprocess.layout import Layout
 from joint_seg_cls.preprocess.registration import Registered, Registration
-from joint_seg_cls.scan import Geometry, Grid, MaskGeometry, Scan, read_mask, read_scan
+from joint_seg_cls.scan import Geometry, Grid, MaskGeometry, Scan, read_mask, read_scan, refuse_mask
 
 
 @final
@@ -73,9 +73,12 @@ class Steps:
         """Read and preprocess one scan; the first image (FLAIR) defines the native grid.
 
         Raises:
-            ScanError: a file is invalid, the modalities cannot be resampled to one grid, or a step refuses them.
+            ScanError: a file is invalid or a mask, the modalities cannot be resampled to one grid, or a step refuses
+                them.
         """
         first, *others = (read_scan(path) for path in images)
+        for scan in (first, *others):
+            refuse_mask(scan.path, scan.data)
         native = first.grid
         here = Registered(first.data, np.ones(native.shape, dtype=bool), np.eye(4), "same grid")
         registered = [here, *(self.registration(other, first) for other in others)]

@@ -77,7 +77,8 @@ class Pipeline:
         """Read and preprocess one scan; the first image (FLAIR) defines the native grid.
 
         Raises:
-            ScanError: a file is invalid, the modalities cannot be resampled to one grid, or a step refuses them.
+            ScanError: a file is invalid or a mask, the modalities cannot be resampled to one grid, or a step refuses
+                them.
         """
         steps = Steps(self.brain, self.bias_field, self.registration, self.layout, self.intensity)
         return steps.model_input(images, brain_mask, self.mask_geometry)

@@ -70,6 +70,9 @@ CHAIN = {
         ),
     ),
     "compare": Step((f"input=[{FLAIR},{FLAIR}]", "findings=p"), ("p/*_since_*.html", "p/*_since_*.tsv")),
+    "export": Step(
+        ("run={run}", "out=b"), ("b/configs/inference.json", "b/models/model.pt2", "b/docs/README.md", "b/LICENSE")
+    ),
 }
 PLACEHOLDERS = {"runs": "runs", "run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*[Ff][Ll][Aa][Ii][Rr]*.nii.gz"}
 
