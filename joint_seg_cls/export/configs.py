@@ -81,7 +81,7 @@ def inference(checkpoint: Checkpoint, parts: Sequence[Part], steps: Mapping[str,
                 remedy="rename that class or modality and train again",
             )
     return {
-        "imports": ["$import torch", f"$import {transforms}"],
+        "imports": ["$import torch", f"$from {transforms} import predict_scans"],
         "bundle_root": ".",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "image": "scan.nii.gz" if len(recipe.modalities) == 1 else [f"{name}.nii.gz" for name in recipe.modalities],
@@ -115,10 +115,7 @@ def inference(checkpoint: Checkpoint, parts: Sequence[Part], steps: Mapping[str,
             "folder": "@output_dir",
             "classes": "@classes",
         },
-        "run": [
-            f"${transforms}.run(lambda: {transforms}.scans(@image, @brain_mask, @modalities), "
-            "[@preprocessing, @inferer, @postprocessing])"
-        ],
+        "run": ["$predict_scans(@image, @brain_mask, @modalities, [@preprocessing, @inferer, @postprocessing])"],
     }
 
 

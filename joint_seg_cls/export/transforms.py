@@ -129,11 +129,18 @@ class WriteFindingsd:
         return {**data, "record": record}
 
 
-def run(items: Callable[[], Sequence[Item]], steps: Sequence[Callable[[Item], Item]]) -> list[Mapping[str, Any]]:
+def predict_scans(
+    image: str | Sequence[Any],
+    brain_mask: str | None,
+    modalities: Sequence[str],
+    steps: Sequence[Callable[[Item], Item]],
+) -> list[Mapping[str, Any]]:
     """Apply the steps to each scan and print its record; a scan that cannot be used does not stop the others.
 
     Args:
-        items: returns one item a scan.
+        image: as for :func:`scans`.
+        brain_mask: of a single scan.
+        modalities: of the network.
         steps: transforms of an item, the last of which adds ``record``.
 
     Raises:
@@ -142,7 +149,7 @@ def run(items: Callable[[], Sequence[Item]], steps: Sequence[Callable[[Item], It
     records: list[Mapping[str, Any]] = []
     failures: list[InputError] = []
     try:
-        given = items()
+        given = scans(image, brain_mask, modalities)
     except InputError as error:
         given, failures = [], [error]
     for item in given:

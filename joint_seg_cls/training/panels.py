@@ -129,7 +129,9 @@ class Panel(Callback):
         columns.append(shown.location_map is not None and "location map")
         parts = [" | ".join(column for column in columns if column), case.disease or "disease unknown"]
         if shown.disease_probability is not None:
-            parts.append(f"p({self._classes[-1]}) = {shown.disease_probability[-1]:.2f}")
+            probability = shown.disease_probability
+            one = -1 if len(self._classes) == 2 else int(probability.argmax())  # of several classes the likeliest
+            parts.append(f"p({self._classes[one]}) = {probability[one]:.2f}")
         if reference is not None and shown.lesions is not None:
             parts.append(f"DSC {dice(shown.lesions, reference):.2f}")
         return "; ".join(parts)

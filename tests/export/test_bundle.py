@@ -20,7 +20,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.export.carried import ENTRIES, LAZY, Carried
 from joint_seg_cls.export.configs import carried_steps
 from joint_seg_cls.export.program import Part, check_programs, parts_of, write_program
-from joint_seg_cls.networks import JointNetwork
+from joint_seg_cls.networks import JointNetwork, LocalSharing
 
 #: A fresh interpreter in which this program and what only it needs cannot be imported.
 ALONE = """
@@ -199,9 +199,9 @@ def test_hd_bet_is_replaced_by_the_request_for_a_stripped_scan():
     assert "give a skull-stripped scan or a brain mask" in missing[0]
 
 
-def test_a_network_with_a_window_and_a_diagnosis_needs_two_programs(tmp_path):
+def test_a_network_with_a_window_and_a_diagnosis_needs_two_programs():
     torch.manual_seed(0)
-    network = JointNetwork(channels=4, image_size=32).eval()
+    network = JointNetwork(LocalSharing(1, 4), channels=4, image_size=32).eval()
     parts = parts_of(network, 1, (32, 32, 32), (16, 16, 16))
     assert [(part.name, part.size) for part in parts] == [("model", (16,) * 3), ("model_whole", (32,) * 3)]
     assert parts[0].outputs == ("lesion_logits",)

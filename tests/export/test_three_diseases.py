@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 CLASSES = ["MS", "NMOSD", "control"]
 
 
+@pytest.mark.slow
 def test_a_cohort_of_three_diseases_is_audited_trained_tested_predicted_and_reported(site, run, jsc, tmp_path):
     def done(*words):
         code, out, err = jsc(*words)
