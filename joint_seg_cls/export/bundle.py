@@ -1,11 +1,13 @@
 """A trained network as a MONAI bundle that runs without this program."""
 
+import copy
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+import torch
 from torch import nn
 
 from joint_seg_cls.atomic_write import atomic_folder, write_json, write_text
@@ -82,6 +84,7 @@ def export_bundle(
     steps, missing = carried_steps(recipe.preprocess, checkpoint.path.name)
     carried = Carried([*ENTRIES, _PREDICTOR, *modules_of(steps)])
     channels = len(recipe.modalities)
+    network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     parts = parts_of(network, channels, recipe.model_shape, recipe.window)
     classes = [target.rpartition(".")[2] for target in targets(steps)]
     requirements = [_as_new(text) for text in carried.requirements(classes)]
@@ -89,12 +92,13 @@ def export_bundle(
         for name in ("configs", "models", "docs"):
             (folder / name).mkdir()
         differences: dict[str, dict[str, float]] = {}
-        programs = [write_program(network, part, channels, folder / "models") for part in parts]
+        for part in parts:
+            write_program(network, part, channels, folder / "models")
         differences["torch.export"] = check_programs(network, folder / "models", parts, channels)
         if onnx:
             differences["ONNX"] = {}
-            for program, part in zip(programs, parts, strict=True):
-                path = write_onnx(program, network, part, folder / "models")
+            for part in parts:
+                path = write_onnx(network, part, channels, folder / "models")
                 differences["ONNX"] |= check_onnx(network, part, channels, path)
         carried.write(folder)
         write_json(folder / "configs" / "inference.json", inference(checkpoint, parts, steps))

@@ -13,7 +13,14 @@ from torch import nn
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.export.loaded import named_outputs
-from joint_seg_cls.export.program import Part, differences, noise_ball, not_exportable, refuse_different
+from joint_seg_cls.export.program import (
+    Part,
+    differences,
+    exported,
+    noise_ball,
+    not_exportable,
+    refuse_different,
+)
 
 OPSET = 18
 #: As :data:`~joint_seg_cls.export.program.TOLERANCE`; onnxruntime sums in another order than torch.
@@ -39,17 +46,18 @@ def require_onnx() -> None:
         )
 
 
-def write_onnx(program: torch.export.ExportedProgram, network: nn.Module, part: Part, folder: Path) -> Path:
-    """Write ``<name>.onnx``: input ``image``, outputs named as those of the program, all of fixed shape.
+def write_onnx(network: nn.Module, part: Part, channels: int, folder: Path) -> Path:
+    """Write ``<name>.onnx``: input ``image``, outputs named as those of the program, all of fixed shape, batch of one.
 
     The masks of the shifted attention windows are constants of the file.
 
     Raises:
-        ConfigError: an operation has no counterpart in ONNX; the message has torch's reason.
+        ConfigError: as :func:`exported`, or an operation has no counterpart in ONNX; the message has torch's reason.
     """
+    program = exported(network, part, channels, any_batch=False)
     try:
         with _quiet():
-            exported = torch.onnx.export(
+            made = torch.onnx.export(
                 program,
                 dynamo=True,
                 opset_version=OPSET,
@@ -60,11 +68,11 @@ def write_onnx(program: torch.export.ExportedProgram, network: nn.Module, part: 
             )
     except Exception as error:
         raise not_exportable(network, error) from error
-    assert exported is not None
-    _forget_origin(exported.model)
+    assert made is not None
+    _forget_origin(made.model)
     path = folder / f"{part.name}.onnx"
     with atomic_file(path) as partial:
-        exported.save(partial)
+        made.save(partial)
     return path
 
 

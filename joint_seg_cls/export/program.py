@@ -14,7 +14,7 @@ from joint_seg_cls.export.loaded import LoadedNetwork, named_outputs
 from joint_seg_cls.networks import TASKS, declared_tasks
 
 #: Largest difference between an output and the network's, relative to the network's largest absolute value (or 1).
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 #: What torch keeps of a node's origin: lines of source code and paths of files.
 _ORIGIN = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "torch_fn")
 
@@ -53,7 +53,7 @@ class Outputs(nn.Module):
         self.network = network
         self.names = tuple(names)
 
-    def forward(self, image: Float[Tensor, "1 c x y z"]) -> tuple[Tensor, ...]:
+    def forward(self, image: Float[Tensor, "b c x y z"]) -> tuple[Tensor, ...]:
         """Return the named outputs."""
         found = named_outputs(self.network(image))
         return tuple(found[name] for name in self.names)
@@ -89,22 +89,31 @@ def parts_of(
     return [*lesions, Part("model_whole", size, others)]
 
 
-def write_program(network: nn.Module, part: Part, channels: int, folder: Path) -> torch.export.ExportedProgram:
-    """Write one program to ``folder`` and return it.
+def write_program(network: nn.Module, part: Part, channels: int, folder: Path) -> None:
+    """Write one program, for batches of any length, to ``folder``.
+
+    Raises:
+        ConfigError: as :func:`exported`.
+    """
+    program = exported(network, part, channels, any_batch=True)
+    forget_origin(program)
+    torch.export.save(program, folder / f"{part.name}.pt2")
+
+
+def exported(network: nn.Module, part: Part, channels: int, *, any_batch: bool) -> torch.export.ExportedProgram:
+    """Return one program of fixed size, for batches of any length or of one image.
 
     Raises:
         ConfigError: torch cannot export the network; the message has torch's reason, which names the operation.
     """
-    example = torch.zeros(1, channels, *part.size)
+    example = torch.zeros(2 if any_batch else 1, channels, *part.size)
+    dynamic = ({0: torch.export.Dim("batch")},) if any_batch else None
     wrapped = Outputs(network, part.outputs).eval()
     try:
         with torch.no_grad():
-            program = torch.export.export(wrapped, (example,), strict=False)
+            return torch.export.export(wrapped, (example,), dynamic_shapes=dynamic, strict=False)
     except Exception as error:
         raise not_exportable(network, error) from error
-    forget_origin(program)
-    torch.export.save(program, folder / f"{part.name}.pt2")
-    return program
 
 
 def not_exportable(network: nn.Module, error: BaseException) -> ConfigError:

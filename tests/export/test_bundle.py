@@ -221,7 +221,7 @@ def test_shifted_windows_are_exported_with_their_masks(tmp_path):
     network = JointNetwork(channels=4, image_size=96).eval()
     parts = parts_of(network, 1, (96, 96, 96), None)
     write_program(network, parts[0], 1, tmp_path)
-    assert max(check_programs(network, tmp_path, parts, 1).values()) <= 1e-5
+    assert max(check_programs(network, tmp_path, parts, 1).values()) <= 1e-4
 
 
 @pytest.mark.slow
