@@ -10,7 +10,7 @@ from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.export import export_bundle, facts_of, refuse_filled, require_onnx
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
-from joint_seg_cls.training import PRETRAINED, is_pretrained
+from joint_seg_cls.training import is_pretrained
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def export(config: DictConfig) -> None:
             "run",
             expected="a run folder, or weights as checkpoint=",
             found="neither",
-            remedy=f"name one, such as run=runs/store/joint/fold-0_seed-0 or checkpoint={PRETRAINED}",
+            remedy="give run= or checkpoint=",
         )
     predictor, checkpoint = load_predictor(weights, device="cpu", trust=config.trust)
     load_pipeline(checkpoint, config.trust)  # refuses what cannot be built

@@ -13,6 +13,8 @@ from joint_seg_cls.errors import ScanError
 
 #: Names of the maps of :attr:`Prediction.location_maps`, coarse to fine, begin with this.
 _LOCATION = "location_maps_"
+#: Images that a program takes at once, because torch sends a batch of one to a slower convolution on CPUs.
+BATCH = 2
 
 
 def named_outputs(prediction: Prediction) -> dict[str, Tensor]:
@@ -75,10 +77,10 @@ class LoadedNetwork(nn.Module):
                 remedy="prepare the scan with the preprocessing of this bundle",
             )
         program, names = self._programs[size]
-        # on CPUs torch has a slower convolution for a batch of one
-        batch = torch.cat([image, image]) if len(image) == 1 and image.device.type == "cpu" else image
-        found = [each[: len(image)] for each in program(batch)]
-        return prediction_of(dict(zip(names, found, strict=True)))
+        filled = torch.cat([image, image[-1:]]) if len(image) % BATCH else image
+        found = [program(pair) for pair in filled.split(BATCH)]
+        joined = [torch.cat(parts)[: len(image)] for parts in zip(*found, strict=True)]
+        return prediction_of(dict(zip(names, joined, strict=True)))
 
 
 @final

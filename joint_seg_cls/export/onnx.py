@@ -54,7 +54,7 @@ def write_onnx(network: nn.Module, part: Part, channels: int, folder: Path) -> P
     Raises:
         ConfigError: as :func:`exported`, or an operation has no counterpart in ONNX; the message has torch's reason.
     """
-    program = exported(network, part, channels, any_batch=False)
+    program = exported(network, part, channels, batch=1)
     try:
         with _quiet():
             made = torch.onnx.export(

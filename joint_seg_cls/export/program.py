@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError, ConfigError
-from joint_seg_cls.export.loaded import LoadedNetwork, named_outputs
+from joint_seg_cls.export.loaded import BATCH, LoadedNetwork, named_outputs
 from joint_seg_cls.networks import TASKS, declared_tasks
 
 #: Largest difference between an output and the network's, relative to the network's largest absolute value (or 1).
@@ -90,28 +90,27 @@ def parts_of(
 
 
 def write_program(network: nn.Module, part: Part, channels: int, folder: Path) -> None:
-    """Write one program, for batches of any length, to ``folder``.
+    """Write one program, for batches of :data:`~joint_seg_cls.export.loaded.BATCH` images, to ``folder``.
 
     Raises:
         ConfigError: as :func:`exported`.
     """
-    program = exported(network, part, channels, any_batch=True)
+    program = exported(network, part, channels, batch=BATCH)
     forget_origin(program)
     torch.export.save(program, folder / f"{part.name}.pt2")
 
 
-def exported(network: nn.Module, part: Part, channels: int, *, any_batch: bool) -> torch.export.ExportedProgram:
-    """Return one program of fixed size, for batches of any length or of one image.
+def exported(network: nn.Module, part: Part, channels: int, *, batch: int) -> torch.export.ExportedProgram:
+    """Return one program of fixed size, for batches of ``batch`` images.
 
     Raises:
         ConfigError: torch cannot export the network; the message has torch's reason, which names the operation.
     """
-    example = torch.zeros(2 if any_batch else 1, channels, *part.size)
-    dynamic = ({0: torch.export.Dim("batch")},) if any_batch else None
+    example = torch.zeros(batch, channels, *part.size)
     wrapped = Outputs(network, part.outputs).eval()
     try:
         with torch.no_grad():
-            return torch.export.export(wrapped, (example,), dynamic_shapes=dynamic, strict=False)
+            return torch.export.export(wrapped, (example,), strict=False)
     except Exception as error:
         raise not_exportable(network, error) from error
 
