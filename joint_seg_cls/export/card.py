@@ -94,7 +94,7 @@ def _network(
         ("weights", f"{parameters:,}, of epoch {checkpoint.epoch}"),
         ("modalities", ", ".join(recipe.modalities)),
         ("classes", ", ".join(recipe.classes) if any("disease_logits" in part.outputs for part in parts) else "none"),
-        ("image", " or ".join(f"{_spelled(part.size)} voxels (fixed)" for part in parts)),
+        ("image", " or ".join(f"{_spelled(part.size)} voxels, two images at once (fixed)" for part in parts)),
         ("lesion threshold", f"{recipe.lesion_threshold:g}"),
         ("views", "mean of the scan and its left-right mirror image" if recipe.views == "flips" else "one"),
         ("least lesion", f"{recipe.least_lesion_mm3:g} mm3"),
