@@ -3,6 +3,18 @@
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
 from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_ratio
 from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
+from joint_seg_cls.metrics.calibration import (
+    BINS,
+    LEAST_SCANS,
+    Coverage,
+    Reliability,
+    coverage_curve,
+    cross_entropy,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    tempered,
+)
 from joint_seg_cls.metrics.collection import DiseaseOverScans, MeanOverScans, task_metrics
 from joint_seg_cls.metrics.delong import AreaDifference, compare_areas, placements
 from joint_seg_cls.metrics.disease import accuracy, auc, sensitivity, specificity
@@ -17,6 +29,8 @@ from joint_seg_cls.metrics.surface import SURFACE_TOLERANCE_MM, diagonal_mm, hd9
 from joint_seg_cls.metrics.voxel_wise import dice, ppv, tpr, volume_difference
 
 __all__ = [
+    "BINS",
+    "LEAST_SCANS",
     "POWER",
     "SIZES",
     "SIZE_EDGES_MM3",
@@ -24,6 +38,7 @@ __all__ = [
     "AcrossFolds",
     "AreaDifference",
     "Comparison",
+    "Coverage",
     "DiseaseOverScans",
     "EmptyReferences",
     "Interval",
@@ -31,6 +46,7 @@ __all__ = [
     "MeanOverScans",
     "Msseg",
     "OfSize",
+    "Reliability",
     "Summary",
     "accuracy",
     "across_folds",
@@ -42,10 +58,14 @@ __all__ = [
     "compare_aucs",
     "compare_aucs_of_many",
     "compare_means",
+    "coverage_curve",
+    "cross_entropy",
     "detected_by_size",
     "diagonal_mm",
     "dice",
     "empty_references",
+    "expected_calibration_error",
+    "fit_temperature",
     "flip_test",
     "hd95_mm",
     "isbi_score",
@@ -53,6 +73,7 @@ __all__ = [
     "msseg",
     "placements",
     "ppv",
+    "reliability",
     "sensitivity",
     "smallest_mean",
     "smallest_normal",
@@ -61,6 +82,7 @@ __all__ = [
     "summarise",
     "surface_dice",
     "task_metrics",
+    "tempered",
     "tpr",
     "volume_difference",
 ]
