@@ -23,6 +23,7 @@ from joint_seg_cls.config.tree import flatten, plain
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks import memory_format
 from joint_seg_cls.runs.audited import audit_data
+from joint_seg_cls.runs.calibrated import calibrate
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.runs.testing import test_fold
 from joint_seg_cls.runs.track import track_training
@@ -70,10 +71,11 @@ def train(config: DictConfig) -> float | None:
         with track_training(config, run, data, plan.place.variant, identity) as tracker:
             with children_repeat_this_job():
                 network = _fit(plan, tracker)
+            device = "cpu" if config.trainer.get("accelerator") == "cpu" else "auto"
+            temperature = calibrate(run, data, device=device, network=network)
             if config.evaluate:
-                device = "cpu" if config.trainer.get("accelerator") == "cpu" else "auto"
                 test_fold(run, data, device=device, network=network)
-        run.finish(weights=config.protocol.weights, scans=len(data.split.test))
+        run.finish(weights=config.protocol.weights, scans=len(data.split.test), temperature=temperature)
     return run.best_score()
 
 

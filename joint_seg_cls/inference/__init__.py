@@ -3,7 +3,7 @@
 from joint_seg_cls.inference.case import CaseFindings, case_findings, summary_of
 from joint_seg_cls.inference.cost import Stopwatch
 from joint_seg_cls.inference.ensemble import Ensemble
-from joint_seg_cls.inference.familiarity import quantiles_of, ranges_of, unlike
+from joint_seg_cls.inference.familiarity import quantiles_of, ranges_of, scan_ranges, unlike, unlike_scan
 from joint_seg_cls.inference.findings import Findings
 from joint_seg_cls.inference.predictor import Predictor, require_views
 from joint_seg_cls.inference.write import finished, write_failures, write_findings, write_predictions
@@ -19,8 +19,10 @@ __all__ = [
     "quantiles_of",
     "ranges_of",
     "require_views",
+    "scan_ranges",
     "summary_of",
     "unlike",
+    "unlike_scan",
     "write_failures",
     "write_findings",
     "write_predictions",

@@ -1,10 +1,10 @@
-"""Whether the intensities of a scan are like those that a network was trained on.
+"""Whether a scan is like those that a network was trained on: intensities, voxel size, brain volume.
 
-Compared are quartiles and the 95th percentile of the prepared image inside the brain. A T1 has its median 17 % or more
-below the mode, a FLAIR within 10 %.
+Of the intensities, quartiles and the 95th percentile of the prepared image inside the brain are compared. A T1 has its
+median 17 % or more below the mode, a FLAIR within 10 %.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -13,8 +13,16 @@ from jaxtyping import Float
 QUANTILES = (0.25, 0.5, 0.75, 0.95)
 #: Share of the training images inside the recorded range, and by which share of its width a scan may leave it.
 _INSIDE, _TOLERANCE = 0.95, 0.5
+#: Share of an end of the range of voxel size or brain volume by which a scan may leave it in any case.
+_LEAST_TOLERANCE = 0.25
+#: Entries of the range of scans, with their names and units in sentences.
+_MEASURES = {
+    "shortest_mm": ("the shortest voxel side", "mm"),
+    "longest_mm": ("the longest voxel side", "mm"),
+    "brain_ml": ("the brain volume", "mL"),
+}
 
-#: Lowest and highest value of a quantile, by the quantile as text.
+#: Lowest and highest value of a measure, by its name; a quantile's name is the quantile as text.
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -28,9 +36,16 @@ def quantiles_of(image: Float[np.ndarray, "c x y z"]) -> dict[str, float]:
 
 def ranges_of(images: Iterable[Float[np.ndarray, "c x y z"]]) -> dict[str, tuple[float, float]]:
     """Return the range of each quantile over training images, without the 2.5 % at either end."""
-    measured = [list(quantiles_of(image).values()) for image in images]
-    ends = np.quantile(np.array(measured), [(1 - _INSIDE) / 2, (1 + _INSIDE) / 2], axis=0)
-    return {str(name): (float(low), float(high)) for name, (low, high) in zip(QUANTILES, ends.T, strict=True)}
+    return _ranges([found for image in images if (found := quantiles_of(image))])
+
+
+def scan_ranges(scans: Iterable[tuple[Sequence[float], float]]) -> dict[str, tuple[float, float]]:
+    """Return the range of voxel size and brain volume over training scans, without the 2.5 % at either end.
+
+    Args:
+        scans: the voxel's sides in mm and the brain volume in mL of each scan.
+    """
+    return _ranges([_measured(spacing_mm, brain_ml) for spacing_mm, brain_ml in scans])
 
 
 def unlike(image: Float[np.ndarray, "c x y z"], ranges: Ranges) -> str | None:
@@ -46,3 +61,36 @@ def unlike(image: Float[np.ndarray, "c x y z"], ranges: Ranges) -> str | None:
                 f"in training {low:.2f} to {high:.2f}; check that the scan is a FLAIR"
             )
     return None
+
+
+def unlike_scan(spacing_mm: Sequence[float], brain_ml: float, ranges: Ranges) -> list[str]:
+    """Return a sentence for each of voxel size and brain volume that lies far outside the range of the training scans.
+
+    Far outside: by more than half of the range's width and by more than a quarter of its nearer end.
+    """
+    sentences = []
+    for name, value in _measured(spacing_mm, brain_ml).items():
+        if name not in ranges:
+            continue
+        low, high = ranges[name]
+        margin = _TOLERANCE * (high - low)
+        if (
+            not min(low - margin, (1 - _LEAST_TOLERANCE) * low)
+            <= value
+            <= max(high + margin, (1 + _LEAST_TOLERANCE) * high)
+        ):
+            what, unit = _MEASURES[name]
+            sentences.append(f"{what} is {value:.3g} {unit}, in training {low:.3g} to {high:.3g} {unit}")
+    return sentences
+
+
+def _measured(spacing_mm: Sequence[float], brain_ml: float) -> dict[str, float]:
+    return dict(zip(_MEASURES, (float(min(spacing_mm)), float(max(spacing_mm)), float(brain_ml)), strict=True))
+
+
+def _ranges(measured: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    if not measured:
+        return {}
+    table = np.array([list(each.values()) for each in measured])
+    ends = np.quantile(table, [(1 - _INSIDE) / 2, (1 + _INSIDE) / 2], axis=0)
+    return {name: (float(low), float(high)) for name, (low, high) in zip(measured[0], ends.T, strict=True)}

@@ -3,7 +3,7 @@
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.backends import CsvTracking, MlflowTracking, TensorBoardTracking, WandbTracking
 from joint_seg_cls.training.callbacks import TrainingProgress
-from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, find_checkpoint, read_checkpoint
+from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, amend_recipe, find_checkpoint, read_checkpoint
 from joint_seg_cls.training.fit import fit
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
@@ -51,6 +51,7 @@ __all__ = [
     "Tracker",
     "TrainingProgress",
     "WandbTracking",
+    "amend_recipe",
     "choose_cases",
     "find_checkpoint",
     "fit",

@@ -3,11 +3,13 @@
 A checkpoint is that of Lightning with the additional entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
 configuration), ``preprocess`` (likewise), ``preprocess_format`` (the store's), ``classes``, ``modalities``,
 ``model_shape``, ``lesion_threshold``, ``variant`` and ``trained_on`` (collection, hashes of data and split, fold,
-seed). With it the network can be applied without the run folder.
+seed). With it the network can be applied without the run folder. At the end of a training the tested weights get
+``temperature``, ``calibration_scans``, ``intensities``, ``ranges`` and ``lesion_free`` (:func:`amend_recipe`).
 """
 
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -162,6 +164,22 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(path)
     return parse_checkpoint(read_archive(path), path)
+
+
+def amend_recipe(path: Path, entries: Mapping[str, Any]) -> None:
+    """Add entries to the recipe of a checkpoint that a training has written. Atomic.
+
+    Args:
+        path: the file.
+        entries: of the recipe, by name.
+
+    Raises:
+        CheckpointError: the recipe does not hold with these entries, or the disk is full or read-only.
+    """
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    recipe = plain_values({**content[RECIPE], **entries})
+    Recipe.parse(recipe, path)
+    WholeCheckpointIO().save_checkpoint(content | {RECIPE: recipe}, path)
 
 
 def parse_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:

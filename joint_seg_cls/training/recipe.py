@@ -22,6 +22,8 @@ _MOST_NAMES, _MOST_LETTERS = 64, 500
 _MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
 #: Largest limit below which predicted lesions are dropped.
 _MOST_MM3 = 1000.0
+#: Lowest and highest temperature of the class probabilities.
+_TEMPERATURES = 0.01, 1000.0
 _REMEDY = "use a checkpoint of jsc train, and copy it again if it was damaged"
 
 
@@ -46,6 +48,11 @@ class Recipe:
         intensities: range of quantiles of the training images, see :mod:`joint_seg_cls.inference.familiarity`; empty
             where it was not recorded.
         window: voxels of the patches on which the segmentation was trained; None for the whole image.
+        temperature: of the class probabilities, see :mod:`joint_seg_cls.metrics.calibration`; 1 where none was fitted.
+        calibration_scans: number of validation scans to which it was fitted; 0 where none was.
+        ranges: range of voxel size and brain volume of the training scans, see
+            :mod:`joint_seg_cls.inference.familiarity`; empty where it was not recorded.
+        lesion_free: classes most of whose training scans have no lesion.
     """
 
     network: dict[str, Any]
@@ -62,6 +69,10 @@ class Recipe:
     least_lesion_mm3: float = 0.0
     window: tuple[int, int, int] | None = None
     intensities: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    temperature: float = 1.0
+    calibration_scans: int = 0
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    lesion_free: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
@@ -86,6 +97,10 @@ class Recipe:
             least_lesion_mm3=read.volume("least_lesion_mm3") if "least_lesion_mm3" in content else 0.0,
             window=None if content.get("window") is None else read.shape("window"),
             intensities=read.ranges("intensities") if "intensities" in content else {},
+            temperature=read.temperature("temperature") if "temperature" in content else 1.0,
+            calibration_scans=read.whole("calibration_scans", 0) if "calibration_scans" in content else 0,
+            ranges=read.ranges("ranges") if "ranges" in content else {},
+            lesion_free=read.names("lesion_free") if content.get("lesion_free") else (),
         )
 
 
@@ -153,6 +168,14 @@ class _Entries:
         expected = f"a volume in mm3 from 0 to {_MOST_MM3:g}"
         found = self.entry(key, expected)
         if type(found) not in (int, float) or not 0 <= found <= _MOST_MM3:
+            raise self._refusal(key, expected, shown(found))
+        return float(found)
+
+    def temperature(self, key: str) -> float:
+        low, high = _TEMPERATURES
+        expected = f"a temperature from {low:g} to {high:g}"
+        found = self.entry(key, expected)
+        if type(found) not in (int, float) or not low <= found <= high:
             raise self._refusal(key, expected, shown(found))
         return float(found)
 

@@ -1,8 +1,9 @@
 """A scan whose intensities are unlike the training images gets a warning."""
 
 import numpy as np
+import pytest
 
-from joint_seg_cls.inference import quantiles_of, ranges_of, unlike
+from joint_seg_cls.inference import quantiles_of, ranges_of, scan_ranges, unlike, unlike_scan
 
 
 def image(values, outside=1000):
@@ -27,3 +28,15 @@ def test_a_scan_of_another_contrast_is_named_and_one_a_little_outside_is_not():
     assert said is not None
     assert "in training" in said
     assert unlike(image(np.full(5, 9.0)), {}) is None
+
+
+def test_a_scan_of_another_voxel_size_or_brain_volume_is_named():
+    trained = scan_ranges([((1.0, 0.9, 3.0), float(ml)) for ml in np.linspace(1000, 1400, 41)])
+    assert trained["longest_mm"] == (3.0, 3.0)
+    assert trained["brain_ml"] == pytest.approx((1010, 1390))
+    assert unlike_scan((0.9, 1.0, 3.7), 1580.0, trained) == []
+    said = unlike_scan((1.0, 1.0, 5.0), 400.0, trained)
+    assert [sentence.partition(" is ")[0] for sentence in said] == ["the longest voxel side", "the brain volume"]
+    assert "5 mm, in training 3 to 3 mm" in said[0]
+    assert unlike_scan((9.0, 9.0, 9.0), 1.0, {}) == []
+    assert scan_ranges([]) == {}
