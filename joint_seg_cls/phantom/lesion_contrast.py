@@ -25,10 +25,14 @@ def paint_lesions(
     cortex: float,
     spacing_mm: float,
     rng: np.random.Generator,
+    levels: Float32[np.ndarray, "256"] | None = None,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Draw lesions into ``signal`` (changed in place), given the intensity of the cortex; return their mask."""
+    """Draw lesions into ``signal`` (changed in place), given the intensity of the cortex; return their mask.
+
+    Intensities of the lesions by number are ``levels``, or random.
+    """
     mask = lesions > 0
-    levels = _levels(lesions, cortex, spacing_mm, rng)
+    levels = _levels(lesions, cortex, spacing_mm, rng) if levels is None else levels
     soft_mm = rng.uniform(0.45, 1.2)
     unevenness = rng.uniform(0, 0.10), rng.uniform(0, 0.05)
     halo, halo_mm, has_halo = rng.uniform(0, 0.25), rng.uniform(2.2, 4.5), rng.random() < 0.5

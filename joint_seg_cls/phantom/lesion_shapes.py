@@ -54,13 +54,7 @@ class RoughEllipsoids(LesionShapes):
     def draw(self, largest_mm3: float, rng: np.random.Generator) -> Shape:
         """Return an ellipsoid of log-normal volume."""
         volume = min(float(np.exp(rng.normal(*_LN_MM3))), max(largest_mm3, 6.0))
-        ratio = np.array([1.0, 1 / rng.uniform(1.1, 2.4), 1 / rng.uniform(1.1, 2.4)])
-        radii = ratio * (3 * volume / (4 * np.pi * ratio.prod())) ** (1 / 3)
-        axes = np.linalg.qr(rng.standard_normal((3, 3)))[0]
-        reach = int(np.ceil(1.4 * radii.max())) + 1
-        where = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1) @ axes
-        rough = 1 + rng.uniform(0, 0.35) * smooth_noise(where.shape[:3], 4, rng)
-        return Shape(np.linalg.norm(where / radii, axis=-1) <= np.maximum(rough, 0.4), None)
+        return Shape(rough_ellipsoid(volume, (1.0, 1.0, 1.0), rng), None)
 
     def describe(self) -> dict[str, Any]:
         """Return their name."""
@@ -141,3 +135,23 @@ class ShapeLibrary(LesionShapes):
 def lesion_shapes(path: str | Path | None) -> LesionShapes:
     """Return the shapes of a file, or random ellipsoids if there is no file."""
     return RoughEllipsoids() if path is None else ShapeLibrary(path)
+
+
+def rough_ellipsoid(
+    volume_mm3: float, spacing_mm: tuple[float, float, float], rng: np.random.Generator
+) -> Bool[np.ndarray, "x y z"]:
+    """Return an ellipsoid of about this volume with an uneven border, of random elongation and direction.
+
+    Args:
+        volume_mm3: its volume.
+        spacing_mm: of the voxels along each axis.
+        rng: of elongation, direction and border.
+    """
+    ratio = np.array([1.0, 1 / rng.uniform(1.1, 2.4), 1 / rng.uniform(1.1, 2.4)])
+    radii = ratio * (3 * volume_mm3 / (4 * np.pi * ratio.prod())) ** (1 / 3)
+    axes = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    reach = [int(np.ceil(1.4 * radii.max() / side)) + 1 for side in spacing_mm]
+    positions = [side * np.arange(-far, far + 1) for far, side in zip(reach, spacing_mm, strict=True)]
+    where = np.stack(np.meshgrid(*positions, indexing="ij"), axis=-1) @ axes
+    rough = 1 + rng.uniform(0, 0.35) * smooth_noise(where.shape[:3], 4 / float(np.mean(spacing_mm)), rng)
+    return np.linalg.norm(where / radii, axis=-1) <= np.maximum(rough, 0.4)
