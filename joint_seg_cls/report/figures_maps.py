@@ -3,18 +3,12 @@
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32
-from monai.visualize.class_activation_maps import GradCAM
-from torch import Tensor, nn
 
-from joint_seg_cls.networks import ResidualClassifier
+from joint_seg_cls.inference.explanation import maps_of
 from joint_seg_cls.pictures import SIDES, map_levels, montage, with_fill, with_map
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
 from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
@@ -36,7 +30,7 @@ def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str
         if found.location_map is None or found.disease_probability is None:
             return Figure(name, title, missing=f"{pooled.label} has no location maps")
         predicted = int(found.disease_probability.argmax())
-        cam = grad_cam(gallery.network(run).network, np.asarray(case.image()), predicted)
+        _, cam = maps_of(gallery.network(run).network, np.asarray(case.image()), predicted)
         view = View.of(case)
         plain = view.grey()
         reference = view.mask(np.asarray(case.lesion_mask(), dtype=bool))
@@ -54,46 +48,6 @@ def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str
     lettered = {"sides": SIDES["axial"], "row_labels": labels, "notes": notes}
     montage(one_width(panels), titles, path, dots_per_inch=DOTS_PER_INCH, **lettered)
     return Figure(name, title, _caption(shown, pooled), path)
-
-
-def grad_cam(network: nn.Module, image: Float32[np.ndarray, "c x y z"], disease: int) -> Float32[np.ndarray, "x y z"]:
-    r"""Return Grad-CAM of the classifier's last block for one class, on the image's grid (trilinear).
-
-    .. math:: ReLU\Big(\sum_k \overline{\partial s_c / \partial F_k} \, F_k\Big)
-
-    F_k: map k of the last block; s_c: score of the class; the bar is the mean over voxels. Since the scores are linear
-    in the means of the maps (Eq. 6), this is the positive part of the coarsest location map of Eq. 10 divided by its
-    number of voxels; the location map drawn beside it also includes the two finer scales.
-
-    Raises:
-        ValueError: the network has no classifier of residual blocks.
-    """
-    names = [name for name, part in network.named_modules() if isinstance(part, ResidualClassifier)]
-    if not names:
-        raise ValueError("Grad-CAM needs a network with a residual classifier.")
-    blocks = network.get_submodule(f"{names[0]}.blocks")
-    last = f"network.{names[0]}.blocks.{sum(1 for _ in blocks.children()) - 1}"
-    batch = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
-    scores = _Scores(copy.deepcopy(network))  # MONAI leaves hooks on the copy
-    result = GradCAM(nn_module=scores, target_layers=last, postprocessing=_unchanged)(x=batch, class_idx=disease)
-    return result[0, 0].detach().float().cpu().numpy()
-
-
-@final
-class _Scores(nn.Module):
-    """Returns only the class scores, as required by MONAI."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b classes"]:
-        return self.network(image).disease_logits
-
-
-def _unchanged(values: Tensor) -> Tensor:
-    """MONAI inverts the values by default."""
-    return values
 
 
 def _caption(shown: Sequence[Shown], pooled: Pooled) -> str:

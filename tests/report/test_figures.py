@@ -15,12 +15,20 @@ from torch import nn
 
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.inference import Predictor
+from joint_seg_cls.inference.explanation import maps_of
 from joint_seg_cls.networks import JointNetwork, NoClassification, NoGuidance, SingleStem
-from joint_seg_cls.report import PageCell, PageRun, PageTable, ReportRun, TextSection, draw_figures, write_page
-from joint_seg_cls.report.figures_calibration import expected_calibration_error, reliability
+from joint_seg_cls.report import (
+    PageCell,
+    PageRun,
+    PageTable,
+    ReportRun,
+    TextSection,
+    draw_figures,
+    trust_tables,
+    write_page,
+)
 from joint_seg_cls.report.figures_cases import Gallery, View, choose_cases
 from joint_seg_cls.report.figures_lesions import GREEN, RED, YELLOW, draw_errors, hits_and_misses
-from joint_seg_cls.report.figures_maps import grad_cam
 from joint_seg_cls.report.figures_roc import band
 from joint_seg_cls.report.runs import pool
 from joint_seg_cls.scan import PreparedStore
@@ -80,9 +88,9 @@ def test_an_unfinished_study_draws_available_figures_and_lists_missing_ones(make
     figures = by_name(draw_figures(runs, tmp_path / "out", open_network=open_network))
     drawn = {name for name, figure in figures.items() if figure.png is not None}
     curves = {"training-01", "training-02"}
-    assert drawn == {"figure-08", "figure-09", "figure-10", "figure-12", "calibration"} | curves
+    assert drawn == {"figure-08", "figure-09", "figure-10", "figure-12", "calibration", "coverage"} | curves
     assert {path.stem for path in (tmp_path / "out").glob("*.png")} == drawn
-    assert {path.stem for path in (tmp_path / "out").glob("*.pdf")} == {"figure-09", "calibration"} | curves
+    assert {path.stem for path in (tmp_path / "out").glob("*.pdf")} == {"figure-09", "calibration", "coverage"} | curves
     assert "only_cls and joint" in figures["figure-11"].missing
     assert "finished: joint" in figures["figure-11"].missing
     assert "no epoch of only cls" in figures["training-03"].missing
@@ -223,7 +231,7 @@ def test_grad_cam_is_the_positive_part_of_the_coarsest_location_map_over_its_vox
     for disease in (0, 1):
         expected = coarsest[0, disease].relu() / coarsest[0, 0].numel()
         grown = nn.functional.interpolate(expected[None, None], size=(16, 32, 16), mode="trilinear")[0, 0]
-        found = grad_cam(network, image.numpy(), disease)
+        _, found = maps_of(network, image.numpy(), disease)
         np.testing.assert_allclose(found, grown.numpy(), atol=1e-6)
         assert found.max() > 0
     assert not any(part._forward_hooks for part in network.modules())
@@ -248,18 +256,6 @@ def test_a_band_without_a_class_is_undefined():
     low, high = band(np.array([0.1, 0.9]), np.array([True, True]), np.arange(2), seed=0)
     assert np.isnan(low).all()
     assert np.isnan(high).all()
-
-
-def test_reliability_and_calibration_error_by_hand():
-    probability = np.array([0.0, 0.05, 0.12, 0.95, 1.0, 1.0])
-    positive = np.array([False, True, False, True, True, False])
-    mean, share, count = reliability(probability, positive)
-    assert count.tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 3]
-    np.testing.assert_allclose(mean[[0, 1, 9]], [0.025, 0.12, 2.95 / 3])
-    np.testing.assert_allclose(share[[0, 1, 9]], [0.5, 0.0, 2 / 3])
-    assert np.isnan(mean[2])
-    by_hand = (2 * 0.475 + 1 * 0.12 + 3 * (2.95 / 3 - 2 / 3)) / 6
-    assert expected_calibration_error(probability, positive) == pytest.approx(by_hand)
 
 
 class Links(HTMLParser):
@@ -311,3 +307,48 @@ def test_the_page_is_self_contained_and_lists_runs_and_missing_parts(make_run, t
 def test_a_page_without_anything_is_a_page(tmp_path):
     write_page(tmp_path / "index.html", title="Empty", subtitle="")
     assert "Empty" in (tmp_path / "index.html").read_text()
+
+
+def test_tables_of_trust_have_calibration_before_and_after_and_audited_explanations(make_run, store):
+    runs = [make_run("joint", 0), make_run("joint", 1)]
+    for run in runs:  # calibrated at temperature 2, as the test would have written it
+        rows = pd.read_csv(run.folder / "per_case.csv")
+        after = np.sqrt(rows[["p_MS", "p_NMOSD"]].to_numpy().clip(0.01, 0.99))
+        after /= after.sum(axis=1, keepdims=True)
+        rows["uncalibrated_MS"], rows["uncalibrated_NMOSD"] = rows["p_MS"], rows["p_NMOSD"]
+        rows["p_MS"], rows["p_NMOSD"] = after.T
+        rows.to_csv(run.folder / "per_case.csv", index=False)
+        (run.folder / "DONE").write_text('{"temperature": 2.0}')
+    tables, audited = trust_tables(runs, open_network=open_network, explained=3, seed=0)
+    assert list(tables) == ["calibration", "coverage", "explanations"]
+    (row,) = tables["calibration"].rows
+    assert [cell.text for cell in row[1:3]] == ["8", "2.00 to 2.00 (2 of 2)"]
+    pooled = pool(runs)[0]
+    before, truth = pooled.uncalibrated(), pooled.disease()
+    assert row[3].text == f"{-np.log(before[np.arange(8), truth]).mean():.3f}"
+    assert row[5].text != row[6].text
+    answered = [row[2].text for row in tables["coverage"].rows]
+    assert answered[0] == "1.000"
+    assert sorted(answered, reverse=True) == answered
+    assert len(audited) == 3
+    assert audited["case"].is_monotonic_increasing
+    np.testing.assert_allclose(audited["deletion_difference"],
+                               audited["deletion_fall"] - audited["deletion_control_fall"])  # fmt: skip
+    means = {cells[0].text: cells[2].text for cells in tables["explanations"].rows}
+    assert means["location map (Eq. 10): share in lesions"] == f"{audited['location_map_lesion_share'].mean():.3f}"
+    assert audited["location_map_shuffled_similarity"].between(-1, 1).all()
+
+
+def test_a_study_without_calibration_or_with_no_maps_says_so(make_run):
+    def other(folder):
+        network = JointNetwork(channels=4, image_size=16)
+        network.forward = lambda image: JointNetwork.forward(network, image)._replace(location_maps=None)
+        return Predictor(network, 0.5), None
+
+    run = make_run("joint", 0)
+    tables, audited = trust_tables([run], open_network=other, explained=2, seed=0)
+    assert tables["calibration"].rows[0][2].text == "none"
+    assert tables["explanations"].missing == "joint has no location maps"
+    assert audited.empty
+    assert list(trust_tables([run], open_network=other, explained=0, seed=0)[0]) == ["calibration", "coverage"]
+    assert trust_tables([], open_network=other, explained=2, seed=0)[0] == {}
