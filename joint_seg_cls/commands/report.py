@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 from omegaconf import DictConfig
 
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
@@ -16,6 +17,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.report import (
     Figure,
     PageRun,
+    PageTable,
     ReportRun,
     StudyReport,
     TableMaker,
@@ -24,6 +26,7 @@ from joint_seg_cls.report import (
     draw_figures,
     gather,
     published_label,
+    trust_tables,
     verdicts,
 )
 from joint_seg_cls.run_state import differing_code, run_state
@@ -40,6 +43,7 @@ _HELD_OUT = "held-out test"
 def report(config: DictConfig) -> None:
     """Write the report of a study, finished or not, and print what it says."""
     study = _study(config)
+    explained = _explained(config)
     same_cohort, draws_figures = flag(config, "same_cohort"), flag(config, "figures")
     out = _folder(config, study)
     runs = figure_runs(study)
@@ -52,8 +56,10 @@ def report(config: DictConfig) -> None:
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
     warnings += contaminated(runs) + [f"warning: {line}" for line in differing_code(run.folder for run in runs)]
     figures = _figures(config, runs, out / "figures") if draws_figures else []
+    trust, explanations = _trust(config, runs, explained if draws_figures else 0)
     rows = [_page_run(run) for run in runs]
-    made = StudyReport(study.name, variants, tables, figures, rows, audits[0] if audits else None, warnings)
+    audit = audits[0] if audits else None
+    made = StudyReport(study.name, variants, tables, figures, rows, audit, warnings, trust, explanations)
     made.write(out)
     print(headline(study, [run_state(run.folder) for run in runs]))
     for run, row in zip(runs, rows, strict=True):
@@ -63,9 +69,9 @@ def report(config: DictConfig) -> None:
         print(f"{table.title}{f'; {verdicts(table)}' if table.claims else ''}")
         if table.missing:
             print(f"  missing: {table.missing}")
-    for figure in figures:
-        if figure.missing:
-            print(f"{figure.title}: missing: {figure.missing}")
+    for part in (*trust.values(), *figures):
+        if part.missing:
+            print(f"{part.title}: missing: {part.missing}")
     for line in warnings:
         print(line)
     _log.info("written to %s", out / "index.html")
@@ -153,6 +159,18 @@ def _audits(runs: Sequence[ReportRun]) -> list[Audit]:
 def _figures(config: DictConfig, runs: Sequence[ReportRun], out: Path) -> list[Figure]:
     opened = partial(load_predictor, device=config.device, trust=list(config.trust))
     return draw_figures(runs, out, open_network=opened, seed=config.seed)
+
+
+def _trust(config: DictConfig, runs: Sequence[ReportRun], explained: int) -> tuple[dict[str, PageTable], pd.DataFrame]:
+    opened = partial(load_predictor, device=config.device, trust=list(config.trust))
+    return trust_tables(runs, open_network=opened, explained=explained, seed=config.seed)
+
+
+def _explained(config: DictConfig) -> int:
+    if type(config.explained) is not int or config.explained < 0:
+        found, remedy = str(config.explained), "correct explained=, or use 0 for none"
+        raise ConfigError("explained", expected="a number of scans", found=found, remedy=remedy)
+    return config.explained
 
 
 def _page_run(run: ReportRun) -> PageRun:

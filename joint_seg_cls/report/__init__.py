@@ -8,6 +8,7 @@ from joint_seg_cls.report.published import published_label
 from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.study_report import StudyReport, verdicts
 from joint_seg_cls.report.study_tables import TableMaker
+from joint_seg_cls.report.trust_tables import trust_tables
 from joint_seg_cls.report.variants import Variant, gather
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "draw_figures",
     "gather",
     "published_label",
+    "trust_tables",
     "verdicts",
     "write_page",
 ]

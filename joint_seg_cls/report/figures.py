@@ -9,17 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import final
 
-import numpy as np
-
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.report.figure import COLOURS, Figure
-from joint_seg_cls.report.figures_calibration import draw_calibration
+from joint_seg_cls.report.figures_calibration import draw_calibration, draw_coverage
 from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
 from joint_seg_cls.report.figures_lesions import MOST_METHODS, draw_errors, draw_lesions
 from joint_seg_cls.report.figures_maps import draw_maps
 from joint_seg_cls.report.figures_roc import draw_roc
 from joint_seg_cls.report.figures_training import draw_curves
-from joint_seg_cls.report.runs import Pooled, ReportRun, choose, pool
+from joint_seg_cls.report.runs import Pooled, ReportRun, choose, classifying, pool
 
 _log = logging.getLogger(__name__)
 _JOINT = "joint"
@@ -41,7 +39,7 @@ def draw_figures(runs: Sequence[ReportRun], out: Path, *, open_network: OpenNetw
     """
     study = _Study(pool(runs), out, Gallery(open_network), seed)
     figures = [study.lesions(), study.roc_of_baselines(), study.errors(), study.roc_of_single_task(), study.maps()]
-    figures.append(study.calibration())
+    figures += [study.calibration(), study.coverage()]
     labels = dict.fromkeys(run.label for run in runs)
     for number, label in enumerate(labels):
         own = [run for run in runs if run.label == label]
@@ -56,7 +54,7 @@ class _Study:
     def __init__(self, pooled: Sequence[Pooled], out: Path, gallery: Gallery, seed: int) -> None:
         self._out, self._gallery, self._seed = out, gallery, seed
         self._segmenting = [one for one in pooled if one.segments]
-        self._naming = [one for one in pooled if len(np.unique(one.disease())) == len(one.classes) > 1]
+        self._naming = classifying(pooled)
 
     def lesions(self) -> Figure:
         title = "Figure 8. Segmented lesions"
@@ -91,7 +89,21 @@ class _Study:
     def calibration(self) -> Figure:
         title = "Calibration of the class probabilities"
         return self._draw(
-            "calibration", title, self._naming, 1, lambda name: draw_calibration(self._naming, self._out, name, title)
+            "calibration",
+            title,
+            self._naming,
+            1,
+            lambda name: draw_calibration(self._naming, self._out, name, title, seed=self._seed),
+        )
+
+    def coverage(self) -> Figure:
+        title = "Accuracy against the share of scans answered"
+        return self._draw(
+            "coverage",
+            title,
+            self._naming,
+            1,
+            lambda name: draw_coverage(self._naming, self._out, name, title, seed=self._seed),
         )
 
     def _leader(self) -> Pooled:
@@ -131,6 +143,7 @@ _WAITS_FOR = {
     "figure-11": "only_cls and joint, with test scans of every class",
     "figure-12": "a variant with both tasks, with test scans of every class",
     "calibration": "any variant that classifies, with test scans of every class",
+    "coverage": "any variant that classifies, with test scans of every class",
 }
 
 

@@ -11,6 +11,8 @@ from joint_seg_cls.scan.cells import read_written
 PER_CASE = "per_case.csv"
 #: Prefix of the columns of class probabilities.
 PROBABILITY = "p_"
+#: Prefix of the columns of class probabilities without calibration.
+UNCALIBRATED = "uncalibrated_"
 _TEXT = ("case", "subject", "session", "fold", "disease")
 _NEEDED = ("case", "subject", "fold", "disease", "dsc")
 #: Probabilities are written with six digits.

@@ -13,7 +13,7 @@ import yaml
 from jaxtyping import Float, Int
 
 from joint_seg_cls.errors import CheckpointError, StoreError
-from joint_seg_cls.report.per_case import PER_CASE, PROBABILITY, read_per_case
+from joint_seg_cls.report.per_case import PER_CASE, PROBABILITY, UNCALIBRATED, read_per_case
 from joint_seg_cls.run_state import CONFIG, DONE, METRICS, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
 from joint_seg_cls.training import not_plain
@@ -92,6 +92,12 @@ class ReportRun:
         """Its provenance; empty if unreadable."""
         return _mapping(self.folder / "provenance.json")
 
+    @property
+    def temperature(self) -> float | None:
+        """The temperature of its class probabilities; None if none was fitted."""
+        found = _mapping(self.folder / DONE).get("temperature")
+        return float(found) if isinstance(found, int | float) and found > 0 else None
+
     def cases(self) -> dict[str, PreparedCase]:
         """Return the prepared cases of its store.
 
@@ -159,6 +165,22 @@ class Pooled:
         """Return the class probabilities of the diagnosed rows."""
         return self.diagnosed()[[f"{PROBABILITY}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its rows have probabilities without calibration, which differ."""
+        names = [f"{UNCALIBRATED}{name}" for name in self.classes]
+        if not names or any(name not in self.rows for name in names):
+            return False
+        before = self.diagnosed()[names].to_numpy(dtype=np.float64)
+        return not np.allclose(before, self.probability(), atol=1e-5, equal_nan=True)
+
+    def uncalibrated(self) -> Float[np.ndarray, "scans classes"]:
+        """Return the class probabilities of the diagnosed rows without calibration; the others where not recorded."""
+        if not self.is_calibrated:
+            return self.probability()
+        before = self.diagnosed()[[f"{UNCALIBRATED}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
+        return np.where(np.isnan(before), self.probability(), before)
+
     def disease(self) -> Int[np.ndarray, " scans"]:
         """Return the codes of the true diseases of the diagnosed rows."""
         codes = {name: code for code, name in enumerate(self.classes)}
@@ -178,6 +200,11 @@ def pool(runs: Iterable[ReportRun]) -> list[Pooled]:
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
     return [pooled for own in by_label.values() if (pooled := _pool_one(own)) is not None]
+
+
+def classifying(pooled: Iterable[Pooled]) -> list[Pooled]:
+    """Return the variants that classify and were tested on scans of every class."""
+    return [one for one in pooled if len(np.unique(one.disease())) == len(one.classes) > 1]
 
 
 def choose(pooled: Sequence[Pooled], bases: Sequence[str]) -> list[Pooled]:

@@ -1,8 +1,8 @@
 """Writing a report: pooled predictions, tables, claims, checklist, and the page."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -24,7 +24,9 @@ from joint_seg_cls.scan.cells import markdown as escaped
 from joint_seg_cls.scan.cells import markdown_table, write_table
 
 #: Patterns of table files written by reports.
-_WRITTEN = re.compile(r"(table|cohort)-(\d+|variants|lesions|surfaces)\.(md|tex|csv)")
+_WRITTEN = re.compile(
+    r"((table|cohort)-(\d+|variants|lesions|surfaces)|calibration|coverage|explanations)\.(md|tex|csv)"
+)
 #: Tables of the audit that correspond to tables of the paper.
 _OF_PAPER = {"Patients": " (the paper's Table 1)", "Acquisition": " (the paper's Table 2)"}
 
@@ -42,6 +44,8 @@ class StudyReport:
         runs: rows of the list of runs.
         audit: audit of the data; None if no run has a readable one.
         warnings: warnings of the audit.
+        trust: tables of :func:`trust_tables` by the name of their files.
+        explanations: audited explanations, one row per scan.
     """
 
     name: str
@@ -51,14 +55,18 @@ class StudyReport:
     runs: Sequence[PageRun]
     audit: Audit | None
     warnings: Sequence[str]
+    trust: Mapping[str, PageTable] = field(default_factory=dict)
+    explanations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, out: Path) -> None:
         """Write ``pooled.csv``, ``claims.csv``, ``tables.md``, ``tables/``, ``checklist.*`` and ``index.html``.
 
-        Tables of an earlier report that this one does not have are removed.
+        ``explanations.csv`` is written where explanations were audited. Tables of an earlier report that this one
+        does not have are removed.
         """
         (out / "tables").mkdir(parents=True, exist_ok=True)
         names = {table.name for table in self.tables} | {f"cohort-{k + 1}" for k in range(len(self._cohort()))}
+        names |= {name for name, table in self.trust.items() if table.rows}
         for path in (out / "tables").iterdir():
             if _WRITTEN.fullmatch(path.name) and path.stem not in names:
                 path.unlink()
@@ -74,7 +82,17 @@ class StudyReport:
             write_table(content, path.with_suffix(".csv"))
             write_text(path.with_suffix(".md"), _cohort_markdown(table))
             write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, table.rows))
-        write_text(out / "tables.md", "\n".join(map(markdown, self.tables)))
+        texts = [*map(markdown, self.tables)]
+        for name, table in self.trust.items():
+            if table.rows:
+                texts.append(text := _page_table_markdown(table))
+                cells = _texts(table)
+                write_table(pd.DataFrame(cells, columns=list(table.columns)), out / "tables" / f"{name}.csv")
+                write_text(out / "tables" / f"{name}.md", text)
+                write_text(out / "tables" / f"{name}.tex", plain_latex(table.title, table.columns, cells))
+        if len(self.explanations):
+            write_table(self.explanations, out / "explanations.csv")
+        write_text(out / "tables.md", "\n".join(texts))
         items = claim.checklist(self.variants, self.tables, self.figures, self.audit, self._statistics())
         write_text(out / "checklist.md", claim.markdown(items))
         write_table(pd.DataFrame(items), out / "checklist.csv")
@@ -91,7 +109,7 @@ class StudyReport:
             title=f"Study {self.name}",
             subtitle=about(self.variants),
             parts=self._parts(),
-            tables=[*tables, *cohort, checked],
+            tables=[*tables, *self.trust.values(), *cohort, checked],
             figures=self.figures,
             runs=self.runs,
             footer=f"jsc report, joint_seg_cls {__version__}. Published values: {published_source()}. For research "
@@ -120,6 +138,15 @@ class StudyReport:
 
     def _cohort(self) -> list[Table]:
         return [table for table in (self.audit.tables if self.audit is not None else ()) if table.rows]
+
+
+def _texts(table: PageTable) -> list[list[str]]:
+    return [[f"{cell.text} {cell.detail}".strip() for cell in row] for row in table.rows]
+
+
+def _page_table_markdown(table: PageTable) -> str:
+    grid = markdown_table(list(map(escaped, table.columns)), [list(map(escaped, row)) for row in _texts(table)])
+    return f"### {escaped(table.title)}\n\n{escaped(table.caption)}\n\n{grid}\n"
 
 
 def _cohort_markdown(table: Table) -> str:

@@ -1,0 +1,173 @@
+"""Tables of a study on how far its diagnoses can be trusted: calibration, coverage, audited explanations."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from joint_seg_cls.errors import InputError
+from joint_seg_cls.inference.abstention import Limits
+from joint_seg_cls.inference.explanation import SHUFFLES, Explanation, explain
+from joint_seg_cls.metrics import BINS, Interval, bootstrap_interval, bootstrap_ratio, cross_entropy, summarise
+from joint_seg_cls.report.figures_calibration import error_with_interval
+from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
+from joint_seg_cls.report.page import PageCell, PageTable
+from joint_seg_cls.report.runs import Pooled, ReportRun, classifying, pool, seed_note
+
+#: Least probabilities of the predicted class in the table of coverage.
+_LEAST = (0.5, 0.6, 0.7, 0.8, 0.9)
+#: Columns of the audited explanations: name in the file, row of the table, what an uninformative explanation gives.
+_MEASURES = (
+    ("location_map_lesion_share", "location map (Eq. 10): share in lesions", ""),
+    ("location_map_enrichment", "location map (Eq. 10): enrichment in lesions", "1"),
+    ("location_map_shuffled_similarity", "location map (Eq. 10): similarity after shuffling the classifier", "1"),
+    ("grad_cam_lesion_share", "Grad-CAM: share in lesions", ""),
+    ("grad_cam_enrichment", "Grad-CAM: enrichment in lesions", "1"),
+    ("grad_cam_shuffled_similarity", "Grad-CAM: similarity after shuffling the classifier", "1"),
+    ("deletion_fall", "deletion: fall of the probability, lesions filled", "0"),
+    ("deletion_control_fall", "deletion: fall of the probability, control filled", "0"),
+    ("deletion_difference", "deletion: difference of the two", "0"),
+)
+
+
+def calibration_table(variants: Sequence[Pooled], *, seed: int) -> PageTable:
+    """Return temperature, cross-entropy and calibration error of each variant that classifies."""
+    rows = []
+    for one in variants:
+        found = [run.temperature for run in one.runs.values() if run.temperature is not None]
+        temperatures = f"{min(found):.2f} to {max(found):.2f} ({len(found)} of {len(one.runs)})" if found else "none"
+        disease = one.disease()
+        errors = [_with_interval(*error_with_interval(one, seed, uncalibrated=before)) for before in (True, False)]
+        losses = [f"{cross_entropy(each, disease):.3f}" for each in (one.uncalibrated(), one.probability())]
+        cells = [one.label_with_progress(), str(len(disease)), temperatures, *losses]
+        rows.append([*map(PageCell, cells), *errors])
+    heads = ("method", "scans", "temperature by fold", "cross-entropy, T = 1", "cross-entropy", "ECE, T = 1", "ECE")
+    caption = (
+        "Out-of-fold class probabilities before and after temperature scaling. The temperature T of a run is fitted on "
+        f"its inner validation split, never on its test fold. ECE: of the last class, {BINS} bins, with 95 % bootstrap "
+        f"interval over subjects.{seed_note(variants)}"
+    )
+    return PageTable("Calibration of the diagnosis", heads, rows, caption)
+
+
+def coverage_table(variants: Sequence[Pooled], *, seed: int) -> PageTable:
+    """Return share and accuracy of answered scans by the least probability of the predicted class."""
+    rows = []
+    for one in variants:
+        probability, subjects = one.probability(), one.diagnosed()["subject"].to_numpy()
+        right = probability.argmax(axis=1) == one.disease()
+        for least in _LEAST:
+            answered = probability.max(axis=1) >= least
+            share = float(answered.mean())
+            accuracy = float(right[answered].mean()) if answered.any() else math.nan
+            shares = bootstrap_interval(answered.astype(np.float64), seed=seed, group=subjects)
+            above, below = (each.astype(np.float64) for each in (right & answered, answered))
+            accuracies = bootstrap_ratio(above, below, seed=seed, group=subjects)
+            cells = [PageCell(one.label_with_progress()), PageCell(f"{least:.1f}")]
+            rows.append([*cells, _with_interval(share, shares), _with_interval(accuracy, accuracies)])
+    caption = (
+        f"Scans whose predicted class has at least this probability; jsc predict answers from "
+        f"{Limits().least_probability:g}. 95 % bootstrap intervals over subjects.{seed_note(variants)}"
+    )
+    heads = ("method", "least probability", "answered", "accuracy among them")
+    return PageTable("Coverage and accuracy", heads, rows, caption)
+
+
+def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: int) -> pd.DataFrame:
+    """Return the audited explanation of test scans, one row per scan; without rows if there are no location maps.
+
+    Lesions are those of the reference, and of the prediction where a scan has none.
+
+    Args:
+        pooled: the variant.
+        gallery: opens its networks.
+        most: largest number of scans; of more, so many are taken at equal distances in the order of their names.
+        seed: of fillings and shuffles.
+    """
+    tested = pooled.diagnosed().sort_values("case", ignore_index=True)
+    chosen = tested.loc[np.unique(np.linspace(0, len(tested) - 1, min(most, len(tested))).round().astype(int))]
+    rows = []
+    for name, subject, fold in chosen[["case", "subject", "fold"]].itertuples(index=False):
+        run = pooled.runs[str(fold)]
+        case = gallery.case(run, name)
+        predictor, image = gallery.network(run), np.asarray(case.image())
+        found, reference = gallery.findings(run, case), case.lesion_mask()
+        lesions = found.lesions if reference is None else np.asarray(reference, dtype=bool)
+        if lesions is None:
+            continue
+        brain = np.asarray(case.brain_mask(), dtype=bool)
+        voxel_ml = case.geometry.model.voxel_ml
+        result = explain(
+            predictor, predictor.network, image, found, brain=brain, lesions=lesions, voxel_ml=voxel_ml, seed=seed
+        )
+        if result is None:
+            break
+        rows.append({"case": name, "subject": subject, "fold": fold, **_flat(result)})
+    return pd.DataFrame(rows)
+
+
+def explanation_table(pooled: Pooled, audited: pd.DataFrame, *, seed: int) -> PageTable:
+    """Return mean and 95 % interval of each measure of the audited explanations."""
+    if audited.empty:
+        return PageTable(_title(pooled), missing=f"{pooled.label} has no location maps")
+    rows = []
+    for column, name, chance in _MEASURES:
+        found = summarise(audited[column].to_numpy(dtype=np.float64), seed=seed, group=audited["subject"].to_numpy())
+        mean = _with_interval(found.mean, found.interval)
+        rows.append([PageCell(name), PageCell(str(found.n)), mean, PageCell(chance)])
+    caption = (
+        f"{len(audited)} test scans, each by the network of its fold; maps of the predicted class on the network's "
+        "grid. Share: of the positive part of the map that lies in lesions; enrichment: over the lesions' share of the "
+        "brain. Similarity: Spearman's rank correlation over the brain with the map after the values of each parameter "
+        f"of the classifier were shuffled (mean of {SHUFFLES}); near 1, the map does not depend on what the classifier "
+        "learned. Deletion: lesions are replaced by the tissue around them; control: the mirror image of the lesions. "
+        "Means with 95 % bootstrap intervals over subjects."
+    )
+    return PageTable(_title(pooled), ("measure", "scans", "mean", "without information"), rows, caption)
+
+
+def trust_tables(
+    runs: Iterable[ReportRun], *, open_network: OpenNetwork, explained: int, seed: int
+) -> tuple[dict[str, PageTable], pd.DataFrame]:
+    """Return all tables that the finished runs allow, by the name of their files, and the audited explanations.
+
+    Args:
+        runs: all runs of the study, finished or not.
+        open_network: rebuilds the network of a run folder.
+        explained: largest number of scans whose explanation is audited; 0 for none.
+        seed: of bootstraps, fillings and shuffles.
+    """
+    variants = classifying(pool(runs))
+    if not variants:
+        return {}, pd.DataFrame()
+    tables = {"calibration": calibration_table(variants, seed=seed), "coverage": coverage_table(variants, seed=seed)}
+    both = [one for one in variants if one.segments]
+    if not both or not explained:
+        return tables, pd.DataFrame()
+    shown = next((one for one in both if one.base == "joint"), both[0])
+    try:
+        audited = audited_explanations(shown, Gallery(open_network), explained, seed=seed)
+        table = explanation_table(shown, audited, seed=seed)
+    except InputError as error:
+        audited, table = pd.DataFrame(), PageTable(_title(shown), missing=str(error))
+    return {**tables, "explanations": table}, audited
+
+
+def _title(pooled: Pooled) -> str:
+    return f"Audit of the explanations of {pooled.label}"
+
+
+def _flat(result: Explanation) -> dict[str, float]:
+    parts = {"location_map": result.location_map, "grad_cam": result.grad_cam, "deletion": result.deletion}
+    flat = {f"{name}_{key}": value for name, part in parts.items() for key, value in asdict(part).items()}
+    fall, control = result.deletion.fall, result.deletion.control_fall
+    return flat | {"deletion_fall": fall, "deletion_control_fall": control, "deletion_difference": fall - control}
+
+
+def _with_interval(value: float, interval: Interval) -> PageCell:
+    if math.isnan(value):
+        return PageCell("–")
+    low, high = interval
+    return PageCell(f"{value:.3f}", detail="" if math.isnan(low) else f"({low:.3f} to {high:.3f})")
