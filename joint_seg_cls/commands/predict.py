@@ -14,6 +14,8 @@ from joint_seg_cls.config.build import require
 from joint_seg_cls.config.tree import plain
 from joint_seg_cls.errors import CohortError, ConfigError, InputError
 from joint_seg_cls.inference import (
+    Asked,
+    Limits,
     finished,
     require_views,
     summary_of,
@@ -45,6 +47,7 @@ def predict(config: DictConfig) -> None:
         trust=config.trust,
         views=None if config.views is None else require_views(config.views),
         mask_geometry=require_mask_geometry(config.mask_geometry),
+        asked=_asked(config),
     )
     if _OTHER_MODEL not in accept:
         _refuse_other_model(model, out)
@@ -110,6 +113,18 @@ def _write_tables(records: Sequence[dict[str, Any]], failures: Sequence[tuple[st
 
 def _listed(value: object) -> list[Any]:
     return list(plain(value)) if isinstance(value, ListConfig) else [value]
+
+
+def _asked(config: DictConfig) -> Asked:
+    least = config.least_probability
+    if least is not None and type(least) not in (int, float):
+        remedy = "correct least_probability="
+        raise ConfigError("least_probability", expected="a probability from 0 to 1", found=str(least), remedy=remedy)
+    return Asked(
+        keys.flag(config, "trust_grade"),
+        keys.flag(config, "explain"),
+        Limits() if least is None else Limits(float(least)),
+    )
 
 
 def _accepted(config: DictConfig) -> list[str]:

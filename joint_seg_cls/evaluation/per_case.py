@@ -48,7 +48,8 @@ def evaluate_cases(
 
     Columns; unknown and undefined values are NaN, counts are integers.
 
-    * ``case``, ``subject``, ``session``, ``fold``, ``disease``, and one ``p_<class>`` per class;
+    * ``case``, ``subject``, ``session``, ``fold``, ``disease``, and one ``p_<class>`` per class, the probability at the
+      temperature of the checkpoint; ``uncalibrated_<class>``: at temperature 1;
     * ``dsc``, ``ppv``, ``tpr``, ``vd`` in the scan's own grid, the same with ``_model`` on the network's grid;
     * ``dsc_ceiling``: DSC of the reference resampled to the network's grid and back;
     * ``volume_reference_ml``, ``volume_predicted_ml``, ``false_positive_ml``.
@@ -105,9 +106,8 @@ def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int
         "fold": "" if fold is None else fold,
         "disease": case.disease or "",
     }
-    probability = native.disease_probability
-    for code, name in enumerate(classes):
-        row[f"p_{name}"] = np.nan if probability is None else float(probability[code])
+    for prefix, found in (("p_", native.disease_probability), ("uncalibrated_", native.uncalibrated_probability)):
+        row |= {f"{prefix}{name}": np.nan if found is None else float(found[code]) for code, name in enumerate(classes)}
     row |= _segmentation(case, model, native)
     return row
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float32
 from matplotlib.figure import Figure
 
 from joint_seg_cls.audit import check_scan
+from joint_seg_cls.inference.abstention import INDETERMINATE, Limits, answer
 from joint_seg_cls.inference.anatomy import locate
-from joint_seg_cls.inference.familiarity import Ranges, unlike
+from joint_seg_cls.inference.familiarity import TrainingScans
 from joint_seg_cls.inference.field_of_view import cut_sides
 from joint_seg_cls.inference.findings import Findings
 from joint_seg_cls.inference.lesion_rows import lesion_rows
@@ -31,6 +34,7 @@ class CaseFindings:
         classes: names of the diseases in the order of their class codes.
         lesion_table: see :func:`~joint_seg_cls.inference.lesion_rows.lesion_rows`; None without segmentation.
         record: plain values for JSON: ``disease_probability``, ``lesion_count``, ``warnings``, ``model``, ...
+        grad_cam: Grad-CAM of the most probable class; None unless it was asked for.
     """
 
     name: str
@@ -39,6 +43,7 @@ class CaseFindings:
     classes: tuple[str, ...]
     lesion_table: pd.DataFrame | None
     record: dict[str, Any]
+    grad_cam: Float32[np.ndarray, "x y z"] | None = None
 
     def show(self, columns: int = 3) -> Figure:
         """Draw the slices with most lesion in three planes, lesions outlined.
@@ -86,6 +91,8 @@ def summary_of(record: Mapping[str, Any]) -> str:
     parts = []
     if "disease_probability" in record:
         parts.append(", ".join(f"{name} {value:.2f}" for name, value in record["disease_probability"].items()))
+        if record.get("diagnosis") == INDETERMINATE:
+            parts.append(INDETERMINATE)
     if "lesion_count" in record:
         parts.append(f"{record['lesion_count']} lesions, {record['lesion_volume_ml']:.1f} mL")
     return ": ".join(filter(None, [record["id"], "; ".join(parts)]))
@@ -98,8 +105,10 @@ def case_findings(
     *,
     classes: Sequence[str],
     model: Mapping[str, Any],
-    intensities: Ranges | None = None,
+    trained: TrainingScans | None = None,
+    limits: Limits | None = None,
     more: Mapping[str, Any] | None = None,
+    grad_cam: Float32[np.ndarray, "x y z"] | None = None,
 ) -> CaseFindings:
     """Return the findings of a scan with their lesion table and record.
 
@@ -109,41 +118,58 @@ def case_findings(
         found: the findings in the scan's own grid.
         classes: names of the diseases in the order of their class codes.
         model: description of the network or the networks.
-        intensities: range of the training images' quantiles; a scan far outside gets a warning.
+        trained: the training scans; a scan unlike them gets a warning and no diagnosis.
+        limits: of the rule that gives no diagnosis, see :mod:`.abstention`.
         more: further entries of the record.
+        grad_cam: Grad-CAM in the scan's own grid.
     """
-    table = lesion_rows(found, prepared.geometry.native)
+    trained = trained or TrainingScans()
+    native = prepared.geometry.native
+    differences = trained.differences(prepared.image, native.spacing_mm, prepared.brain_ml)
+    sides = " and ".join(cut_sides(prepared.brain, native))
+    cut = [f"the brain is cut off at the {sides} border of the image: part of it is missing"] if sides else []
+    table = lesion_rows(found, native)
     record: dict[str, Any] = {"id": name, "scan": prepared.scan.path.name, "classes": list(classes)}
-    if found.disease_probability is not None:
-        record["disease"] = classes[int(found.disease_probability.argmax())]
-        record["disease_probability"] = dict(zip(classes, found.disease_probability.tolist(), strict=True))
-    if found.disease_disagreement is not None:
-        record["disease_disagreement"] = dict(zip(classes, found.disease_disagreement.tolist(), strict=True))
     if table is not None and found.lesions is not None:
         record["lesion_count"] = len(table)
-        record["lesion_volume_ml"] = float(found.lesions.sum()) * prepared.geometry.native.voxel_ml
+        record["lesion_volume_ml"] = float(found.lesions.sum()) * native.voxel_ml
         located = locate(prepared, found, table)
         table = table.join(located.columns)
         record |= located.record
+    withheld = record.get("registration", {}).get("withheld")
+    if found.disease_probability is not None:
+        record["disease"] = classes[int(found.disease_probability.argmax())]
+        record["disease_probability"] = dict(zip(classes, found.disease_probability.tolist(), strict=True))
+        diagnosed = answer(
+            found.disease_probability,
+            classes,
+            spread=found.disease_disagreement,
+            lesion_count=None if table is None else len(table),
+            lesion_free=trained.lesion_free,
+            unlike=[*differences, *cut],
+            poor_registration=f"the template does not fit the scan: {withheld}" if withheld and not cut else None,
+            limits=limits,
+        )
+        record |= {"diagnosis": diagnosed.diagnosis, "reasons": list(diagnosed.reasons)}
+    if found.uncalibrated_probability is not None:
+        before = found.uncalibrated_probability.tolist()
+        record["uncalibrated_probability"] = dict(zip(classes, before, strict=True))
+    if found.disease_disagreement is not None:
+        record["disease_disagreement"] = dict(zip(classes, found.disease_disagreement.tolist(), strict=True))
     record |= {"brain_volume_ml": prepared.brain_ml, "model": dict(model), "preprocessing": prepared.figures}
-    record["warnings"] = _warnings(name, prepared, record, intensities or {})
+    warnings = [f"do not rely on these findings: {sentence}" for sentence in differences]
+    warnings += cut + _warnings(name, prepared)
+    if withheld:
+        warnings.append(f"the regions of lesions are withheld, because the template does not fit the scan: {withheld}")
+    if record.get("lesion_count") == 0 and "disease" in record and record["disease"] not in trained.lesion_free:
+        warnings.append("no lesion was segmented; the diagnosis is not supported by one")
+    record["warnings"] = warnings  # the gravest first
     record["use"] = "research only; not a medical device"
     record |= more or {}
-    return CaseFindings(name, prepared, found, tuple(classes), table, record)
+    return CaseFindings(name, prepared, found, tuple(classes), table, record, grad_cam)
 
 
-def _warnings(name: str, prepared: ModelInput, record: Mapping[str, Any], intensities: Ranges) -> list[str]:
-    """Return what may make the findings wrong, the gravest first."""
-    warnings = []
-    if (sentence := unlike(prepared.image, intensities)) is not None:
-        warnings.append(f"do not rely on these findings: {sentence}")
-    if sides := cut_sides(prepared.brain, prepared.scan.grid):
-        warnings.append(f"the brain is cut off at the {' and '.join(sides)} border of the image: part of it is missing")
+def _warnings(name: str, prepared: ModelInput) -> list[str]:
+    """Return what the audit and the preprocessing find in a scan."""
     audit = check_scan(name, prepared.scans, prepared.brain)
-    warnings += [finding.statement for finding in audit if finding.severity != "note"]
-    warnings += warnings_of(prepared.figures)
-    if reason := record.get("registration", {}).get("withheld"):
-        warnings.append(f"the regions of lesions are withheld, because the template does not fit the scan: {reason}")
-    if record.get("lesion_count") == 0 and "disease" in record:
-        warnings.append("no lesion was segmented; the diagnosis is not supported by one")
-    return warnings
+    return [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(prepared.figures)

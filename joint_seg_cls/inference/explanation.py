@@ -22,12 +22,11 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
-from monai.visualize.class_activation_maps import GradCAM
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from joint_seg_cls.inference.filling import filled, mirrored
-from joint_seg_cls.inference.predictor import Findings
+from joint_seg_cls.inference.findings import Findings
 from joint_seg_cls.networks import ResidualClassifier, summed_map
 
 #: Times that the classifier's weights are shuffled.
@@ -206,6 +205,8 @@ def maps_of(
     Raises:
         ValueError: the network has no classifier of residual blocks.
     """
+    from monai.visualize.class_activation_maps import GradCAM
+
     classifier = _classifier(network)
     if classifier is None:
         raise ValueError("Grad-CAM needs a network with a residual classifier.")

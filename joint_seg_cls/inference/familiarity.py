@@ -5,6 +5,8 @@ median 17 % or more below the mode, a FLAIR within 10 %.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +26,35 @@ _MEASURES = {
 
 #: Lowest and highest value of a measure, by its name; a quantile's name is the quantile as text.
 Ranges = Mapping[str, tuple[float, float]]
+
+
+@final
+@dataclass(frozen=True)
+class TrainingScans:
+    """What a checkpoint records of its training scans.
+
+    Args:
+        intensities: of :func:`ranges_of`; empty where not recorded.
+        ranges: of :func:`scan_ranges`; empty where not recorded.
+        lesion_free: classes most of whose training scans have no lesion.
+    """
+
+    intensities: Ranges = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
+    lesion_free: Sequence[str] = ()
+
+    def differences(
+        self, image: Float[np.ndarray, "c x y z"], spacing_mm: Sequence[float], brain_ml: float
+    ) -> list[str]:
+        """Return a sentence for each way in which a scan is unlike them.
+
+        Args:
+            image: the prepared image.
+            spacing_mm: sides of a voxel of the scan as read.
+            brain_ml: volume of the brain.
+        """
+        sentence = unlike(image, self.intensities)
+        return [*([] if sentence is None else [sentence]), *unlike_scan(spacing_mm, brain_ml, self.ranges)]
 
 
 def quantiles_of(image: Float[np.ndarray, "c x y z"]) -> dict[str, float]:

@@ -25,9 +25,10 @@ class Findings:
     lesions: voxels with a probability at or above the threshold.
     location_map: contribution of each voxel to the score of the predicted class, :math:`\sum_i V_i^c` (Eq. 10, linear),
         the mean over samples.
-    disease_probability: one value per class, summing to 1, the mean over samples.
+    disease_probability: one value per class, summing to 1, at the networks' temperatures; the mean over samples.
     disagreement: standard deviation of the lesion probability over samples; None for a single sample.
     disease_disagreement: standard deviation of each class's probability over samples; None for a single sample.
+    uncalibrated_probability: ``disease_probability`` at temperature 1.
     """
 
     lesion_probability: Float32[np.ndarray, "x y z"] | None
@@ -36,18 +37,21 @@ class Findings:
     disease_probability: Float[np.ndarray, " classes"] | None
     disagreement: Float32[np.ndarray, "x y z"] | None = None
     disease_disagreement: Float[np.ndarray, " classes"] | None = None
+    uncalibrated_probability: Float[np.ndarray, " classes"] | None = None
 
 
 class Samples(NamedTuple):
     """Outputs of one network for the views of an image, in the orientation of the image.
 
     lesion: lesion probability.
-    disease: class probabilities.
+    disease: class probabilities at the network's temperature.
+    uncalibrated: class probabilities at temperature 1.
     location: maps of Eq. 10 for every class, coarse to fine.
     """
 
     lesion: Float[Tensor, "n x y z"] | None
     disease: Float[Tensor, "n classes"] | None
+    uncalibrated: Float[Tensor, "n classes"] | None
     location: tuple[Float[Tensor, "n classes _ _ _"], ...] | None
 
 
@@ -62,7 +66,7 @@ def combined(members: Sequence[Samples], size: Sequence[int], lesion_threshold: 
     lesion = _joined([member.lesion for member in members])
     disease = _joined([member.disease for member in members])
     probability = None if lesion is None else lesion.mean(dim=0).cpu().numpy()
-    classes = None if disease is None else disease.mean(dim=0).cpu().numpy()
+    classes = _mean([disease])
     return Findings(
         lesion_probability=probability,
         lesions=None if probability is None else probability >= lesion_threshold,
@@ -70,6 +74,7 @@ def combined(members: Sequence[Samples], size: Sequence[int], lesion_threshold: 
         disease_probability=classes,
         disagreement=_spread(lesion),
         disease_disagreement=_spread(disease),
+        uncalibrated_probability=_mean([member.uncalibrated for member in members]),
     )
 
 
@@ -87,12 +92,18 @@ def on_native_grid(
         findings.disease_probability,
         _to_native(findings.disagreement, geometry),
         findings.disease_disagreement,
+        findings.uncalibrated_probability,
     )
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     there = [part for part in parts if part is not None]
     return torch.cat(there) if there else None
+
+
+def _mean(parts: Sequence[Tensor | None]) -> np.ndarray | None:
+    samples = _joined(parts)
+    return None if samples is None else samples.mean(dim=0).cpu().numpy()
 
 
 def _spread(samples: Tensor | None) -> np.ndarray | None:

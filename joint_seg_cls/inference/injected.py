@@ -26,10 +26,9 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from scipy import ndimage
-from statsmodels.stats.proportion import proportion_confint
 
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.inference.predictor import Findings
+from joint_seg_cls.inference.findings import Findings
 from joint_seg_cls.lesions import label_lesions, without_small
 from joint_seg_cls.metrics import SIZES, OfSize, detected_by_size
 from joint_seg_cls.phantom.lesion_contrast import paint_lesions
@@ -231,5 +230,7 @@ def _sum(total: dict[str, OfSize], sizes: Sequence[str]) -> OfSize:
 
 
 def _share(each: OfSize) -> dict[str, float]:
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(each.detected, each.reference, method="wilson")
     return {"share": each.detected / each.reference, "low": float(low), "high": float(high)}

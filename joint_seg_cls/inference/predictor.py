@@ -35,6 +35,7 @@ class Predictor:
         least_lesion_mm3: smaller lesions are removed from the mask in native space.
         window: voxels of a patch, for a network whose segmentation was trained on patches. Half-overlapping patches are
             averaged with Gaussian weights. The disease is predicted from the whole image.
+        temperature: of the class probabilities, see :mod:`joint_seg_cls.metrics.calibration`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Predictor:
         views: Views = "one",
         least_lesion_mm3: float = 0.0,
         window: Sequence[int] | None = None,
+        temperature: float = 1.0,
     ) -> None:
         placed: Any = network.to(device)
         self._network: nn.Module = placed.to(memory_format=memory_format(device)).eval()
@@ -54,6 +56,7 @@ class Predictor:
         self.views: Views = views
         self.least_lesion_mm3 = least_lesion_mm3
         self.window = window
+        self.temperature = temperature
 
     @property
     def network(self) -> nn.Module:
@@ -88,6 +91,7 @@ class Predictor:
             lesion, scores, maps = prediction.lesion_probability(), prediction.disease_logits, prediction.location_maps
             return Samples(
                 None if lesion is None else _turned_back(lesion)[:, 0],
+                None if scores is None else (scores.double() / self.temperature).softmax(dim=1),
                 None if scores is None else scores.double().softmax(dim=1),
                 None if maps is None else tuple(map(_turned_back, maps)),
             )

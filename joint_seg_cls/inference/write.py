@@ -22,7 +22,8 @@ def write_findings(case: CaseFindings, out: Path) -> dict[str, Any]:
     """Write the results for one scan to ``out`` and return its record with ``files``, their names.
 
     Files: ``<name>_lesions.nii.gz`` (uint8), ``<name>_lesion-probability.nii.gz``, ``<name>_disagreement.nii.gz``,
-    ``<name>_location-map.nii.gz``, ``<name>_lesions.tsv`` (one row per lesion), ``<name>.json`` (written last).
+    ``<name>_location-map.nii.gz``, ``<name>_grad-cam.nii.gz``, ``<name>_lesions.tsv`` (one row per lesion),
+    ``<name>.json`` (written last).
     """
     out.mkdir(parents=True, exist_ok=True)
     found, written = case.maps, []
@@ -31,6 +32,7 @@ def write_findings(case: CaseFindings, out: Path) -> dict[str, Any]:
         "lesion-probability": found.lesion_probability,
         "disagreement": found.disagreement,
         "location-map": found.location_map,
+        "grad-cam": case.grad_cam,
     }
     for what, volume in volumes.items():
         file = out / f"{case.name}_{what}.nii.gz"
@@ -93,10 +95,13 @@ def _write_predictions(records: Sequence[Mapping[str, Any]], others: list[Path],
             "id": record["id"],
             "scan": record["scan"],
             "disease": record.get("disease", ""),
+            "diagnosis": record.get("diagnosis", ""),
+            "reasons": "; ".join(record.get("reasons", ())),
             **{f"p_{name}": value for name, value in record.get("disease_probability", {}).items()},
             "lesion_count": record.get("lesion_count", ""),
             "lesion_volume_ml": record.get("lesion_volume_ml", ""),
             "brain_volume_ml": record["brain_volume_ml"],
+            "trust_grade": (record.get("trust") or {}).get("grade") or "",
             **columns_of(record),
             "warnings": "; ".join(record["warnings"]),
         }

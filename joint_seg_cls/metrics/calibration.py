@@ -26,11 +26,11 @@ _TINY = 1e-300
 
 
 class Reliability(NamedTuple):
-    """For each of :data:`BINS` bins: the mean probability, the share of positives (both NaN if empty), the count."""
+    """For each of :data:`BINS` bins: mean probability and share of positives (both NaN if empty), number of scans."""
 
     probability: Float[np.ndarray, " bins"]
     share: Float[np.ndarray, " bins"]
-    count: Int[np.ndarray, " bins"]
+    scans: Int[np.ndarray, " bins"]
 
 
 class Coverage(NamedTuple):

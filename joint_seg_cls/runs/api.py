@@ -10,7 +10,7 @@ from nibabel.spatialimages import SpatialImage
 
 from joint_seg_cls.batch import Views
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.inference import CaseFindings
+from joint_seg_cls.inference import Asked, CaseFindings, Limits
 from joint_seg_cls.runs.model import load_model
 from joint_seg_cls.runs.scans import scan_of_files
 from joint_seg_cls.scan import MaskGeometry
@@ -29,6 +29,9 @@ def predict(
     device: str = "auto",
     mask_geometry: MaskGeometry = "header",
     trust: Sequence[str] = (),
+    trust_grade: bool = False,
+    explain: bool = False,
+    least_probability: float | None = None,
 ) -> CaseFindings:
     """Segment the lesions of one scan, and classify its disease where the network does, as ``jsc predict``.
 
@@ -52,13 +55,17 @@ def predict(
         device: ``auto``, ``cpu`` or a GPU such as ``cuda:0``.
         mask_geometry: geometry of the brain mask: that of its own ``header``, or of the ``scan``.
         trust: further packages whose classes a checkpoint may use.
+        trust_grade: grade the segmentation by lesions put into the scan (``findings.record["trust"]``).
+        explain: audit the explanation of the diagnosis (``findings.record["explanation"]``).
+        least_probability: of a diagnosis; below it ``findings.record["diagnosis"]`` is "indeterminate"; None: 0.6.
 
     Raises:
         InputError: the scan or the checkpoint cannot be used; the message has what was expected, what was found and the
             remedy.
     """
     checkpoints = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
-    model = load_model(checkpoints, device=device, trust=trust, views=views, mask_geometry=mask_geometry)
+    asked = Asked(trust_grade, explain, Limits() if least_probability is None else Limits(least_probability))
+    model = load_model(checkpoints, device=device, trust=trust, views=views, mask_geometry=mask_geometry, asked=asked)
     images = list(image) if isinstance(image, list | tuple) else [image]
     with tempfile.TemporaryDirectory() as folder:
         scan = scan_of_files([_file(each, Path(folder), f"image-{n}") for n, each in enumerate(images, 1)],

@@ -75,9 +75,11 @@ def _lesion_free(trained: Sequence[PreparedCase]) -> list[str]:
 
 
 def _temperature(predictor: Predictor, validated: Sequence[PreparedCase], classes: Sequence[str]) -> dict[str, Any]:
-    found = [predictor(np.asarray(case.image()), case.case).disease_probability for case in validated]
-    if found[0] is None:
-        return {}
+    found = []
+    for case in validated:
+        found.append(predictor(np.asarray(case.image()), case.case).disease_probability)
+        if found[-1] is None:  # a network that does not classify
+            return {}
     probability = np.array(found, dtype=np.float64)
     disease = np.array([classes.index(case.disease) for case in validated])
     temperature = fit_temperature(probability, disease)

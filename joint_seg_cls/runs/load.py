@@ -56,6 +56,7 @@ def load_predictor(
         views=views or recipe.views,
         least_lesion_mm3=recipe.least_lesion_mm3,
         window=recipe.window,
+        temperature=recipe.temperature,
     )
     return predictor, checkpoint
 

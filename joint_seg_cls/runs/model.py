@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -11,7 +11,16 @@ from typing import Any, final
 from joint_seg_cls import RESULTS_VERSION
 from joint_seg_cls.batch import Views
 from joint_seg_cls.errors import CheckpointError, ScanError, enough_memory
-from joint_seg_cls.inference import CaseFindings, Ensemble, Predictor, Stopwatch, case_findings
+from joint_seg_cls.inference import (
+    Asked,
+    CaseFindings,
+    Ensemble,
+    Predictor,
+    Stopwatch,
+    TrainingScans,
+    case_findings,
+    examine,
+)
 from joint_seg_cls.preprocess import Pipeline, content_hash
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
 from joint_seg_cls.scan import CohortCase, MaskGeometry
@@ -32,11 +41,13 @@ class Model:
         predictor: of one network or of an ensemble.
         pipeline: the preprocessing.
         checkpoints: one for each network.
+        asked: options of predictions.
     """
 
     predictor: Predictor | Ensemble
     pipeline: Pipeline
     checkpoints: tuple[Checkpoint, ...]
+    asked: Asked = field(default_factory=Asked)
 
     @property
     def recipe(self) -> Recipe:
@@ -57,6 +68,8 @@ class Model:
             "variant": " + ".join(dict.fromkeys(card["variant"] for card in cards)),
             "trained_on": _merged([card["trained_on"] for card in cards]),
             "epoch": _common([card["epoch"] for card in cards]),
+            "temperature": _common([card["temperature"] for card in cards]),
+            "calibration_scans": _common([card["calibration_scans"] for card in cards]),
             "lesion_threshold": self.predictor.lesion_threshold,
             "least_lesion_mm3": self.predictor.least_lesion_mm3,
             "sha256": hashlib.sha256(" ".join(card["sha256"] for card in cards).encode()).hexdigest(),
@@ -76,6 +89,7 @@ class Model:
             "model": self.card["sha256"],
             "views": self._views,
             "mask_geometry": self.pipeline.mask_geometry,
+            "asked": asdict(self.asked),
             "version": [RESULTS_VERSION, _OUTPUT_FORMAT],
         }
 
@@ -94,17 +108,24 @@ class Model:
             prepared = self.pipeline.model_input(scan.images, scan.brain_mask)
             found = self.predictor(prepared.image, scan.images[0])
             native = self.predictor.in_native_space(found, prepared.geometry)
+            examined, grad_cam = examine(self.asked, self.predictor, prepared, found)
             return case_findings(
                 scan.case,
                 prepared,
                 native,
                 classes=self.recipe.classes,
                 model=self.card,
-                intensities=next(
-                    (each.recipe.intensities for each in self.checkpoints if each.recipe.intensities), None
-                ),
-                more={"made_from": made_from or self.made_from(scan), "cost": watch.read()},
+                trained=self._trained,
+                limits=self.asked.limits,
+                more={**examined, "made_from": made_from or self.made_from(scan), "cost": watch.read()},
+                grad_cam=grad_cam,
             )
+
+    @property
+    def _trained(self) -> TrainingScans:
+        """The training scans of the first network that records them."""
+        recipe = next((each.recipe for each in self.checkpoints if each.recipe.intensities), self.recipe)
+        return TrainingScans(recipe.intensities, recipe.ranges, recipe.lesion_free)
 
     @property
     def _views(self) -> list[Views]:
@@ -119,6 +140,7 @@ def load_model(
     trust: Sequence[str] = (),
     views: Views | None = None,
     mask_geometry: MaskGeometry = "header",
+    asked: Asked | None = None,
 ) -> Model:
     """Load checkpoints as one model; arguments as in :func:`~joint_seg_cls.runs.load.load_predictor`.
 
@@ -138,7 +160,7 @@ def load_model(
     pipeline = load_pipeline(checkpoints[0], trust)
     pipeline.mask_geometry = mask_geometry
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
-    return Model(predictor, pipeline, tuple(checkpoints))
+    return Model(predictor, pipeline, tuple(checkpoints), asked or Asked())
 
 
 def _runs(path: str | Path) -> list[str | Path]:
@@ -212,6 +234,8 @@ def _card(checkpoint: Checkpoint) -> dict[str, Any]:
         "variant": recipe.variant,
         "trained_on": recipe.trained_on,
         "epoch": checkpoint.epoch,
+        "temperature": recipe.temperature,
+        "calibration_scans": recipe.calibration_scans,
         "lesion_threshold": recipe.lesion_threshold,
         "least_lesion_mm3": recipe.least_lesion_mm3,
         "sha256": _sha256(checkpoint),

@@ -20,7 +20,7 @@ from joint_seg_cls.scan.tables import shortened
 #: Suffixes of scans and masks.
 NIFTI = (".nii", ".nii.gz")
 #: Suffixes of the volumes that `jsc predict` writes beside ``<id>.json``.
-OUTPUTS = ("_lesions", "_lesion-probability", "_disagreement", "_location-map")
+OUTPUTS = ("_lesions", "_lesion-probability", "_disagreement", "_location-map", "_grad-cam")
 #: Text that `jsc predict` writes into the header of a volume.
 MADE_HERE = b"joint_seg_cls"
 _RECORD = frozenset({"id", "scan", "brain_volume_ml", "warnings"})

@@ -57,7 +57,7 @@ def test_what_brightens_is_found_and_lies_in_white_matter(prepared):
     for image in seen:
         change = np.abs(image[0] - prepared.image[0])
         assert change.max() > 0.2
-        assert change[~inner].max() < 0.01
+        assert change[~inner].max() < 0.05 * change.max()
         assert (change[~prepared.brain_mask] == 0).all()
 
 

@@ -10,9 +10,10 @@ import torch
 
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.inference import Predictor
+from joint_seg_cls.metrics import tempered
 from joint_seg_cls.runs.load import load_pipeline
 from joint_seg_cls.scan import PreparedStore, read_cohort
-from joint_seg_cls.training import read_checkpoint
+from joint_seg_cls.training import amend_recipe, read_checkpoint
 
 SHAPE = (36, 40, 34)
 AFFINE = np.array([[-1.1, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 1.4, -30], [0, 0, 0, 1]])
@@ -175,3 +176,27 @@ def test_the_key_that_a_misplaced_brain_mask_is_offered_works(run, folder, jsc, 
     assert (code, "mask_geometry=scan" in err) == (2, True)
     code, _, err = jsc(*words, "mask_geometry=scan")
     assert code == 0, err
+
+
+def test_a_record_has_the_diagnosis_its_reasons_the_trust_grade_and_the_explanation(run, folder, jsc, tmp_path):
+    torch.save(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True), tmp_path / "hot.ckpt")
+    amend_recipe(tmp_path / "hot.ckpt", {"temperature": 50.0, "ranges": {"brain_ml": [1000, 1400]}})
+    scan = f"['{folder}/1_flair.nii.gz','{folder}/1_t1.nii.gz']"
+    words = f"input={scan}", f"checkpoint={tmp_path / 'hot.ckpt'}", f"out={tmp_path / 'out'}", "device=cpu"
+    code, _, err = jsc("predict", *words, "trust_grade=true", "explain=true", "least_probability=0.55")
+    assert code == 0, err
+    record = json.loads((tmp_path / "out" / "1_flair.json").read_text())
+    before = np.array(list(record["uncalibrated_probability"].values()))
+    np.testing.assert_allclose(list(record["disease_probability"].values()), tempered(before, 50.0), atol=1e-6)
+    assert record["diagnosis"] == "indeterminate"
+    assert "below 0.55" in record["reasons"][0]
+    assert [reason for reason in record["reasons"] if "the brain volume is" in reason]
+    assert record["disease"] in ("MS", "NMOSD")
+    assert {"grade", "recovery", "seconds", "reason"} == set(record["trust"])
+    assert {"location_map", "grad_cam", "deletion", "seconds"} == set(record["explanation"])
+    assert nib.load(tmp_path / "out" / "1_flair_grad-cam.nii.gz").shape == SHAPE
+    row = pd.read_csv(tmp_path / "out" / "predictions.tsv", sep="\t").iloc[0]
+    assert row["diagnosis"] == "indeterminate"
+    assert row["reasons"] == "; ".join(record["reasons"])
+    code, _, err = jsc("predict", *words, "least_probability=2")
+    assert (code, "from 0 to 1" in err) == (2, True)

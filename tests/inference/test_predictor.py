@@ -57,6 +57,13 @@ def pipeline():
     return Pipeline(NoExtraction(), NoBiasField(), ByHeader(), CropResize(48), ZScore("brain"), "intersection")
 
 
+def test_probabilities_are_at_the_temperature_and_the_others_are_kept():
+    image = np.zeros((1, 16, 16, 16), np.float32)
+    found = Predictor(DiseaseOnly(), 0.5, temperature=2.0)(image)
+    np.testing.assert_allclose(found.disease_probability, np.exp([1, 0, 0.5]) / np.exp([1, 0, 0.5]).sum())
+    np.testing.assert_allclose(found.uncalibrated_probability, np.exp([2, 0, 1]) / np.exp([2, 0, 1]).sum())
+
+
 @pytest.mark.parametrize("field", ["lesion_logits", "disease_logits", "location_maps"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_outputs_that_are_not_finite_are_an_error_of_the_scan(field, value):
