@@ -1,5 +1,6 @@
 """Tables of a study on how far its diagnoses can be trusted: calibration, coverage, audited explanations."""
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
 from joint_seg_cls.report.page import PageCell, PageTable
 from joint_seg_cls.report.runs import Pooled, ReportRun, classifying, pool, seed_note
 
+_log = logging.getLogger(__name__)
 #: Least probabilities of the predicted class in the table of coverage.
 _LEAST = (0.5, 0.6, 0.7, 0.8, 0.9)
 #: Columns of the audited explanations: name in the file, row of the table, what an uninformative explanation gives.
@@ -152,6 +154,10 @@ def trust_tables(
         table = explanation_table(shown, audited, seed=seed)
     except InputError as error:
         audited, table = pd.DataFrame(), PageTable(_title(shown), missing=str(error))
+    except Exception as error:  # noqa: BLE001 - too little memory for a network must not prevent the other tables
+        _log.exception("the explanations could not be audited")
+        reason = f"could not be audited: {type(error).__name__}: {error}"
+        audited, table = pd.DataFrame(), PageTable(_title(shown), missing=reason)
     return {**tables, "explanations": table}, audited
 
 
