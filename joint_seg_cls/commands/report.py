@@ -163,7 +163,7 @@ def _figures(config: DictConfig, runs: Sequence[ReportRun], out: Path) -> list[F
 
 def _trust(config: DictConfig, runs: Sequence[ReportRun], explained: int) -> tuple[dict[str, PageTable], pd.DataFrame]:
     opened = partial(load_predictor, device=config.device, trust=list(config.trust))
-    return trust_tables(runs, open_network=opened, explained=explained, seed=config.seed)
+    return trust_tables(runs, open_network=opened, explained=explained, seed=config.seed, resamples=config.resamples)
 
 
 def _explained(config: DictConfig) -> int:

@@ -212,7 +212,8 @@ def maps_of(
         raise ValueError("Grad-CAM needs a network with a residual classifier.")
     blocks = network.get_submodule(f"{classifier}.blocks")
     names = [f"network.{classifier}.blocks.{number}" for number, _ in enumerate(blocks.children())]
-    scores = _Scores(copy.deepcopy(network))  # MONAI leaves hooks on the copy
+    copied: Any = copy.deepcopy(network)  # MONAI leaves hooks on it
+    scores = _Scores(copied.to(memory_format=torch.contiguous_format))  # MONAI takes views of gradients
     for name, parameter in scores.named_parameters():
         # the last block's input needs a gradient for MONAI's hook; gradients of earlier layers would only take memory
         parameter.requires_grad_(name.startswith(tuple(f"{block}." for block in names[-2:])))

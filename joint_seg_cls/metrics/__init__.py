@@ -1,7 +1,7 @@
 """Metrics of segmentation and diagnosis, their confidence intervals, and paired tests."""
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
-from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_ratio
+from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio
 from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.calibration import (
     BINS,
@@ -32,6 +32,7 @@ __all__ = [
     "BINS",
     "LEAST_SCANS",
     "POWER",
+    "RESAMPLES",
     "SIZES",
     "SIZE_EDGES_MM3",
     "SURFACE_TOLERANCE_MM",

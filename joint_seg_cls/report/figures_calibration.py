@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import brier_score_loss
 
 from joint_seg_cls.inference.abstention import Limits
-from joint_seg_cls.metrics import BINS, Interval, bootstrap_interval, coverage_curve, reliability
+from joint_seg_cls.metrics import BINS, RESAMPLES, Interval, bootstrap_interval, coverage_curve, reliability
 from joint_seg_cls.metrics import expected_calibration_error as calibration_error
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
 from joint_seg_cls.report.figures_roc import colours, scores
@@ -64,7 +64,9 @@ def draw_coverage(variants: Sequence[Pooled], out: Path, name: str, title: str, 
     return Figure(name, title, caption, save(drawn, out, name))
 
 
-def error_with_interval(one: Pooled, seed: int, *, uncalibrated: bool = False) -> tuple[float, Interval]:
+def error_with_interval(
+    one: Pooled, *, seed: int, resamples: int = RESAMPLES, uncalibrated: bool = False
+) -> tuple[float, Interval]:
     """Return the calibration error of the last class's probability, and its 95 % interval over subjects."""
     probability, positive = _scores(one, uncalibrated=uncalibrated)
 
@@ -73,7 +75,7 @@ def error_with_interval(one: Pooled, seed: int, *, uncalibrated: bool = False) -
 
     every = np.arange(len(probability))
     group = one.diagnosed()["subject"].to_numpy()
-    return over(every), bootstrap_interval(every, over, seed=seed, group=group)
+    return over(every), bootstrap_interval(every, over, seed=seed, group=group, resamples=resamples)
 
 
 def _scores(one: Pooled, *, uncalibrated: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +92,7 @@ def _draw_one(above: Axes, below: Axes, one: Pooled, seed: int) -> None:
     mean, share, count = reliability(probability, positive)
     above.plot(mean[count > 0], share[count > 0], marker="o", markersize=4, color=COLOURS[1], linewidth=1.4)
     brier = brier_score_loss(positive, probability)
-    error, (low, high) = error_with_interval(one, seed)
+    error, (low, high) = error_with_interval(one, seed=seed)
     above.set_title(
         f"{one.label_with_progress()}\nBrier {brier:.3f}, ECE {error:.3f} ({low:.3f} to {high:.3f})", fontsize=8
     )

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,14 +35,17 @@ _MEASURES = (
 )
 
 
-def calibration_table(variants: Sequence[Pooled], *, seed: int) -> PageTable:
+def calibration_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> PageTable:
     """Return temperature, cross-entropy and calibration error of each variant that classifies."""
     rows = []
     for one in variants:
         found = [run.temperature for run in one.runs.values() if run.temperature is not None]
         temperatures = f"{min(found):.2f} to {max(found):.2f} ({len(found)} of {len(one.runs)})" if found else "none"
         disease = one.disease()
-        errors = [_with_interval(*error_with_interval(one, seed, uncalibrated=before)) for before in (True, False)]
+        errors = [
+            _with_interval(*error_with_interval(one, seed=seed, resamples=resamples, uncalibrated=before))
+            for before in (True, False)
+        ]
         losses = [f"{cross_entropy(each, disease):.3f}" for each in (one.uncalibrated(), one.probability())]
         cells = [one.label_with_progress(), str(len(disease)), temperatures, *losses]
         rows.append([*map(PageCell, cells), *errors])
@@ -54,19 +58,20 @@ def calibration_table(variants: Sequence[Pooled], *, seed: int) -> PageTable:
     return PageTable("Calibration of the diagnosis", heads, rows, caption)
 
 
-def coverage_table(variants: Sequence[Pooled], *, seed: int) -> PageTable:
+def coverage_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> PageTable:
     """Return share and accuracy of answered scans by the least probability of the predicted class."""
     rows = []
     for one in variants:
-        probability, subjects = one.probability(), one.diagnosed()["subject"].to_numpy()
+        probability = one.probability()
+        draws: dict[str, Any] = {"seed": seed, "group": one.diagnosed()["subject"].to_numpy(), "resamples": resamples}
         right = probability.argmax(axis=1) == one.disease()
         for least in _LEAST:
             answered = probability.max(axis=1) >= least
             share = float(answered.mean())
             accuracy = float(right[answered].mean()) if answered.any() else math.nan
-            shares = bootstrap_interval(answered.astype(np.float64), seed=seed, group=subjects)
+            shares = bootstrap_interval(answered.astype(np.float64), **draws)
             above, below = (each.astype(np.float64) for each in (right & answered, answered))
-            accuracies = bootstrap_ratio(above, below, seed=seed, group=subjects)
+            accuracies = bootstrap_ratio(above, below, **draws)
             cells = [PageCell(one.label_with_progress()), PageCell(f"{least:.1f}")]
             rows.append([*cells, _with_interval(share, shares), _with_interval(accuracy, accuracies)])
     caption = (
@@ -131,7 +136,7 @@ def explanation_table(pooled: Pooled, audited: pd.DataFrame, *, seed: int) -> Pa
 
 
 def trust_tables(
-    runs: Iterable[ReportRun], *, open_network: OpenNetwork, explained: int, seed: int
+    runs: Iterable[ReportRun], *, open_network: OpenNetwork, explained: int, seed: int, resamples: int
 ) -> tuple[dict[str, PageTable], pd.DataFrame]:
     """Return all tables that the finished runs allow, by the name of their files, and the audited explanations.
 
@@ -140,11 +145,13 @@ def trust_tables(
         open_network: rebuilds the network of a run folder.
         explained: largest number of scans whose explanation is audited; 0 for none.
         seed: of bootstraps, fillings and shuffles.
+        resamples: draws of each bootstrap.
     """
     variants = classifying(pool(runs))
     if not variants:
         return {}, pd.DataFrame()
-    tables = {"calibration": calibration_table(variants, seed=seed), "coverage": coverage_table(variants, seed=seed)}
+    tables = {"calibration": calibration_table(variants, seed=seed, resamples=resamples)}
+    tables["coverage"] = coverage_table(variants, seed=seed, resamples=resamples)
     both = [one for one in variants if one.segments]
     if not both or not explained:
         return tables, pd.DataFrame()

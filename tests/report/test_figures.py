@@ -319,7 +319,7 @@ def test_tables_of_trust_have_calibration_before_and_after_and_audited_explanati
         rows["p_MS"], rows["p_NMOSD"] = after.T
         rows.to_csv(run.folder / "per_case.csv", index=False)
         (run.folder / "DONE").write_text('{"temperature": 2.0}')
-    tables, audited = trust_tables(runs, open_network=open_network, explained=3, seed=0)
+    tables, audited = trust_tables(runs, open_network=open_network, explained=3, seed=0, resamples=50)
     assert list(tables) == ["calibration", "coverage", "explanations"]
     (row,) = tables["calibration"].rows
     assert [cell.text for cell in row[1:3]] == ["8", "2.00 to 2.00 (2 of 2)"]
@@ -346,9 +346,12 @@ def test_a_study_without_calibration_or_with_no_maps_says_so(make_run):
         return Predictor(network, 0.5), None
 
     run = make_run("joint", 0)
-    tables, audited = trust_tables([run], open_network=other, explained=2, seed=0)
+    tables, audited = trust_tables([run], open_network=other, explained=2, seed=0, resamples=50)
     assert tables["calibration"].rows[0][2].text == "none"
     assert tables["explanations"].missing == "joint has no location maps"
     assert audited.empty
-    assert list(trust_tables([run], open_network=other, explained=0, seed=0)[0]) == ["calibration", "coverage"]
-    assert trust_tables([], open_network=other, explained=2, seed=0)[0] == {}
+    assert list(trust_tables([run], open_network=other, explained=0, seed=0, resamples=50)[0]) == [
+        "calibration",
+        "coverage",
+    ]
+    assert trust_tables([], open_network=other, explained=2, seed=0, resamples=50)[0] == {}
