@@ -147,6 +147,16 @@ def test_what_is_no_scan_is_refused_in_a_sentence_and_leaves_no_folder(made, pre
         assert not out.exists()
 
 
+def test_half_a_scan_gets_a_warning_in_its_record(made, predict, tmp_path):
+    whole = nib.load(made / "scans" / "p0.nii.gz")
+    nib.save(whole.slicer[:, :, :11], tmp_path / "half.nii.gz")
+    code, err = predict(f"[{made}/scans/p0.nii.gz,{tmp_path}/half.nii.gz]", tmp_path / "out")
+    assert code == 0, err
+    said = "the brain is cut off at the superior border of the image: part of it is missing"
+    assert [said in record_of(tmp_path / "out", name)["warnings"] for name in ("half", "p0")] == [True, False]
+    assert err.count(said) == 1
+
+
 def test_a_bids_folder_is_read_as_a_cohort_is(predict, write_scan, tmp_path):
     data = tmp_path / "bids"
     for subject, suffix in (("01", "FLAIR"), ("02", "FLAIR"), ("03", "T1w")):
