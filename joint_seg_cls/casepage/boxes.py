@@ -8,6 +8,13 @@ import pandas as pd
 
 #: Terms for the numbers of an audited map and of the deletion of lesions.
 _MAPS = {"location_map": "Location map", "grad_cam": "Grad-CAM"}
+_CRITERIA = {
+    "dawson_finger": "Dawson's finger",
+    "u_fibre": "U-fibre lesion",
+    "body_and_temporal": "At the ventricle's body and inferior temporal",
+    "one_third_rule": "One of the three",
+}
+_ANSWERS = {"true": "yes", "false": "no"}
 _MAP_TERMS = {
     "lesion_share": "Share in lesions",
     "enrichment": "Times their share of the brain",
@@ -29,10 +36,17 @@ class Box:
 
 def boxes_of(record: Mapping[str, Any], table: pd.DataFrame) -> tuple[Box, ...]:
     """Return the boxes for what a record and a lesion table hold."""
-    return tuple(box for box in (_regions(table), _trust(record), _explanation(record)) if box is not None)
+    return tuple(
+        box
+        for box in (_regions(record, table), _criteria(record), _trust(record), _explanation(record))
+        if box is not None
+    )
 
 
-def _regions(table: pd.DataFrame) -> Box | None:
+def _regions(record: Mapping[str, Any], table: pd.DataFrame) -> Box | None:
+    withheld = _mapping(record.get("registration")).get("withheld")
+    if withheld:
+        return Box("Regions", "Withheld", [str(withheld)])
     if "region" not in table or "volume_ml" not in table or not len(table):
         return None
     volume = pd.to_numeric(table["volume_ml"], errors="coerce")
@@ -40,6 +54,21 @@ def _regions(table: pd.DataFrame) -> Box | None:
     totals = pd.DataFrame({"count": groups.size(), "ml": groups.sum()}).sort_values("ml", ascending=False)
     rows = [(str(name).replace("_", " "), f"{row['count']:.0f}", f"{row['ml']:.2f}") for name, row in totals.iterrows()]
     return Box("Regions", columns=("Region", "Lesions", "Volume (mL)"), rows=rows)
+
+
+def _criteria(record: Mapping[str, Any]) -> Box | None:
+    found = {key: _mapping(value) for key, value in _mapping(record.get("criteria")).items()}
+    if all(each.get("value") not in _ANSWERS for each in found.values()):
+        return None
+    rows = [
+        (
+            _CRITERIA.get(key, key.replace("_", " ")),
+            _ANSWERS.get(str(each.get("value")), "not known"),
+            ", ".join(map(str, each.get("lesions", ()))),
+        )
+        for key, each in found.items()
+    ]
+    return Box("Imaging criteria of MS", columns=("Candidates", "Found", "Lesions"), rows=rows)
 
 
 def _trust(record: Mapping[str, Any]) -> Box | None:

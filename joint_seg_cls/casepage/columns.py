@@ -14,7 +14,8 @@ _KNOWN = {
     "max_probability": ("Max. probability", 2),
     "uncertainty": ("Uncertainty", 2),
     "disagreement": ("Disagreement", 2),
-    "share_of_diagnosis": ("Share of diagnosis", 2),
+    "diagnosis_share": ("Share of diagnosis", 2),
+    "diagnosis_sum": ("Net contribution", 2),
     "distance_to_ventricle_mm": ("To ventricle (mm)", 1),
     "distance_to_cortex_mm": ("To cortex (mm)", 1),
 }
@@ -68,6 +69,7 @@ def lesion_columns(table: pd.DataFrame) -> LesionColumns:
         (_KNOWN[name][0] if name in _KNOWN else name.replace("_", " "), _cells(table[name], _digits(name)))
         for name in names
     ]
+    parts = [(heading, cells) for heading, cells in parts if any(cell.value is not None for cell in cells)]
     if set(_CENTROID) <= set(table.columns):
         parts.append(("Centre x, y, z (mm)", _positions(table)))
     columns = [cells for _, cells in parts]

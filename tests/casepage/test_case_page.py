@@ -206,8 +206,12 @@ def test_regions_trust_and_explanation_of_a_record_are_shown(predicted, tmp_path
         trust={"grade": "B", "recovery": recovery, "reason": None, "seconds": 9.0},
         explanation=explanation,
         regions={"L1": "periventricular"},
+        criteria={"dawson_finger": {"value": "true", "lesions": [2]}, "u_fibre": {"value": "unknown", "lesions": []}},
     )
     text = page_of(case, tmp_path)
+    assert re.search(r"Dawson&#39;s finger</td><td[^>]*>yes</td><td[^>]*>2</td>", text)
+    withheld = predicted("p2", registration={"withheld": "the brain is cut off"})
+    assert "the brain is cut off" in page_of(withheld, tmp_path)
     for expected in (
         "Grade B",
         "9 of 12",
