@@ -10,14 +10,14 @@ _VOLUME = "Volume (mL)"
 _KNOWN = {
     "region": ("Region", None),
     "volume_ml": (_VOLUME, 2),
-    "mean_probability": ("Mean probability", 2),
-    "max_probability": ("Max. probability", 2),
+    "mean_probability": ("Mean prob.", 2),
+    "max_probability": ("Max. prob.", 2),
     "uncertainty": ("Uncertainty", 2),
     "disagreement": ("Disagreement", 2),
-    "diagnosis_share": ("Share of diagnosis", 2),
-    "diagnosis_sum": ("Net contribution", 2),
-    "distance_to_ventricle_mm": ("To ventricle (mm)", 1),
-    "distance_to_cortex_mm": ("To cortex (mm)", 1),
+    "diagnosis_share": ("Share of score", 2),
+    "diagnosis_sum": ("Net score", 2),
+    "distance_to_ventricle_mm": ("Ventricle (mm)", 1),
+    "distance_to_cortex_mm": ("Cortex (mm)", 1),
 }
 #: Columns for other programs: geometry that the viewer shows.
 _LEFT_OUT = {"voxels", "long_mm", "middle_mm", "short_mm", "fill", "direction_x", "direction_y", "direction_z",
@@ -95,7 +95,7 @@ def _cell(text: str, digits: int | None) -> Cell:
     if digits is None:
         return Cell(text, number)
     shown = f"{number:.{digits}f}"
-    return Cell(f"{number:.1g}" if float(shown) == 0 else shown, number)
+    return Cell(f"{number:.{digits + 1}f}" if float(shown) == 0 else shown, number)
 
 
 def _positions(table: pd.DataFrame) -> list[Cell]:
