@@ -12,13 +12,17 @@ _KNOWN = {
     "volume_ml": (_VOLUME, 2),
     "mean_probability": ("Mean prob.", 2),
     "max_probability": ("Max. prob.", 2),
-    "uncertainty": ("Uncertainty", 2),
+    "uncertainty": ("SD of prob.", 2),
     "disagreement": ("Disagreement", 2),
-    "diagnosis_share": ("Share of score", 2),
+    "diagnosis_share": ("Share of score (%)", 1),
     "diagnosis_sum": ("Net score", 2),
     "distance_to_ventricle_mm": ("Ventricle (mm)", 1),
     "distance_to_cortex_mm": ("Cortex (mm)", 1),
 }
+#: Columns that are shown in percent.
+_SHARES = {"diagnosis_share"}
+#: With more columns than this, the centre is left to the viewer.
+_MOST_WITH_CENTRE = 8
 #: Columns for other programs: geometry that the viewer shows.
 _LEFT_OUT = {"voxels", "long_mm", "middle_mm", "short_mm", "fill", "direction_x", "direction_y", "direction_z",
              "near_cortex", "inferior_temporal", "at_ventricle_body", "away_x", "away_y", "away_z"}  # fmt: skip
@@ -70,7 +74,7 @@ def lesion_columns(table: pd.DataFrame) -> LesionColumns:
         for name in names
     ]
     parts = [(heading, cells) for heading, cells in parts if any(cell.value is not None for cell in cells)]
-    if set(_CENTROID) <= set(table.columns):
+    if set(_CENTROID) <= set(table.columns) and len(parts) < _MOST_WITH_CENTRE:
         parts.append(("Centre x, y, z (mm)", _positions(table)))
     columns = [cells for _, cells in parts]
     is_number = tuple(any(isinstance(cell.value, float) for cell in cells) for cells in columns)
@@ -82,14 +86,15 @@ def _digits(name: str) -> int | None:
 
 
 def _cells(column: pd.Series, digits: int | None) -> list[Cell]:
-    return [_cell(str(value), digits) for value in column]
+    factor = 100 if column.name in _SHARES else 1
+    return [_cell(str(value), digits, factor) for value in column]
 
 
-def _cell(text: str, digits: int | None) -> Cell:
+def _cell(text: str, digits: int | None, factor: int) -> Cell:
     if text in ("", "nan"):
         return Cell("–", None)
     try:
-        number = float(text)
+        number = factor * float(text)
     except ValueError:
         return Cell(text.replace("_", " "), text)
     if digits is None:
