@@ -104,6 +104,7 @@ def inference(checkpoint: Checkpoint, parts: Sequence[Part], steps: Mapping[str,
             "views": recipe.views,
             "least_lesion_mm3": recipe.least_lesion_mm3,
             "window": None if recipe.window is None else list(recipe.window),
+            "temperature": recipe.temperature,
         },
         "preprocessing": {
             "_target_": f"{transforms}.PrepareScand",
