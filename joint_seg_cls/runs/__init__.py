@@ -1,1 +1,1 @@
-"""One training: its identity and folder, the checks before it begins, and its plan. Hydra is not used here."""
+"""One training run: its identity and folder, checks and plan. Independent of Hydra."""

@@ -1,4 +1,4 @@
-"""The audit of the data that a run trains on: errors stop it, warnings stand in its log and under its numbers."""
+"""Audit of a run's training data: errors stop the run; warnings are logged and repeated below its results."""
 
 import logging
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from joint_seg_cls.runs.start import ACCEPT_TRAINED_ON_TEST
 from joint_seg_cls.training import ACCEPT_CODE
 
 _log = logging.getLogger(__name__)
-#: Warnings of one check that are repeated in full.
+#: Warnings per check that are printed in full.
 _MOST_REPEATED = 3
 
 
 def refuse_errors(audit: Audit, remedy: str) -> None:
-    """Stop where an error stands.
+    """Refuse data with audit errors.
 
     Raises:
-        CohortError: there is one.
+        CohortError: the audit has an error.
     """
     errors = audit.of("error")
     if errors:
@@ -30,15 +30,15 @@ def refuse_errors(audit: Audit, remedy: str) -> None:
             audit.source,
             expected="a cohort without errors",
             found=f"{first.check} of {first.where}: {first.found}{more}",
-            remedy=f"{first.remedy} ({remedy}); or accept the errors of these checks with accept=[{accepted}]",
+            remedy=f"{first.remedy} ({remedy}); or accept these checks with accept=[{accepted}]",
         )
 
 
 def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
-    """Look at a prepared store and its folds before they are trained on; say what is suspicious.
+    """Audit a prepared store and its folds before training, and log the warnings.
 
     Raises:
-        CohortError: an error stands.
+        CohortError: the audit has an error.
     """
     require_checks(accept, besides=(ACCEPT_CODE, ACCEPT_TRAINED_ON_TEST))
     audit = audit_store(data.store, workers=data.workers)
@@ -51,14 +51,14 @@ def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
 
 
 def repeat_warnings(run: Path) -> None:
-    """Print again what the audit of a run's data warned of, under the run's numbers."""
+    """Print the audit warnings of a run's data again, below its results."""
     audit = read_audit(run / AUDIT_FILE)
     for line in warning_lines(audit) if audit is not None else []:
         print(line)
 
 
 def warning_lines(audit: Audit) -> list[str]:
-    """Return the warnings as lines, those of one check beyond a few as a count."""
+    """Return the warnings as lines; beyond a few per check, only their number."""
     of_check: dict[str, list[Finding]] = {}
     for finding in audit.of("warning"):
         of_check.setdefault(finding.check, []).append(finding)

@@ -1,4 +1,4 @@
-"""What cannot be combined is said in a sentence, before any data is read."""
+"""Checks of invalid combinations of options, before any data is read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from joint_seg_cls.config.tree import Config, get, plain
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs.variant import JOINT
 
-#: Groups that a training cannot do without (`null` and `~` take them away), and an option of each.
+#: Groups that a training requires (`null` and `~` remove them), with a valid option of each.
 GROUPS = {
     "network": "joint",
     "loss": "joint",
@@ -28,16 +28,16 @@ _SEARCHES = "optuna"
 def refuse_misfits(
     config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], outline: Callable[[], Any]
 ) -> None:
-    """Refuse parts that do not go together.
+    """Refuse options that cannot be combined.
 
     Args:
-        config: as composed.
+        config: the composed configuration.
         choices: the option of each group.
-        overrides: those of the command line.
-        outline: builds the network without memory for its weights.
+        overrides: the command line's overrides.
+        outline: builds the network without allocating its weights.
 
     Raises:
-        ConfigError: or another input error, as the parts say it.
+        ConfigError: or another input error raised by a part.
     """
     _refuse_two_variants(choices, overrides)
     _refuse_ablated_baseline(choices)
@@ -49,13 +49,13 @@ def refuse_misfits(
 
 
 def without_option(group: str) -> ConfigError:
-    """Return what to say of a group from which no option is chosen."""
-    remedy = f"set {group}={GROUPS[group]}" if group in GROUPS else f"leave {group} out, or choose one of its options"
+    """Return the error for a group without a selected option."""
+    remedy = f"set {group}={GROUPS[group]}" if group in GROUPS else f"omit {group}, or choose one of its options"
     return ConfigError(group, expected="one of its options", found="none", remedy=remedy)
 
 
 def misfit(overrides: Sequence[str], options: Options) -> ConfigError | None:
-    """Return why overrides do not compose: a group without an option, or a part that a network lacks; else None."""
+    """Return why overrides do not compose (a group without an option, or a part that a network lacks), or None."""
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
     empty = [key for key, value in typed.items() if value == "null" and (key in GROUPS or "/" in key)]
     if empty:
@@ -63,13 +63,13 @@ def misfit(overrides: Sequence[str], options: Options) -> ConfigError | None:
     network = typed.get("network", typed.get("variant", JOINT))
     if network == JOINT or network not in options.of("network"):
         return None
-    asked = {group: f"{group}={option}" for group, option in typed.items()}
+    selected = {group: f"{group}={option}" for group, option in typed.items()}
     for origin in ("ablation", "experiment"):
         for group in options.overridden_by(origin, typed.get(origin, "")):
-            asked.setdefault(group, f"{origin}={typed[origin]}")
-    there = options.chosen({"network": [network]})
-    for group, word in asked.items():
-        if group.startswith("network/") and group not in there:
+            selected.setdefault(group, f"{origin}={typed[origin]}")
+    available = options.chosen({"network": [network]})
+    for group, word in selected.items():
+        if group.startswith("network/") and group not in available:
             return ConfigError(
                 f"network={network}",
                 expected=f"no choice of {group}, which only network={JOINT} has",
@@ -80,13 +80,13 @@ def misfit(overrides: Sequence[str], options: Options) -> ConfigError | None:
 
 
 def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
-    """Refuse a variant beside the ablation or network that it stands for: one of them would be dropped in silence."""
-    chosen = options_chosen(overrides, [*choices, "ablation", "network"])  # several of a group are not among choices
+    """Refuse a variant combined with an ablation or network, since one of them would be ignored."""
+    chosen = options_chosen(overrides, [*choices, "ablation", "network"])  # `choices` has one option per group
     for group in (VARIANT, "ablation", "network"):
         if len(options := chosen.get(group, [])) > 1:
             raise ConfigError(
                 f"{group}=[{','.join(options)}]",
-                expected="one for a training",
+                expected="one option per training",
                 found=str(len(options)),
                 remedy=f"sweep over them: jsc train -m {group}={','.join(options)}",
             )
@@ -96,9 +96,9 @@ def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[
             asked = f"{group}={','.join(chosen[group])}"
             raise ConfigError(
                 f"variant={','.join(variants)}",
-                expected="no ablation or network beside it, since it names one itself",
+                expected="no ablation or network beside it, since a variant selects both",
                 found=asked,
-                remedy=f"drop {asked}, or name the variant alone (an experiment that is a study sweeps over variant)",
+                remedy=f"drop {asked}, or set the variant alone (a study experiment sweeps over variant)",
             )
 
 
@@ -107,7 +107,7 @@ def _refuse_ablated_baseline(choices: Mapping[str, str | None]) -> None:
     if network != JOINT and ablation == "no_cross":
         raise ConfigError(
             f"network={network}",
-            expected=f"no ablation, since all are of network={JOINT}",
+            expected=f"no ablation, since all ablations modify network={JOINT}",
             found=f"ablation={ablation}",
             remedy=f"drop ablation={ablation} or network={network}",
         )
@@ -116,9 +116,9 @@ def _refuse_ablated_baseline(choices: Mapping[str, str | None]) -> None:
 def _refuse_cross_task_of_one(
     tasks: frozenset[str] | None, choices: Mapping[str, str | None], overrides: Sequence[str]
 ) -> None:
-    """Refuse a loss between two tasks where there is one, or where nothing says which places speak for a disease.
+    """Refuse a cross-task loss for a network with one task, or without location maps.
 
-    A baseline that was not asked for it does without: there the term is 0.
+    A baseline that was not explicitly combined with the loss has a term of 0.
     """
     chosen, is_joint = choices.get("loss/cross_task"), choices.get("network") == JOINT
     is_asked = is_joint or any(word.startswith("loss/cross_task=") for word in overrides)
@@ -127,14 +127,14 @@ def _refuse_cross_task_of_one(
     what = f"ablation={choices.get('ablation')}" if is_joint else f"network={choices.get('network')}"
     raise ConfigError(
         f"loss/cross_task={chosen}",
-        expected="a network with a lesion map and location maps, whose agreement it measures",
-        found=f"{what}, which learns {' '.join(tasks)} alone",
+        expected="a network with a lesion map and location maps, which it compares",
+        found=f"{what}, which learns only {' '.join(tasks)}",
         remedy=f"drop loss/cross_task={chosen} or {what}",
     )
 
 
 def refuse_missing_validation(config: Config, choices: Mapping[str, str | None]) -> None:
-    """Refuse what reads an inner validation split where the protocol makes none."""
+    """Refuse options that need an inner validation split if the protocol has none."""
     fraction = get(config, "data.validation_fraction")
     if fraction is None or fraction > 0 or choices.get("data/folds") == "file":
         return

@@ -1,4 +1,4 @@
-"""Whether a training can learn from its data, and choose its weights by them: known once they are cut."""
+"""Checks whether a network can learn from the data and select its weights, once the folds are known."""
 
 import math
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ from joint_seg_cls.scan import PreparedCase
 
 
 def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> None:
-    """Refuse what would be found out after hours: a network, a loss or a choice of weights that the data cannot serve.
+    """Refuse a network, loss or weight selection that the data cannot support.
 
     Args:
-        config: of the training, the network with the sizes of the data.
+        config: of the training, with the network's sizes set from the data.
         data: set up.
         network: on the meta device.
 
     Raises:
-        ConfigError: or another input error, as the parts say it.
+        ConfigError: or another input error raised by a part.
     """
     _refuse_lone_scan(config, data, network)
     weights = get(config, "loss.classification.class_weights")
@@ -29,7 +29,7 @@ def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> N
             "loss.classification.class_weights",
             expected=f"{len(data.classes)} weights, for {', '.join(data.classes)}",
             found=str(len(weights)),
-            remedy="give one weight a class",
+            remedy="give one weight per class",
         )
     learned = tasks_of(network, len(data.store.modalities), data.image_size)
     if "disease" in learned and isinstance(data.folds, Folds):
@@ -38,7 +38,7 @@ def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> N
     if not _labels(learned, (cases[name] for name in data.split.train)):
         raise ConfigError(
             f"fold {data.fold} of {data.path}",
-            expected=f"scans to train on with a label for {' or '.join(sorted(learned))}",
+            expected=f"training scans with a label for {' or '.join(sorted(learned))}",
             found="none",
             remedy="choose another variant, or label scans",
         )
@@ -50,7 +50,7 @@ def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> N
 def _refuse_no_score(
     config: Config, data: JointDataModule, learned: Iterable[str], validated: list[PreparedCase]
 ) -> None:
-    """Refuse to choose weights by a score that no epoch will have."""
+    """Refuse weight selection by a score that is never computed."""
     never = _never_validates(config.trainer)
     found = _labels(learned, validated)
     if found and not never:
@@ -58,23 +58,23 @@ def _refuse_no_score(
     raise ConfigError(
         "protocol.weights=best",
         expected="an inner validation split that gives val/score: lesion masks, or patients of two diseases",
-        found="none is looked at (trainer.limit_val_batches or check_val_every_n_epoch)"
+        found="no validation (trainer.limit_val_batches or check_val_every_n_epoch)"
         if never
-        else f"{len(validated)} scans without in fold {data.fold}",
+        else f"{len(validated)} unlabelled scans in fold {data.fold}",
         remedy="use protocol=paper, a larger data.validation_fraction, or a split file with a validation part",
     )
 
 
 def _refuse_unwatched(config: Config, data: JointDataModule) -> None:
-    """Refuse a plateau schedule that would wait for ever for what it watches."""
+    """Refuse a plateau schedule whose monitored value is never computed."""
     monitor = str(config.protocol.monitor)
     is_plateau = str(get(config, "scheduler._target_")).endswith("ReduceLROnPlateau")
     if is_plateau and monitor.startswith("val/") and (_never_validates(config.trainer) or not data.split.validation):
         raise ConfigError(
             f"protocol.monitor={monitor}",
-            expected="an inner validation split that is looked at",
+            expected="an inner validation split that is evaluated",
             found="none (trainer.limit_val_batches, check_val_every_n_epoch or data.validation_fraction)",
-            remedy="watch train/loss/total, or choose another scheduler=",
+            remedy="monitor train/loss/total, or choose another scheduler=",
         )
 
 
@@ -83,7 +83,7 @@ def _never_validates(trainer: Any) -> bool:
 
 
 def _refuse_lone_scan(config: Config, data: JointDataModule, network: Any) -> None:
-    """Refuse a batch of one scan where batch normalisation would have one value a channel to go by."""
+    """Refuse a batch of one scan if batch normalisation would have one value per channel."""
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -99,13 +99,13 @@ def _refuse_lone_scan(config: Config, data: JointDataModule, network: Any) -> No
         raise ConfigError(
             "data.batch_size",
             expected="batches of two scans or more for this network at this image size",
-            found=f"one of a single scan ({scans} scans to train on, batches of {size})",
+            found=f"a batch of one scan ({scans} training scans, batches of {size})",
             remedy="choose another data.batch_size, or prepare the scans at a larger image_size",
         ) from error
 
 
 def _reaches_last_batch(trainer: Any, batches: int) -> bool:
-    """Return whether an epoch of ``batches`` batches is trained to its last one; a limit is a number or a share."""
+    """Return whether an epoch includes its last batch; the limit is a number or a share of batches."""
     limit = trainer.get("overfit_batches") or trainer.get("limit_train_batches")
     if limit is None:
         return True
@@ -113,7 +113,7 @@ def _reaches_last_batch(trainer: Any, batches: int) -> bool:
 
 
 def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:
-    """Return whether the cases have what one of the tasks is judged by."""
+    """Return whether the cases have labels to evaluate one of the tasks."""
     cases = list(cases)
     has = {
         "lesions": any(case.has_lesion_mask for case in cases),

@@ -1,4 +1,4 @@
-"""A checkpoint made a predictor, with the preprocessing it was trained on."""
+"""Loading a predictor and its preprocessing from a checkpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import FORMAT
 from joint_seg_cls.training import Checkpoint, read_checkpoint
 
-#: Values beside the weights that a network may hold, such as position tables and buffers that are not saved.
+#: Values that a network may hold besides its weights, such as position tables and unsaved buffers.
 _BESIDE_WEIGHTS = 2**24
 
 
@@ -27,18 +27,18 @@ def load_predictor(
     network: nn.Module | None = None,
     views: Views | None = None,
 ) -> tuple[Predictor, Checkpoint]:
-    """Rebuild the network that a checkpoint describes and give it its weights.
+    """Rebuild the network of a checkpoint and load its weights.
 
     Args:
         path: the checkpoint, or a run folder.
         device: where to compute.
-        trust: packages whose classes the checkpoint may name beside this program's.
-        network: takes the weights in place of the network that the checkpoint describes.
-        views: images that are averaged, in place of what the checkpoint records.
+        trust: additional packages whose classes the checkpoint may name.
+        network: receives the weights instead of a network rebuilt from the checkpoint.
+        views: averaged views, instead of the recorded ones.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used, or names parts that a file may not build.
-        ConfigError: there is no such ``device``.
+        CheckpointError: the checkpoint is invalid, or names classes that are not trusted.
+        ConfigError: ``device`` does not exist.
     """
     checkpoint = read_checkpoint(path)
     where = _device(device)
@@ -62,20 +62,20 @@ def load_predictor(
 
 
 def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline:
-    """Return the preprocessing that the checkpoint's training data went through.
+    """Return the preprocessing of the checkpoint's training data.
 
     Raises:
-        CheckpointError: a version that preprocesses otherwise made the training data; it gives images of another shape
-            than the network takes; or as :func:`load_predictor`.
+        CheckpointError: the format of the preprocessing differs, its output shape differs from the network's input, or
+            as :func:`load_predictor`.
     """
     recipe = checkpoint.recipe
     if recipe.preprocess_format != FORMAT:
         made = recipe.preprocess_format
         raise CheckpointError(
             checkpoint.path,
-            expected=f"a network that was trained on scans preprocessed as now (format {FORMAT})",
-            found="scans of an older version" if made is None else f"format {made}",
-            remedy="prepare its cohort again and train again, or use the program's version that trained it",
+            expected=f"a network trained on scans of preprocessing format {FORMAT}",
+            found="an older version" if made is None else f"format {made}",
+            remedy="prepare its cohort and train again, or use the version of jsc that trained it",
         )
     pipeline: Pipeline = build_trusted(recipe.preprocess, checkpoint.path, "preprocessing", trust)
     shape = tuple(pipeline.layout.model_shape)
@@ -85,9 +85,9 @@ def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline
 
 
 def _refuse_misfit(recorded: Recorded, checkpoint: Checkpoint) -> None:
-    """Refuse a network that is larger than its weights, or does not go with the rest of the recipe; allocates nothing.
+    """Refuse a network larger than its weights or inconsistent with the recipe; allocates no memory.
 
-    A class of a trusted package may need real memory for its arithmetic; it is then not looked at further.
+    If a class of a trusted package cannot run on the meta device, the check ends there.
     """
     recipe = checkpoint.recipe
     stored = sum(weight.numel() for weight in checkpoint.weights.values())
@@ -101,16 +101,16 @@ def _refuse_misfit(recorded: Recorded, checkpoint: Checkpoint) -> None:
         if not recorded.is_known:
             return
         taken = f"{len(recipe.modalities)} modalities of {_spelled(recipe.model_shape)} voxels"
-        found = f"one that does not ({reason_of(error)})"
+        found = f"another network ({reason_of(error)})"
         raise _misfit(checkpoint, f"a network that takes {taken}", found) from error
     lesions, disease = shapes["lesion_logits"], shapes["disease_logits"]
     if lesions not in (None, (1, 1, *recipe.model_shape)):
         raise _misfit(checkpoint, f"a lesion map of {_spelled(recipe.model_shape)} voxels", f"the shape {lesions}")
     if disease not in (None, (1, len(recipe.classes))):
-        expected = f"a network with a score for each of {len(recipe.classes)} classes"
+        expected = f"a network with one score per class ({len(recipe.classes)})"
         raise _misfit(checkpoint, expected, f"scores of shape {disease}")
     if lesions is None and disease is None:
-        raise _misfit(checkpoint, "a network of at least one task", "one of none")
+        raise _misfit(checkpoint, "a network with at least one task", "none")
 
 
 def _misfit(checkpoint: Checkpoint, expected: str, found: str) -> CheckpointError:
@@ -129,7 +129,7 @@ def _device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # no such name; no such device, or torch built without it
+    except (RuntimeError, AssertionError) as error:  # unknown name, missing device, or torch built without it
         reason = str(error).partition("\n")[0].rstrip(".")[:200]
         raise ConfigError(
             "device",

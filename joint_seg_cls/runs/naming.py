@@ -1,4 +1,4 @@
-"""Where a run lies: its folder is named by what decides its numbers, never by time or by how it was typed."""
+"""Run folders, named by the settings that change results, independent of time and of the order of overrides."""
 
 import hashlib
 import json
@@ -15,18 +15,18 @@ from joint_seg_cls.runs.variant import variant_of
 from joint_seg_cls.training import is_pretrained
 
 _LONGEST = 80
-#: A value that says where something lies on this machine enters a name as a digest: names leave the machine.
+#: Values that look like local paths appear in a name as a digest, since names may be published.
 _SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
 
 
 @final
 @dataclass(frozen=True)
 class Place:
-    """A run's place: ``<runs>/<collection>/<variant>/fold-<fold>_seed-<seed>``.
+    """The folder of a run: ``<runs>/<collection>/<variant>/fold-<fold>_seed-<seed>``.
 
     Args:
-        base: the ablation, or the network where that is not the joint one.
-        settings: what else was set that changes results, as ``key-value``.
+        base: the ablation, or the network if it is not the joint one.
+        settings: the other settings that change results, as ``key-value``.
     """
 
     runs: str
@@ -38,13 +38,13 @@ class Place:
 
     @property
     def variant(self) -> str:
-        """The ablation or network with what else was set; a digest where that is long."""
+        """The ablation or network and the other settings; a long name ends in a digest."""
         name = "+".join([self.base, *self.settings])
         return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{_digest(name, 8)}"
 
     @property
     def folder(self) -> str:
-        """The folder, as seen from its collection."""
+        """The run folder, relative to its collection."""
         return f"{self.variant}/fold-{self.fold}_seed-{self.seed}"
 
     @property
@@ -61,17 +61,17 @@ class Place:
 def place(
     config: Config, choices: Mapping[str, str | None], overrides: Iterable[str], compose: Composer, *labels: str
 ) -> Place:
-    """Return where the run of a composed configuration lies.
+    """Return the folder of a composed configuration.
 
-    Equal configurations have equal places, however they were typed: a group that changes nothing is left out, an
-    ablation is recognised by what it exchanges, and values are compared with those that the groups bring.
+    Equal configurations have equal folders: options without effect are omitted, an ablation is recognised by the
+    parts that it replaces, and values are compared with the defaults of the selected groups.
 
     Args:
         config: the configuration as composed, its paths absolute (:func:`absolute_paths`).
         choices: the option of each group.
-        overrides: those that it was composed with.
-        compose: composes the groups without the values, where values were given.
-        labels: what else decides the numbers, as ``key-value``.
+        overrides: the overrides of the composition.
+        compose: composes the selected groups without single values, as the reference.
+        labels: other facts that change results, as ``key-value``.
     """
     overrides = list(overrides)
     variant = variant_of(overrides, choices, compose.options)
@@ -82,26 +82,26 @@ def place(
 
 
 def place_named(config: Config, base: str, settings: Sequence[str]) -> Place:
-    """Return the place of a run whose name is known."""
+    """Return the place of a run whose name is already known."""
     return Place(str(config.runs), str(config.collection), base, tuple(settings), config.fold, config.seed)
 
 
 def absolute_paths(config: Config) -> None:
-    """Make the configuration's paths absolute: the run folder must make sense from anywhere."""
+    """Make the configuration's paths absolute, so that the run folder does not depend on the working directory."""
     for key in PATHS:
         if (path := get(config, key)) is not None and not (key == "init_from" and is_pretrained(path)):
             put(config, key, str(Path(path).expanduser().resolve()))
 
 
 def identity(config: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """Return all keys that decide a run's numbers, flat, with ``facts`` (hashes of data and split) beside them."""
+    """Return all keys that change results, flattened, and ``facts`` (hashes of data and split)."""
     return {key: value for key, value in flatten(config) if changes_result(key)} | facts
 
 
 def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
-    """Return the keys, and their values as text, by which ``config`` differs from ``reference``.
+    """Return the keys and values, as text, in which ``config`` differs from ``reference``.
 
-    A key that only follows another by interpolation is left out, and so is one that was typed with the value that the
+    Omitted are keys that only follow another key by interpolation, and keys that were set to the value which the
     reference's interpolation gives.
     """
     own, other = (dict(flatten(as_written(each))) for each in (config, reference))
@@ -122,7 +122,7 @@ def _differences(config: Config, reference: Config) -> list[tuple[str, str]]:
 
 
 def _value(config: Config, key: str) -> str:
-    """Return a value as text: the same for equal values, another for others."""
+    """Return a value as text, equal exactly for equal values."""
     value = get(config, key)
     if key in SHARES:
         return json.dumps(value)
@@ -130,14 +130,14 @@ def _value(config: Config, key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return plain words as they are, and everything else as JSON, which no other value shares."""
+    """Return a plain word unchanged and any other value as JSON."""
     if isinstance(value, str) and re.fullmatch(r"(?!(?:null|true|false|removed|NaN|Infinity)$)[A-Za-z_].*", value):
         return value
     return json.dumps(_evened(value), sort_keys=True, default=str)
 
 
 def _evened(value: Any) -> Any:
-    """Return whole floats as integers, at any depth: they give the same numbers."""
+    """Return whole floats as integers, at any depth, since they give the same results."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a training is going to do, known before it begins: its data, its folder, and all that decides its numbers."""
+"""The plan of a training: its data, its folder, and everything that changes its results."""
 
 import hashlib
 import json
@@ -21,24 +21,24 @@ from joint_seg_cls.runs.sources import Source, identity_of, revisions, sources_o
 from joint_seg_cls.runs.start import Start, start_of
 from joint_seg_cls.training import ACCEPT_CODE, Recipe, RunFolder, find_checkpoint, read_checkpoint
 
-#: The variable by which a sweep hands a run's plan to the process of its job.
+#: Environment variable with the plan of a run, from the sweep to the job's process.
 PLAN = "JSC_PLAN"
 
 
 @final
 @dataclass(frozen=True)
 class Plan:
-    """One training.
+    """The plan of one training.
 
     Args:
-        config: its configuration, with absolute paths and the sizes of its data.
-        overrides: those that it was composed with.
-        data: its data, set up.
-        place: where it lies.
-        facts: fingerprints of store, split and folds, and of the weights that it starts from.
-        sources: the code outside this program that its configuration names.
-        start: what is known of the weights that it starts from; None where it starts from none.
-        fingerprint: of the configuration before it got the sizes of its data.
+        config: the configuration, with absolute paths and the sizes of the data.
+        overrides: the overrides of the composition.
+        data: the data module, set up.
+        place: the run folder.
+        facts: hashes of store, split and folds, and of the initial weights.
+        sources: external code that the configuration names.
+        start: provenance of the initial weights; None if the weights are random.
+        fingerprint: of the configuration before the sizes of the data were set.
     """
 
     config: Config
@@ -56,29 +56,29 @@ class Plan:
         return RunFolder(self.place.path)
 
     def identity(self) -> dict[str, Any]:
-        """Return all that decides the run's numbers."""
+        """Return all keys and facts that change the run's results."""
         return naming.identity(plain(self.config), **self.facts, **identity_of(self.sources))
 
     @property
     def accepts_code(self) -> bool:
-        """Whether a run of other code counts as this one."""
+        """Whether a run with different external code counts as this run."""
         return ACCEPT_CODE in self.config.accept
 
     def provenance(self) -> dict[str, Any]:
-        """Return what ``provenance.json`` keeps beside the identity."""
+        """Return the content of ``provenance.json`` besides the identity."""
         started = None if self.start is None else self.start.record()
         return {"git": revisions(self.sources), "started_from": started}
 
     def handed_over(self) -> str:
-        """Return what a job needs to skip what was found out here (see :meth:`Planner.plan`)."""
+        """Return a summary of this plan, with which a job skips repeated checks (see :meth:`Planner.plan`)."""
         where = self.place
         return json.dumps([self.fingerprint, self.facts, where.base, list(where.settings)])
 
     def is_done(self) -> bool:
-        """Return whether the run is finished, and tested if it is to be.
+        """Return whether the run is finished, and tested if ``evaluate`` is set.
 
         Raises:
-            ConfigError: its folder holds another run.
+            ConfigError: its folder contains another run.
         """
         there = self.run.identity()
         if there is None:
@@ -93,10 +93,10 @@ class Plan:
 
 @final
 class Planner:
-    """Plan trainings; data that several of them share are read once.
+    """Plan trainings; shared data are read once.
 
     Args:
-        compose: composes the configurations that theirs are compared with.
+        compose: composes the reference configurations.
     """
 
     def __init__(self, compose: Composer) -> None:
@@ -108,17 +108,17 @@ class Planner:
     def plan(
         self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], handed: str | None = None
     ) -> Plan:
-        """Return the plan of a composed configuration; nothing is written but the store's frozen folds.
+        """Return the plan of a composed configuration; writes only the store's frozen folds.
 
         Args:
-            config: the configuration; its paths become absolute, its network gets the sizes of the data.
+            config: the configuration; its paths become absolute, the network's sizes are set from the data.
             choices: the option of each group.
-            overrides: those that it was composed with.
-            handed: what :meth:`Plan.handed_over` gave for this run, whose checks and name then need not be repeated;
-                it is ignored where configuration or data are others.
+            overrides: the overrides of the composition.
+            handed: the result of :meth:`Plan.handed_over` for this run, which saves checks and naming; ignored if
+                configuration or data differ.
 
         Raises:
-            InputError: parts that do not go together (before any data is read), or data that cannot be used.
+            InputError: an invalid combination (before any data is read), or unusable data.
         """
         require(config, "train", "data.store")
         naming.absolute_paths(config)
@@ -148,7 +148,7 @@ class Planner:
         return plan
 
     def _refuse_early(self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
-        """Refuse what can be refused before any data is read."""
+        """Run the checks that need no data."""
         refuse_unknown_keys(config, choices)
         refuse_wrong_values(config)
         refuse_misfits(config, choices, overrides, lambda: self._outline(config))
@@ -157,7 +157,7 @@ class Planner:
             find_checkpoint(config.init_from)
 
     def _outline(self, config: Config) -> Any:
-        """Return the network without memory for its weights; trainings of one network share it."""
+        """Return the network without allocating its weights; runs with equal networks share it."""
         import torch
 
         settings = plain(config.network)
@@ -184,7 +184,7 @@ class Planner:
 
 
 def _decisive(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the part of a configuration that decides a run's numbers."""
+    """Return the keys of a configuration that change results."""
     return {
         key: _decisive(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
@@ -193,13 +193,13 @@ def _decisive(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _fingerprint(config: Config) -> str:
-    """Return a digest of what decides a run's numbers, whatever the machine."""
+    """Return a machine-independent digest of the keys that change results."""
     decisive = {key: each for key, each in naming.identity(plain(config)).items() if key not in OF_THE_MACHINE}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _read(handed: str, config: Config) -> tuple[dict[str, str], str, list[str]] | None:
-    """Return facts, base and settings of a plan that was handed over; None where it is another run's."""
+    """Return facts, base and settings of a handed-over plan; None if it belongs to another run."""
     fingerprint, facts, base, settings = json.loads(handed)
     return (facts, base, settings) if fingerprint == _fingerprint(config) else None
 
@@ -210,14 +210,14 @@ def _content_hash(path: Path) -> str:
 
 
 def fit_network_to(config: Config, data: JointDataModule) -> None:
-    """Give the network the sizes of what it will see, as far as its configuration asks for them."""
+    """Set the network's input and output sizes from the data, for the keys that its configuration has."""
     for key, value in _sizes(data).items():
         if get(config, key) is not None:
             put(config, key, value)
 
 
 def _refuse_other_sizes(config: Config, overrides: Sequence[str], data: JointDataModule) -> None:
-    """Refuse a size that was typed and is not that of the data: it would not be used."""
+    """Refuse explicitly set sizes that differ from the data, since they would be ignored."""
     typed = {word.split("=", 1)[0].lstrip("+") for word in overrides if "=" in word}
     for key, value in _sizes(data).items():
         asked = plain(get(config, key))
@@ -225,9 +225,9 @@ def _refuse_other_sizes(config: Config, overrides: Sequence[str], data: JointDat
         if key in typed and asked != value:
             raise ConfigError(
                 key,
-                expected=f"{value}, as the data of {data.path} are",
+                expected=f"{value}, the size of the data in {data.path}",
                 found=str(asked),
-                remedy=f"leave {key} out, or prepare another store",
+                remedy=f"omit {key}, or prepare another store",
             )
 
 

@@ -1,4 +1,4 @@
-"""The ``config.yaml`` of a run folder as plain values: no resolver runs, whoever wrote the file."""
+"""Reading ``config.yaml`` of a run folder as plain values, without resolving interpolations."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ import yaml
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training import RunFolder, not_plain
 
-#: Bytes of the longest configuration that is read; this program's own have about ten thousand.
+#: Maximum size of the file in bytes; the files of this program have about ten thousand.
 _MOST_BYTES = 2**20
 
 
 def read_run_config(run: RunFolder, key: str) -> Any:
-    """Return one part of the configuration that a run was trained with; None where it has no such part.
+    """Return one key of a run's configuration; None if the key is missing.
 
     Raises:
-        CheckpointError: there is none, or it cannot be read, or the part is no plain data.
+        CheckpointError: the file is missing or unreadable, or the value is not plain data.
     """
     try:
         if run.config.stat().st_size > _MOST_BYTES:
@@ -42,5 +42,5 @@ def _refusal(run: RunFolder, found: str) -> CheckpointError:
         run.config,
         expected="the configuration of a run, as plain values",
         found=found,
-        remedy="copy it again from where the run was trained",
+        remedy="copy it again from the original run folder",
     )

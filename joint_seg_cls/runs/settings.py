@@ -1,4 +1,4 @@
-"""Settings of a training that are used late are tried early: before data are read, and before a run begins."""
+"""Early checks of settings that take effect late: before data are read and before a run starts."""
 
 import difflib
 import inspect
@@ -15,29 +15,29 @@ from joint_seg_cls.runs.combinations import GROUPS, without_option
 from joint_seg_cls.training import refuse_misuse
 
 _SCORES = ("val/dice", "val/auc", "val/acc", "val/score")
-#: Arguments of the Trainer that are refused: values that leave them off, why, and what to use instead.
+#: Trainer arguments that are refused: allowed values, the reason, and the alternative.
 _NOT_HERE = {
     "max_steps": (
         (None, -1),
-        "an interrupted run could not go on with the numbers of an uninterrupted one",
-        "use trainer.max_epochs, with trainer.limit_train_batches for the steps of an epoch",
+        "an interrupted run could not be resumed with identical results",
+        "use trainer.max_epochs, with trainer.limit_train_batches for the steps per epoch",
     ),
     "fast_dev_run": (
         (None, False, 0),
         "it writes no checkpoint to test",
         "use trainer.max_epochs=1 trainer.limit_train_batches=1",
     ),
-    "logger": ((None, False), "the run is told to what tracking= names", "use tracking="),
+    "logger": ((None, False), "tracking= selects the loggers", "use tracking="),
 }
-#: Steps of a schedule that is only tried: how many a training has is known once its data are.
+#: Number of steps with which a schedule is checked; the real number depends on the data.
 _TRIED_STEPS = 1000
 
 
 def refuse_wrong_values(config: Config) -> None:
-    """Refuse values of another kind than the schema gives, for the keys that it checks.
+    """Refuse values that do not match the type, range or choices of the schema.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: a value is invalid.
     """
     for key in KEYS:
         parent, _, name = key.name.rpartition(".")
@@ -52,16 +52,16 @@ def refuse_wrong_values(config: Config) -> None:
 
 
 def refuse_unknown_keys(config: Config, choices: Mapping[str, str | None]) -> None:
-    """Refuse keys of a user's own files that nothing reads: Hydra refuses them on the command line alone.
+    """Refuse unknown keys in a user's files, since Hydra checks only the command line.
 
-    Keys that begin with an underscore are the user's, for interpolation.
+    Keys that begin with an underscore are allowed, for interpolation.
 
     Args:
-        config: as composed.
+        config: the composed configuration.
         choices: the option of each group.
 
     Raises:
-        ConfigError: there is one, or a whole group was taken away.
+        ConfigError: a key is unknown, or a whole group was removed.
     """
     for group in GROUPS:
         if get(config, group) is None:
@@ -74,15 +74,15 @@ def refuse_unknown_keys(config: Config, choices: Mapping[str, str | None]) -> No
             if not part and choices.get(key) is not None:
                 raise ConfigError(
                     f"{key}/{choices[key]}.yaml",
-                    expected="# @package _global_ as its first line, for what it sets to count",
-                    found="another, or none",
+                    expected="# @package _global_ as its first line, so that its keys take effect",
+                    found="another first line",
                     remedy="add that line",
                 )
             raise unknown_key(f"{part}.{key}".lstrip("."))
 
 
 def unknown_key(name: str) -> ConfigError:
-    """Return the refusal of a key that nothing reads, with the key that is spelt most like it."""
+    """Return the error for an unknown key, with the most similar known key."""
     close = nearest(name)
     return ConfigError(
         name,
@@ -93,10 +93,10 @@ def unknown_key(name: str) -> ConfigError:
 
 
 def refuse_wrong_parts(config: Config) -> None:
-    """Refuse an optimiser, a schedule or a Trainer whose arguments are not theirs; each is tried on one weight.
+    """Check the arguments of optimiser, schedule and Trainer by building them for one weight.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: an argument is invalid.
     """
     import torch
 
@@ -105,7 +105,7 @@ def refuse_wrong_parts(config: Config) -> None:
     schedule = _tried("scheduler", lambda: schedule_of(config).start(optimizer, lambda _: _TRIED_STEPS))
     refuse_misuse(schedule, interval_of(config))
     is_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
-    with warnings.catch_warnings(action="ignore"):  # that no optimiser stepped before
+    with warnings.catch_warnings(action="ignore"):  # the schedule steps before the optimiser
         _tried("scheduler", lambda: schedule.step(0.0) if is_plateau else schedule.step())
     if is_plateau:
         _refuse_wrong_way(schedule.mode, str(config.protocol.monitor))
@@ -124,19 +124,19 @@ def refuse_wrong_parts(config: Config) -> None:
 
 
 def _refuse_wrong_way(mode: str, monitor: str) -> None:
-    """Refuse a plateau schedule that would lower the rate while what it watches gets better."""
+    """Refuse a plateau schedule whose mode contradicts the monitored value."""
     better = "max" if monitor in _SCORES else "min"
     if mode != better:
         raise ConfigError(
             "scheduler.mode",
-            expected=f"{better}, as protocol.monitor={monitor} asks for",
+            expected=f"{better} for protocol.monitor={monitor}",
             found=mode,
             remedy=f"set scheduler.mode={better}",
         )
 
 
 def _refuse_dead_arguments(config: Config) -> None:
-    """Refuse arguments of the Trainer that could not do here what they say."""
+    """Refuse Trainer arguments that have no effect here."""
     for key, (unset, why, remedy) in _NOT_HERE.items():
         value = config.trainer.get(key)
         if value not in unset:
@@ -152,4 +152,4 @@ def _tried(key: str, make: Callable[[], Any]) -> Any:
 
 def _misfit(key: str, error: Exception) -> ConfigError:
     reason = " ".join(str(error).split()).rstrip(".")[:300]
-    return ConfigError(key, expected="arguments that it takes", found=reason, remedy=f"correct {key}.*")
+    return ConfigError(key, expected="valid arguments", found=reason, remedy=f"correct {key}.*")

@@ -1,9 +1,9 @@
-"""The code behind a configuration: what lies outside this package, and what this program depends on, is part of a run.
+"""External code that a configuration names, as part of a run's identity.
 
-A class that a ``_target_`` names may change while its configuration stays what it was. So a run's identity holds a
-fingerprint of the top-level package or module that the class comes from, and of the modules beside it that this one
-imports: all their ``.py`` files. The versions of the packages in :data:`KNOWN` are kept in ``provenance.json``; a
-change of this package that alters results raises ``joint_seg_cls.RESULTS_VERSION``.
+A class named by ``_target_`` may change while the configuration does not. A run's identity therefore contains a hash
+of all ``.py`` files of the class's top-level package or module, and of the uninstalled modules that it imports.
+``provenance.json`` records the versions of the packages in :data:`KNOWN`; ``joint_seg_cls.RESULTS_VERSION`` is raised
+when a change of this package alters results.
 """
 
 import ast
@@ -29,22 +29,22 @@ _GIT_S = 10
 @final
 @dataclass(frozen=True)
 class Source:
-    """The files of a top-level package or module.
+    """A top-level package or module.
 
     Args:
-        name: by which it is imported.
-        root: its folder, or its only file.
+        name: the name in an import statement.
+        root: the folder of a package, or the file of a module.
     """
 
     name: str
     root: Path
 
     def files(self) -> list[Path]:
-        """Return its Python files, in the order of their names."""
+        """Return its Python files in alphabetical order."""
         return sorted(self.root.rglob("*.py")) if self.root.is_dir() else [self.root]
 
     def digest(self) -> str:
-        """Return a fingerprint of its files."""
+        """Return a hash of its files."""
         digest = hashlib.sha256()
         for path in self.files():
             within = path.relative_to(self.root).as_posix() if path != self.root else path.name
@@ -53,7 +53,7 @@ class Source:
         return digest.hexdigest()[:16]
 
     def revision(self) -> dict[str, Any] | None:
-        """Return git's revision and whether these files differ from it; None where git does not keep them."""
+        """Return the git revision and whether the files differ from it; None if git does not track them."""
         folder = self.root if self.root.is_dir() else self.root.parent
         first = next(iter(self.files()), None)
         if first is None or _git(folder, "ls-files", "--error-unmatch", "--", str(first)) is None:
@@ -64,7 +64,7 @@ class Source:
 
 
 def sources_of(config: Any) -> list[Source]:
-    """Return the sources of the classes that a plain configuration names, and of what these import, by name."""
+    """Return the sources of the classes that a configuration names and of their imports, sorted by name."""
     found: dict[str, Source] = {}
     waiting = [(name, True) for name in sorted({target.split(".")[0] for target in _targets(config)})]
     while waiting:
@@ -81,13 +81,13 @@ def sources_of(config: Any) -> list[Source]:
 
 
 def identity_of(sources: Iterable[Source]) -> dict[str, Any]:
-    """Return what of the code decides a run's numbers, as entries of its identity."""
+    """Return the entries of a run's identity that describe code."""
     own = {f"code.{source.name}": source.digest() for source in sources}
     return {"results_version": joint_seg_cls.RESULTS_VERSION} | own
 
 
 def revisions(sources: Iterable[Source]) -> dict[str, Any]:
-    """Return git's revision of this package and of each source."""
+    """Return the git revisions of this package and of each source."""
     here = Source("joint_seg_cls", Path(joint_seg_cls.__file__).resolve().parent)
     return {source.name: source.revision() for source in (here, *sources)}
 
@@ -123,7 +123,7 @@ def _is_installed(source: Source) -> bool:
 
 
 def _imported(source: Source) -> set[str]:
-    """Return the top-level names that a source imports from elsewhere."""
+    """Return the top-level names that a source imports."""
     names: set[str] = set()
     for path in source.files():
         try:
@@ -139,7 +139,7 @@ def _imported(source: Source) -> set[str]:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """Return what git answers; None where it is missing or refuses."""
+    """Return the output of a git command; None if git is missing or fails."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
             ["git", "-C", str(folder), *words],  # noqa: S607 - the user's git

@@ -1,4 +1,4 @@
-"""The weights that a training starts from, and whether they know its test scans."""
+"""Initial weights of a training, and whether they were trained on its test scans."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training import Overlap, Recipe, known_marks, overlap
 
 _log = logging.getLogger(__name__)
-#: The word that lets a training go on which starts from weights trained on its test scans.
+#: Value of ``accept`` that allows initial weights trained on the test scans.
 ACCEPT_TRAINED_ON_TEST = "trained_on_test"
 
 
 @final
 @dataclass(frozen=True)
 class Start:
-    """What is known of the weights that a training starts from.
+    """Provenance of initial weights.
 
     Args:
-        marks: of the scans that they were trained on; None where the checkpoint does not keep them.
-        tested: the tested scans among them, and others of the same subjects.
-        validated: likewise of the validation part.
-        sizes: how many scans are tested, and how many validated.
+        marks: identifiers of their training scans; None if the checkpoint does not record them.
+        tested: test scans among them, and other scans of the same subjects.
+        validated: likewise for the validation part.
+        sizes: numbers of test and validation scans.
     """
 
     marks: Sequence[str] | None
@@ -33,46 +33,46 @@ class Start:
     sizes: tuple[int, int]
 
     def record(self) -> dict[str, Any]:
-        """Return what ``provenance.json`` keeps."""
+        """Return the entries of ``provenance.json``."""
         return {"is_known": self.marks is not None, "trained_on_test": self.tested.counts()}
 
     def refuse_trained_on_test(self, config: Config) -> None:
-        """Refuse weights that were trained on what the training is going to test, unless the user accepts them.
+        """Refuse weights that were trained on test scans, unless the user accepts them.
 
         Raises:
-            ConfigError: they were.
+            ConfigError: the weights were trained on test scans.
         """
         if self.marks is None:
-            _log.warning("init_from: it is not recorded which scans these weights were trained on")
+            _log.warning("init_from: the checkpoint does not record its training scans")
         tested, validated = self.sizes
         if self.validated:
             found = self.validated.of(validated)
             _log.warning(
-                "init_from: these weights were trained or chosen on %s of the validation part: val/score is too good",
+                "init_from: these weights were trained or selected on %s of the validation part: val/score is too high",
                 found,
             )
         if not self.tested:
             return
         if ACCEPT_TRAINED_ON_TEST in config.accept:
             found = self.tested.of(tested)
-            _log.warning("init_from: these weights have trained on %s to test: the test is too good", found)
+            _log.warning("init_from: these weights were trained on %s to test: the test is biased upwards", found)
             return
         raise ConfigError(
             "init_from",
-            expected=f"weights that have trained on no scan and no subject of test fold {config.fold}",
-            found=f"some that have trained on {self.tested.of(tested)}",
+            expected=f"weights trained on no scan and no subject of test fold {config.fold}",
+            found=f"weights trained on {self.tested.of(tested)}",
             remedy="start from a run of the same fold, or add "
-            f"accept=[{ACCEPT_TRAINED_ON_TEST}] for a test that is too good, as its report will say",
+            f"accept=[{ACCEPT_TRAINED_ON_TEST}] for a test that is biased upwards, as its report will state",
         )
 
 
 def start_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) -> Start:
-    """Return what is known of a checkpoint as the start of a training on ``data``.
+    """Return the provenance of a checkpoint's weights with respect to the data of a training.
 
     Args:
-        recipe: of the checkpoint.
-        data: of the training, set up.
-        facts: hashes of the data and of their folds.
+        recipe: the checkpoint's recipe.
+        data: the training's data, set up.
+        facts: hashes of the data and folds.
     """
     cases, split = data.store.cases, data.split
     marks = known_marks(recipe, cases, data.frozen.splits, facts)

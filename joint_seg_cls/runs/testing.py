@@ -1,4 +1,4 @@
-"""The test of a finished training on its own fold."""
+"""Testing a finished training on its test fold."""
 
 import logging
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _log = logging.getLogger(__name__)
 
 
 def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module | None) -> None:
-    """Test a finished training on its own fold, once, with the weights that its protocol chose.
+    """Test a finished training once on its test fold, with the weights that its protocol selected.
 
     Args:
-        run: its folder.
-        data: its data, set up.
-        device: where to compute.
-        network: takes the weights that are tested; None builds it from the checkpoint.
+        run: the run folder.
+        data: the data module, set up.
+        device: torch device.
+        network: receives the tested weights; None rebuilds it from the checkpoint.
     """
     predictor, checkpoint = load_predictor(run.path, device=device, network=network)
     classes = checkpoint.recipe.classes
@@ -41,7 +41,7 @@ def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn
 
 
 def raise_first(failures: Sequence[InputError], total: int) -> None:
-    """Raise the first of the errors that single scans ended with, and log the others."""
+    """Raise the first error of single scans and log the others."""
     if failures:
         _log.error("%d of %d scans could not be tested and are not in these tables", len(failures), total)
     for failure in failures[1:]:
@@ -51,6 +51,6 @@ def raise_first(failures: Sequence[InputError], total: int) -> None:
 
 
 def split_of(checkpoint: Checkpoint) -> str:
-    """Quote the folds that the checkpoint was trained on."""
+    """Return the hash of the checkpoint's folds as a suffix for a title."""
     quoted = checkpoint.recipe.trained_on.get("folds_hash")
     return f", folds {quoted}" if quoted else ""

@@ -1,4 +1,4 @@
-"""A command's work told to a tracking service, fit to leave the machine."""
+"""Experiment tracking of a command, with pseudonyms and without local paths."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 def track_training(
     config: Config, run: RunFolder, data: JointDataModule, variant: str, identity: Mapping[str, Any]
 ) -> Iterator[Tracker | None]:
-    """Track a training and its test as one run, which a resumed training continues; it ends with the block.
+    """Track a training and its test as one run; a resumed training continues it.
 
     Args:
         config: the training's configuration.
-        run: its folder, where the key to the pseudonyms stays.
-        data: its data, set up.
-        variant: the ablation or network, and what else was set.
-        identity: all that decides its numbers.
+        run: the run folder, which keeps the key of the pseudonyms.
+        data: the data module, set up.
+        variant: the ablation or network, and other settings.
+        identity: all keys that change results.
     """
     if not config.tracking:
         yield None
@@ -72,20 +72,20 @@ def track_training(
         if tracker is not None and tracking.upload is not None:
             chosen = run.best if tracking.upload == "best" else run.last
             if not chosen.is_file():
-                _log.warning("tracking.upload=best: nothing was validated, so the last weights are sent")
+                _log.warning("tracking.upload=best: there was no validation, so the last weights are uploaded")
                 chosen = run.last
             publish_weights(tracker, chosen, chosen.stem, pseudonyms)
 
 
 def track_evaluation(config: Config, run: RunFolder, folder: Path, checkpoint: Checkpoint, *, tested_on: str) -> None:
-    """Track the test of a trained run, whose tables lie in ``folder``, as a run of its own in the training's group.
+    """Track the test of a trained run, with its tables in ``folder``, as another run in the training's group.
 
     Args:
-        config: of the command.
-        run: the run folder, where the key to the pseudonyms stays.
-        folder: that of the test.
-        checkpoint: the weights that were tested.
-        tested_on: the name of what they were tested on.
+        config: the command's configuration.
+        run: the run folder, which keeps the key of the pseudonyms.
+        folder: the folder of the test.
+        checkpoint: the tested weights.
+        tested_on: name of the test data.
     """
     if not config.tracking:
         return
@@ -130,7 +130,7 @@ def track(
     config: Mapping[str, Any],
     job_id: str = "train",
 ) -> Iterator[Tracker | None]:
-    """Open a run of the service and close it with the block; None where there is no service."""
+    """Open a run of the tracking service and close it after the block; None without a service."""
     card = RunCard(
         group=group,
         name=name,
@@ -153,7 +153,7 @@ def track(
 
 
 def _runs(run: RunFolder) -> Path:
-    """Return where all collections lie: a run is ``<runs>/<collection>/<variant>/<fold and seed>``."""
+    """Return the folder of all collections: a run is ``<runs>/<collection>/<variant>/<fold and seed>``."""
     return run.path.resolve().parents[2]
 
 
@@ -164,7 +164,7 @@ def _group(config: Config) -> str:
 def _panel(
     config: Config, data: JointDataModule, tracker: Tracker, tracking: Tracking, pseudonyms: Pseudonyms
 ) -> Panel:
-    """Draw validation cases, or training cases where the protocol validates nothing; never those of the test."""
+    """Draw validation cases, or training cases if there are none; never test cases."""
     split = data.split
     part, names = ("validation", split.validation) if split.validation else ("training", split.train)
     return Panel(

@@ -1,4 +1,4 @@
-"""Which variant a configuration is: the ablation or network that it amounts to, and the groups chosen besides."""
+"""The variant of a configuration: its ablation or network, and the other selected options."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from joint_seg_cls.config.options import Options
 from joint_seg_cls.config.schema import changes_result
 
 JOINT = "joint"
-#: Groups that are named otherwise than by a typed option.
+#: Groups that are not named by a selected option.
 _NAMED_APART = ("variant", "ablation", "network", "experiment")
 
 
 @final
 @dataclass(frozen=True)
 class Variant:
-    """What a list of overrides amounts to, single values aside.
+    """The variant of a list of overrides, without single values.
 
     Args:
-        base: the ablation, or the network where that is not the joint one.
-        groups: the options chosen besides, as pairs of group and option.
-        words: overrides that compose to the same.
+        base: the ablation, or the network if it is not the joint one.
+        groups: other selected options as pairs of group and option.
+        words: overrides that compose to the same configuration.
     """
 
     base: str
@@ -34,21 +34,21 @@ def variant_of(
     choices: Mapping[str, str | None],
     options: Options,
 ) -> Variant:
-    """Return the variant that a composition is, the same for all lists of overrides that choose the same.
+    """Return the variant of a composition; equal for all lists of overrides with equal selections.
 
-    Options that change nothing are left out. Parts of network and loss that are exchanged are named by the ablation
-    that exchanges most of them.
+    Options without effect are omitted. Replaced parts of network and loss are named by the ablation that replaces most
+    of them.
 
     Args:
-        overrides: those of the composition.
-        choices: the option that each group ended with.
-        options: the files of the options.
+        overrides: the overrides of the composition.
+        choices: the final option of each group.
+        options: the option files.
     """
     final = {group: "null" if option is None else str(option) for group, option in choices.items()}
     typed = options_chosen((each for each in overrides if not each.startswith("hydra")), options.groups())
     typed = {group: found for group, found in typed.items() if changes_result(group)}
     experiments = [each for each in typed.get("experiment", []) if _is_decisive(each, options)]
-    brought = options.chosen({"experiment": experiments})  # what stands without the groups typed besides
+    brought = options.chosen({"experiment": experiments})  # defaults without the other typed groups
     groups = {
         group: found
         for group, found in typed.items()
@@ -61,7 +61,7 @@ def variant_of(
     words = groups | {"ablation": [ablation]} if ablation != brought["ablation"] else dict(groups)
     if final["network"] != brought["network"]:
         words["network"] = [final["network"]]
-    if ablation != base and ablation != brought["ablation"]:  # of a network that is not the joint one
+    if ablation != base and ablation != brought["ablation"]:  # an ablation of another network
         groups["ablation"] = [ablation]
     besides = tuple((group, option) for group, found in sorted(groups.items()) for option in found)
     return Variant(base, besides, tuple(choosing(words)))
@@ -73,7 +73,7 @@ def _base(
     experiments: list[str],
     options: Options,
 ) -> tuple[str, dict[str, str], str]:
-    """Return the name of ablation or network, the parts exchanged besides, and the ablation to compose with."""
+    """Return the name of the ablation or network, the other replaced parts, and the ablation to compose with."""
     asked = {"experiment": experiments, "network": [final["network"]], "loss": [final["loss"]]}
     ablation = final["ablation"]
     is_more = ablation != brought["ablation"] and _is_more(ablation, options)
@@ -98,7 +98,7 @@ def _base(
 
 
 def _is_decisive(experiment: str, options: Options) -> bool:
-    """Return whether an experiment changes more than what is swept, shown or kept."""
+    """Return whether an experiment changes results, beyond what is swept, shown or stored."""
     if experiment == "null":
         return False
     groups = options.overridden_by("experiment", experiment)

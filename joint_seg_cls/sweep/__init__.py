@@ -1,1 +1,1 @@
-"""Many trainings: the study, the sweepers, and the launcher for one machine."""
+"""Sweeps: the study, the sweepers, and the launcher for one machine."""

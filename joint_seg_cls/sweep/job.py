@@ -1,6 +1,6 @@
-"""One job of a sweep in a process of its own: ``python -m joint_seg_cls.sweep.job FOLDER``.
+"""Run one job of a sweep in a separate process: ``python -m joint_seg_cls.sweep.job FOLDER``.
 
-The folder holds ``job.pkl``, which the launcher wrote, and gets ``result.pkl``, which it reads.
+The launcher writes ``job.pkl`` into the folder; the job writes ``result.pkl``.
 """
 
 import logging
@@ -34,7 +34,7 @@ RESULT = "result.pkl"
 @final
 @dataclass(frozen=True)
 class Payload:
-    """What a job's process is told."""
+    """The pickled input of a job."""
 
     context: HydraContext
     config: DictConfig
@@ -42,13 +42,13 @@ class Payload:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Carry out the job; return 0 done, 2 the user's input, 1 anything else, 130 interrupted."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    """Run the job; return 0 on success, 2 for invalid input, 1 for any other error, 130 if interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore SIGINT
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    if cores := os.environ.get(CORES):  # before anything counts them
+    if cores := os.environ.get(CORES):  # before any library counts the cores
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
     folder = Path(arguments[0])
-    owner = FileLock(folder / LOCK)  # until this process ends, however it ends
+    owner = FileLock(folder / LOCK)  # held until this process ends
     owner.acquire(timeout=0)
     setup_globals()
     resolvers.register()
@@ -64,13 +64,13 @@ def main(arguments: Sequence[str]) -> int:
         )
     except KeyboardInterrupt:
         return 130
-    code = _tell(returned)
+    code = _report(returned)
     (folder / RESULT).write_bytes(pickle.dumps((returned.status, returned._return_value)))  # noqa: SLF001
     return code
 
 
-def _tell(returned: JobReturn) -> int:
-    """Say what went wrong, and leave of it what another process can read."""
+def _report(returned: JobReturn) -> int:
+    """Log the error of a failed job, make it picklable, and return the exit code."""
     if returned.status is not JobStatus.FAILED:
         return 0
     error: Any = returned._return_value  # noqa: SLF001 - the property raises it
@@ -83,9 +83,9 @@ def _tell(returned: JobReturn) -> int:
 
 
 def _stop_with_parent() -> None:
-    """Wait until the process that started this one is gone, then interrupt this one, and end it if it does not."""
+    """Wait until the parent process ends, then interrupt this process; kill it if it does not stop."""
     with suppress(OSError, ValueError):
-        while os.read(sys.stdin.fileno(), 1):  # not by the buffer, whose lock would be held when the job ends
+        while os.read(sys.stdin.fileno(), 1):  # unbuffered: the buffer's lock would be held at exit
             pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_S)

@@ -1,4 +1,4 @@
-"""Hydra's launcher for one machine: a pool with one job a GPU slot, or several workers on the CPU."""
+"""Hydra launcher for one machine: one job per GPU slot, or several workers on the CPU."""
 
 import logging
 import pickle
@@ -25,15 +25,17 @@ _log = logging.getLogger(__name__)
 
 @final
 class LocalLauncher(Launcher):
-    """Run the jobs of a sweep side by side, each in a fresh process that sees the GPUs of its slot alone.
+    """Run the jobs of a sweep in parallel, each in a new process that sees only the GPUs of its slot.
 
     Args:
-        gpus: their ids; None for all that are visible, an empty list for none.
-        gpus_per_job: GPUs of one job, for trainings on several.
-        slots_per_gpu: jobs that share a GPU.
-        workers: jobs side by side where there is no GPU.
-        logs: folder of what each job's process says.
+        gpus: GPU ids; None for all visible GPUs, an empty list for the CPU.
+        gpus_per_job: GPUs per job, for multi-GPU training.
+        slots_per_gpu: jobs that share one GPU.
+        workers: parallel jobs if there is no GPU.
+        logs: folder of the output of each job.
     """
+
+    _sweep: tuple[DictConfig, HydraContext, TaskFunction]  # set by `setup`
 
     def __init__(
         self, gpus: Sequence[Any] | None, gpus_per_job: int, slots_per_gpu: int, workers: int, logs: str
@@ -43,13 +45,12 @@ class LocalLauncher(Launcher):
         self.slots_per_gpu = slots_per_gpu
         self.workers = workers
         self.logs = logs
-        self._known: tuple[DictConfig, HydraContext, TaskFunction] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra knows of the sweep.
+        """Check the settings and keep Hydra's objects.
 
         Raises:
-            ConfigError: settings of another kind than they should be.
+            ConfigError: a setting of the wrong type.
         """
         for key in ("gpus_per_job", "slots_per_gpu", "workers"):
             value: Any = getattr(self, key)
@@ -57,27 +58,25 @@ class LocalLauncher(Launcher):
                 _refuse(key, "a whole number, 1 or more", value)
         if self.gpus is not None and (isinstance(self.gpus, str) or not isinstance(self.gpus, Sequence)):
             _refuse("gpus", "a list of ids such as [0,1], or null for all", self.gpus)
-        self._known = config, hydra_context, task_function
+        self._sweep = config, hydra_context, task_function
 
     def slots(self) -> list[Slot]:
-        """Return the slots that the jobs will share."""
-        assert self._known is not None
-        on_cpu = self._known[0].get("trainer", {}).get("accelerator") == "cpu"
+        """Return the slots that the jobs share."""
+        on_cpu = self._sweep[0].get("trainer", {}).get("accelerator") == "cpu"
         found = [] if on_cpu else visible_gpus() if self.gpus is None else self._chosen()
         counts = {"slots_per_gpu": self.slots_per_gpu, "workers": self.workers}
         return machine_slots(found, gpus_per_job=self.gpus_per_job, **counts)
 
     def _chosen(self) -> list[str]:
-        """Return the ids that were typed, where this process may use them (of none it is not known)."""
+        """Return the requested ids; refuse those that are not visible (unless no GPU is detected)."""
         asked, seen = [str(gpu) for gpu in self.gpus or ()], visible_gpus()
         if seen and any(gpu.isdecimal() and gpu not in seen for gpu in asked):
             _refuse("gpus", f"some of the GPUs {', '.join(seen)}, which this process may use", self.gpus)
         return asked
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run every job; give what each returned, or how it failed."""
-        assert self._known is not None
-        config = self._known[0]
+        """Run all jobs and return their results or errors."""
+        config = self._sweep[0]
         configure_log(config.hydra.job_logging, config.hydra.verbose)
         slots = self.slots()
         started_s: dict[str, float] = {}
@@ -90,8 +89,8 @@ class LocalLauncher(Launcher):
             ended = "done" if code == 0 else f"failed (exit code {code}), see {job.log}"
             _log.info("%s: %s after %.1f min", job.name, ended, (time.monotonic() - started_s[job.name]) / 60)
 
-        with scratch() as place:
-            folders = [place / str(number) for number in range(len(job_overrides))]
+        with scratch() as root:
+            folders = [root / str(number) for number in range(len(job_overrides))]
             numbered = enumerate(zip(job_overrides, folders, strict=True), start=initial_job_idx)
             written = [self._write(list(words), number, folder) for number, (words, folder) in numbered]
             jobs = [job for job, _ in written]
@@ -102,9 +101,8 @@ class LocalLauncher(Launcher):
             ]
 
     def _write(self, overrides: list[str], number: int, folder: Path) -> tuple[Job, DictConfig]:
-        """Compose the job now, so that files edited during the sweep do not change it, and write it down."""
-        assert self._known is not None
-        config, context, task = self._known
+        """Compose the job now, so that later edits of its files do not change it, and pickle it."""
+        config, context, task = self._sweep
         composed = context.config_loader.load_sweep_config(config, overrides)
         refuse_missing_validation(composed, composed.hydra.runtime.choices)
         with open_dict(composed):
@@ -126,9 +124,9 @@ def _refuse(key: str, expected: str, found: object) -> None:
 def _returned(config: DictConfig, overrides: Sequence[str], folder: Path, job: Job, code: int) -> JobReturn:
     returned = JobReturn(overrides=list(overrides), cfg=config, task_name=job.name)
     if (folder / RESULT).is_file():
-        returned.status, value = pickle.loads((folder / RESULT).read_bytes())  # noqa: S301 - our own process wrote it
+        returned.status, value = pickle.loads((folder / RESULT).read_bytes())  # noqa: S301 - written by our own process
     else:
         returned.status = JobStatus.FAILED
-        value = RuntimeError(f"its process ended with exit code {code} (see {job.log})")
+        value = RuntimeError(f"the process ended with exit code {code} (see {job.log})")
     returned.return_value = value
     return returned

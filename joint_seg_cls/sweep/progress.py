@@ -1,4 +1,4 @@
-"""The table of a study, variant by fold, from its run folders alone; live on a terminal."""
+"""The progress table of a study (variants by folds), read from its run folders; live on a terminal."""
 
 import re
 import sys
@@ -26,13 +26,13 @@ _COLOURS: dict[State, str] = {
     "waiting": "dim",
 }
 _REFRESH_S = 2.0
-#: How long a watched study may rest between two of its jobs.
+#: Time without a running job after which `watch` stops.
 _PATIENCE_S = 300.0
 _RUN = re.compile(r"fold-(?P<fold>.+)_seed-(?P<seed>\d+)")
 
 
 def view(study: Study) -> RenderableType:
-    """Return the study's state: a line of counts, the table, and what failed runs said."""
+    """Return the state of a study: counts, table, and the errors of failed runs."""
     states = [(run, run_state(study.collection / run.folder)) for run in study.runs]
     failed = [
         Text(f"{run.folder}: {state.reason}; see {study.collection / run.folder}")
@@ -44,19 +44,18 @@ def view(study: Study) -> RenderableType:
 
 
 def headline(study: Study, states: Sequence[RunState]) -> str:
-    """Return how many runs stand where, and the time that the sweep may still take."""
+    """Return the number of runs in each state and the estimated remaining time."""
     counts = {name: sum(state.state == name for state in states) for name in _ORDER}
-    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     left_s = time_left_s(states)
-    return f"study {study.name}: {len(states)} runs, {said}" + (
-        "" if left_s is None else f", about {_span(left_s)} left"
-    )
+    left = "" if left_s is None else f", about {_span(left_s)} left"
+    return f"study {study.name}: {len(states)} runs, {listed}{left}"
 
 
 def time_left_s(states: Sequence[RunState]) -> float | None:
-    """Return the seconds until all runs are trained, if as many run side by side as now; None where nothing tells it.
+    """Return the seconds until all runs are trained at the current number of parallel runs; None if unknown.
 
-    A run that has not begun, or was interrupted, is taken to last as long as the others do on average.
+    Waiting and interrupted runs are assumed to take the mean time of the other runs.
     """
     running = [state for state in states if state.state == "running" and state.left_s is not None]
     lasting = [state.trained_s for state in states if state.state == "done" and state.trained_s > 0]
@@ -68,17 +67,17 @@ def time_left_s(states: Sequence[RunState]) -> float | None:
     return (sum(state.left_s or 0.0 for state in running) + to_come) / len(running)
 
 
-def watching(states: Iterable[RunState]) -> Literal["goes on", "rests", "is over"]:
-    """Return whether a study runs or waits, is over, or rests with runs that were interrupted and may be resumed."""
+def watching(states: Iterable[RunState]) -> Literal["active", "paused", "over"]:
+    """Return whether runs are running or waiting (active), only interrupted (paused), or neither (over)."""
     found = {state.state for state in states}
     if found & {"waiting", "running"}:
-        return "goes on"
-    return "rests" if "interrupted" in found else "is over"
+        return "active"
+    return "paused" if "interrupted" in found else "over"
 
 
 @contextmanager
 def shown(studies: Sequence[Study], *, is_live: bool) -> Iterator[None]:
-    """Show the studies while the block runs, on a terminal; elsewhere the log tells which job begins and ends."""
+    """Show the studies on a terminal while the block runs; otherwise show nothing."""
     if not (is_live and sys.stderr.isatty()):
         yield
         return
@@ -101,19 +100,19 @@ def shown(studies: Sequence[Study], *, is_live: bool) -> Iterator[None]:
 
 
 def watch(study: Study, *, every_s: float) -> None:
-    """Show the study until no run waits or runs any more; interrupted ones have some minutes to be resumed in."""
-    seen_s = time.monotonic()
+    """Show the study until no run is waiting or running; interrupted runs may be resumed for some minutes."""
+    active_s = time.monotonic()
     with Live(view(study), console=Console(), auto_refresh=False) as live:
-        while (now := watching(map(run_state, study.folders()))) != "is over":
-            seen_s = time.monotonic() if now == "goes on" else seen_s
-            if time.monotonic() - seen_s > _PATIENCE_S:
+        while (now := watching(map(run_state, study.folders()))) != "over":
+            active_s = time.monotonic() if now == "active" else active_s
+            if time.monotonic() - active_s > _PATIENCE_S:
                 break
             time.sleep(every_s)
             live.update(view(study), refresh=True)
 
 
 def runs_of(collection: Path) -> Study:
-    """Return all runs of a collection as a study of its name."""
+    """Return all runs of a collection as a study with the collection's name."""
     found = []
     for folder in sorted(collection.glob("*/fold-*_seed-*")):
         named = _RUN.fullmatch(folder.name)
@@ -145,17 +144,17 @@ def _table(states: Sequence[tuple[StudyRun, RunState]]) -> Table:
 def _cell(state: RunState | None) -> Text:
     if state is None:
         return Text("")
-    said: str = state.state
+    text: str = state.state
     if state.state == "running":
-        said = f"epoch {min(state.epochs_done + 1, state.epochs or sys.maxsize)}/{state.epochs or '?'}"
+        text = f"epoch {min(state.epochs_done + 1, state.epochs or sys.maxsize)}/{state.epochs or '?'}"
         if state.epochs is not None and state.epochs_done >= state.epochs:
-            said = "testing"
+            text = "testing"
         elif state.left_s is not None:
-            said += f", {_span(state.left_s)} left"
-        said = f"running: {said}"
+            text += f", {_span(state.left_s)} left"
+        text = f"running: {text}"
     elif state.state in ("failed", "interrupted") and state.epochs:
-        said = f"{state.state} after epoch {state.epochs_done}/{state.epochs}"
-    return Text(said, style=_COLOURS[state.state])
+        text = f"{state.state} after epoch {state.epochs_done}/{state.epochs}"
+    return Text(text, style=_COLOURS[state.state])
 
 
 def _span(seconds: float) -> str:

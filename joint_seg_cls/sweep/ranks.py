@@ -1,4 +1,4 @@
-"""Several processes that train one run together: which of them writes, and how Lightning starts the others."""
+"""Training with several processes: the first process, and how Lightning starts the others."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ import joint_seg_cls
 
 
 def is_first_process() -> bool:
-    """Return whether this process is alone, or the first of those that torchrun, Slurm or Lightning started."""
+    """Return whether this is the only process or rank 0 of torchrun, Slurm or Lightning."""
     if "RANK" in os.environ:
         return int(os.environ["RANK"]) == 0
     return all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
@@ -20,16 +20,16 @@ def is_first_process() -> bool:
 
 @contextmanager
 def children_repeat_this_job() -> Iterator[None]:
-    """Let Lightning, which starts its processes by this one's command line, repeat this one job and not a whole sweep.
+    """Make the processes that Lightning starts run this job, not the whole sweep.
 
-    What Lightning leaves behind is taken away at the end: the next job of this process starts its own.
+    Environment variables that Lightning sets are removed afterwards, so that the next job starts its own processes.
     """
     from torch import distributed
 
     main = sys.modules["__main__"]
     before, arguments, spec = dict(os.environ), sys.argv, getattr(main, "__spec__", None)
     sys.argv = [str(Path(joint_seg_cls.__file__).with_name("__main__.py")), *command_words()]
-    main.__spec__ = None  # a module that was started by `-m` would be started in place of the file above
+    main.__spec__ = None  # otherwise a module run with `-m` is started instead of the file above
     try:
         yield
         if distributed.is_available() and distributed.is_initialized():
@@ -42,7 +42,7 @@ def children_repeat_this_job() -> Iterator[None]:
 
 
 def command_words() -> list[str]:
-    """Return the words after ``jsc`` that repeat this one job."""
+    """Return the words after ``jsc`` that run this job alone."""
     hydra = HydraConfig.get()
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     flags = [word for folder in folders for word in ("--config-dir", folder)]

@@ -1,4 +1,4 @@
-"""A sweep's job files, in a temporary folder of its own that outlives neither the sweep nor, for long, its death."""
+"""Temporary folders for a sweep's job files, removed after the sweep and, if it was killed, by the next one."""
 
 import os
 import shutil
@@ -12,22 +12,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _PREFIX = "jsc-sweep-"
-#: Held by the sweep's process, and in the folder of each job by the job's: a folder is left when no lock is held.
+#: Locked by the sweep, and in each job's folder by the job; a folder without a held lock is abandoned.
 LOCK = "owner.lock"
-#: A folder that is younger may be about to get its lock.
+#: A younger folder may not have its lock yet.
 _NEW_S = 1.0
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a temporary folder; clear those that sweeps of this user left which were killed."""
+    """Create a temporary folder; delete abandoned folders of this user's killed sweeps."""
     clear_leftovers()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, FileLock(Path(name) / LOCK):
         yield Path(name)
 
 
 def clear_leftovers() -> None:
-    """Delete the folders of sweeps that no living process owns."""
+    """Delete the folders of sweeps whose processes have ended."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             found = folder.lstat()

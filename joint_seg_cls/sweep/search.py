@@ -1,4 +1,4 @@
-"""A search by Optuna that goes on: past trials that fail, and with a database where it stopped."""
+"""Optuna search that continues after failed trials and, with a database, after interruptions."""
 
 import logging
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.sweep.outcome import failure, last_line
 
 _log = logging.getLogger(__name__)
-#: The name of a study in a database where neither ``hydra.sweeper.study_name`` nor ``study`` gives one.
+#: Study name in the database if neither ``hydra.sweeper.study_name`` nor ``study`` is set.
 _STUDY = "search"
 
 
 @final
 class SearchSweeper(Sweeper):
-    """Search by the plugin hydra-optuna-sweeper; a trial that fails counts as failed and is not drawn again.
+    """Search with the plugin hydra-optuna-sweeper; a failed trial is recorded as failed and not repeated.
 
     Args:
-        sampler: settings of Optuna's sampler.
+        sampler: settings of the Optuna sampler.
         direction: ``maximize`` or ``minimize``.
-        storage: None for memory, or the URL of a database, in which the search goes on when it is started again.
-        study_name: in the database.
-        n_trials: how many trials there are to be, those in the database counted.
-        n_jobs: trials drawn, and started, together.
-        max_failure_rate: share of failed trials among those drawn together above which the search ends.
-        search_space: as the plugin takes it.
-        custom_search_space: likewise.
-        params: likewise.
+        storage: None for memory, or a database URL; a restarted search continues there.
+        study_name: study name in the database.
+        n_trials: total number of trials, including those in the database.
+        n_jobs: trials per batch; a batch is drawn and started together.
+        max_failure_rate: share of failed trials in a batch above which the search stops.
+        search_space: as in the plugin.
+        custom_search_space: as in the plugin.
+        params: as in the plugin.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class SearchSweeper(Sweeper):
         self._launcher: _TrialLauncher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Open the database, and put the plugin's search together.
+        """Open the database and set up the plugin's search.
 
         Raises:
-            ConfigError: a path that cannot be, or a database that cannot be opened.
+            ConfigError: an invalid path, or a database that cannot be opened.
         """
         from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
@@ -93,11 +93,11 @@ class SearchSweeper(Sweeper):
         self._launcher = self._search.launcher = _TrialLauncher(self._search.launcher)
 
     def sweep(self, arguments: list[str]) -> None:
-        """Draw and carry out the trials; list those that failed.
+        """Run the trials and list the failed ones.
 
         Raises:
-            InputError: the first trials failed by it and none has succeeded: no trial will.
-            SystemExit: no trial has succeeded.
+            InputError: the first trials failed with the same input error and none succeeded.
+            SystemExit: no trial succeeded.
         """
         assert self._launcher is not None
         try:
@@ -108,20 +108,20 @@ class SearchSweeper(Sweeper):
             reasons = list(self._launcher.failed.values())
             if reasons and all(isinstance(reason, InputError) for reason in reasons):
                 raise reasons[0] from None
-            _log.error("none of the trials was finished; see above for what each of them said")
+            _log.error("no trial succeeded; see the errors above")
             raise SystemExit(1) from error
         if failed := self._launcher.failed:
-            fixed = {_quoted(word).casefold() for word in arguments}  # Hydra writes false as False
+            fixed = {_quoted(word).casefold() for word in arguments}  # Hydra writes `false` as `False`
             listed = "; ".join(
                 f"{' '.join(word for word in words if word.casefold() not in fixed)}: {last_line(error)}"
                 for words, error in failed.items()
             )
-            _log.warning("%d trials failed and are left out of the search: %s", len(failed), listed)
+            _log.warning("%d trials failed and are excluded from the search: %s", len(failed), listed)
 
 
 @final
 class _TrialLauncher(Launcher):
-    """Launch trials; give the failure of one that is drawn again without trying it again."""
+    """Launch trials; return the earlier failure of a repeated trial without launching it again."""
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
@@ -129,14 +129,14 @@ class _TrialLauncher(Launcher):
         self.failed: dict[tuple[str, ...], Exception] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Set up the launcher behind."""
+        """Set up the wrapped launcher."""
         self._launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run those that have not failed before.
+        """Run the trials that have not failed before.
 
         Raises:
-            InputError: a second trial is refused as the first was, and none has succeeded.
+            InputError: two trials failed with the same input error and none succeeded.
         """
         asked = [tuple(_quoted(word) for word in words) for words in job_overrides]
         new = [words for words in dict.fromkeys(asked) if words not in self.failed]
@@ -166,13 +166,13 @@ def _failed_again(words: Sequence[str], error: Exception) -> JobReturn:
 
 
 def _advanced(settings: DictConfig, drawn: int) -> Any:
-    """Return the sampler; behind ``drawn`` trials it must not draw the first ones again."""
+    """Return the sampler, its seed advanced by ``drawn`` so that it does not repeat earlier trials."""
     seed = settings.get("seed")
     return instantiate(settings if seed is None else OmegaConf.merge(settings, {"seed": seed + drawn}))
 
 
 def _opened(url: str, name: str, direction: Any) -> tuple[Any, int]:
-    """Return the database, and how many trials of the study it holds that ended.
+    """Return the database and the number of finished trials of the study.
 
     Raises:
         ConfigError: it cannot be opened.
@@ -185,14 +185,14 @@ def _opened(url: str, name: str, direction: Any) -> tuple[Any, int]:
         storage = optuna.storages.RDBStorage(url)
         study = optuna.create_study(study_name=name, storage=storage, direction=str(direction), load_if_exists=True)
         ended = [trial for trial in study.trials if trial.state.is_finished()]
-    except AssertionError as error:  # SQLAlchemy 2 does not keep what this version of Optuna writes
+    except AssertionError as error:  # Optuna 2 writes values that SQLAlchemy 2 does not store
         raise ConfigError(
             "hydra.sweeper.storage",
-            expected="SQLAlchemy 1.4, which this version of Optuna keeps its studies by",
-            found="a later one",
+            expected="SQLAlchemy 1.4, which this version of Optuna requires",
+            found="a later version",
             remedy='pip install "sqlalchemy<2", or search in memory with hydra.sweeper.storage=null',
         ) from error
-    except Exception as error:  # of the database's own packages, which are many
+    except Exception as error:  # each database driver has its own exceptions
         raise ConfigError(
             "hydra.sweeper.storage",
             expected="a database that can be opened, such as sqlite:///search.db",

@@ -1,4 +1,4 @@
-"""Places for jobs on one machine: never two jobs in a slot, a fresh process for each job."""
+"""Job slots of one machine: one job per slot at a time, each in a new process."""
 
 import os
 import signal
@@ -15,33 +15,33 @@ from joint_seg_cls.config.machine import VISIBLE
 from joint_seg_cls.errors import ConfigError
 
 _POLL_S = 0.1
-#: How long a job may take to put its things in order after Ctrl-C.
+#: Time that a job has to stop after Ctrl-C.
 GRACE_S = 30.0
-#: The cores that a job's process keeps to, so that jobs side by side do not crowd each other.
+#: Environment variable: the cores assigned to a job, so that parallel jobs do not compete.
 CORES = "JSC_CORES"
 
 
 @final
 @dataclass(frozen=True)
 class Slot:
-    """Where one job runs at a time: on these GPUs (none for the CPU), with these cores."""
+    """A slot for one job at a time: its GPUs (none for the CPU) and its cores."""
 
     name: str
     gpus: tuple[str, ...] = ()
     cores: tuple[int, ...] = ()
 
     def environment(self) -> dict[str, str]:
-        """Return what a job's process must know before it imports torch."""
-        told = {VISIBLE: ",".join(self.gpus), CORES: ",".join(map(str, self.cores))}
+        """Return the environment variables that a job needs before it imports torch."""
+        variables = {VISIBLE: ",".join(self.gpus), CORES: ",".join(map(str, self.cores))}
         if self.cores and not self.gpus:
-            told["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(len(self.cores)))
-        return told
+            variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(len(self.cores)))
+        return variables
 
 
 @final
 @dataclass(frozen=True)
 class Job:
-    """A command, where it says what it says, and what it is called."""
+    """A named command and the file of its output."""
 
     name: str
     command: Sequence[str]
@@ -49,10 +49,10 @@ class Job:
 
 
 def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int, workers: int) -> list[Slot]:
-    """Return the machine's slots: on its GPUs, or as many as ``workers`` on the CPU where there are none.
+    """Return the slots of the machine: per GPU, or ``workers`` on the CPU if there is no GPU.
 
     Raises:
-        ConfigError: numbers that give no slot.
+        ConfigError: the settings give no slot.
     """
     if len(set(gpus)) < len(gpus):
         raise ConfigError(
@@ -64,7 +64,7 @@ def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int,
             "hydra.launcher",
             expected=f"one job or more on each of {len(gpus)} GPUs, or each job on several of them",
             found=f"gpus_per_job={gpus_per_job}, slots_per_gpu={slots_per_gpu}, workers={workers}",
-            remedy="correct them",
+            remedy="correct these settings",
         )
     groups = [tuple(gpus[i : i + gpus_per_job]) for i in range(0, len(gpus) - gpus_per_job + 1, gpus_per_job)]
     if not gpus:
@@ -72,10 +72,10 @@ def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int,
     else:
         named = [
             (f"GPU {'+'.join(group)}" + (f" slot {number}" if slots_per_gpu > 1 else ""), group)
-            for number in range(slots_per_gpu)  # the first slot of every GPU before the second of any
+            for number in range(slots_per_gpu)  # first slots of all GPUs first
             for group in groups
         ]
-    return [Slot(name, group, cores) for (name, group), cores in zip(named, _dealt_cores(len(named)), strict=True)]
+    return [Slot(name, group, cores) for (name, group), cores in zip(named, _split_cores(len(named)), strict=True)]
 
 
 def run_in_slots(
@@ -85,9 +85,9 @@ def run_in_slots(
     on_start: Callable[[Job, Slot], None],
     on_end: Callable[[Job, int], None],
 ) -> list[int]:
-    """Run every job, each in the first slot that is free; return their exit codes.
+    """Run every job in the first free slot; return the exit codes.
 
-    A job that fails does not stop the others. Whatever stops this function (Ctrl-C) stops the jobs.
+    A failed job does not stop the others. If this function is interrupted (Ctrl-C), so are the jobs.
     """
     codes = [0] * len(jobs)
     waiting, free = deque(enumerate(jobs)), list(range(len(slots)))
@@ -96,14 +96,14 @@ def run_in_slots(
         while waiting or running:
             while waiting and free:
                 number, job = waiting.popleft()
-                place = free.pop(0)
-                running[number] = place, _start(job, slots[place].environment())
-                on_start(job, slots[place])
+                index = free.pop(0)
+                running[number] = index, _start(job, slots[index].environment())
+                on_start(job, slots[index])
             for number in [each for each, (_, process) in running.items() if process.poll() is not None]:
-                place, process = running.pop(number)
+                index, process = running.pop(number)
                 codes[number] = process.returncode
                 _close(process)
-                free = sorted([*free, place])
+                free = sorted([*free, index])
                 on_end(jobs[number], process.returncode)
             time.sleep(_POLL_S)
     finally:
@@ -117,15 +117,15 @@ def _start(job: Job, environment: Mapping[str, str]) -> subprocess.Popen:
         return subprocess.Popen(  # noqa: S603 - the command is our own
             list(job.command),
             env=os.environ | environment,
-            stdin=subprocess.PIPE,  # closes when this process ends, however it ends: the job then stops by itself
+            stdin=subprocess.PIPE,  # closes when this process ends; the job then stops itself
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the job once, from here
+            start_new_session=True,  # Ctrl-C reaches the job only through `_stop`
         )
 
 
 def _stop(processes: Sequence[subprocess.Popen]) -> None:
-    """Interrupt the processes; kill what is still there after a while, or at a second Ctrl-C."""
+    """Interrupt the processes; kill those still running after a grace period or at a second Ctrl-C."""
     for process in processes:
         process.send_signal(signal.SIGINT)
     end = time.monotonic() + GRACE_S
@@ -147,8 +147,8 @@ def _close(process: subprocess.Popen) -> None:
         process.stdin.close()
 
 
-def _dealt_cores(slots: int) -> list[tuple[int, ...]]:
-    """Deal this process's cores to the slots; none where they do not suffice, which leaves all to each."""
+def _split_cores(slots: int) -> list[tuple[int, ...]]:
+    """Split this process's cores between the slots; no assignment if there are fewer cores than slots."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     each = len(cores) // slots
     return [tuple(cores[i * each : (i + 1) * each]) for i in range(slots)]

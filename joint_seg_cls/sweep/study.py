@@ -1,4 +1,4 @@
-"""A study: a list of runs, written down before the first of them begins."""
+"""A study: a list of runs, written before the first run starts."""
 
 import glob
 import hashlib
@@ -26,13 +26,13 @@ class StudyRun:
     """One run of a study.
 
     Args:
-        folder: its folder, as seen from the collection's.
-        variant: the folder's first part: ablation or network, and what else was set.
-        base: the ablation or network alone: the row of a table.
-        settings: what else was set, the same for runs that may be compared.
-        fold: the fold that it tests.
-        seed: its seed.
-        overrides: with which ``jsc train`` repeats it.
+        folder: run folder, relative to the collection.
+        variant: the first part of ``folder``: ablation or network, and other settings.
+        base: the ablation or network: the row of a table.
+        settings: the other settings; equal for comparable runs.
+        fold: the test fold.
+        seed: the random seed.
+        overrides: overrides with which ``jsc train`` repeats the run.
     """
 
     folder: str
@@ -45,7 +45,7 @@ class StudyRun:
 
     @classmethod
     def of(cls, plan: Plan) -> "StudyRun":
-        """Return a planned run as a line of a study."""
+        """Return the entry of a planned run."""
         where = plan.place
         settings = list(where.settings)
         return cls(where.folder, where.variant, where.base, settings, where.fold, where.seed, plan.overrides)
@@ -54,7 +54,7 @@ class StudyRun:
 @final
 @dataclass(frozen=True)
 class Study:
-    """A named list of runs in one collection; ``tables`` are those of the paper that it fills."""
+    """A named list of runs in one collection; ``tables`` are the paper's tables that it reproduces."""
 
     collection: Path
     name: str
@@ -72,10 +72,10 @@ class Study:
         return [self.collection / run.folder for run in self.runs]
 
     def record(self, *, keep: Literal["alike", "all"] = "alike") -> "Study":
-        """Write the study; return what is written.
+        """Write the study and return it.
 
         Args:
-            keep: which runs of earlier calls stay listed: those with the same settings, or all, with their tables.
+            keep: which earlier entries to keep: runs with the same settings, or all runs and tables.
         """
         make_folder(writable(self.path.parent, "runs"), "runs")
         with FileLock(self.path.with_suffix(".lock")):
@@ -92,13 +92,13 @@ class Study:
             if len(stays) < len(earlier):
                 dropped = len(earlier) - len(stays)
                 _log.warning(
-                    "study %s: %d runs of other settings leave its list; their folders stay", self.name, dropped
+                    "study %s: %d runs with other settings removed from the list; folders are kept", self.name, dropped
                 )
             write_json(self.path, whole.content())
         return whole
 
     def _earlier(self) -> "Study | None":
-        """Return the study as it was written before; a damaged list is put aside."""
+        """Return the previously written study; rename a damaged file."""
         if not self.path.is_file():
             return None
         try:
@@ -106,11 +106,11 @@ class Study:
         except ConfigError as error:
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
-            _log.warning("%s The list is written anew; what was there is now %s", error, aside.name)
+            _log.warning("%s The list is written again; the damaged file is now %s", error, aside.name)
             return None
 
     def content(self) -> dict[str, Any]:
-        """Return what the file holds."""
+        """Return the content of the file as plain values."""
         runs = [asdict(run) for run in self.runs]
         return {"study": self.name, "created_by": self.created_by, "tables": list(self.tables), "runs": runs}
 
@@ -119,7 +119,7 @@ def read_study(path: Path) -> Study:
     """Read a study's file.
 
     Raises:
-        ConfigError: it is not one.
+        ConfigError: the file is damaged.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -130,37 +130,37 @@ def read_study(path: Path) -> Study:
             path,
             expected="a study's list of runs",
             found=f"a damaged file ({type(error).__name__})",
-            remedy="start its sweep again, which writes it anew",
+            remedy="start the sweep again, which rewrites the file",
         ) from error
     return Study(path.parents[1], name, created_by, runs, tables)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise TypeError("no list of texts")
+        raise TypeError("expected a list of strings")
     return tuple(value)
 
 
 def _run(
     folder: str, variant: str, base: str, settings: list[str], fold: int | str, seed: int, overrides: list[str]
 ) -> StudyRun:
-    """Return a run as the file has it.
+    """Return one entry of the file.
 
     Raises:
-        TypeError: a part is of another kind, or the folder lies outside the collection.
+        TypeError: a value of the wrong type, or a folder outside the collection.
     """
     words = [folder, variant, base, *settings, *overrides]
-    is_known = isinstance(fold, int | str) and isinstance(seed, int) and all(isinstance(word, str) for word in words)
-    if not is_known or not isinstance(settings, list) or not isinstance(overrides, list) or ".." in Path(folder).parts:
+    is_valid = isinstance(fold, int | str) and isinstance(seed, int) and all(isinstance(word, str) for word in words)
+    if not is_valid or not isinstance(settings, list) or not isinstance(overrides, list) or ".." in Path(folder).parts:
         raise TypeError
     return StudyRun(folder, variant, base, settings, fold, seed, overrides)
 
 
 def find_study(name: str, runs: str | Path, collection: str | None = None) -> Study:
-    """Return the study of this name, in ``collection`` or in the only one that has it.
+    """Return the study with this name in ``collection``, or in the only collection that has it.
 
     Raises:
-        ConfigError: there is none, or there are several.
+        ConfigError: no study or several studies have this name.
     """
     root = Path(runs).expanduser()
     known = sorted(root.glob(f"{glob.escape(collection) if collection else '*'}/{FOLDER}/*.json"))
@@ -170,16 +170,16 @@ def find_study(name: str, runs: str | Path, collection: str | None = None) -> St
     where = root / (collection or "*") / FOLDER / f"{name}.json"
     if found:
         collections = ", ".join(path.parents[1].name for path in found)
-        raise ConfigError(where, expected="one study", found=f"one in each of {collections}", remedy="add collection=")
+        raise ConfigError(where, expected="one study", found=f"one each in {collections}", remedy="add collection=")
     raise ConfigError(
         where,
-        expected=f"a study among {', '.join(sorted({path.stem for path in known})) or 'none yet'}",
+        expected=f"one of the studies {', '.join(sorted({path.stem for path in known})) or '(none yet)'}",
         found="no such file",
         remedy="name one of these, or start the sweep (jsc train -m) in this folder",
     )
 
 
 def sweep_name(folders: Iterable[str], swept: Iterable[str]) -> str:
-    """Return a name for a sweep that was given none: what is swept, and a digest of its run folders."""
+    """Return a default name for a sweep: the swept keys and a digest of the run folders."""
     digest = hashlib.sha256("\n".join(sorted(folders)).encode()).hexdigest()[:4]
     return "-".join(["sweep", *(key.replace("/", "-") for key in dict.fromkeys(swept)), digest])

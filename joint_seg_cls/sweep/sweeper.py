@@ -1,4 +1,4 @@
-"""Hydra's sweeper for studies: every run is known, checked and written down before the first begins."""
+"""Hydra sweeper for studies: all runs are planned, checked and listed before the first one starts."""
 
 import itertools
 import logging
@@ -37,73 +37,69 @@ _log = logging.getLogger(__name__)
 
 @final
 class StudySweeper(Sweeper):
-    """Sweep over all combinations of the values given, a run once however often it was asked for.
+    """Sweep over all combinations of the given values; equal runs are launched once.
 
     Args:
-        params: what is swept unless the command line says otherwise, as ``key: value,value`` or a list.
+        params: swept values unless overridden on the command line, as ``key: value,value`` or a list.
     """
+
+    _context: HydraContext  # these three are set by `setup`
+    _config: DictConfig
+    _launcher: Launcher
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = dict(params or {})
-        self._context: HydraContext | None = None
-        self._config: DictConfig | None = None
-        self._launcher: Launcher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra knows of the sweep, and the launcher that the configuration chose."""
+        """Keep Hydra's objects and create the configured launcher."""
         refuse_wrong_paths(config, "train")
         _refuse_swept_store()
-        require(config, "train", "data.store")  # the launcher's place for logs follows it
+        require(config, "train", "data.store")  # the launcher's log folder depends on it
         self._context, self._config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        """Plan all runs, write the study, launch what is not done.
+        """Plan all runs, write the study, and launch the unfinished runs.
 
         Raises:
-            InputError: a run that cannot be; then none has begun.
-            SystemExit: runs failed, which are listed.
+            InputError: a run is invalid; none is launched.
+            SystemExit: a run failed; all failures are listed.
         """
-        assert self._config is not None
-        assert self._launcher is not None
         configure_log(self._config.hydra.job_logging, self._config.hydra.verbose)
-        assert self._context is not None
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         typed = parser.parse_overrides(self._words(parser, arguments))
         jobs = combinations(typed)
-        _log.info("checking %d combinations before the first begins", len(jobs))
+        _log.info("checking %d combinations before the first run starts", len(jobs))
         plans = self._plans(jobs)
         if len(plans) < len(jobs):
-            _log.info("%d combinations are the run of another one", len(jobs) - len(plans))
+            _log.info("%d combinations repeat another run", len(jobs) - len(plans))
         studies = _studies(plans, swept=[each.key_or_group for each in typed if each.is_sweep_override()])
         todo = [(words, plan) for words, plan in plans if not plan.is_done()]
         for study in studies:
             _log.info("study %s: %s", study.name, study.path)
-        _log.info("%d runs, %d of them done before", len(plans), len(plans) - len(todo))
+        _log.info("%d runs, %d already done", len(plans), len(plans) - len(todo))
         if not todo:
             return []
-        launched = [[*words, *_wherever(plan), *_of_the_job(plan)] for words, plan in todo]
+        launched = [[*words, *_absolute_paths(plan), *_job_settings(plan)] for words, plan in todo]
         with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
             returned, reason = _launched(self._launcher, launched)
         refuse_failures([plan for _, plan in todo], returned, reason)
         return returned
 
     def _words(self, parser: OverridesParser, arguments: list[str]) -> list[str]:
-        """Return what is swept as overrides; a range of folds stands for all that there are."""
-        asked = {key: _listed(value) for key, value in self.params.items()}
-        if asked.get("fold", "").startswith("range(") and not any(word.startswith("fold=") for word in arguments):
-            others = [f"{key}={value}" for key, value in asked.items() if key != "fold"]
+        """Return the swept values as overrides; a range of folds is replaced by the folds of the data."""
+        swept = {key: _listed(value) for key, value in self.params.items()}
+        if swept.get("fold", "").startswith("range(") and not any(word.startswith("fold=") for word in arguments):
+            others = [f"{key}={value}" for key, value in swept.items() if key != "fold"]
             first, *_ = combinations(parser.parse_overrides(others + arguments))
             ((_, plan),) = self._plans([first])
-            asked["fold"] = ",".join(str(fold) for fold in plan.data.frozen.splits if fold != HELD_OUT)
-        return [f"{key}={value}" for key, value in asked.items()] + arguments
+            swept["fold"] = ",".join(str(fold) for fold in plan.data.frozen.splits if fold != HELD_OUT)
+        return [f"{key}={value}" for key, value in swept.items()] + arguments
 
     def _plans(self, jobs: Sequence[list[str]]) -> list[tuple[list[str], Plan]]:
-        """Return every job that is a run of its own, with its plan."""
-        assert self._context is not None
-        assert self._config is not None
+        """Return the distinct runs of the jobs, each with its overrides and plan."""
         composer = composer_of(self._config.hydra)
         planner = Planner(composer)
         found: dict[Path, tuple[list[str], Plan]] = {}
@@ -117,8 +113,6 @@ class StudySweeper(Sweeper):
         return list(found.values())
 
     def _composed(self, words: Sequence[str]) -> DictConfig:
-        assert self._context is not None
-        assert self._config is not None
         try:
             return self._context.config_loader.load_sweep_config(self._config, list(words))
         except HydraException as error:
@@ -127,24 +121,24 @@ class StudySweeper(Sweeper):
             raise known from error
 
     def _refuse_sweep_in_sweep(self, config: DictConfig, choices: Mapping[str, str | None], composer: Composer) -> None:
-        """Refuse experiments that each name what to sweep: only what the whole command chose can do that."""
+        """Refuse several experiments that each define a sweep, or a value of `experiment` that changes the sweep."""
         chosen = options_chosen(config.hydra.overrides.task, ["experiment"]).get("experiment", [])
         studies = [name for name in chosen if name != "null" and _sweeps(composer, name)]
         if len(studies) < 2 and dict(config.hydra.sweeper.get("params") or {}) == self.params:
             return
         raise ConfigError(
             f"experiment={choices.get('experiment')}",
-            expected="one study in a command, since it says itself what to sweep over",
-            found="several, or several values of what its sweep follows",
-            remedy="start them one after another; a training that two of them share is done once",
+            expected="one study per command, since a study defines its sweep",
+            found="several studies, or several values of a key that its sweep depends on",
+            remedy="start them one after another; a run that two of them share is trained once",
         )
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return the jobs of a sweep as lists of overrides: the first key given changes slowest; the last word counts.
+    """Return the jobs of a sweep as lists of overrides; the first key changes slowest, the last value of a key counts.
 
     Raises:
-        ConfigError: a range without steps, which only a search can draw from.
+        ConfigError: an interval, from which only a search can draw.
     """
     values: dict[str, list[str]] = {}
     for override in overrides:
@@ -156,54 +150,54 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         else:
             raise ConfigError(
                 override.input_line or key,
-                expected="values that can be listed",
+                expected="a list of values",
                 found="an interval",
-                remedy="add hydra/sweeper=optuna to search in it, or name values",
+                remedy="add hydra/sweeper=optuna to search in it, or list values",
             )
     return [list(words) for words in itertools.product(*values.values())]
 
 
 def _sweeps(composer: Composer, experiment: str) -> bool:
-    """Return whether an experiment itself names what to sweep over."""
+    """Return whether an experiment defines a sweep."""
     sweeper = (composer.options.content("experiment", experiment).get("hydra") or {}).get("sweeper") or {}
     return bool(sweeper.get("params"))
 
 
 def _typed(value: Any) -> str:
-    """Return a value of a sweep as a word has it; ``choice`` has dropped the quotes of its arguments."""
+    """Return a swept value as an override's text; ``choice`` drops the quotes of its arguments."""
     return as_text(value) if isinstance(value, str) else str(Transformer.str(value))
 
 
 def _refuse_swept_store() -> None:
-    """Refuse several stores in a command: runs, study and logs lie in the collection of one."""
+    """Refuse several stores in one command: runs, study and logs belong to the collection of one store."""
     for word in sys.argv:
         key, _, stores = word.partition("=")
         if key == "data.store" and OverridesParser.create().parse_override(word).is_sweep_override():
             raise ConfigError(
-                "data.store", expected="one store a command", found=stores, remedy="start a sweep for each"
+                "data.store", expected="one store per command", found=stores, remedy="start one sweep per store"
             )
 
 
 def _listed(values: Any) -> str:
-    """Return what an experiment sweeps over as a command line has it."""
+    """Return the swept values of an experiment in command line syntax."""
     listed = ",".join(map(str, values)) if OmegaConf.is_list(values) or isinstance(values, list) else str(values)
     return as_value(listed)
 
 
-def _wherever(plan: Plan) -> list[str]:
-    """Return a plan's paths as overrides that mean the same in any folder: a cluster's jobs may start in another."""
+def _absolute_paths(plan: Plan) -> list[str]:
+    """Return a plan's paths as absolute overrides, since a cluster may start jobs in another folder."""
     words = [f"runs={quoted(str(plan.place.collection_path.parent.resolve()))}"]
     paths = {key: OmegaConf.select(plan.config, key) for key in PATHS}
     return words + [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
 
 
-def _of_the_job(plan: Plan) -> list[str]:
-    """Return the job's name, and its plan for it to read, as overrides that any launcher passes on."""
+def _job_settings(plan: Plan) -> list[str]:
+    """Return the job's name and plan as overrides, which every launcher passes on."""
     return [f"hydra.job.name={quoted(job_name(plan))}", f"+hydra.job.env_set.{PLAN}={quoted(plan.handed_over())}"]
 
 
 def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:
-    """Write the study down, in each collection that it has runs in."""
+    """Write the study into each collection that contains its runs."""
     by_place: dict[tuple[Path, str], list[Plan]] = {}
     for _, plan in plans:
         named = plan.config.study
@@ -222,11 +216,11 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
 
 
 def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> tuple[Sequence[JobReturn], str]:
-    """Return what the jobs returned, and why the launcher stopped before its time."""
+    """Return the results of the jobs, and the error if the launcher stopped early."""
     try:
         return launcher.launch(jobs, initial_job_idx=0), ""
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - a launcher that waits for its jobs raises what the first of them raised
+    except Exception as error:  # noqa: BLE001 - some launchers raise the first job's error
         _log.exception("the launcher stopped")
         return [], last_line(error)

@@ -118,7 +118,7 @@ def test_a_study_that_rests_between_two_jobs_is_watched_for_some_minutes(tmp_pat
     run = write_run(tmp_path / "cohort", "joint/fold-0_seed-0", epochs=4, seconds=[9])  # interrupted
     study = Study(tmp_path / "cohort", "s", "", (StudyRun("joint/fold-0_seed-0", "joint", "joint", [], 0, 0, []),))
     assert [watching([RunState(state)]) for state in ("waiting", "running", "interrupted", "failed", "done")] == [
-        "goes on", "goes on", "rests", "is over", "is over"
+        "active", "active", "paused", "over", "over"
     ]  # fmt: skip
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
@@ -129,7 +129,7 @@ def test_a_study_that_rests_between_two_jobs_is_watched_for_some_minutes(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(("study=other",), "a study among mine"), (("runs=nowhere",), "run folders")]
+    ("words", "says"), [(("study=other",), "one of the studies mine"), (("runs=nowhere",), "run folders")]
 )
 def test_what_is_not_there_is_one_sentence(jsc, study, words, says):
     code, out, err = jsc("status", f"runs={study.collection.parent}", *words)

@@ -52,7 +52,7 @@ def test_two_jobs_are_done_by_slurm_and_not_done_again(sweep, store, tmp_path, j
     assert len(list(logs.glob("*/*_log.out"))) == 2
     code, _, err = jsc("train", "-m", "hydra/launcher=slurm", *words)
     assert code == 0
-    assert "2 runs, 2 of them done before" in err
+    assert "2 runs, 2 already done" in err
     assert len(list(logs.glob("*/*_log.out"))) == 2
 
 

@@ -93,7 +93,7 @@ def test_ray_runs_the_jobs_of_a_sweep(sweep, tmp_path):
     assert sweep("hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2", "ablation=joint,dot") == 0, sweep.said
     assert [run.parent.name.partition("+")[0] for run in done_runs(tmp_path)] == ["dot", "joint"]
     assert sweep("hydra/launcher=ray", "ablation=joint,dot") == 0
-    assert "2 runs, 2 of them done before" in sweep.said
+    assert "2 runs, 2 already done" in sweep.said
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,13 @@ def test_a_sweep_over_values_has_a_folder_for_each_and_started_again_skips_them(
     done = folders(tmp_path)
     assert len(done) == len(trained) == 4
     assert sum("optimizer.lr-0.001" in name for name in done) == 2
-    assert "4 runs, 0 of them done before" in sweep.err
+    assert "4 runs, 0 already done" in sweep.err
     written = studies(tmp_path)["rates"]
     assert sorted(run["folder"] for run in written["runs"]) == done
     assert {run["base"] for run in written["runs"]} == {"joint"}
     assert "optimizer.lr=1e-3,1e-4" in written["created_by"]
     assert sweep("fold=1,0", "optimizer.lr=0.0001,0.001") == 0
-    assert "4 runs, 4 of them done before" in sweep.err
+    assert "4 runs, 4 already done" in sweep.err
     assert (len(trained), folders(tmp_path)) == (4, done)
 
 
@@ -104,7 +104,7 @@ def test_a_sweep_over_parts_goes_on_where_it_stopped_and_does_no_training_twice(
     assert [name.partition("+")[0] for name in before] == ["concat", "dot"]
     (tmp_path / "runs" / "store" / before[0] / "DONE").unlink()
     assert sweep("ablation=dot,concat", "network/guidance=concat,dot") == 0  # four combinations, two trainings
-    assert "2 runs, 1 of them done before" in sweep.err
+    assert "2 runs, 1 already done" in sweep.err
     assert trained == ["dot", "concat", "concat"]
     assert folders(tmp_path) == before
 
@@ -149,7 +149,7 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("fold=0,7",), "fold"),
         (("fold=0,0.0",), "the number of a fold or its name, found 0.0"),
         (("seed=null",), "seed: expected a value"),
-        (("variant=dot", "ablation=add"), "no ablation or network beside it, since it names one itself"),
+        (("variant=dot", "ablation=add"), "no ablation or network beside it, since a variant selects both"),
         (("variant=joint,unet3d", "network=joint"), "no ablation or network beside it"),
         (("experiment=table7", "ablation=dot"), "no ablation or network beside it"),
         (("experiment=table3", "network/guidance=dot"), "network=unet3d: expected no choice of network/guidance"),
@@ -158,9 +158,9 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("tables=8",), "write tables=[7]"),
         (("tables=[99]",), "tables: expected a list of the paper's tables, 3 to 9, found [99]"),
         (("evaluate=no",), "evaluate: expected true or false, found 'no'"),
-        (("ablation=[dot,add]",), "ablation=[dot,add]: expected one for a training, found 2; sweep over them"),
+        (("ablation=[dot,add]",), "ablation=[dot,add]: expected one option per training, found 2; sweep over them"),
         (("variant=[joint,dot]",), "jsc train -m variant=joint,dot"),
-        (("data.store=one,two",), "data.store: expected one store a command, found one,two"),
+        (("data.store=one,two",), "data.store: expected one store per command, found one,two"),
         (("network=null",), "network: expected one of its options, found none; set network=joint"),
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
@@ -196,7 +196,7 @@ def test_a_damaged_list_of_a_study_is_put_aside_by_its_sweep(sweep, trained, tmp
     path = tmp_path / "runs" / "store" / "studies" / "mine.json"
     path.write_text("garbage")
     code, _, err = jsc("status", "study=mine", f"runs={tmp_path / 'runs'}")
-    assert (code, "start its sweep again" in err) == (2, True)
+    assert (code, "start the sweep again" in err) == (2, True)
     assert sweep("study=mine") == 0, sweep.err
     assert len(studies(tmp_path)["mine"]["runs"]) == len(trained) == 1
     assert path.with_suffix(".damaged").read_text() == "garbage"

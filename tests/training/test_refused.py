@@ -23,7 +23,7 @@ import pytest
         (["network.channels=0"], "network.channels"),
         (["lesion_threshold=1"], "lesion_threshold: expected a number above 0 and below 1, found 1"),
         (["loss.cross_task_weight=-1"], "loss.cross_task_weight: expected a number, 0 or more, found -1"),
-        (["optimizer.lr=-1"], "optimizer: expected arguments that it takes"),
+        (["optimizer.lr=-1"], "optimizer: expected valid arguments"),
         (["+optimizer.speed=3"], "speed"),
         (["+scheduler.speed=3"], "speed"),
         (["data.validation_fraction=null"], "data.validation_fraction: expected a value, found null"),
@@ -40,12 +40,12 @@ import pytest
         ),
         (
             ["protocol.monitor=val/dice"],
-            "scheduler.mode: expected max, as protocol.monitor=val/dice asks for, found min",
+            "scheduler.mode: expected max for protocol.monitor=val/dice, found min",
         ),
         (["scheduler=cosine", "trainer.max_epochs=null", "trainer.max_time=1:0:0:0"], "scheduler: expected arguments"),
         (["trainer.max_steps=5"], "trainer.max_steps: expected none"),
         (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: expected none"),
-        (["trainer.logger=true"], "trainer.logger: expected none: the run is told to what tracking= names, found True"),
+        (["trainer.logger=true"], "trainer.logger: expected none: tracking= selects the loggers, found True"),
         (
             ["trainer.precision=16-mixed"],
             "(CPUAccelerator) computes in, found 16-mixed, in place of which Lightning uses bf16-mixed; set "

@@ -53,7 +53,7 @@ def test_fine_tuning_on_tested_scans_is_refused_unless_accepted_and_then_reporte
     first = train(epochs=1)
     words = (f"init_from={first}", "fold=1")
     train(*words, epochs=1, runs="second", code=2)
-    assert "init_from: expected weights that have trained on no scan and no subject of test fold 1" in train.err
+    assert "init_from: expected weights trained on no scan and no subject of test fold 1" in train.err
     assert train.err.count("error:") == 1
     assert "add accept=[trained_on_test]" in train.err
     second = train(*words, "accept=[trained_on_test]", epochs=1, runs="second")
