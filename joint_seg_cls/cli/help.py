@@ -1,4 +1,4 @@
-"""The help of one command: its groups, its keys with what they mean, and examples."""
+"""Help of a command: its config groups, keys and examples."""
 
 import re
 import string
@@ -11,7 +11,7 @@ from joint_seg_cls.config.schema import BY_NAME
 
 
 def help_of(command: str, overrides: Sequence[str]) -> str:
-    """Return the help of a command: Hydra's own lists the groups of all commands, and takes seconds to find them."""
+    """Return the help of a command; Hydra's own lists the groups of all commands and takes seconds."""
     from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
@@ -30,7 +30,7 @@ def help_of(command: str, overrides: Sequence[str]) -> str:
 
 
 def _explained(text: str) -> str:
-    """Return YAML with the line of help behind each key that the schema lists."""
+    """Return YAML with a line of help after each key of the schema."""
     lines: list[str] = []
     path: list[str] = []
     for row in text.splitlines():

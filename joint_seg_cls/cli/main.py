@@ -1,4 +1,4 @@
-"""``jsc COMMAND key=value ...``: pick the command, hand its overrides to Hydra, turn failures into one sentence."""
+"""``jsc COMMAND key=value ...``: choose the command, pass its overrides to Hydra, and report errors in one sentence."""
 
 import difflib
 import importlib
@@ -18,14 +18,14 @@ from joint_seg_cls.errors import ConfigError, InputError, disk_errors_named
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-#: Every command, with the line that `jsc --help` shows. `commands/<name>.py` holds a function of the same name.
+#: All commands with their line in `jsc --help`. `commands/<name>.py` contains a function of the same name.
 COMMANDS = {
     "phantom": "make a simulated MS / NMOSD cohort            out= subjects= seed= phantom=clear|matched|lifelike",
     "cohort": "write the cohort table of any folder          source=table|bids|isbi2015|dicom|pattern path= out=",
-    "check": "say what is wrong or suspicious in a cohort   cohort= [store=] out=",
+    "check": "check a cohort for errors and suspicious scans  cohort= [store=] out=",
     "prepare": "turn a cohort table into a prepared store     cohort= store=",
     "train": "train one fold, test it, write the run folder data.store= fold= seed= ablation= experiment=",
-    "status": "show where the runs of a study stand         study= [watch=true]",
+    "status": "show the progress of a study                  study= [watch=true]",
     "report": "turn a study into tables, figures and a page  study= [out=]",
     "evaluate": "test a run on a fold, cohort or checkpoint    run= [cohort= | fold=] [checkpoint=]",
     "predict": "segment lesions, name the disease on new scans input= checkpoint= out=",
@@ -50,12 +50,12 @@ _MOST_LINES = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``jsc`` and exit: 0 done, 1 a defect of the program (with traceback), 2 the user's input, 130 interrupted."""
+    """Run ``jsc`` and exit: 0 success, 1 a bug (with traceback), 2 invalid input, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _main(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has closed it, as `| head` does
+    except BrokenPipeError:  # the reader of the pipe has ended, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
 
@@ -81,12 +81,12 @@ def _main(arguments: list[str]) -> None:
     except InputError as error:
         sys.exit(_report(error))
     except KeyboardInterrupt:
-        print("\njsc: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("\njsc: interrupted; repeat the command to continue", file=sys.stderr)
         sys.exit(130)
 
 
 def run_command(config: "DictConfig") -> object:
-    """Carry out the command that Hydra composed ``config`` for (module level, so that launchers can pickle it)."""
+    """Run the command of a composed configuration (at module level, so that launchers can pickle it)."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -102,7 +102,7 @@ def run_command(config: "DictConfig") -> object:
     except InputError as error:
         if HydraConfig.get().mode is not RunMode.RUN:
             raise
-        # past Hydra, which would add a line of its own
+        # exit here, since Hydra would print a line of its own
         sys.exit(_report(error))
 
 
@@ -119,7 +119,7 @@ def _run(command: str, overrides: list[str]) -> None:
     if command == "train" and (not wants_help or any(word.startswith("variant=") for word in overrides)):
         _register_for_sweeps(overrides)
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them and exiting
     sys.argv = [f"jsc {command}", *overrides]
     try:
         if wants_help:
@@ -130,7 +130,7 @@ def _run(command: str, overrides: list[str]) -> None:
         if wants_trace:
             raise
         raise _plugin_error(error) or _config_error(command, error, overrides) from error
-    except (ImportError, RuntimeError, ValueError) as error:  # of a plugin that Hydra does not find, of words
+    except (ImportError, RuntimeError, ValueError) as error:  # a missing plugin, or an invalid override
         known = _plugin_error(error)
         if known is None and isinstance(error, ValueError) and _is_hydras(error):
             known = _config_error(command, error, overrides)
@@ -145,7 +145,7 @@ def _register_for_sweeps(overrides: list[str]) -> None:
     from joint_seg_cls.config.compose import register_variants
     from joint_seg_cls.sweep.register import register_plugins
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless switched on
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports by default
     register_variants(config_dirs(overrides))
     register_plugins()
 
@@ -158,8 +158,8 @@ def _plugin_error(error: Exception) -> ConfigError | None:
         return None
     return ConfigError(
         "hydra",
-        expected="the package that this launcher or sweeper comes from",
-        found="none installed",
+        expected="the package of this launcher or sweeper",
+        found="no such package",
         remedy=f'pip install "joint_seg_cls[{extra}]"',
     )
 
@@ -172,7 +172,7 @@ def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> C
         known = misfit(overrides, Options(config_dirs(overrides))) or _unknown_key(error)
         if known is not None:
             return known
-    said = str(error).partition("Config search path")[0]
+    message = str(error).partition("Config search path")[0]
     if word := _wrong_word(overrides):
         return ConfigError(
             f"jsc {command}",
@@ -180,18 +180,18 @@ def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> C
             found=word,
             remedy=f"see jsc {command} --help for the keys and groups",
         )
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     found = "; ".join(lines[:_MOST_LINES]).replace(":;", ":").rstrip(".") or type(error).__name__
     return ConfigError(
         f"jsc {command}",
-        expected="a configuration that composes",
+        expected="a valid configuration",
         found=found,
         remedy=f"see jsc {command} --help for the keys and groups",
     )
 
 
 def _unknown_key(error: Exception) -> ConfigError | None:
-    """Return what an error means that OmegaConf raised for a key that is not there."""
+    """Return the error for an unknown key, from OmegaConf's exception."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     from joint_seg_cls.config.schema import nearest
@@ -201,7 +201,7 @@ def _unknown_key(error: Exception) -> ConfigError | None:
         return None
     key = str(cause.full_key)
     close = nearest(key)
-    new = f"an argument that its class takes besides is added with +{key}="
+    new = f"to add another argument of its class, use +{key}="
     return ConfigError(
         key,
         expected="a key that this configuration has",
@@ -211,7 +211,7 @@ def _unknown_key(error: Exception) -> ConfigError | None:
 
 
 def _is_hydras(error: Exception) -> bool:
-    """Return whether Hydra itself raised an error, not what it called."""
+    """Return whether Hydra itself raised an error, and not a function that it called."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -219,7 +219,7 @@ def _is_hydras(error: Exception) -> bool:
 
 
 def _wrong_word(overrides: Sequence[str]) -> str:
-    """Return the word that Hydra's grammar refuses; its own errors leave that open."""
+    """Return the word that Hydra's grammar refuses, which its error does not name."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

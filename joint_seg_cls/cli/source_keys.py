@@ -1,24 +1,24 @@
-"""How the command line of ``jsc cohort`` is read: keys that are not its own belong to the source, patterns are text."""
+"""Words of ``jsc cohort``: keys other than its own belong to the source, and patterns are text."""
 
 import json
 import re
 
 from joint_seg_cls.config.grammar import quoted
 
-#: The keys of the command itself; every other one is the source's.
+#: Keys of the command; all other keys belong to the source.
 _OWN = frozenset({"path", "out", "source", "classes", "hydra"})
-#: Keys of a source whose value is text, braces and stars included, unless it is quoted, null or a mapping.
+#: Keys of a source with text values (including braces and stars), unless quoted, null or a mapping.
 _TEXT = re.compile(r"\+{0,2}source\.(flair|lesion_mask|lesion_mask_2|brain_mask|t1|t2|pd|labels|key|salt|others\.\w+)")
-#: Keys of a source whose value may be a mapping of words to words.
+#: Keys of a source whose value may be a mapping of words.
 _MAPPING = re.compile(r"\+{0,2}source\.(labels|names|columns|modalities|others)")
-#: A word of a mapping that Hydra reads as it is written.
+#: A word of a mapping that Hydra reads unchanged.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_ .+/-]*|0|-?[1-9][0-9]*")
-#: A pattern of files is text whatever its key, so that a misspelt key is what is found fault with.
+#: A file pattern is text for every key, so that a misspelt key is reported.
 _FILES = re.compile(r"[^\[].*\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 
 
 def for_source(override: str) -> str:
-    """Return ``flair=...`` as ``source.flair='...'``, and what is the command's own or Hydra's as it is."""
+    """Return ``flair=...`` as ``source.flair='...'``; keys of the command and of Hydra are unchanged."""
     key, equals, value = override.partition("=")
     if key.startswith("-") or not (equals or key.startswith("~")):
         return override
@@ -35,14 +35,14 @@ def for_source(override: str) -> str:
 
 
 def _as_json(value: str) -> str | None:
-    """Return a mapping as JSON where Hydra's grammar would refuse its words or read them otherwise, else None.
+    """Return a mapping as JSON if Hydra's grammar would refuse or change its words, else None.
 
-    Hydra takes no quoted keys and no letters outside ASCII, and reads ``007`` and ``1e5`` as numbers.
+    Hydra accepts neither quoted keys nor letters outside ASCII, and reads ``007`` and ``1e5`` as numbers.
     """
     import yaml
 
     try:
-        found = yaml.load(value, Loader=yaml.BaseLoader)  # noqa: S506 - it makes text, lists and mappings alone
+        found = yaml.load(value, Loader=yaml.BaseLoader)  # noqa: S506 - builds only text, lists and mappings
     except yaml.YAMLError:
         return None
     if not isinstance(found, dict) or not all(isinstance(word, str) for item in found.items() for word in item):
@@ -50,6 +50,6 @@ def _as_json(value: str) -> str | None:
     is_quoted = '"' in value or "'" in value
     is_plain = not is_quoted and all(_PLAIN.fullmatch(word) for item in found.items() for word in item)
     if is_plain or "" in found.values() or ("\\" in value and not is_quoted):
-        return None  # Hydra reads it as well, or it is written in Hydra's own way
+        return None  # Hydra reads it unchanged, or it is written in Hydra's syntax
     meant = {name: None if label in ("null", "~") else label for name, label in found.items()}
     return json.dumps(meant, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a person types, as Hydra's grammar wants it."""
+"""Conversion of command line words to Hydra's grammar."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,23 +7,23 @@ from joint_seg_cls.config.grammar import as_value, is_quoted, quoted
 from joint_seg_cls.config.schema import NAME_KEYS, PATH_KEYS
 from joint_seg_cls.errors import ConfigError
 
-#: Other keys whose values are text: they may hold spaces, `=`, `,` and brackets, as paths may, and digits stay digits.
+#: Further keys with text values: like paths, they may contain spaces, `=`, `,` and brackets, and digits stay text.
 _TEXT_KEYS = frozenset({*PATH_KEYS, *NAME_KEYS, "hydra.launcher.logs", "hydra.sweeper.storage"})
-#: Hydra's flags that take the next word as their value.
+#: Hydra's flags whose value is the next word.
 _FLAGS_WITH_VALUE = frozenset(
     {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
     | {"--experimental-rerun"}
 )
-#: Hydra's flags that take their value after an equals sign as well; every other ``--key=value`` sets a key.
+#: Hydra's flags that also accept a value after an equals sign; any other ``--key=value`` sets a key.
 _FLAGS_WITH_EQUALS = frozenset(
     {"--cfg", "--config-dir", "--config-name", "--config-path", "--package", "--experimental-rerun", "--info"}
 )
-#: What Hydra's flag --info may show.
+#: Values of Hydra's flag --info.
 _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def readable(override: str, *, multirun: bool) -> str:
-    """Return an override as Hydra's grammar wants it: text quoted, Trainer arguments free to be new."""
+    """Return an override in Hydra's grammar: text quoted, and ``++`` for Trainer arguments."""
     key, equals, value = override.partition("=")
     if not equals or key.startswith("-"):
         return override
@@ -34,7 +34,7 @@ def readable(override: str, *, multirun: bool) -> str:
 
 
 def _is_grammar(value: str, *, multirun: bool) -> bool:
-    """Return whether the value of a text key is meant as more than this text."""
+    """Return whether the value of a text key uses the grammar."""
     if is_quoted(value) or "${" in value or value.lower() in ("", "null"):
         return True
     is_listed = value[:1] == "[" and value[-1:] == "]"
@@ -42,18 +42,18 @@ def _is_grammar(value: str, *, multirun: bool) -> bool:
 
 
 def _is_there(path: str) -> bool:
-    """Return whether a file or folder of this name is there, or a folder above it whose name has a comma."""
+    """Return whether a path exists, or a parent folder whose name contains a comma."""
     try:
-        whole = Path(path).expanduser()
-        return whole.exists() or any("," in place.name and place.exists() for place in whole.parents)
-    except (OSError, RuntimeError, ValueError):  # too long; a home folder of nobody; a null byte
+        full = Path(path).expanduser()
+        return full.exists() or any("," in parent.name and parent.exists() for parent in full.parents)
+    except (OSError, RuntimeError, ValueError):  # too long, unknown home folder, or a null byte
         return False
 
 
 def without_hyphens(word: str) -> str:
-    """Return ``--key=value`` as ``key=value``, and its value ``None`` as ``null``.
+    """Return ``--key=value`` as ``key=value``, and the value ``None`` as ``null``.
 
-    An agent of a W&B sweep writes the former unless its recipe asks for words without hyphens.
+    The agent of a W&B sweep writes ``--key=value`` by default.
     """
     key, equals, value = word.partition("=")
     if not equals or not key.startswith("--") or key in _FLAGS_WITH_EQUALS:
@@ -62,7 +62,7 @@ def without_hyphens(word: str) -> str:
 
 
 def all_readable(words: Sequence[str]) -> list[str]:
-    """Return all words of a command line as Hydra's grammar wants them, flags and their values as they are."""
+    """Return all words in Hydra's grammar; flags and their values are unchanged."""
     multirun = is_multirun(words)
     follows = [False, *(word in _FLAGS_WITH_VALUE for word in words)]
     return [
@@ -71,7 +71,7 @@ def all_readable(words: Sequence[str]) -> list[str]:
 
 
 def refuse_undecodable(words: Sequence[str]) -> None:
-    """Refuse names in another encoding than UTF-8, which Python keeps as bytes that no file of text can hold."""
+    """Refuse words that are not UTF-8, which no text file can store."""
     for word in words:
         try:
             word.encode()
@@ -83,12 +83,12 @@ def refuse_undecodable(words: Sequence[str]) -> None:
 
 
 def flags_first(words: Sequence[str]) -> list[str]:
-    """Return ``words`` with flags and their values before the others: Hydra takes no word that follows a later flag."""
+    """Return ``words`` with flags and their values first, since Hydra refuses words after a later flag."""
     flags: list[str] = []
     others: list[str] = []
     takes_value = False
     for word in words:
-        if flags and flags[-1] == "--info" and word in _INFOS:  # its value may be left out
+        if flags and flags[-1] == "--info" and word in _INFOS:  # an optional value
             flags[-1] = f"--info={word}"
             continue
         is_flag = word.startswith("-") and not takes_value

@@ -107,7 +107,7 @@ def _of_cohort(config: DictConfig) -> _Part:
     shared = {
         "lesion_value": lesion_value,
         "mask_geometry": require_mask_geometry(config.mask_geometry),
-        "workers": keys.workers(config),
+        "workers": keys.whole_number(config, "workers"),
     }
     most = keys.whole_number(config, "pictures")
     audit, rows, scans = audit_cohort(
@@ -128,7 +128,7 @@ def _fold_count(config: DictConfig) -> int:
 
 
 def _of_store(config: DictConfig) -> _Part:
-    workers, most = keys.workers(config), keys.whole_number(config, "pictures")
+    workers, most = keys.whole_number(config, "workers"), keys.whole_number(config, "pictures")
     store = PreparedStore(config.store)
     audit = audit_store(store, workers=workers)
     folds, fraction = build(config.data.folds), config.data.validation_fraction

@@ -88,7 +88,7 @@ def _write_store(config: DictConfig, cohort: RandomisedCohort) -> None:
         spacing_mm=layout.spacing_mm,
         intensity=pipeline.intensity,
         settings=plain(config.preprocess),
-        workers=keys.workers(config),
+        workers=keys.whole_number(config, "workers"),
     )
     counts = Counter(case.disease for case in store.cases)
     _log.info(

@@ -19,7 +19,7 @@ def prepare(config: DictConfig) -> None:
     """Check the table, prepare every scan that is not prepared yet, say what there is."""
     require(config, "prepare", "cohort", "store")
     modalities, classes = keys.names(config, "modalities", least=1), keys.names(config, "classes", least=2)
-    workers = keys.workers(config)
+    workers = keys.whole_number(config, "workers")
     store = keys.folder_to_write(config, "store")
     require_lesion_value(plain(config.lesion_value))
     pipeline: Pipeline = build(config.preprocess)

@@ -1,1 +1,1 @@
-"""Configurations: where they lie, how they are composed and checked, and the objects built from them."""
+"""Configurations: locations, composition, checks, and the objects built from them."""

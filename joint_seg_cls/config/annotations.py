@@ -1,4 +1,4 @@
-"""Whether plain values are of the types that a class declares for its arguments."""
+"""Checks of plain values against the annotated types of a class's arguments."""
 
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -7,12 +7,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def annotations_of(make: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of the arguments of a class of this program; none where it has no constructor of its own."""
+    """Return the annotated argument types of a class of this program; empty if it has no constructor of its own."""
     return get_type_hints(vars(make)["__init__"]) if "__init__" in vars(make) else {}
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Return whether a plain value is of an annotated type; a whole number is also a float, and a text a path."""
+    """Return whether a plain value matches an annotated type; an integer is also a float, and a string a path."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return any(fits(value, each) for each in inner)
@@ -27,5 +27,5 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def named(hint: Any) -> str:
-    """Return an annotated type as a reader of an error wants it."""
+    """Return an annotated type as text for an error."""
     return str(hint if get_args(hint) else getattr(hint, "__name__", hint)).replace("collections.abc.", "")

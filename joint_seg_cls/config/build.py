@@ -1,4 +1,4 @@
-"""The user's own configurations made objects; those that a file holds are built by :mod:`.from_file`."""
+"""Building objects from the user's configurations; those stored in a file are built by :mod:`.from_file`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from omegaconf.errors import MissingMandatoryValue
 
 from joint_seg_cls.errors import ConfigError, InputError
 
-#: What :func:`build`, or an object that it made, raises where arguments do not fit.
+#: Exceptions of :func:`build`, or of a built object, for invalid arguments.
 REFUSALS = (InstantiationException, TypeError, ValueError, ZeroDivisionError)
-#: What parts raise when they are made of arguments that they cannot bear.
+#: Exceptions of constructors for invalid arguments.
 _OF_ARGUMENTS = (TypeError, ValueError, ImportError, AttributeError, KeyError, ArithmeticError, RuntimeError)
 
 
 def require(config: DictConfig, command: str, *keys: str) -> None:
-    """Refuse a configuration in which one of ``keys`` was left open."""
+    """Refuse a configuration without a value for one of ``keys``."""
     for key in keys:
         try:
             found = OmegaConf.select(config, key, throw_on_missing=True)
@@ -30,10 +30,10 @@ def require(config: DictConfig, command: str, *keys: str) -> None:
 
 
 def build(config: Any) -> Any:
-    """Instantiate a configuration; its lists and dicts arrive as plain Python.
+    """Instantiate a configuration; lists and dicts are passed as plain Python objects.
 
     Raises:
-        InputError: a part refused its arguments (its own sentence), or does not take them.
+        InputError: a part refuses its arguments.
     """
     try:
         return instantiate(config, _convert_="all")
@@ -46,7 +46,7 @@ def build(config: Any) -> Any:
                 str(config.get("_target_", "configuration"))
                 if isinstance(config, Mapping | DictConfig)
                 else "configuration",
-                expected="arguments that this part takes",
+                expected="valid arguments for this part",
                 found=reason,
                 remedy="see --cfg job for the composed configuration",
             ) from error
@@ -54,5 +54,5 @@ def build(config: Any) -> Any:
 
 
 def target_of(config: Any) -> Callable[..., Any] | None:
-    """Return the class or function that a configuration names in ``_target_``; None where it names none."""
+    """Return the class or function of ``_target_``; None if there is no ``_target_``."""
     return get_method(config["_target_"]) if "_target_" in config else None

@@ -1,4 +1,4 @@
-"""Configurations composed beside the running one, each once, to compare it with them."""
+"""Composition of further configurations for comparison with the running one; each is composed once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from joint_seg_cls.config.grammar import as_text, quoted
 from joint_seg_cls.config.options import Options
 from joint_seg_cls.errors import ConfigError
 
-#: The group whose options stand for an ablation of the joint network, or for another network.
+#: The group of all ablations of the joint network and all other networks.
 VARIANT = "variant"
 
 
 @final
 @dataclass(frozen=True)
 class Composed:
-    """A configuration without Hydra's own part, and the option that each group ended with."""
+    """A configuration without Hydra's part, and the final option of each group."""
 
     config: DictConfig
     choices: Mapping[str, str | None]
@@ -34,10 +34,10 @@ class Composed:
 
 @final
 class Composer:
-    """Compose ``train`` with lists of overrides.
+    """Compose ``train`` with different overrides.
 
     Args:
-        folders: where the user's own configurations lie, beside the shipped ones.
+        folders: folders of the user's configurations, searched after the shipped ones.
     """
 
     def __init__(self, folders: Sequence[str | Path] = ()) -> None:
@@ -46,23 +46,23 @@ class Composer:
         self._refuse_shipped_names()
         self.options = Options(self.folders)
         register_variants(self.folders)
-        self._known: dict[tuple[str, ...], Composed] = {}
+        self._composed: dict[tuple[str, ...], Composed] = {}
 
     def __call__(self, overrides: Sequence[str] = ()) -> Composed:
-        """Return the configuration that ``overrides`` compose to."""
+        """Return the composed configuration of ``overrides``."""
         key = tuple(overrides)
-        if key not in self._known:
+        if key not in self._composed:
             own = ",".join(quoted(f"file://{folder}") for folder in self.folders)
-            with _beside_the_running_hydra(), initialize_config_dir(str(config_folder()), version_base="1.3"):
+            with _without_running_hydra(), initialize_config_dir(str(config_folder()), version_base="1.3"):
                 config = compose("train", [f"hydra.searchpath=[{own}]", *key], return_hydra_config=True)
             choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
             with open_dict(config):
                 del config["hydra"]
-            self._known[key] = Composed(config, choices)
-        return self._known[key]
+            self._composed[key] = Composed(config, choices)
+        return self._composed[key]
 
     def _refuse_shipped_names(self) -> None:
-        """Refuse a user's file that Hydra would not read, since it finds the shipped one of that name first."""
+        """Refuse a user's file with the name of a shipped one, which Hydra would read instead."""
         shipped = config_folder()
         for folder in self.folders:
             if folder.resolve() == shipped.resolve():
@@ -73,36 +73,36 @@ class Composer:
                     raise ConfigError(
                         own,
                         expected="a name that no shipped configuration has",
-                        found=f"that of {path.relative_to(shipped)}, which would be read in its place",
-                        remedy="rename your file, and choose it by the new name",
+                        found=f"the name of {path.relative_to(shipped)}, which would be read instead",
+                        remedy="rename your file, and use the new name",
                     )
 
 
 @contextmanager
-def _beside_the_running_hydra() -> Iterator[None]:
-    """Put the running command's Hydra, of which there can be one, aside for a while."""
-    there, runtime = GlobalHydra.instance(), JobRuntime.instance()
-    running, name = there.hydra, runtime.conf.name
-    there.clear()
+def _without_running_hydra() -> Iterator[None]:
+    """Suspend the running command's Hydra, since there can be only one instance."""
+    instance, runtime = GlobalHydra.instance(), JobRuntime.instance()
+    running, name = instance.hydra, runtime.conf.name
+    instance.clear()
     try:
         yield
     finally:
-        there.hydra = running
+        instance.hydra = running
         runtime.set("name", name)
 
 
 def composer_of(hydra: Any) -> Composer:
-    """Return a composer that sees the same configurations as the command that this is Hydra's part of."""
+    """Return a composer with the configuration folders of the command that ``hydra`` belongs to."""
     return Composer([source.path for source in hydra.runtime.config_sources if source.provider == "command-line"])
 
 
 def register_variants(folders: Iterable[Path] = ()) -> None:
-    """Make ``variant=`` a group: every ablation of the joint network, and every other network, by its name.
+    """Register ``variant=`` as a group of all ablations of the joint network and all other networks.
 
-    So a study can sweep over both kinds at once. Calling it again changes nothing.
+    A study can then sweep over both kinds. May be called repeatedly.
     """
     store = ConfigStore.instance()
-    for group in ("network", "ablation"):  # in this order: `joint` is an ablation and a network, with one meaning
+    for group in ("network", "ablation"):  # this order: the ablation `joint` replaces the network `joint`
         for folder in (config_folder(), *folders):
             for name in sorted(path.stem for path in (folder / group).glob("*.yaml")):
                 node = {"defaults": [{f"override /{group}": name}]}
@@ -110,7 +110,7 @@ def register_variants(folders: Iterable[Path] = ()) -> None:
 
 
 def options_chosen(overrides: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
-    """Return the options that overrides choose, by group; overrides of single values are left out."""
+    """Return the options that overrides select, by group, without overrides of single values."""
     known = {*groups, VARIANT}
     chosen: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -122,14 +122,14 @@ def options_chosen(overrides: Iterable[str], groups: Iterable[str]) -> dict[str,
 
 
 def keys_set(overrides: Iterable[str], groups: Iterable[str]) -> list[str]:
-    """Return the keys whose values overrides set, change or remove; chosen options are left out."""
+    """Return the keys that overrides set, change or remove, without selected options."""
     known = {*groups, VARIANT}
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     return [each.key_or_group for each in parsed if each.key_or_group not in known or each.is_delete()]
 
 
 def choosing(chosen: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the overrides that choose these options."""
+    """Return the overrides that select these options."""
     words = {
         group: [option if option == "null" else as_text(option) for option in options]
         for group, options in chosen.items()

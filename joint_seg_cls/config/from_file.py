@@ -1,7 +1,7 @@
-"""Objects built from the configurations that a file holds: checkpoints and run folders, wherever they come from.
+"""Building objects from configurations stored in checkpoints and run folders, which may be untrusted.
 
-Hydra takes no part in it: a configuration is plain data, its names are looked up in :mod:`.trusted`, and the objects
-are called with the arguments as they stand. Nothing is built before all of it was checked.
+Hydra is not used: a configuration is plain data, names are looked up in :mod:`.trusted`, and arguments are passed
+unchanged. The whole configuration is checked before anything is built.
 """
 
 import inspect
@@ -15,31 +15,24 @@ from joint_seg_cls.config.trusted import Kind, Part, find_part, may_stand, sugge
 from joint_seg_cls.errors import CheckpointError, InputError
 from joint_seg_cls.training import not_plain, shown
 
-#: What parts raise when they are made of arguments that they cannot bear.
+#: Exceptions of constructors for invalid arguments.
 OF_ARGUMENTS = (
-    TypeError,
-    ValueError,
-    ImportError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    AssertionError,
+    TypeError, ValueError, ImportError, AttributeError, LookupError, ArithmeticError, RuntimeError, AssertionError,
     MemoryError,
-)
+)  # fmt: skip
 _TARGET = "_target_"
-_REMEDY = "use a file that jsc train wrote"
+_REMEDY = "use a file written by jsc train"
 
 
 @final
 @dataclass(frozen=True)
 class Recorded:
-    """A checked configuration, ready to be built, as often as one likes.
+    """A checked configuration, which can be built repeatedly.
 
     Args:
-        where: the file that holds it.
-        part: what is built.
-        arguments: plain values, and further parts.
+        where: the file that contains it.
+        part: the class to build.
+        arguments: plain values and nested parts.
     """
 
     where: str
@@ -48,11 +41,11 @@ class Recorded:
 
     @property
     def is_known(self) -> bool:
-        """Whether all of its parts are of the table, none of a trusted package."""
+        """Whether all parts are in the table, none from a trusted package."""
         return self.part.kind is not None and all(each.is_known for each in _inner(self.arguments))
 
     def build(self) -> Any:
-        """Return the object.
+        """Build the object.
 
         Raises:
             CheckpointError: a part refuses its arguments.
@@ -64,28 +57,28 @@ class Recorded:
         except OF_ARGUMENTS as error:
             raise CheckpointError(
                 self.where,
-                expected=f"arguments that {self.part.make.__name__} and its parts take",
+                expected=f"valid arguments for {self.part.make.__name__} and its parts",
                 found=reason_of(error),
                 remedy=_REMEDY,
             ) from error
 
     def make(self) -> Any:
-        """Return the object, and let pass what its constructors raise."""
+        """Build the object without converting exceptions of constructors."""
         return self.part.make(**{name: _made(value) for name, value in self.arguments.items()})
 
 
 def check_recorded(config: object, where: str | Path, kind: Kind, trust: Sequence[str] = ()) -> Recorded:
-    """Return what a file's configuration describes, if all of it may be built from a file.
+    """Check a configuration from a file and return it ready to build.
 
     Args:
-        config: the configuration, as it was read.
+        config: the configuration as read.
         where: the file.
-        kind: what it must be.
-        trust: packages whose own classes are admitted beside those of the table.
+        kind: the kind of its outermost part.
+        trust: additional packages whose classes are allowed.
 
     Raises:
-        CheckpointError: it is no plain data, a name is not in the table, a part stands where it does not belong, an
-            argument is unknown, of another type or too large.
+        CheckpointError: the configuration is not plain data, a name is not in the table, a part is in the wrong place,
+            or an argument is unknown, of the wrong type or too large.
     """
     if (fault := not_plain(config)) is not None:
         raise CheckpointError(where, expected=f"plain values in the {kind}", found=fault, remedy=_REMEDY)
@@ -94,16 +87,16 @@ def check_recorded(config: object, where: str | Path, kind: Kind, trust: Sequenc
 
 
 def build_trusted(config: object, where: str | Path, kind: Kind, trust: Sequence[str] = ()) -> Any:
-    """Build the configuration that a file holds (see :func:`check_recorded`).
+    """Build a configuration from a file (see :func:`check_recorded`).
 
     Raises:
-        CheckpointError: it may not be built, or a part refuses its arguments.
+        CheckpointError: the check fails, or a part refuses its arguments.
     """
     return check_recorded(config, where, kind, trust).build()
 
 
 def of_file(error: InputError, where: str | Path) -> CheckpointError:
-    """Return a part's refusal as a fault of the file that its arguments came from."""
+    """Return a part's error as an error of the file that contains its arguments."""
     if isinstance(error, CheckpointError) and error.where == str(where):
         return error
     return CheckpointError(where, expected=f"{error.expected} ({error.where})", found=error.found, remedy=_REMEDY)
@@ -111,7 +104,7 @@ def of_file(error: InputError, where: str | Path) -> CheckpointError:
 
 @final
 class _Reader:
-    """Checks one configuration, from the outermost part inwards."""
+    """Recursive check of one configuration, from the outermost part inwards."""
 
     def __init__(self, where: str, trust: Sequence[str]) -> None:
         self._where, self._trust = where, trust
@@ -124,7 +117,7 @@ class _Reader:
         given = {name: value for name, value in config.items() if name != _TARGET}
         for name in given:
             if name.startswith("_") or not name.isidentifier():
-                raise self._refusal(place, "names of arguments", shown(name))
+                raise self._refusal(place, "argument names", shown(name))
         if part.kind is None:
             return Recorded(self._where, part, {name: self._any(value, place) for name, value in given.items()})
         self._check_names(part, given, place)
@@ -144,7 +137,7 @@ class _Reader:
         return Recorded(self._where, part, arguments)
 
     def _look_up(self, target: object, kind: Kind | None, place: str) -> Part:
-        expected = f"the name of a part that a file may build as {kind or 'an argument'}"
+        expected = f"an allowed class for {kind or 'an argument'}"
         if not isinstance(target, str):
             raise self._refusal(place, expected, shown(target))
         try:
@@ -154,16 +147,16 @@ class _Reader:
                 self._where,
                 expected=f"{place} from a package that can be imported",
                 found=f"{shown(target)} ({reason_of(error)})",
-                remedy="install what it needs",
+                remedy="install its dependencies",
             ) from error
         if part is not None and (kind is None or may_stand(part, kind)):
             return part
         package = suggestion(target)
         found = shown(target)
         if part is not None:
-            found += f", which is {'no class of that kind' if part.kind is None else f'a part of kind {part.kind}'}"
+            found += f", which is {'not a class of that kind' if part.kind is None else f'a {part.kind} part'}"
         elif package in self._trust:
-            found += f", which is no class that {package} defines"
+            found += f", which is not a class defined in {package}"
         elif package is not None:
             raise self._refusal(place, expected, found, f"if you trust its author, add trust=[{package}]")
         raise self._refusal(place, expected, found)
@@ -173,7 +166,7 @@ class _Reader:
         try:
             bound = signature.bind(**given)
         except TypeError as error:
-            raise self._refusal(place, f"arguments that {part.make.__name__} takes", reason_of(error)) from None
+            raise self._refusal(place, f"valid arguments for {part.make.__name__}", reason_of(error)) from None
         bound.apply_defaults()
         for name, value in part.fixed.items():
             found = bound.arguments.get(name, value)
@@ -181,20 +174,20 @@ class _Reader:
                 raise self._refusal(f"{place}.{name}", str(value).lower(), shown(found))
 
     def _check_value(self, value: object, most: int | float, place: str) -> None:
-        """Refuse names of parts, interpolations and large numbers in a plain value."""
+        """Refuse nested parts, interpolations and large numbers in a plain value."""
         if isinstance(value, str) and "${" in value:
-            raise self._refusal(place, "a plain text", shown(value))
+            raise self._refusal(place, "plain text", shown(value))
         if isinstance(value, int | float) and abs(value) > most:
             raise self._refusal(place, f"at most {most:,.0f}", shown(value))
         if isinstance(value, dict):
             for key in value:
                 if key.startswith("_") or "${" in key:
-                    raise self._refusal(place, "plain values, without parts", shown(key))
+                    raise self._refusal(place, "plain values without parts", shown(key))
         for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
             self._check_value(each, most, place)
 
     def _any(self, value: object, place: str) -> Any:
-        """Return an argument of a trusted package's class, with the parts in it."""
+        """Return an argument of a trusted package's class, including nested parts."""
         if isinstance(value, dict) and _TARGET in value:
             return self.part(value, None, place)
         if isinstance(value, dict):
@@ -226,6 +219,6 @@ def _made(value: Any) -> Any:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an exception says, in one short line."""
+    """Return an exception's message as one short line."""
     text = " ".join(str(error).split()).rstrip(".")[:200]
     return text or type(error).__name__

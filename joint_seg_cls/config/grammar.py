@@ -1,20 +1,20 @@
-r"""Values in Hydra's override grammar: text that the grammar does not read as itself is quoted.
+r"""Quoting of values for Hydra's override grammar.
 
-The grammar takes letters, digits, spaces and ``/ - \ + . $ % * @ ? | : _`` as they are. Anything else must stand
-in quotes: letters outside ASCII, ``#``, ``=``, an apostrophe.
+The grammar accepts unquoted letters, digits, spaces and ``/ - \ + . $ % * @ ? | : _``. Other characters must be quoted:
+letters outside ASCII, ``#``, ``=``, an apostrophe.
 """
 
 import json
 import re
 
-#: Characters that an unquoted word may hold, and escapes.
+#: Characters of an unquoted word, including escapes.
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_ \t/\-+.$%*@?|:]|\\[\\()\[\]{}:=, \t]|\\(?![\\()\[\]{}:=, \t'\"])|\$\{[^}]*\})*")
-#: Plain words that the grammar reads as a number, a truth value or nothing.
+#: Plain words that the grammar reads as a number, boolean or null.
 _NO_TEXT = re.compile(r"[+-]?(?:[\d_.]+(?:e[+-]?[\d_]+)?|inf|nan)|true|false|null", re.IGNORECASE)
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _ESCAPE = re.compile(r"\\[\\()\[\]{}:=, \t]")
 _INTERPOLATION = re.compile(r"\$\{[^}]*\}")
-#: Functions of the grammar, and the name of an argument in one.
+#: Functions of the grammar, and a named argument of a function.
 _FUNCTION = re.compile(r"\s*(?:choice|range|interval|tag|glob|sort|shuffle|int|float|str|bool|json_str|extend_list)\s*")
 _ARGUMENT = re.compile(r"\s*[A-Za-z_]\w*\s*=", re.ASCII)
 _OPENING = {"[": "]", "{": "}", "(": ")"}
@@ -27,16 +27,16 @@ def quoted(text: str) -> str:
 
 
 def as_text(text: str) -> str:
-    """Return ``text`` such that it is read as this text: quoted, unless it is a plain word."""
+    """Return ``text`` quoted unless it is a plain word, so that the grammar reads it as text."""
     is_plain = re.fullmatch(r"[A-Za-z_][\w.+-]*", text, re.ASCII) and not _NO_TEXT.fullmatch(text)
     return text if is_plain else quoted(text)
 
 
 def as_value(value: str) -> str:
-    """Return a value with those of its words quoted that the grammar would refuse.
+    """Return a value with its words quoted where the grammar requires it.
 
-    Lists, mappings, functions, sweeps, interpolations and quoted strings stay what they are; a value whose brackets
-    do not match is one word.
+    Lists, mappings, functions, sweeps, interpolations and quoted strings are unchanged; a value with unmatched brackets
+    is quoted as a whole.
     """
     try:
         return _Words(value).until("")
@@ -52,15 +52,15 @@ def is_quoted(value: str) -> bool:
 
 
 class _UnmatchedError(Exception):
-    """A bracket that is not closed."""
+    """An unclosed bracket."""
 
 
 class _OddKeyError(Exception):
-    """A key of a mapping that the grammar takes neither plain nor quoted."""
+    """A mapping key that the grammar accepts neither plain nor quoted."""
 
 
 def _as_mapping(value: str) -> str:
-    """Return a mapping, whatever its keys, by the resolver ``mapping``."""
+    """Return a mapping with arbitrary keys, using the resolver ``mapping``."""
     import yaml
 
     try:
@@ -71,13 +71,13 @@ def _as_mapping(value: str) -> str:
 
 
 class _Words:
-    """The words of a value, one after another."""
+    """Parser of the words of a value."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
 
     def until(self, closing: str) -> str:
-        """Return what comes before ``closing``, its words quoted where they must be."""
+        """Return the text before ``closing`` with its words quoted where necessary."""
         done, word = "", ""
         while self._at < len(self._text):
             rest = self._text[self._at :]
@@ -121,6 +121,6 @@ class _Words:
 
 
 def _word(word: str) -> str:
-    """Return one word between separators, quoted where the grammar would refuse it."""
+    """Return a word between separators, quoted if the grammar requires it."""
     text = word.strip()
     return word if is_quoted(text) or _PLAIN.fullmatch(word) else quoted(text)

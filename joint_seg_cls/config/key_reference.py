@@ -1,12 +1,12 @@
-"""Help and reference of the keys of the training configuration, written from its schema."""
+"""Help text and reference of all keys of the training configuration, generated from the schema."""
 
 from joint_seg_cls.config.kinds import ANY
 from joint_seg_cls.config.schema import KEYS, Key
 
 
 def line(key: Key) -> str:
-    """Return one line of help: what a key is, and what it may be."""
-    kind = "" if key.kind is ANY else f" ({key.kind.said}{', or null' if key.may_be_null else ''})"
+    """Return one line of help: meaning and valid values of a key."""
+    kind = "" if key.kind is ANY else f" ({key.kind.description}{', or null' if key.may_be_null else ''})"
     return f"{key.help}{kind}{f', in {key.unit}' if key.unit else ''}"
 
 
@@ -25,7 +25,7 @@ def page() -> str:
     ]
     for key in KEYS:
         if key.name != "hydra":
-            value = f"{key.kind.said}{' or null' if key.may_be_null else ''}".replace("|", "\\|")
+            value = f"{key.kind.description}{' or null' if key.may_be_null else ''}".replace("|", "\\|")
             effect = effects.get(key.effect, "yes, where it is given")
             lines.append(f"| `{key.name}` | {value} | {key.unit} | {effect} | {key.help} |")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Values of keys that several commands share, checked before any work begins."""
+"""Checks of keys that several commands share, before any work begins."""
 
 import errno
 import os
@@ -15,10 +15,10 @@ from joint_seg_cls.scan.tables import shortened
 
 
 def names(config: DictConfig, key: str, *, least: int) -> list[str]:
-    """Return the different names that ``key`` lists.
+    """Return the distinct names listed in ``key``.
 
     Raises:
-        ConfigError: it is no list, names something twice, or names fewer than ``least``.
+        ConfigError: the value is not a list, repeats a name, or has fewer than ``least`` names.
     """
     value = OmegaConf.select(config, key)
     found = [str(each) for each in value] if isinstance(value, ListConfig) else None
@@ -33,20 +33,11 @@ def names(config: DictConfig, key: str, *, least: int) -> list[str]:
     return found
 
 
-def workers(config: DictConfig) -> int:
-    """Return how many processes share the work; 0 and 1 mean this one alone.
-
-    Raises:
-        ConfigError: as :func:`whole_number`.
-    """
-    return whole_number(config, "workers")
-
-
 def whole_number(config: DictConfig, key: str) -> int:
-    """Return the number that ``key`` gives.
+    """Return the non-negative integer value of ``key``.
 
     Raises:
-        ConfigError: it is no whole number, or below 0.
+        ConfigError: the value is not an integer, or negative.
     """
     value = OmegaConf.select(config, key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -55,10 +46,10 @@ def whole_number(config: DictConfig, key: str) -> int:
 
 
 def flag(config: DictConfig, key: str) -> bool:
-    """Return whether ``key`` is true.
+    """Return the boolean value of ``key``.
 
     Raises:
-        ConfigError: it is neither true nor false: Hydra reads ``no`` as a word, which is true to Python.
+        ConfigError: the value is not a boolean, such as ``no``, which Hydra reads as a string.
     """
     value = OmegaConf.select(config, key)
     if not isinstance(value, bool):
@@ -67,7 +58,7 @@ def flag(config: DictConfig, key: str) -> bool:
 
 
 def require_mapping(config: DictConfig, key: str) -> None:
-    """Refuse a value that is there and says of no name what it stands for.
+    """Refuse a value that is not a mapping.
 
     Raises:
         ConfigError: the value is neither null nor a mapping.
@@ -76,14 +67,14 @@ def require_mapping(config: DictConfig, key: str) -> None:
     if not (value is None or isinstance(value, DictConfig)):
         name = key.rpartition(".")[2]
         remedy = f"write '{name}={{one: two}}', with a space after the colon"
-        raise ConfigError(name, expected="names and what they stand for", found=str(value), remedy=remedy)
+        raise ConfigError(name, expected="a mapping of names", found=str(value), remedy=remedy)
 
 
 def refuse_wrong_paths(config: DictConfig, command: str) -> None:
-    """Refuse paths that no file can have, and a null where the command's own configuration has a path.
+    """Refuse invalid paths, and null where the command has a default path.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: a path is invalid.
     """
     shipped = yaml.safe_load((config_folder() / f"{command}.yaml").read_text(encoding="utf-8"))
     for key in PATH_KEYS:
@@ -109,34 +100,34 @@ def _refuse_wrong_path(key: str, path: str) -> None:
     try:
         Path(path).expanduser().exists()
     except RuntimeError:
-        found = f"the home folder of nobody on this machine, {Path(path).parts[0]}"
+        found = f"an unknown home folder, {Path(path).parts[0]}"
     except (OSError, ValueError) as error:
         if not isinstance(error, PermissionError):
-            found = f"one that no file can have ({getattr(error, 'strerror', None) or error})"
+            found = f"an invalid path ({getattr(error, 'strerror', None) or error})"
     if found is not None:
         raise ConfigError(key, expected="a path", found=found, remedy=f"correct {key}=")
 
 
 def folder_to_write(config: DictConfig, key: str) -> Path:
-    """Return a folder that is there or can be made; nothing is made yet.
+    """Return an existing or creatable folder without creating it.
 
     Raises:
-        ConfigError: it is a file, lies below one, or cannot be written to.
+        ConfigError: the path is a file, is below a file, or is not writable.
     """
     return writable(path(config, key), key)
 
 
 def path(config: DictConfig, key: str) -> Path:
-    """Return the path that ``key`` names, ``~`` replaced by the home folder.
+    """Return the path in ``key`` with ``~`` expanded.
 
     Raises:
-        ConfigError: there is no such home folder, or no file system takes the name.
+        ConfigError: the home folder does not exist, or the path is invalid.
     """
     return path_of(OmegaConf.select(config, key), key)
 
 
 def path_of(text: object, key: str) -> Path:
-    """Return the path that ``text``, a part of ``key``, names, as :func:`path` does."""
+    """Return the path ``text``, which is part of ``key``, as :func:`path` does."""
     try:
         found = Path(str(text)).expanduser()
         found.exists()
@@ -148,30 +139,30 @@ def path_of(text: object, key: str) -> Path:
 
 
 def writable(folder: Path, key: str) -> Path:
-    """Return a folder that follows from ``key`` and is there or can be made; nothing is made yet.
+    """Return a folder derived from ``key`` that exists or can be created, without creating it.
 
     Raises:
-        ConfigError: it is a file, lies below one, or cannot be written to.
+        ConfigError: the path is a file, is below a file, or is not writable.
     """
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    found = None if there.is_dir() else f"a file, {there}"
-    if found is None and not os.access(there, os.W_OK | os.X_OK):
-        found = f"no right to write in {there}"
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    found = None if existing.is_dir() else f"a file, {existing}"
+    if found is None and not os.access(existing, os.W_OK | os.X_OK):
+        found = f"no write permission for {existing}"
     if found is not None:
-        raise ConfigError(key, expected="a folder that can be written", found=found, remedy=f"choose another {key}=")
+        raise ConfigError(key, expected="a writable folder", found=found, remedy=f"choose another {key}=")
     return folder
 
 
 def make_folder(folder: Path, key: str, *, below: bool = False) -> None:
-    """Make a folder that follows from ``key``, and clear from it what killed processes left half-written.
+    """Create a folder derived from ``key``, and delete partial files of killed processes in it.
 
     Args:
         folder: the folder.
-        key: what the user can change.
-        below: whether the folders in it are cleared too.
+        key: the key for the error message.
+        below: also delete partial files in subfolders.
 
     Raises:
-        ConfigError: it cannot be made there.
+        ConfigError: the folder cannot be created.
         OSError: the disk is full.
     """
     try:
@@ -180,7 +171,5 @@ def make_folder(folder: Path, key: str, *, below: bool = False) -> None:
         if error.errno == errno.ENOSPC:
             raise
         found = error.strerror or type(error).__name__
-        raise ConfigError(
-            key, expected="a folder that can be written", found=found, remedy=f"choose another {key}="
-        ) from error
+        raise ConfigError(key, expected="a writable folder", found=found, remedy=f"choose another {key}=") from error
     clear_partial(folder, below=below)

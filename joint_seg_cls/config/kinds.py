@@ -1,4 +1,4 @@
-"""Kinds of values of configuration keys."""
+"""Kinds of values of configuration keys: descriptions and checks."""
 
 import math
 import re
@@ -12,40 +12,40 @@ from joint_seg_cls.config.names import LONGEST_NAME, is_name
 @final
 @dataclass(frozen=True)
 class Kind:
-    """What the value of a key may be.
+    """The valid values of a key.
 
     Args:
-        said: as an error names it.
-        accepts: whether a value is of this kind.
+        description: for help and errors.
+        accepts: returns whether a value is valid.
     """
 
-    said: str
+    description: str
     accepts: Callable[[Any], bool]
 
 
 def whole(least: int = 0, most: int | None = None) -> Kind:
     """Return the kind of whole numbers from ``least`` to ``most``."""
-    said = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
+    text = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
     top = math.inf if most is None else most
-    return Kind(said, lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= top)
+    return Kind(text, lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= top)
 
 
 def number(above: float = -math.inf, below: float = math.inf, *, least: float | None = None) -> Kind:
-    """Return the kind of numbers between two others, those left out; or from ``least``, that one included."""
-    said = "a number" if above == -math.inf else f"a number above {above:g}"
-    said = said if least is None else f"a number, {least:g} or more"
-    said = said if below == math.inf else f"{said} and below {below:g}"
+    """Return the kind of numbers in the open interval (``above``, ``below``), or from ``least`` inclusive."""
+    text = "a number" if above == -math.inf else f"a number above {above:g}"
+    text = text if least is None else f"a number, {least:g} or more"
+    text = text if below == math.inf else f"{text} and below {below:g}"
     low = above if least is None else least
 
     def accepts(value: Any) -> bool:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and (low < value or value == least) and value < below
 
-    return Kind(said, accepts)
+    return Kind(text, accepts)
 
 
 def choice(*options: str) -> Kind:
-    """Return the kind of a few words."""
+    """Return the kind of a value from a fixed list."""
     return Kind(f"{', '.join(options[:-1])} or {options[-1]}", options.__contains__)
 
 

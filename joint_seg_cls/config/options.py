@@ -1,4 +1,4 @@
-"""The options of config groups as their files give them; nothing is composed."""
+"""Options of config groups, read from their files without composing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ class Options:
     """The config groups of ``train``.
 
     Args:
-        folders: the user's own configurations, beside the shipped ones.
+        folders: folders of the user's configurations, searched after the shipped ones.
     """
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
@@ -36,14 +36,14 @@ class Options:
         return sorted({path.stem for folder in self._folders for path in (folder / group).glob("*.yaml")})
 
     def is_own(self, group: str, option: str) -> bool:
-        """Return whether an option is one of the user's."""
+        """Return whether an option is a user's file."""
         return any((folder / group / f"{option}.yaml").is_file() for folder in self._folders[1:])
 
     def content(self, group: str, option: str) -> Mapping[str, Any]:
-        """Return what the file of an option holds; nothing where there is no such file.
+        """Return the content of an option's file; empty if there is no such file.
 
         Raises:
-            ConfigError: the file is no YAML.
+            ConfigError: the file is not valid YAML.
         """
         key = group, option
         if key not in self._read:
@@ -53,7 +53,7 @@ class Options:
         return self._read[key]
 
     def overridden_by(self, group: str, option: str) -> dict[str, str]:
-        """Return the options that an option chooses in other groups (``override /group: option``)."""
+        """Return the options of other groups that an option selects (``override /group: option``)."""
         found: dict[str, str] = {}
         for entry, chosen, is_override in self._entries(group, option):
             if is_override:
@@ -63,7 +63,7 @@ class Options:
         return found
 
     def keys(self, group: str, option: str) -> list[str]:
-        """Return the dotted keys that an option sets, those of the options that it builds upon included."""
+        """Return the dotted keys that an option sets, including options of its group that it is based on."""
         content = {key: value for key, value in self.content(group, option).items() if key != "defaults"}
         found = [key for key, _ in flatten(content) if content]
         for entry, chosen, _ in self._entries(group, option):
@@ -71,7 +71,7 @@ class Options:
         return found
 
     def chosen(self, asked: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Return the option of each group of ``train``, if those of some groups are ``asked`` for."""
+        """Return the option of each group of ``train`` if the options ``asked`` are selected."""
         overrides = {}
         for group, options in asked.items():
             for option in options:
@@ -91,7 +91,7 @@ class Options:
             yield from self._walk(entry, chosen, overrides)
 
     def _entries(self, group: str, option: str) -> Iterator[tuple[str, str, bool]]:
-        """Yield group, option and whether it is an override, for each entry of an option's defaults list."""
+        """Yield (group, option, whether it is an override) for each entry of an option's defaults list."""
         for entry in self.content(group, option).get("defaults") or []:
             if isinstance(entry, str):
                 if entry != "_self_":
@@ -100,9 +100,9 @@ class Options:
             for key, chosen in entry.items():
                 *marks, name = str(key).split()
                 name = name.partition("@")[0]
-                whole = name.lstrip("/") if name.startswith("/") or not group else f"{group}/{name}"
+                full = name.lstrip("/") if name.startswith("/") or not group else f"{group}/{name}"
                 for each in chosen if isinstance(chosen, list) else [chosen]:
-                    yield whole, "null" if each is None else str(each), "override" in marks
+                    yield full, "null" if each is None else str(each), "override" in marks
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

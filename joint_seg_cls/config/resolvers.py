@@ -1,4 +1,4 @@
-"""Values that configurations compute, such as `${store_name:path}` and `${auto_precision:cpu}`."""
+"""OmegaConf resolvers, such as `${store_name:path}` and `${auto_precision:cpu}`."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 def register() -> None:
-    """Make the resolvers known to OmegaConf; calling it again changes nothing."""
+    """Register the resolvers; may be called repeatedly."""
     OmegaConf.register_new_resolver("store_name", _store_name, replace=True)
     OmegaConf.register_new_resolver("expand_user", _expand_user, replace=True)
     OmegaConf.register_new_resolver("auto_precision", _auto_precision, replace=True)
@@ -19,39 +19,39 @@ def register() -> None:
 
 
 def _store_name(path: str) -> str:
-    """Return the name by which a prepared store's runs are collected."""
+    """Return the default collection name of a prepared store."""
     return Path(path).expanduser().resolve().name
 
 
 def _expand_user(path: str) -> str:
-    """Return the path with the home folder in place of a leading ``~``."""
+    """Return the path with ``~`` expanded."""
     return str(Path(path).expanduser())
 
 
 def _mapping(text: str) -> DictConfig:
-    """Return a mapping written as JSON, whose keys may be any text."""
+    """Return a mapping from JSON, with arbitrary keys."""
     return DictConfig(json.loads(text))
 
 
 def _auto_precision(accelerator: str = "auto") -> str:
-    """Return bf16 mixed precision where the GPU has it, full precision elsewhere (CPUs emulate bf16, very slowly)."""
+    """Return bf16 mixed precision if the GPU supports it, else full precision (CPUs emulate bf16 very slowly)."""
     import torch
 
     if accelerator == "cpu":
         return "32-true"
-    has_it = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if has_it else "32-true"
+    is_supported = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if is_supported else "32-true"
 
 
 def _gpus_of_a_job() -> int:
-    """Return 1 where this machine has a GPU."""
+    """Return 1 if this machine has a GPU, else 0."""
     from joint_seg_cls.config.machine import visible_gpus
 
     return min(1, len(visible_gpus()))
 
 
 def _config_groups(*names: str) -> str:
-    """Return the named config groups and those below them with their options, one line each, for a command's help."""
+    """Return the named config groups, their subgroups and options, one line each, for a command's help."""
     from joint_seg_cls.config.folders import config_dirs, config_folder
 
     options: dict[str, set[str]] = defaultdict(set)

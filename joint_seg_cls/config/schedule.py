@@ -1,4 +1,4 @@
-"""The configuration of a learning-rate schedule: what it is made of, and when it is stepped."""
+"""The configuration of a learning-rate schedule."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from joint_seg_cls.config.tree import plain
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training import Interval, Schedule
 
-#: Keys beside the schedule's own arguments, as Lightning calls them.
+#: Keys besides the schedule's own arguments, named as in Lightning.
 _WHEN = ("interval", "frequency")
 
 
 def schedule_of(config: DictConfig) -> Schedule:
-    """Return the schedule that ``scheduler`` configures: its class, its arguments, ``interval`` and ``frequency``.
+    """Return the schedule configured in ``scheduler``: class, arguments, ``interval`` and ``frequency``.
 
     Raises:
-        ConfigError: ``interval`` or ``frequency`` is wrong.
+        ConfigError: ``interval`` or ``frequency`` is invalid.
     """
     settings = _settings(config)
     interval: Any = settings.get("interval", "epoch")
@@ -37,7 +37,7 @@ def schedule_of(config: DictConfig) -> Schedule:
 
 
 def interval_of(config: DictConfig) -> Interval | None:
-    """Return when the schedule is to be stepped, None where nothing says so."""
+    """Return the configured interval, or None."""
     return _settings(config).get("interval")
 
 

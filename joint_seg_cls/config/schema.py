@@ -1,6 +1,6 @@
-"""Every key of the training configuration: its kind and range, its unit, whether it changes results, and one line of help.
+"""The schema of the training configuration: type, range, unit, effect on results and one line of help of every key.
 
-Arguments of classes that a user adds are not listed: Hydra passes them on, and the class refuses what it does not take.
+Arguments of a user's classes are not listed: Hydra passes them on, and the class checks them.
 """
 
 import difflib
@@ -32,19 +32,19 @@ Effect = Literal["results", "none", "place", "data", "machine"]
 @final
 @dataclass(frozen=True)
 class Key:
-    """One key.
+    """One key of the configuration.
 
     Args:
-        name: with dots.
-        kind: of its value.
+        name: dotted name.
+        kind: valid values.
         help: one line.
-        unit: of its value.
-        effect: what it decides: ``results``; ``none``; the run's ``place`` (fold and seed, which its folder names);
-            what follows from the ``data``; or what follows from the ``machine`` unless it is typed.
+        unit: unit of the value.
+        effect: ``results``; ``none``; ``place`` (fold and seed, part of the run folder's name); ``data`` (set from the
+            data); or ``machine`` (the default depends on the machine).
         is_path: whether the value is a path.
-        may_be_null: whether null is a value.
-        is_checked: whether a value of another kind is refused here; otherwise the class that takes it refuses it.
-        is_share: whether a whole number is a count and a fraction a share, so that 1 and 1.0 differ.
+        may_be_null: whether null is valid.
+        is_checked: whether an invalid value is refused here, and not by the class that receives it.
+        is_share: whether an integer is a count and a float a share, so that 1 and 1.0 differ.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Key:
     is_share: bool = False
 
     def fault(self, value: Any) -> str | None:
-        """Return what should stand in place of ``value``, None where it may stand."""
+        """Return what is expected instead of ``value``; None if the value is valid."""
         if value is None:
             return None if self.may_be_null else "a value"
-        return None if self.kind.accepts(value) else self.kind.said
+        return None if self.kind.accepts(value) else self.kind.description
 
 
 KEYS = (
@@ -190,46 +190,46 @@ KEYS = (
     Key("hydra", ANY, "Hydra's own", effect="none"),
 )  # fmt: skip
 BY_NAME = {key.name: key for key in KEYS}
-#: Keys whose default is known only where the run takes place (a cluster's login node may have no GPU).
+#: Keys whose default is known only where the run is trained (a cluster's login node may have no GPU).
 OF_THE_MACHINE = tuple(key.name for key in KEYS if key.effect == "machine")
-#: Keys that follow the data; others than theirs are refused.
+#: Keys that are set from the data; other values are refused.
 OF_THE_DATA = tuple(key.name for key in KEYS if key.effect == "data")
-#: Keys whose values are paths that a run depends on, made absolute before it begins.
+#: Keys of paths that affect a run; they are made absolute before it starts.
 PATHS = tuple(key.name for key in KEYS if key.is_path and key.name != "runs")
-#: Keys where a whole number counts batches and a fraction is a share of them: 1 is not 1.0.
+#: Keys where an integer is a number of batches and a float a share: 1 differs from 1.0.
 SHARES = tuple(key.name for key in KEYS if key.is_share)
-#: Keys of all commands whose values are paths, or lists of them.
+#: Keys of all commands whose values are paths or lists of paths.
 PATH_KEYS = (
     *("out", "path", "cohort", "store", "input", "findings", "brain_mask", "checkpoint", "run"),
     *(key.name for key in KEYS if key.is_path),
 )
-#: Keys of all commands whose values are names, which may hold any letter.
+#: Keys of all commands whose values are names with arbitrary letters.
 NAME_KEYS = ("name", *(key.name for key in KEYS if key.kind is NAME))
-#: Parts of the configuration whose keys are all listed; those of the others are arguments of what they build.
+#: Parts of the configuration whose keys are all listed; keys of other parts are arguments of classes.
 CLOSED = ("", "protocol", "width")
 
 
 def changes_result(name: str) -> bool:
-    """Return whether two runs that differ in a key or group may have different numbers; unlisted keys may."""
+    """Return whether a key or group may change results; unlisted keys may."""
     parts = re.split(r"[./]", name)
     above = (".".join(parts[: length + 1]) for length in range(len(parts)))
     return not any(each in BY_NAME and BY_NAME[each].effect == "none" for each in above)
 
 
 def is_named(name: str) -> bool:
-    """Return whether a key enters the name of a run's variant."""
+    """Return whether a key is part of a variant's name."""
     is_elsewhere = name in BY_NAME and BY_NAME[name].effect in ("place", "data")
     return changes_result(name) and not is_elsewhere
 
 
 def keys_of(part: str) -> list[str]:
-    """Return the names that may stand in a closed part of the configuration."""
+    """Return the valid keys of a closed part of the configuration."""
     prefix = f"{part}." if part else ""
     return list(dict.fromkeys(key.name[len(prefix) :].split(".")[0] for key in KEYS if key.name.startswith(prefix)))
 
 
 def nearest(name: str) -> str | None:
-    """Return the listed key that is spelt most like ``name``."""
+    """Return the key most similar to ``name``."""
     parts = {".".join(key.name.split(".")[: length + 1]) for key in KEYS for length in range(key.name.count(".") + 1)}
     parts -= {name}
     same_part = [each for each in parts if each.rpartition(".")[0] == name.rpartition(".")[0]]

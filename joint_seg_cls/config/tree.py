@@ -1,4 +1,4 @@
-"""A composed configuration, read and changed by dotted keys."""
+"""Access to a composed configuration by dotted keys."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -9,7 +9,7 @@ Config: TypeAlias = DictConfig
 
 
 def get(config: Config, key: str) -> Any:
-    """Return the value of a dotted key, None where there is none."""
+    """Return the value of a dotted key; None if it is missing."""
     return OmegaConf.select(config, key)
 
 
@@ -19,7 +19,7 @@ def put(config: Config, key: str, value: Any) -> None:
 
 
 def replaced(config: Config, key: str, value: Any) -> Config:
-    """Return a copy in which ``key``, new or not, has ``value``."""
+    """Return a copy with ``key``, existing or new, set to ``value``."""
     changed = config.copy()
     with open_dict(changed):
         OmegaConf.update(changed, key, value, merge=False)
@@ -27,13 +27,13 @@ def replaced(config: Config, key: str, value: Any) -> Config:
 
 
 def as_written(config: Config) -> dict[str, Any]:
-    """Return a configuration as dicts and lists, its interpolations unresolved."""
+    """Return a configuration as dicts and lists with unresolved interpolations."""
     written: Any = OmegaConf.to_container(config)
     return written
 
 
 def plain(config: Any) -> Any:
-    """Return a configuration as resolved dicts and lists, fit for JSON and for a checkpoint."""
+    """Return a configuration as dicts and lists with resolved interpolations."""
     return (
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
     )

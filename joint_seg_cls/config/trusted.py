@@ -1,7 +1,7 @@
-"""What a file from elsewhere may build: an explicit table of objects by name, and classes of packages the user trusts.
+"""Classes that a configuration from a file may build: an explicit table, and classes of packages that the user trusts.
 
-A name is looked up as a whole in :data:`TABLE`; nothing walks along its dots. What is found there is a class of this
-program, or a network of MONAI from :data:`MONAI_NETWORKS`.
+Full names are looked up in :data:`TABLE`, without attribute access along their dots. The table contains classes of this
+program and the networks of MONAI in :data:`MONAI_NETWORKS`.
 """
 
 import importlib
@@ -25,12 +25,12 @@ Kind = Literal[
     "data", "folds", "augmentation",
 ]  # fmt: skip
 
-#: Kinds of parts that hold weights; a trusted package's class must be a torch module to be one.
+#: Kinds of parts with weights; a class of a trusted package must be a torch module to be one.
 _WITH_WEIGHTS = frozenset({"network", "sharing", "segmentation", "guidance", "classification", "backbone"})
-#: What the classes of a trusted package must have to be a part of another kind.
+#: Methods that a class of a trusted package must have to be a part of another kind.
 _METHODS: Mapping[str, str] = {"preprocessing": "model_input", "data": "setup", "folds": "splits"}
-#: The networks of MONAI that make one map, or one score a class, of an image. Those that load weights from elsewhere
-#: by themselves are not among them.
+#: Networks of MONAI that map an image to one map or one score per class, without those that load weights from
+#: elsewhere.
 MONAI_NETWORKS = (
     "AHNet", "AttentionUnet", "AutoEncoder", "BasicUNet", "Classifier", "DenseNet", "DenseNet121", "DenseNet169",
     "DenseNet201", "DenseNet264", "DynUNet", "EfficientNet", "EfficientNetBN", "FlexibleUNet", "HighResNet", "MedNeXt",
@@ -46,13 +46,13 @@ class Part:
     """One entry of the table.
 
     Args:
-        make: the class, or MONAI's function that makes one.
-        kind: where it may stand; None for a class of a package that the user trusts, whose methods decide.
-        parts: its arguments that are parts themselves, and of which kind.
-        most: the largest number in an argument, by the argument's name.
+        make: the class, or MONAI's factory function.
+        kind: the kind of part; None for a class of a trusted package, whose methods decide.
+        parts: arguments that are parts, and their kinds.
+        most: the largest number in an argument, by argument name.
         most_else: the largest number in any other argument.
         fixed: arguments that must have this value.
-        is_ours: whether the annotations of its arguments can be relied on.
+        is_ours: whether argument annotations are checked.
     """
 
     make: Callable[..., Any]
@@ -129,16 +129,16 @@ _OURS = (
     Part(RandomAppearance, "augmentation"),
     Part(Compose, "augmentation", {"transforms": "augmentation"}, is_ours=False),
 )
-#: Arguments by which MONAI's networks load other weights; a checkpoint brings its own.
+#: Arguments with which MONAI's networks load other weights; the weights are in the checkpoint.
 _NOT_PRETRAINED = MappingProxyType({"pretrained": False})
 
 
 def _names(make: Callable[..., Any], public: str) -> set[str]:
-    """Return the public name and the one where it is defined; MONAI's lambdas have the first alone."""
+    """Return the public name and the name of definition; MONAI's lambdas have only the first."""
     return {public, f"{make.__module__}.{make.__qualname__}"} if make.__qualname__.isidentifier() else {public}
 
 
-#: Names in the checkpoints of earlier versions.
+#: Names in checkpoints of earlier versions.
 EARLIER_NAMES = {
     "joint_seg_cls.preprocess.GivenBrain": "joint_seg_cls.preprocess.NoExtraction",
     "joint_seg_cls.preprocess.TableBrain": "joint_seg_cls.preprocess.MaskFromTable",
@@ -153,31 +153,31 @@ def _table() -> Mapping[str, Part]:
         is_public = getattr(sys.modules[package], name, None) is part.make
         table |= dict.fromkeys(_names(part.make, f"{package if is_public else module}.{name}"), part)
     for name in MONAI_NETWORKS:
-        if (make := getattr(nets, name, None)) is not None:  # not every version of MONAI has all of them
+        if (make := getattr(nets, name, None)) is not None:  # some versions of MONAI lack some of them
             part = Part(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)
             table |= dict.fromkeys(_names(make, f"monai.networks.nets.{name}"), part)
     table |= {earlier: table[name] for earlier, name in EARLIER_NAMES.items()}
     return MappingProxyType(table)
 
 
-#: Every name that a file may write, and what it stands for.
+#: All names that a file may contain, and their parts.
 TABLE = _table()
 
 
 def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Part | None:
-    """Return what ``name`` stands for, or None where a file may not build it.
+    """Return the part with this name; None if a file must not build it.
 
     Args:
         name: dotted name of a class.
-        trust: packages whose own classes are admitted beside the table.
-        load: import the module of a trusted class; otherwise only those that are loaded already are looked at.
+        trust: additional packages whose classes are allowed.
+        load: import the module of a trusted class; otherwise only loaded modules are inspected.
     """
     if (part := TABLE.get(name)) is not None:
         return part
     parts = name.split(".")
     if len(parts) < 2 or not all(map(_is_ordinary, parts)):
         return None
-    package = next((each for each in trust if _lies_in(name, each)), None)
+    package = next((each for each in trust if _is_within(name, each)), None)
     if package is None:
         return None
     module_name = ".".join(parts[:-1])
@@ -187,15 +187,15 @@ def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Par
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise  # a package of the trusted one's is missing
+                raise  # a dependency of the trusted package is missing
     found = None if module is None else vars(module).get(parts[-1])
-    if not isinstance(found, type) or not _lies_in(f"{found.__module__}.", package):
+    if not isinstance(found, type) or not _is_within(f"{found.__module__}.", package):
         return None
     return Part(found, None, most_else=_SEED, is_ours=False)
 
 
 def may_stand(part: Part, kind: Kind) -> bool:
-    """Return whether ``part`` may be built where a part of ``kind`` belongs."""
+    """Return whether ``part`` is a valid part of this kind."""
     if part.kind is not None:
         return part.kind == kind
     assert isinstance(part.make, type)
@@ -206,7 +206,7 @@ def may_stand(part: Part, kind: Kind) -> bool:
 
 
 def suggestion(name: str) -> str | None:
-    """Return the package that would have to be trusted for ``name``, or None where trusting it would not help."""
+    """Return the package to trust for ``name``; None if trusting it would not help."""
     package = name.partition(".")[0]
     if "." not in name or not all(map(_is_ordinary, name.split("."))):
         return None
@@ -221,5 +221,5 @@ def _is_ordinary(part: str) -> bool:
     return part.isidentifier() and not keyword.iskeyword(part) and not part.startswith("__")
 
 
-def _lies_in(name: str, package: str) -> bool:
+def _is_within(name: str, package: str) -> bool:
     return bool(package) and name.startswith(f"{package.rstrip('.')}.")

@@ -1,4 +1,4 @@
-"""Training one network on one fold: the module, its run folder, checkpoints and tracking."""
+"""Training one network on one fold: module, run folder, checkpoints and tracking."""
 
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.backends import CsvTracking, MlflowTracking, TensorBoardTracking, WandbTracking

@@ -1,4 +1,4 @@
-"""Safe reading of checkpoint files: no code is executed, and no more memory is allocated than the size of the file."""
+"""Safe reading of checkpoint files: no code is executed, and memory is limited by the file size."""
 
 import pickle
 import warnings
@@ -11,21 +11,11 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
 
-#: Errors of torch on damaged or forged files.
+#: Exceptions of torch for damaged or forged files.
 _OF_A_DAMAGED_FILE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    MemoryError,
-    zipfile.BadZipFile,
-)
+    pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError,
+    AttributeError, AssertionError, ArithmeticError, MemoryError,
+)  # fmt: skip
 _TYPES = frozenset(
     (
         torch.float16, torch.bfloat16, torch.float32, torch.float64,
@@ -43,10 +33,10 @@ def read_archive(path: Path) -> dict[str, Any]:
     try:
         _refuse_bomb(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of an odd pickle protocol, which is then refused
+            warnings.simplefilter("ignore", UserWarning)  # about an unusual pickle protocol, which is then refused
             content = torch.load(path, map_location="cpu", weights_only=True)
         if type(content) is not dict:
-            raise TypeError(f"a {type(content).__name__} in place of a mapping")
+            raise TypeError(f"a {type(content).__name__} instead of a mapping")
     except _OF_A_DAMAGED_FILE as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise CheckpointError(
@@ -88,8 +78,8 @@ def tensors_of(state: object, path: Path, *, prefix: str) -> dict[str, Tensor]:
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse a file that would unpack to more than its size; torch writes without compression."""
-    if not zipfile.is_zipfile(path):  # the format of torch since 1.6; older files are pickles
+    """Refuse a compressed file, or one that declares more data than its size; torch does not compress."""
+    if not zipfile.is_zipfile(path):  # torch writes ZIP files since version 1.6
         raise ValueError("no archive of torch")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()

@@ -1,4 +1,4 @@
-"""Callbacks of every training: random seeds by epoch, the table of epochs, and the progress display."""
+"""Callbacks of every training: random seeds per epoch, the table of epochs, and the progress display."""
 
 import csv
 import logging
@@ -18,7 +18,7 @@ from joint_seg_cls.data.draws import random_state
 
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
-#: Numbers of the last finished epoch that are displayed.
+#: Displayed numbers of the last finished epoch.
 _SHOWN = {"seg": "train/loss/segmentation", "cls": "train/loss/classification", "DSC": "val/dice", "AUC": "val/auc"}
 
 
@@ -41,10 +41,10 @@ def seed_network(seed: int, epoch: int, rank: int) -> None:
 
 @final
 class EpochTable(Callback):
-    """Write ``metrics.csv`` after every epoch: one row an epoch with everything that was logged.
+    """Write ``metrics.csv`` after every epoch: one row per epoch with all logged numbers.
 
-    Numbers that an epoch did not define, or that are not finite, are empty cells. The rows are in the checkpoint too: a
-    resumed run takes them from there, and replaces a damaged file.
+    Undefined and non-finite numbers are empty cells. The rows are also stored in the checkpoint, from which a resumed
+    run restores them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class EpochTable(Callback):
         return {"rows": self._rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the rows of the epochs that are finished."""
+        """Restore the rows of finished epochs."""
         self._rows = list(state_dict["rows"])
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ class EpochTable(Callback):
             self._write()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the rows of a resumed run, which may have no epoch left."""
+        """Write the rows of a resumed run, even if no epoch is left."""
         if self._rows and trainer.is_global_zero:
             self._write()
 
@@ -77,7 +77,7 @@ class EpochTable(Callback):
         self._start_s, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the row of the epoch, unless it made no step (batch statistics after weight averaging)."""
+        """Add the row of the epoch, unless it had no step (batch statistics after weight averaging)."""
         if trainer.global_step == self._first_step:
             return
         numbers = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
@@ -98,7 +98,7 @@ class EpochTable(Callback):
 
 @final
 class TrainingProgress(Callback):
-    """Show the epoch, the losses of both tasks and the time left: a bar on a terminal, else a log line a minute."""
+    """Show epoch, losses of both tasks and remaining time: a bar on a terminal, otherwise a log line per minute."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -135,7 +135,7 @@ class TrainingProgress(Callback):
             _log.info("%s%s", self._state(trainer), self._left(trainer))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the numbers of this epoch until the next one has ended."""
+        """Keep the numbers of this epoch for display."""
         self._numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -170,11 +170,11 @@ class TrainingProgress(Callback):
 
 
 def _total_steps(trainer: Trainer) -> int | None:
-    """Return the number of steps; None where only the time is limited."""
+    """Return the number of steps; None if only the time is limited."""
     steps = trainer.estimated_stepping_batches
     return None if math.isinf(steps) else int(steps)
 
 
 def _epochs(trainer: Trainer) -> int | None:
-    """Return the number of epochs; None where only the time is limited."""
+    """Return the number of epochs; None if only the time is limited."""
     return trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None

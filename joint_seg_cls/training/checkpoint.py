@@ -1,10 +1,10 @@
 """Checkpoints: tensors and plain values only, never pickled code.
 
-A checkpoint is that of Lightning with the additional entry ``joint_seg_cls``, its recipe: ``format``, ``network`` (its
-configuration), ``preprocess`` (likewise), ``preprocess_format`` (the store's), ``classes``, ``modalities``,
-``model_shape``, ``lesion_threshold``, ``variant`` and ``trained_on`` (collection, hashes of data and split, fold,
-seed). With it the network can be applied without the run folder. At the end of a training the tested weights get
-``temperature``, ``calibration_scans``, ``intensities``, ``ranges`` and ``lesion_free`` (:func:`amend_recipe`).
+A checkpoint is Lightning's with the additional entry ``joint_seg_cls``, the recipe: ``format``, ``network`` and
+``preprocess`` (configurations), ``preprocess_format``, ``classes``, ``modalities``, ``model_shape``,
+``lesion_threshold``, ``variant`` and ``trained_on`` (collection, hashes of data and split, fold, seed). With it the
+network can be applied without the run folder. At the end of a training the tested weights get ``temperature``,
+``calibration_scans``, ``intensities``, ``ranges`` and ``lesion_free`` (:func:`amend_recipe`).
 """
 
 import os
@@ -25,7 +25,7 @@ from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable,
 from joint_seg_cls.training.recipe import RECIPE, Recipe
 from joint_seg_cls.training.shipped import is_pretrained, shipped_weights
 
-#: Version of the format of a recipe.
+#: Format version of the recipe.
 FORMAT = 1
 _PREFIX = "network."
 
@@ -33,7 +33,7 @@ _PREFIX = "network."
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of a trained network with its recipe."""
+    """The weights of a trained network and its recipe."""
 
     path: Path
     recipe: Recipe
@@ -44,13 +44,12 @@ class Checkpoint:
         """Load all weights into ``network``.
 
         Raises:
-            CheckpointError: a weight is missing, superfluous, NaN or of another shape; or the network is of another
-                grid.
+            CheckpointError: a weight is missing, superfluous, NaN or of another shape, or the image grid differs.
         """
         self._refuse_nan()
         try:
             network.load_state_dict(self.weights, strict=True)
-        except (RuntimeError, ValueError, TypeError, LookupError) as error:  # besides torch's own, of an extra state
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:  # also raised for an extra state
             lines = [line.strip() for line in str(error).splitlines()]
             reason = "; ".join(lines[1:4] or lines)[:300].rstrip(".")
             raise CheckpointError(
@@ -61,10 +60,10 @@ class Checkpoint:
             ) from error
 
     def initialise(self, network: nn.Module) -> list[str]:
-        """Load the weights that fit into ``network``, for fine-tuning; return the names of its other weights.
+        """Load the matching weights into ``network`` for fine-tuning; return the names of its other weights.
 
         Raises:
-            CheckpointError: no weight fits, or one is NaN.
+            CheckpointError: no weight matches, or one is NaN.
         """
         self._refuse_nan()
         own = network.state_dict()
@@ -76,7 +75,7 @@ class Checkpoint:
         tensors = {name for name, value in own.items() if isinstance(value, Tensor)}
         if not fitting:
             raise CheckpointError(
-                self.path, expected="weights that fit this network", found="none", remedy="choose another init_from="
+                self.path, expected="weights that match this network", found="none", remedy="choose another init_from="
             )
         network.load_state_dict(fitting, strict=False)
         return sorted(tensors - fitting.keys())
@@ -86,7 +85,7 @@ class Checkpoint:
         if broken:
             raise CheckpointError(
                 self.path,
-                expected="weights that are numbers",
+                expected="weights without NaN",
                 found=f"NaN in {len(broken)} of {len(self.weights)}, such as {broken[0]}",
                 remedy="use the checkpoint of an earlier epoch, or train again",
             )
@@ -94,19 +93,19 @@ class Checkpoint:
 
 @final
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint to a partial file and rename it: a run that is killed meanwhile keeps the previous one.
+    """Write a checkpoint to a partial file and rename it, so that a killed run keeps the previous one.
 
-    Lightning writes to the temporary folder, and copies the file if that is on another disk.
+    Lightning writes to the temporary folder instead, and copies the file if that is on another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``checkpoint`` to the local file ``path``, completely or not at all.
 
-        NumPy numbers become plain ones, and arrays become tensors.
+        NumPy numbers become Python numbers, and arrays become tensors.
 
         Raises:
             CheckpointError: the disk is full or read-only.
-            ConfigError: the state of a callback has other values, which could be read only by executing code.
+            ConfigError: the state of a callback contains other values, which could be read only by executing code.
         """
         place, checkpoint = Path(path), plain_values(checkpoint)
         try:
@@ -125,16 +124,16 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 raise
             raise CheckpointError(
                 place,
-                expected="room to write to",
+                expected="free space on the disk",
                 found=cause.strerror or str(cause),
-                remedy="make room, and repeat the command: it goes on after the last epoch that was kept",
+                remedy="free some space, and repeat the command: it continues after the last saved epoch",
             ) from error
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """Return the file of a checkpoint, or of a run folder: its best weights, or its last if there are no best ones.
+    """Return a checkpoint file, or that of a run folder: the best weights, or the last if there are no best ones.
 
-    ``pretrained`` is the checkpoint that is installed with the program.
+    ``pretrained`` is the installed checkpoint.
     """
     if is_pretrained(path):
         return shipped_weights()
@@ -147,11 +146,11 @@ def find_checkpoint(path: str | Path) -> Path:
             path,
             expected="checkpoints/best.ckpt or last.ckpt",
             found="neither",
-            remedy="name a run folder that was trained",
+            remedy="name the folder of a finished run",
         )
     if not path.is_file():
         raise CheckpointError(
-            path, expected="a checkpoint or a run folder", found="nothing there", remedy="correct the path"
+            path, expected="a checkpoint or a run folder", found="no such file", remedy="correct the path"
         )
     return path
 
@@ -160,7 +159,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint, or the best one of a run folder, without executing code.
 
     Raises:
-        CheckpointError: it is missing or damaged, holds pickled objects, or is not of this program.
+        CheckpointError: it is missing or damaged, contains pickled objects, or was not written by this program.
     """
     path = find_checkpoint(path)
     return parse_checkpoint(read_archive(path), path)
@@ -186,7 +185,7 @@ def parse_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     """Return a checkpoint from the content of its file.
 
     Raises:
-        CheckpointError: it is not of this program, or an entry is missing, of another type or out of range.
+        CheckpointError: it was not written by this program, or an entry is missing, of another type or out of range.
     """
     recipe = content.get(RECIPE)
     if type(recipe) is not dict or type(recipe.get("format")) is not int or recipe["format"] != FORMAT:

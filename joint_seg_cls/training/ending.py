@@ -1,4 +1,4 @@
-"""The end of a training: the work of callbacks at the end is kept, and done once even if the run is interrupted."""
+"""The end of a training: final changes by callbacks are stored, once, even if the run is interrupted."""
 
 import logging
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ _ENDED = "ended"
 
 @final
 class FitLoop(_FitLoop):
-    """Lightning's loop over epochs, which also calls ``on_train_end`` if a resumed run has no epoch left.
+    """Lightning's epoch loop, which also calls ``on_train_end`` if a resumed run has no epoch left.
 
-    Lightning returns early in this case, and the work of callbacks at the end (averaging weights) is lost.
+    Lightning returns early in this case and loses final changes by callbacks (weight averaging).
     """
 
     @property
@@ -40,7 +40,7 @@ class FitLoop(_FitLoop):
 
 
 def ended(run: RunFolder) -> dict[str, Any] | None:
-    """Return the content of the last checkpoint if the training has ended; only the test may be missing then."""
+    """Return the content of the last checkpoint if the training has ended; only the test may then be missing."""
     if not run.last.is_file():
         return None
     content = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
@@ -48,35 +48,34 @@ def ended(run: RunFolder) -> dict[str, Any] | None:
 
 
 def keep_the_end(trainer: Trainer, module: LightningModule, run: RunFolder, weights: Literal["best", "last"]) -> None:
-    """Write the final weights to ``last.ckpt`` with a note that the training has ended.
+    """Write the final weights to ``last.ckpt``, marked as the end of the training.
 
-    If a callback has changed the weights after the last checkpoint (:class:`StochasticWeightAveraging` does), these are
-    the result of the training: with ``protocol.weights=best`` they are tested too, as no epoch has validated them.
-    Callbacks that average during the training (:class:`WeightAveraging`, :class:`EMAWeightAveraging`) have their
-    average validated at every epoch, and ``best`` is one of these.
+    If a callback changed the weights after the last checkpoint, as :class:`StochasticWeightAveraging` does, the changed
+    weights are the result: with ``protocol.weights=best`` they are tested too, since no epoch validated them. The
+    averages of :class:`WeightAveraging` and :class:`EMAWeightAveraging` are validated in every epoch.
 
     Raises:
-        ConfigError: no epoch was trained, or none gave a score to choose weights by.
-        TrainingError: the weights are not finite after a callback.
+        ConfigError: no epoch was trained, or none has a score for selecting weights.
+        TrainingError: a callback made the weights non-finite.
     """
     if not run.last.is_file():
         raise ConfigError(
             run.path,
-            expected="an epoch of training",
+            expected="at least one trained epoch",
             found="none",
-            remedy="give it more: trainer.max_time, trainer.limit_train_batches",
+            remedy="increase trainer.max_time or trainer.limit_train_batches",
         )
     if bool(has_broken_weights(module)):
         raise TrainingError(
             run.path,
-            expected="finite weights at the training's end",
+            expected="finite weights at the end of the training",
             found="NaN or infinity",
-            remedy="leave out the callback (trainer.callbacks) that changes them there; the last epoch is kept",
+            remedy="remove the callback (trainer.callbacks) that changes the weights there; the last epoch is kept",
         )
     content = torch.load(run.last, map_location="cpu", weights_only=True)
     own = {name: _on_cpu(value) for name, value in module.state_dict().items()}
     if _differ(own, content["state_dict"]):
-        _log.info("a callback changed the weights at the training's end: these are tested")
+        _log.info("a callback changed the weights at the end of the training; the changed weights are tested")
         content["state_dict"] = own
         if weights == "best":
             WholeCheckpointIO().save_checkpoint(content, run.best)
@@ -95,7 +94,7 @@ def _warn_of_lost_average(trainer: Trainer) -> None:
     averaging = any(isinstance(callback, StochasticWeightAveraging) for callback in trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
     if averaging and trainer.max_epochs is not None and trainer.current_epoch < trainer.max_epochs:
         _log.warning(
-            "StochasticWeightAveraging averages at the last of trainer.max_epochs=%d epochs alone, and this training "
+            "StochasticWeightAveraging averages only in the last of trainer.max_epochs=%d epochs, and this training "
             "stopped after %d: its weights are those of its last epoch",
             trainer.max_epochs,
             trainer.current_epoch,

@@ -1,4 +1,4 @@
-"""A training stops if its numbers are not finite; the error names the scans of the batch."""
+"""Detection of non-finite values, which stop a training with an error that names the scans."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -20,13 +20,13 @@ def has_broken_weights(module: nn.Module) -> Tensor:
 
 
 def stop(epoch: int, cases: Sequence[str], *, expected: str, found: str) -> TrainingError:
-    """Return the error that ends the training; each of several processes must call this.
+    """Return the error that ends the training; must be called in all processes.
 
     Args:
         epoch: counted from 0.
-        cases: the affected scans of this process; empty if they are in other processes.
+        cases: the affected scans of this process; empty if they are in another process.
         expected: what should be finite.
-        found: its values.
+        found: the values found.
     """
     parts = [part for part in gathered((list(cases), found)) if part[0]]
     names = ", ".join(sorted({name for own, _ in parts for name in own}))
@@ -39,7 +39,7 @@ def stop(epoch: int, cases: Sequence[str], *, expected: str, found: str) -> Trai
 
 
 def gathered(own: Item) -> list[Item]:
-    """Return the objects of all processes that train together."""
+    """Return the objects of all training processes."""
     if not is_shared():
         return [own]
     parts = [own] * distributed.get_world_size()
@@ -48,7 +48,7 @@ def gathered(own: Item) -> list[Item]:
 
 
 def summed(counts: Tensor) -> list[int]:
-    """Return the sums of whole numbers over all processes that train together."""
+    """Return the sums of integers over all training processes."""
     if is_shared():
         distributed.all_reduce(counts)
     return [int(count) for count in counts.tolist()]
@@ -60,5 +60,5 @@ def is_shared() -> bool:
 
 
 def broken_weights(epoch: int, cases: Sequence[str]) -> TrainingError:
-    """Return the error of weights that an optimiser's step on ``cases`` made NaN or infinite."""
+    """Return the error for weights that became NaN or infinite in an optimiser step on ``cases``."""
     return stop(epoch, cases, expected="finite weights after the optimiser's step", found="NaN or infinity")

@@ -1,4 +1,4 @@
-"""Fit one fold: callbacks, checkpoints, and resuming."""
+"""Fitting one fold: callbacks, checkpoints and resuming."""
 
 import logging
 import signal
@@ -39,26 +39,26 @@ def fit(
     seed: int,
     logger: Tracker | None,
 ) -> None:
-    """Train until the last epoch. An interrupted run is resumed after its last finished epoch.
+    """Train to the last epoch. An interrupted run is resumed after its last finished epoch.
 
-    If the training has ended and only its test is missing, nothing is trained.
+    If only the test is missing, nothing is trained.
 
     Args:
-        callbacks: of the configuration and the user.
-        weights: the weights that the protocol tests: ``best`` on the inner validation split, or ``last``.
+        callbacks: callbacks of the configuration and of the user.
+        weights: the tested weights: ``best`` on the inner validation split, or ``last``.
         validate: whether there is an inner validation split.
-        seed: of the randomness of the network, such as dropout.
-        logger: tracks the run; None without tracking, and in all but the first of several processes.
+        seed: seed of the network's randomness, such as dropout.
+        logger: tracks the run; None without tracking, and in all processes but the first.
 
     Raises:
-        CheckpointError: the checkpoint to resume from is damaged, or lacks a weight or the optimiser.
-        ConfigError: the Trainer refuses its arguments, or no epoch has a score to choose weights by.
+        CheckpointError: the checkpoint is damaged, or lacks a weight or the optimiser's state.
+        ConfigError: the Trainer refuses its arguments, or no epoch has a score for selecting weights.
         TrainingError: a loss, a weight or a validation output is NaN or infinite.
-        KeyboardInterrupt: the user stopped it; finished epochs are kept.
-        SystemExit: a cluster stopped it; finished epochs are kept.
+        KeyboardInterrupt: the user stopped the training; finished epochs are kept.
+        SystemExit: a cluster stopped the training; finished epochs are kept.
     """
     if run.last.is_file():
-        read_checkpoint(run.last)  # with a clear error for a damaged one
+        read_checkpoint(run.last)  # raises a clear error for a damaged file
     if (content := ended(run)) is not None:
         _log.info("%s is trained", run.path)
         EpochTable(run.metrics).restore(content)
@@ -91,10 +91,10 @@ def _run(trainer: Trainer, module: JointModule, data: LightningDataModule, run: 
         if "Early stopping conditioned on metric" not in str(error):
             raise
         raise _nothing_to_stop_by(error) from error
-    except SIGTERMException:  # after the batch in which the signal came; its exit code would be 0
+    except SIGTERMException:  # raised after the current batch; its exit code would be 0
         raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
-        # on Ctrl-C Lightning exits with 1 and ignores a second Ctrl-C
+        # on Ctrl-C Lightning exits with 1 and ignores further Ctrl-C
         if isinstance(stop.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, listening)
             raise KeyboardInterrupt from None
@@ -107,20 +107,20 @@ def _keeping(run: RunFolder, weights: Literal["best", "last"]) -> list[Callback]
 
 
 def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
-    """Return the error for an early stopping that monitors a number which an epoch did not define."""
+    """Return the error for early stopping on a number that an epoch did not log."""
     return ConfigError(
         "trainer.callbacks",
-        expected="an EarlyStopping that monitors what every epoch defines",
+        expected="an EarlyStopping that monitors a number logged in every epoch",
         found=" ".join(str(error).split()).partition(" Pass in or modify")[0].rstrip("."),
         remedy="monitor train/loss/total, or give it strict: false to pass over such an epoch",
     )
 
 
 def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) -> nn.Module:
-    """Return the network with batch normalisation over the batches of all processes together.
+    """Return the network with batch normalisation synchronised over all processes.
 
     Raises:
-        ConfigError: there are no GPUs, which torch requires for this.
+        ConfigError: there are no GPUs, which synchronised batch normalisation requires.
     """
     if processes < 2 or not any(isinstance(part, _BatchNorm) for part in network.modules()):
         return network
@@ -128,20 +128,20 @@ def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) ->
         raise ConfigError(
             "trainer.devices",
             expected="one process, or GPUs, for a network with batch normalisation",
-            found=f"{processes} processes without",
+            found=f"{processes} processes without GPUs",
             remedy="train it with trainer.devices=1",
         )
     return nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
 
 def _several(asked: Any) -> list[Any]:
-    """Return an argument of the Trainer that may be one object, several or none as a list."""
+    """Return a Trainer argument (one object, a list or None) as a list."""
     return [] if asked is None else list(asked) if isinstance(asked, list | tuple) else [asked]
 
 
 def _cluster() -> list[SLURMEnvironment]:
-    """Keep Lightning from saving a checkpoint in the middle of an epoch on signals of Slurm.
+    """Keep Lightning from saving a checkpoint within an epoch on signals of Slurm.
 
-    A run is resumed after its last finished epoch, so that its numbers are those of an uninterrupted one.
+    A run is resumed after its last finished epoch, with the numbers of an uninterrupted run.
     """
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []

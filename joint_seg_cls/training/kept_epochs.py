@@ -1,4 +1,4 @@
-"""Checkpoints of a training, without paths of the machine."""
+"""Checkpoint callbacks that store no local paths."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +13,14 @@ from joint_seg_cls.training.run_folder import RunFolder
 
 @final
 class KeptEpochs(ModelCheckpoint):
-    """A :class:`ModelCheckpoint` that stores no absolute paths and still finds its files when the run folder is moved.
+    """A :class:`ModelCheckpoint` that stores no absolute paths, so that the run folder can be moved.
 
-    Lightning stores absolute paths, and ignores the earlier best scores if the folder was moved. Here every path in the
-    state of any callback is reduced to its name, and resolved in the present folder of the callback on resuming; so are
-    the absolute paths of older checkpoints.
+    Lightning stores absolute paths, and ignores earlier best scores if the folder was moved. Here the paths in the
+    states of all callbacks are reduced to file names and resolved in the present folder on resuming, also for older
+    checkpoints.
 
     An epoch without the monitored number is ignored. An epoch without an optimiser step (batch statistics after weight
-    averaging) changes no file, in a resumed run too.
+    averaging) changes no file.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,7 +78,7 @@ def _moved(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
 
 
 def keep(run: RunFolder, name: str, monitor: str | None = None, mode: str = "min") -> ModelCheckpoint:
-    """Return the callback that keeps ``<name>.ckpt`` of a run: of the last epoch, or of the best one by ``monitor``."""
+    """Return the callback that writes ``<name>.ckpt`` for the last epoch, or for the best one by ``monitor``."""
     return KeptEpochs(
         dirpath=run.checkpoints,
         filename=name,

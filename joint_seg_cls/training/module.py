@@ -26,23 +26,23 @@ from joint_seg_cls.training.split_metrics import SplitMetrics
 class JointModule(LightningModule):
     """Train ``network`` on ``loss`` and validate both tasks on whole scans.
 
-    Logged by epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr`` (of the epoch's first step),
-    and with a validation split the same losses under ``val/``, ``val/dice`` (mean over scans whose reference is not
-    empty, model space), ``val/auc``, ``val/acc`` and ``val/score``, the mean of ``val/dice`` and ``val/auc`` (for a
-    single task the one that is defined), by which the best checkpoint is chosen. Numbers that an epoch does not define
-    are not logged, nor replaced by those of an earlier epoch. ``Trainer.test`` logs the same under ``test/``.
+    Logged per epoch: ``train/loss/{segmentation,classification,cross_task,total}``, ``lr`` (of the epoch's first step),
+    and with a validation split the same losses under ``val/``, ``val/dice`` (mean over scans with a non-empty
+    reference, model space), ``val/auc``, ``val/acc`` and ``val/score``, which selects the best checkpoint: the mean of
+    ``val/dice`` and ``val/auc``, or the one that is defined. Undefined numbers are not logged. ``Trainer.test`` logs
+    the same under ``test/``.
 
-    A loss, a weight or a validation output that is NaN or infinite ends the training with a ``TrainingError`` that
-    names the scans. A step that a gradient scaler (``16-mixed``) skips because of infinite gradients is not an error.
+    A non-finite loss, weight or validation output stops the training with a ``TrainingError`` that names the scans. A
+    step that a gradient scaler (``16-mixed``) skips because of infinite gradients is not an error.
 
     Args:
         network: returns a :class:`~joint_seg_cls.batch.Prediction` for an image.
         loss: returns the named terms and ``total`` for a prediction and its batch.
         optimizer: makes the optimiser from the parameters.
-        scheduler: the learning-rate schedule, or a function that makes one from the optimiser (stepped once an epoch);
+        scheduler: the learning-rate schedule, or a function that makes one from the optimiser (stepped once per epoch);
             None for a constant rate.
         monitor: the logged value that a plateau schedule monitors.
-        recipe: stored in the checkpoints, which are then usable without the run (plain values; see :mod:`.checkpoint`).
+        recipe: plain values stored in the checkpoints (see :mod:`.checkpoint`).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class JointModule(LightningModule):
         return self.network(image)
 
     def on_train_start(self) -> None:
-        """Start from the optimiser steps of the interrupted run."""
+        """Restore the step count of an interrupted run."""
         self._step = self.trainer.global_step
 
     def on_train_epoch_start(self) -> None:
@@ -85,10 +85,10 @@ class JointModule(LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the joint loss of one batch and log each term as its mean over the labelled scans of the epoch.
+        """Return the joint loss of a batch and log each term as its mean over the labelled scans of the epoch.
 
-        ``total`` is the mean over the scans of the batches with a label for a task of the network. A term without a
-        labelled scan is not logged.
+        ``total`` is the mean over scans with a label for a task of the network. A term without labelled scans is not
+        logged.
 
         Raises:
             TrainingError: the loss, or a weight since the last step, is not finite.
@@ -113,9 +113,9 @@ class JointModule(LightningModule):
         return terms["total"]
 
     def _counted(self, prediction: Prediction, terms: dict[str, Tensor], batch: Batch) -> dict[str, int]:
-        """Return the number of labelled scans of each term in all processes; of ``total`` those with a relevant label.
+        """Return the number of labelled scans of each term in all processes; for ``total`` those with a relevant label.
 
-        The same exchange checks that the numbers are finite, so that a step waits for the GPU once.
+        The same reduction checks for non-finite values, so that a step synchronises with the GPU once.
         """
         masks, diseases = batch.has_lesion_mask.sum(), batch.has_disease.sum()
         is_broken = ~terms["total"].detach().isfinite()
@@ -205,7 +205,7 @@ class JointModule(LightningModule):
             self._schedule.step(watched)
 
     def _watched(self) -> float | None:
-        """Return the monitored number of a plateau schedule; None if the epoch does not define it."""
+        """Return the number that a plateau schedule monitors; None if the epoch does not define it."""
         watched = self.trainer.callback_metrics.get(self._monitor)
         losses = {f"{part}/loss/{term}" for part in ("train", "val") for term in self._terms}
         known = losses | self._validated.names | self.trainer.callback_metrics.keys()
@@ -224,7 +224,7 @@ class JointModule(LightningModule):
             raise finite.broken_weights(self.current_epoch, self._cases_of_step)
 
     def _forget_step(self) -> None:
-        """Clear the scans of the last optimiser step, whose weights are finite."""
+        """Clear the scans of the last optimiser step after its weights were found finite."""
         if self._has_broken_weights is not None:
             self._cases_of_step, self._has_broken_weights = [], None
 
@@ -238,12 +238,12 @@ class JointModule(LightningModule):
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the recipe, the state of the schedule and whether the training should stop, as plain values."""
+        """Add the recipe, the schedule's state and ``should_stop`` as plain values."""
         checkpoint[RECIPE] = self.recipe
         checkpoint["schedule"] = None if self._schedule is None else dict(self._schedule.state_dict())
         checkpoint["should_stop"] = self.trainer.should_stop
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the state of the schedule, and whether the training should stop."""
+        """Restore the schedule's state and ``should_stop``."""
         self._schedule_state = checkpoint.get("schedule")
         self.trainer.should_stop = self.trainer.should_stop or checkpoint.get("should_stop", False)

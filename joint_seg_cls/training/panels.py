@@ -24,7 +24,7 @@ PANEL = "panel"
 @final
 @dataclass(frozen=True)
 class Shown:
-    """Outputs of the network for one case, in model space; None where it has no such output."""
+    """Outputs of the network for one case, in model space; None for a missing output."""
 
     lesions: Bool[np.ndarray, "x y z"] | None
     location_map: Float[np.ndarray, "x y z"] | None
@@ -32,7 +32,7 @@ class Shown:
 
 
 def choose_cases(cases: Sequence[PreparedCase], names: Sequence[str], count: int) -> list[PreparedCase]:
-    """Return ``count`` of the cases in ``names``: as many of each class, evenly spaced in the order of the names."""
+    """Return ``count`` of the cases in ``names``: equally many per class, evenly spaced in alphabetical order."""
     wanted = set(names)
     kinds: dict[str, list[PreparedCase]] = {}
     for case in sorted((one for one in cases if one.case in wanted), key=lambda one: one.case):
@@ -49,16 +49,16 @@ def choose_cases(cases: Sequence[PreparedCase], names: Sequence[str], count: int
 class Panel(Callback):
     """Draw image, reference, prediction and location map of fixed cases every few epochs and after the last.
 
-    The random state of the training is not used, and a failure does not stop the training.
+    The training's random state is not used, and a failure does not stop the training.
 
     Args:
         tracker: logs the pictures.
-        cases: the cases.
-        part: their part of the data, for the captions.
-        pseudonyms: of the cases.
-        classes: names of the diseases in the order of their codes.
-        lesion_threshold: probability from which a voxel counts as lesion.
-        every_epochs: interval; 0 for after the last epoch only.
+        cases: the drawn cases.
+        part: their part of the data, for captions.
+        pseudonyms: pseudonyms of the cases.
+        classes: disease names in the order of their codes.
+        lesion_threshold: probability at or above which a voxel is a lesion.
+        every_epochs: interval; 0 to draw only after the last epoch.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Checkpoints of tensors and plain values only, which can be read without executing code."""
+"""Checkpoints of tensors and plain values only, readable without executing code."""
 
 import io
 import pickle
@@ -11,12 +11,12 @@ import torch
 
 from joint_seg_cls.errors import ConfigError
 
-#: Errors of torch on values that it cannot write, or cannot read without executing code.
+#: Exceptions of torch for values that it cannot write, or cannot read without executing code.
 _REFUSALS = (pickle.PickleError, RuntimeError, AttributeError, TypeError, ValueError, ImportError, EOFError)
 
 
 def plain_values(value: Any) -> Any:
-    """Return ``value`` with NumPy numbers as plain ones, and NumPy arrays as tensors."""
+    """Return ``value`` with NumPy numbers as Python numbers, and NumPy arrays as tensors."""
     if type(value) is dict:
         return {plain_values(key): plain_values(child) for key, child in value.items()}
     if type(value) is list:
@@ -34,7 +34,7 @@ def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Refuse a checkpoint at ``path`` that cannot be read without executing code.
 
     Raises:
-        ConfigError: the state of a callback, or another entry of the checkpoint, is the reason.
+        ConfigError: the state of a callback, or another entry, cannot be read.
     """
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -43,7 +43,7 @@ def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
 
 
 def unwritable(checkpoint: Mapping[str, Any]) -> ConfigError | None:
-    """Return the error for the first entry that cannot be written and read; None if all can."""
+    """Return the error for the first entry that cannot be written and read; None if there is none."""
     states = checkpoint.get("callbacks", {})
     entries = {f"the state of the callback {name}": state for name, state in states.items()}
     entries |= {f"the checkpoint's entry {name}": value for name, value in checkpoint.items() if name != "callbacks"}
@@ -53,7 +53,7 @@ def unwritable(checkpoint: Mapping[str, Any]) -> ConfigError | None:
                 name,
                 expected="tensors, plain numbers, text, lists and dicts",
                 found=reason,
-                remedy="return such values from its state_dict(); the checkpoint of the epoch before is kept",
+                remedy="return such values from its state_dict(); the checkpoint of the previous epoch is kept",
             )
     return None
 

@@ -1,4 +1,4 @@
-"""Code, packages and hardware of a run, stored in ``provenance.json``."""
+"""Code, packages and hardware of a run, for ``provenance.json``."""
 
 import os
 import platform
@@ -21,24 +21,24 @@ _PACKAGES = (
     "torchmetrics",
     "wandb",
 )
-#: The word in ``accept`` that allows a run of other code.
+#: Value of ``accept`` that allows continuing a run with different code.
 ACCEPT_CODE = "code"
-#: The entry of an identity that holds ``joint_seg_cls.RESULTS_VERSION``.
+#: The entry of an identity for ``joint_seg_cls.RESULTS_VERSION``.
 RESULTS = "results_version"
 
 
 def is_code(key: str) -> bool:
-    """Return whether an entry of an identity is about the code, not the configuration or the data."""
+    """Return whether an entry of an identity describes code."""
     return key == RESULTS or key.startswith("code.")
 
 
 def code_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of an identity about the code."""
+    """Return the entries of an identity that describe code."""
     return {key: value for key, value in identity.items() if is_code(key)}
 
 
 def is_compatible(own: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
-    """Return whether a run may be of this code; runs without a record of the code count as version 1."""
+    """Return whether a run is of this code; runs without a record of code count as version 1."""
     return RESULTS not in there and own.get(RESULTS) == 1
 
 

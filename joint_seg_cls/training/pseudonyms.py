@@ -1,4 +1,4 @@
-"""Pseudonyms of cases for tracking services; their key stays in the run folder."""
+"""Pseudonyms of cases for tracking services; the key remains in the run folder."""
 
 import hashlib
 import json
@@ -13,18 +13,18 @@ from joint_seg_cls.errors import ConfigError
 
 KEY_FILE = "pseudonyms.json"
 _SALT_BYTES = 16
-#: An absolute path, a path relative to this folder or to home, a Windows drive or share, or an address in a text.
+#: An absolute path, a path relative to this folder or home, a Windows drive or share, or a URL in a text.
 _PATH = re.compile(r"(?:^|[^\w.])(?:/|~/?|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
-#: Shorter names, and names without a digit, are not replaced within a text: "1" and "joint" are in many.
+#: Names that are shorter or without a digit are not replaced within a text, since "1" or "joint" are common.
 _SHORTEST_WITHIN = 4
 
 
 @final
 class Pseudonyms:
-    """One pseudonym a case, derived from a secret salt.
+    """One pseudonym per case, derived from a secret salt.
 
-    A resumed run reads its key, so its pseudonyms and ids are the same. Those of two runs differ: without the keys they
-    do not reveal which cases are in both.
+    A resumed run reads its key, so its pseudonyms and ids are unchanged. Pseudonyms of two runs differ, so that they do
+    not reveal which cases are in both.
 
     Args:
         salt: the secret.
@@ -42,7 +42,7 @@ class Pseudonyms:
 
     @classmethod
     def of(cls, folder: Path, cases: Mapping[str, tuple[str, str | None]]) -> "Pseudonyms":
-        """Return the pseudonyms of the run in ``folder``. Its key is read or created, and completed.
+        """Return the pseudonyms of the run in ``folder``; its key is read or created, and extended.
 
         Raises:
             ConfigError: the key cannot be read.
@@ -70,18 +70,18 @@ class Pseudonyms:
         return dict(self._of_case)
 
     def id_of(self, job: str) -> str:
-        """Return the id of a job of this run at a service; it stays the same if the run is resumed or moved."""
+        """Return the id of a job of this run at a service; unchanged if the run is resumed or moved."""
         return self._digest(f"job {job}", length=12)
 
     def __getitem__(self, case: str) -> str:
-        """Return the pseudonym of ``case``, which need not be a case of the run."""
+        """Return the pseudonym of ``case``, which may be a case of another run."""
         return self._of_case.get(case, f"case-{self._digest(case)}")
 
     def publishable(self, value: Any) -> Any:
-        """Return plain values without paths and addresses, and with pseudonyms for cases and people.
+        """Return plain values without paths and URLs, and with pseudonyms for cases and people.
 
-        Keys of mappings and elements of lists that hold a path are removed. Within a longer text a name is replaced if
-        it has at least four characters, one of them a digit, and is not part of a longer word.
+        Mapping keys and list elements with a path are removed. Within a longer text a name is replaced if it has at
+        least four characters, one of them a digit, and is not part of a longer word.
         """
         if isinstance(value, Mapping):
             kept = {self._shown(str(key)): child for key, child in value.items() if not _is_path(child)}
@@ -106,7 +106,7 @@ def _is_path(value: Any) -> bool:
 
 
 def _exists(text: str) -> bool:
-    """Return whether a text names a file or folder by a relative path of more than one part."""
+    """Return whether a text is an existing relative path of several parts."""
     if "/" not in text and "\\" not in text:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The part of a test and of its weights that a tracking service receives."""
+"""Tests and weights for a tracking service."""
 
 import tempfile
 from pathlib import Path
@@ -12,24 +12,24 @@ from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.recipe import RECIPE
 from joint_seg_cls.training.tracking import Guard, Tracker
 
-#: Columns of a test's table that are shown beside its numbers.
+#: Columns of a test's table that are shown besides its numbers.
 _SHOWN = ("case", "fold", "disease")
 
 
 def publish_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
-    """Log the numbers of a test and its table, one row a scan, with pseudonyms for the cases.
+    """Log the results of a test and its table of scans, with pseudonyms for the cases.
 
     Args:
-        tracker: logs them.
-        folder: holds ``summary.csv`` and ``per_case.csv``.
-        pseudonyms: of the cases.
+        tracker: the tracker.
+        folder: contains ``summary.csv`` and ``per_case.csv``.
+        pseudonyms: pseudonyms of the cases.
     """
     guard = Guard("reading the test's tables for the tracking service")
     guard.call(lambda: _log_test(tracker, folder, pseudonyms))
 
 
 def publish_weights(tracker: Tracker, checkpoint: Path, name: str, pseudonyms: Pseudonyms) -> None:
-    """Log weights with their recipe, without paths, the optimiser or Lightning's records of the machine."""
+    """Log weights and recipe, without paths, optimiser state or Lightning's record of the machine."""
 
     def log() -> None:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)

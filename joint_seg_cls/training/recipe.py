@@ -1,4 +1,4 @@
-"""The recipe of a checkpoint. Every entry is checked when the file is read."""
+"""The recipe of a checkpoint; all entries are checked on reading."""
 
 import math
 import re
@@ -14,44 +14,44 @@ from joint_seg_cls.training.plain_data import not_plain, shown
 
 #: The entry of the recipe in a checkpoint.
 RECIPE = "joint_seg_cls"
-#: Most voxels along a side of the image of the network, and in total.
+#: Maximum number of voxels along a side of the network's image, and in total.
 MOST_SIDE, MOST_VOXELS = 1024, 512**3
-#: Most classes or modalities, and letters of a name.
+#: Maximum number of classes or modalities, and of letters of a name.
 _MOST_NAMES, _MOST_LETTERS = 64, 500
-#: Marks of trained scans, see :mod:`.trained_scans`.
+#: Limits of the marks of training scans, see :mod:`.trained_scans`.
 _MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
-#: Largest limit below which predicted lesions are dropped.
+#: Upper bound of the minimum volume of predicted lesions.
 _MOST_MM3 = 1000.0
-#: Lowest and highest temperature of the class probabilities.
+#: Lower and upper bound of the temperature of the class probabilities.
 _TEMPERATURES = 0.01, 1000.0
-_REMEDY = "use a checkpoint of jsc train, and copy it again if it was damaged"
+_REMEDY = "use a checkpoint of jsc train, and copy it again if it is damaged"
 
 
 @final
 @dataclass(frozen=True)
 class Recipe:
-    """The record in a checkpoint beside its weights.
+    """The entries of a checkpoint besides its weights.
 
     Args:
         network: configuration of the network.
-        preprocess: configuration of the preprocessing of its training data.
-        preprocess_format: format of the prepared store that it was trained on; None in files of older versions.
+        preprocess: configuration of the training data's preprocessing.
+        preprocess_format: format of the training data's prepared store; None in files of older versions.
         classes: disease names in the order of their codes.
         modalities: the image's channels.
-        model_shape: voxels of the network's image along each axis.
-        lesion_threshold: probability from which a voxel counts as lesion.
+        model_shape: size of the network's image, in voxels.
+        lesion_threshold: probability at or above which a voxel is a lesion.
         variant: the ablation or network, and other settings.
         trained_on: ``collection``, ``fold``, ``seed``, ``data_hash`` and further facts.
-        trained_scans: marks of the scans that it was trained on; None where they are not recorded.
-        views: images of a scan that are averaged, see :class:`~joint_seg_cls.inference.Predictor`.
-        least_lesion_mm3: predicted lesions of a smaller volume are dropped.
-        intensities: range of quantiles of the training images, see :mod:`joint_seg_cls.inference.familiarity`; empty
-            where it was not recorded.
-        window: voxels of the patches on which the segmentation was trained; None for the whole image.
-        temperature: of the class probabilities, see :mod:`joint_seg_cls.metrics.calibration`; 1 where none was fitted.
-        calibration_scans: number of validation scans to which it was fitted; 0 where none was.
-        ranges: range of voxel size and brain volume of the training scans, see
-            :mod:`joint_seg_cls.inference.familiarity`; empty where it was not recorded.
+        trained_scans: marks of the training scans; None if not recorded.
+        views: averaged views of a scan, see :class:`~joint_seg_cls.inference.Predictor`.
+        least_lesion_mm3: minimum volume of a predicted lesion.
+        intensities: quantile ranges of the training images, see :mod:`joint_seg_cls.inference.familiarity`; empty if
+            not recorded.
+        window: patch size in voxels for a segmentation trained on patches; None for the whole image.
+        temperature: of the class probabilities, see :mod:`joint_seg_cls.metrics.calibration`; 1 if not fitted.
+        calibration_scans: number of validation scans of the fit; 0 if not fitted.
+        ranges: voxel size and brain volume of the training scans, see :mod:`joint_seg_cls.inference.familiarity`;
+            empty if not recorded.
         lesion_free: classes most of whose training scans have no lesion.
     """
 
@@ -76,7 +76,7 @@ class Recipe:
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], where: Path) -> "Recipe":
-        """Return the record from the entries of a file.
+        """Parse and check the recipe of a file.
 
         Raises:
             CheckpointError: an entry is missing, is of another type, or is out of range.
@@ -89,7 +89,7 @@ class Recipe:
             classes=read.names("classes"),
             modalities=read.names("modalities"),
             model_shape=read.shape("model_shape"),
-            lesion_threshold=read.share("lesion_threshold"),
+            lesion_threshold=read.number("lesion_threshold", 1, "a number from 0 to 1"),
             variant=read.text("variant"),
             trained_on=read.facts("trained_on"),
             trained_scans=None if content.get("trained_scans") is None else read.marks("trained_scans"),
@@ -106,7 +106,7 @@ class Recipe:
 
 @final
 class _Entries:
-    """Typed access to the entries of a mapping from a file."""
+    """Checked access to the entries of a mapping from a file."""
 
     def __init__(self, content: Mapping[str, Any], where: Path) -> None:
         self._content, self._where = content, where
@@ -137,7 +137,7 @@ class _Entries:
         if type(found) not in (list, tuple) or not 1 <= len(found) <= _MOST_NAMES or not all(map(_is_text, found)):
             raise self._refusal(key, expected, shown(found))
         if len(set(found)) < len(found):
-            raise self._refusal(key, expected, f"one of them twice in {shown(found)}")
+            raise self._refusal(key, expected, f"a repeated name in {shown(found)}")
         return tuple(found)
 
     def marks(self, key: str) -> tuple[str, ...]:
@@ -157,27 +157,18 @@ class _Entries:
         x, y, z = found
         return x, y, z
 
-    def share(self, key: str) -> float:
-        expected = "a number from 0 to 1"
+    def number(self, key: str, most: float, expected: str, least: float = 0.0) -> float:
         found = self.entry(key, expected)
-        if type(found) not in (int, float) or not 0 <= found <= 1:  # NaN is in no range
+        if type(found) not in (int, float) or not least <= found <= most:  # also refuses NaN
             raise self._refusal(key, expected, shown(found))
         return float(found)
 
     def volume(self, key: str) -> float:
-        expected = f"a volume in mm3 from 0 to {_MOST_MM3:g}"
-        found = self.entry(key, expected)
-        if type(found) not in (int, float) or not 0 <= found <= _MOST_MM3:
-            raise self._refusal(key, expected, shown(found))
-        return float(found)
+        return self.number(key, _MOST_MM3, f"a volume in mm3 from 0 to {_MOST_MM3:g}")
 
     def temperature(self, key: str) -> float:
         low, high = _TEMPERATURES
-        expected = f"a temperature from {low:g} to {high:g}"
-        found = self.entry(key, expected)
-        if type(found) not in (int, float) or not low <= found <= high:
-            raise self._refusal(key, expected, shown(found))
-        return float(found)
+        return self.number(key, high, f"a temperature from {low:g} to {high:g}", low)
 
     def ranges(self, key: str) -> dict[str, tuple[float, float]]:
         expected = "a mapping of names to pairs of finite numbers, the lower first"
@@ -197,7 +188,7 @@ class _Entries:
         raise self._refusal("views", expected, shown(found))
 
     def text(self, key: str, within: str = "") -> str:
-        expected = f"a text of at most {_MOST_LETTERS} letters"
+        expected = f"text of at most {_MOST_LETTERS} letters"
         found = self.entry(key, expected, within)
         if not _is_text(found):
             raise self._refusal(key, expected, shown(found), within)
@@ -228,14 +219,14 @@ class _Entries:
 
 
 def _is_range(value: Any) -> bool:
-    """Return whether a value is a pair of finite numbers, the lower first."""
+    """Return whether a value is a pair of finite numbers in ascending order."""
     if type(value) not in (list, tuple) or len(value) != 2:
         return False
     return all(type(end) in (int, float) and math.isfinite(end) for end in value) and value[0] <= value[1]
 
 
 def _is_text(value: object) -> bool:
-    """Return whether a value is a printable text: no control characters, no surrogates."""
+    """Return whether a value is printable text, without control characters and surrogates."""
     if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
         return False
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)

@@ -1,4 +1,4 @@
-"""Arguments of the Trainer that are refused."""
+"""Creation of the Trainer, with checks of its arguments."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,25 +11,25 @@ from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, OnE
 
 from joint_seg_cls.errors import ConfigError
 
-#: Short forms of precisions in Lightning.
+#: Lightning's short names of precisions.
 _PRECISIONS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
-#: Callbacks of Lightning that are refused, and the alternative.
+#: Refused callbacks of Lightning, with the reason and the alternative.
 _CALLBACKS = {
-    OnExceptionCheckpoint: "a run is resumed after its last finished epoch; leave it out",
-    BatchSizeFinder: "the name of the run would be wrong; set data.batch_size",
-    LearningRateFinder: "the name of the run would be wrong; set optimizer.lr",
+    OnExceptionCheckpoint: "remove it; a run is resumed after its last finished epoch",
+    BatchSizeFinder: "set data.batch_size, which is part of the run's identity",
+    LearningRateFinder: "set optimizer.lr, which is part of the run's identity",
 }
 
 
 def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: Any) -> Trainer:
-    """Return the Trainer.
+    """Create the Trainer.
 
     Raises:
-        ConfigError: it refuses its arguments; it would use another precision than the one in the name of the run; or a
-            callback does not work in runs that can be resumed.
+        ConfigError: the Trainer refuses its arguments, uses another precision than requested, or has a callback that
+            does not work in resumable runs.
     """
     with _arguments_checked(), warnings.catch_warnings():
-        # that another precision is used: refused below
+        # a replaced precision is refused below
         warnings.filterwarnings("ignore", message=r"You passed `Trainer\(accelerator='cpu', precision='16-mixed'\)`")
         warnings.filterwarnings("ignore", message=r"`precision=\w+` is supported for historical reasons")
         trainer = make_trainer(**arguments)
@@ -39,14 +39,14 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
         raise ConfigError(
             "trainer.precision",
             expected=f"a precision that this machine ({type(trainer.accelerator).__name__}) computes in",
-            found=f"{asked}, in place of which Lightning uses {trainer.precision}",
+            found=f"{asked}, which Lightning replaces by {trainer.precision}",
             remedy=f"set trainer.precision={trainer.precision}, or 32-true",
         )
     for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
         if type(callback) in _CALLBACKS:
             raise ConfigError(
                 "trainer.callbacks",
-                expected="callbacks that work in runs that can be resumed",
+                expected="callbacks that work in resumable runs",
                 found=type(callback).__name__,
                 remedy=_CALLBACKS[type(callback)],
             )
@@ -55,14 +55,14 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
 
 @contextmanager
 def _arguments_checked() -> Iterator[None]:
-    """Turn errors of the Trainer into one sentence."""
+    """Convert errors of the Trainer."""
     try:
         yield
     except (MisconfigurationException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(
             "trainer",
-            expected="arguments that fit each other and this machine",
+            expected="arguments consistent with each other and with this machine",
             found=reason,
             remedy="correct them",
         ) from error

@@ -1,4 +1,4 @@
-"""Check of a checkpoint before Lightning resumes from it."""
+"""Check of a checkpoint before resuming."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from joint_seg_cls.training.checkpoint import parse_checkpoint
 
 
 def require_resumable(path: Path, module: nn.Module) -> None:
-    """Refuse a checkpoint from which ``module`` cannot be resumed.
+    """Refuse a checkpoint from which ``module`` cannot resume.
 
     Raises:
-        CheckpointError: as :func:`read_checkpoint`; or a weight, the optimiser or the place in the training is missing.
+        CheckpointError: as :func:`read_checkpoint`; or a weight, the optimiser or the loop state is missing.
     """
     content = read_archive(path)
     parse_checkpoint(content, path)
@@ -30,7 +30,7 @@ def require_resumable(path: Path, module: nn.Module) -> None:
     _require_optimizer(content.get("optimizer_states"), len(list(module.parameters())), path)
     loops = content.get("loops")
     if not isinstance(loops, dict) or not isinstance(loops.get("fit_loop"), dict):
-        raise _refusal(path, "the place in the training (loops.fit_loop)", "none")
+        raise _refusal(path, "the state of the training loop (loops.fit_loop)", "none")
     for key, kind, expected in (
         ("global_step", int, "the number of steps (global_step)"),
         ("callbacks", dict, "the states of callbacks"),
@@ -59,5 +59,5 @@ def _refusal(path: Path, expected: str, found: str) -> CheckpointError:
         path,
         expected=f"a checkpoint to resume from, with {expected}",
         found=found,
-        remedy="delete it to train this run anew, or put a copy from a backup in its place",
+        remedy="delete it to train this run again, or restore a backup",
     )

@@ -1,15 +1,15 @@
-"""The folder of a run: its files, whether it is done, and the guard against two configurations in one folder.
+"""A run folder: its files, its state, and the check against two configurations in one folder.
 
 ::
 
     <run>/config.yaml        the resolved configuration
     <run>/provenance.json    code, packages, data hash, split hash, hardware, time
-    <run>/metrics.csv        one row an epoch
-    <run>/per_case.csv       one row a test scan
-    <run>/checkpoints/       last.ckpt, and best.ckpt where the protocol chooses one
+    <run>/metrics.csv        one row per epoch
+    <run>/per_case.csv       one row per test scan
+    <run>/checkpoints/       last.ckpt, and best.ckpt if the protocol selects one
     <run>/log.txt            the log
-    <run>/heartbeat          touched each minute by a live run, removed when it is interrupted
-    <run>/DONE | FAILED      written last; a run with neither was interrupted and is resumed
+    <run>/heartbeat          updated every minute while the run is active, removed when it is interrupted
+    <run>/DONE | FAILED      written last; a run with neither was interrupted and can be resumed
 """
 
 import csv
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @final
 class RunFolder:
-    """The folder of one training. Creating the object does not touch the disk."""
+    """The folder of one training. The constructor does not access the disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class RunFolder:
         return (self.path / DONE).is_file() and (self.per_case.is_file() or not tested)
 
     def identity(self) -> dict[str, Any] | None:
-        """Return what decides the numbers of the run in this folder, or None if there is no run yet."""
+        """Return the identity of the run in this folder, or None if there is no run yet."""
         if not self.provenance.is_file():
             return None
         try:
@@ -67,14 +67,14 @@ class RunFolder:
             ) from error
 
     def refuse_other(self, identity: dict[str, Any], *, accept_code: bool = False) -> None:
-        """Refuse a folder that holds another run.
+        """Refuse a folder that contains another run.
 
         Args:
-            identity: everything that decides the run's numbers, as flat key-value pairs.
+            identity: all keys and facts that change results, flattened.
             accept_code: whether a run of other code is accepted.
 
         Raises:
-            ConfigError: the folder holds a run with another identity.
+            ConfigError: the folder contains a run with another identity.
         """
         there = self.identity()
         if there is None:
@@ -86,10 +86,9 @@ class RunFolder:
             if not accept_code and not is_compatible(own, there):
                 raise ConfigError(
                     self.path,
-                    expected="a run of the code as it is now",
-                    found=f"one of other code ({', '.join(key.removeprefix('code.') for key in code)})",
-                    remedy=f"move that run away to train again, or add accept=[{ACCEPT_CODE}] to keep its numbers and "
-                    "continue it",
+                    expected="a run of the present code",
+                    found=f"a run of other code ({', '.join(key.removeprefix('code.') for key in code)})",
+                    remedy=f"move that run away to train again, or add accept=[{ACCEPT_CODE}] to continue it",
                 )
             return
         if differing:
@@ -97,7 +96,7 @@ class RunFolder:
             raise ConfigError(
                 self.path,
                 expected=f"a run with {key} = {identity.get(key)}",
-                found=f"one with {key} = {there.get(key)}",
+                found=f"a run with {key} = {there.get(key)}",
                 remedy="choose another runs= or collection=, or move that run away",
             )
 
@@ -122,7 +121,7 @@ class RunFolder:
         more: Mapping[str, Any] | None = None,
         accept_code: bool = False,
     ) -> Iterator[None]:
-        """Lock the folder, and keep a log and a heartbeat in the block; an error writes ``FAILED``.
+        """Lock the folder, and write a log and a heartbeat in the block; an error writes ``FAILED``.
 
         Args:
             identity: as for :meth:`refuse_other`.
@@ -131,7 +130,7 @@ class RunFolder:
             accept_code: as for :meth:`refuse_other`.
 
         Raises:
-            ConfigError: another process uses the folder, or it cannot be created.
+            ConfigError: another process is training the run, or the folder cannot be created.
         """
         try:
             self._begin(identity, config_text, dict(more or {}), accept_code=accept_code)
@@ -151,10 +150,10 @@ class RunFolder:
             _log.info("interrupted; the same command resumes after the last finished epoch")
             is_interrupted = True
             raise
-        except BaseException as error:  # noqa: BLE001 - raised again, by its name
+        except BaseException as error:  # noqa: BLE001 - raised again, as a named error
             known = (disk_error(error) if isinstance(error, OSError) else None) or error
             text = str(known) if isinstance(known, InputError) else traceback.format_exc()
-            with suppress(OSError):  # the disk may be what failed
+            with suppress(OSError):  # the disk itself may have failed
                 write_text(self.path / FAILED, f"{now()}\n{text}\n")
             raise known from (None if known is error else error)
         finally:
@@ -173,13 +172,13 @@ class RunFolder:
         except OSError as error:
             found = error.strerror or str(error)
             raise ConfigError(
-                self.path, expected="a folder that can be made", found=found, remedy="choose another runs="
+                self.path, expected="a writable folder", found=found, remedy="choose another runs="
             ) from error
         self._take()
         try:
-            self.refuse_other(identity, accept_code=accept_code)  # another process may have used the folder meanwhile
+            self.refuse_other(identity, accept_code=accept_code)  # another process may have written to the folder
             more["earlier_code"] = self._earlier_code(identity)
-            for ended in (FAILED, DONE):  # done, but not yet tested
+            for ended in (FAILED, DONE):  # DONE of a run that is not yet tested
                 (self.path / ended).unlink(missing_ok=True)
             clear_partial(self.path, below=True)
             write_text(self.config, config_text)
@@ -189,7 +188,7 @@ class RunFolder:
             raise
 
     def _earlier_code(self, identity: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the code of earlier epochs of this run, where it differs from the present one."""
+        """Return the code of earlier epochs of this run, if it differs from the present code."""
         there = self.identity()
         if there is None or not self.last.is_file():
             return []
@@ -198,7 +197,7 @@ class RunFolder:
         return earlier if then == now or not then else [*earlier, then]
 
     def best_score(self) -> float | None:
-        """Return the highest ``val/score`` of all epochs, or None if the protocol does not validate.
+        """Return the highest ``val/score`` of all epochs; None without validation.
 
         Raises:
             ConfigError: the table of epochs is damaged.
@@ -211,9 +210,9 @@ class RunFolder:
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise ConfigError(
                 self.metrics,
-                expected="one row of numbers an epoch",
+                expected="a table with one row of numbers per epoch",
                 found=f"a damaged file ({type(error).__name__})",
-                remedy=f"delete {DONE} beside it and repeat the command: it is written anew, nothing is trained again",
+                remedy=f"delete {DONE} beside it and repeat the command, which rewrites it without training",
             ) from error
         return max(filter(math.isfinite, scores), default=None)
 
@@ -225,13 +224,13 @@ class RunFolder:
         is_first = True
         while is_first or not stop.wait(HEARTBEAT_S):
             is_first = False
-            with suppress(OSError):  # a disk may be full or away for a while
+            with suppress(OSError):  # the disk may be full or temporarily unavailable
                 (self.path / HEARTBEAT).touch()
 
 
 @final
 class _Log(logging.FileHandler):
-    """A log that ignores a full disk; Python's would print a traceback for every line."""
+    """A log file that ignores a full disk; Python's handler would print a traceback for every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: when they are stepped, and the number of steps of a training."""
+"""Learning-rate schedules: their interval, and the number of steps of a training."""
 
 import math
 from collections.abc import Callable
@@ -21,11 +21,11 @@ _OF_STEPS = (OneCycleLR, CyclicLR)
 @final
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule and when it is stepped.
+    """A schedule and its interval.
 
     Args:
-        make: makes the schedule from the optimiser. In a ``partial`` whose ``total_steps`` is None, this is set to the
-            number of optimiser steps (or epochs) of the training.
+        make: makes the schedule from the optimiser. In a ``partial``, ``total_steps=None`` is replaced by the number of
+            optimiser steps (or epochs) of the training.
         interval: stepped after each ``epoch``, or after each optimiser ``step``.
         frequency: stepped after this number of epochs or steps.
     """
@@ -39,7 +39,7 @@ class Schedule:
 
         Args:
             optimizer: the optimiser.
-            steps: returns the number of epochs, or of optimiser steps, of the training.
+            steps: returns the number of epochs or optimiser steps of the training.
         """
         make = self.make
         if isinstance(make, partial) and make.keywords.get("total_steps", 0) is None and "epochs" not in make.keywords:
@@ -47,37 +47,37 @@ class Schedule:
         return make(optimizer)
 
     def is_due(self, interval: Interval, done: int) -> bool:
-        """Return whether the schedule is stepped now that ``done`` epochs or optimiser steps are finished."""
+        """Return whether the schedule is stepped after ``done`` epochs or optimiser steps."""
         return interval == self.interval and done % self.frequency == 0
 
 
 def warmed_up(
     optimizer: Optimizer, *, total_iters: int, start_factor: float, then: Callable[[Optimizer], LRScheduler]
 ) -> SequentialLR:
-    """Return a schedule that rises linearly to the optimiser's rate and then follows another one.
+    """Return a schedule with a linear warm-up to the optimiser's rate, followed by another schedule.
 
     Args:
         optimizer: the optimiser.
-        total_iters: length of the rise, in epochs or optimiser steps.
-        start_factor: of the rate, at the beginning.
-        then: makes the schedule that follows.
+        total_iters: length of the warm-up, in epochs or optimiser steps.
+        start_factor: initial rate, relative to the optimiser's.
+        then: makes the following schedule.
     """
     rise = LinearLR(optimizer, start_factor=start_factor, total_iters=total_iters)
     return SequentialLR(optimizer, [rise, then(optimizer)], milestones=[total_iters])
 
 
 def steps_of(trainer: Trainer, interval: Interval) -> int:
-    """Return the number of epochs or optimiser steps of a training. No data are read.
+    """Return the number of epochs or optimiser steps of a training, without reading data.
 
     Raises:
-        ConfigError: only its time is limited.
+        ConfigError: only the time is limited.
     """
     epochs = trainer.max_epochs
     if epochs is None or epochs < 0:
         raise ConfigError(
             "scheduler.total_steps",
-            expected="trainer.max_epochs, from which it follows",
-            found="a training that is limited by time only",
+            expected="a value for trainer.max_epochs",
+            found="a training limited only by time",
             remedy="set trainer.max_epochs=200, or choose scheduler=constant",
         )
     if interval == "epoch":
@@ -89,14 +89,14 @@ def steps_of(trainer: Trainer, interval: Interval) -> int:
 
 
 def refuse_misuse(schedule: Scheduler, interval: Interval | None) -> None:
-    """Refuse a schedule with the wrong interval.
+    """Refuse a schedule with an unsuitable interval.
 
     Args:
         schedule: the schedule.
-        interval: as configured; None if it is not.
+        interval: the configured interval, or None.
 
     Raises:
-        ConfigError: it would not be stepped as intended.
+        ConfigError: the schedule would not be stepped as intended.
     """
     name = type(schedule).__name__
     if isinstance(schedule, ReduceLROnPlateau) and interval == "step":
@@ -104,12 +104,12 @@ def refuse_misuse(schedule: Scheduler, interval: Interval | None) -> None:
             "scheduler.interval",
             expected=f"epoch for {name}, which monitors a number of the epoch",
             found="step",
-            remedy="leave scheduler.interval out, or choose another schedule",
+            remedy="omit scheduler.interval, or choose another schedule",
         )
     if isinstance(schedule, _OF_STEPS) and interval is None:
         raise ConfigError(
             "scheduler.interval",
-            expected=f"step or epoch for {name}, which is meant to be stepped after every optimiser step",
+            expected=f"step or epoch for {name}, which torch recommends to step after every optimiser step",
             found="neither",
             remedy="add +scheduler.interval=step",
         )

@@ -1,7 +1,7 @@
-"""The weights that are installed with the program: ``checkpoint=pretrained`` and ``init_from=pretrained``.
+"""Pretrained weights installed with the program: ``checkpoint=pretrained`` and ``init_from=pretrained``.
 
-A trained checkpoint is made ready to ship by :func:`release`: weights in half precision and the recipe, without the
-optimiser and what Lightning notes of the machine.
+:func:`release` converts a checkpoint for distribution: half-precision weights and the recipe, without optimiser state
+and Lightning's record of the machine.
 """
 
 from collections.abc import Mapping
@@ -14,26 +14,26 @@ from torch import Tensor
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.training.recipe import RECIPE, Recipe
 
-#: The name of the installed weights, in place of a path.
+#: Name of the installed weights, used instead of a path.
 PRETRAINED = "pretrained"
 _WEIGHTS = Path(__file__).resolve().parents[1] / "pretrained" / "weights.ckpt"
 
 
 def is_pretrained(path: object) -> bool:
-    """Return whether ``path`` names the installed weights; a folder of this name is ``./pretrained``."""
+    """Return whether ``path`` is the name of the installed weights; a folder of this name is ``./pretrained``."""
     return str(path) == PRETRAINED
 
 
 def shipped_path() -> Path:
-    """Return where the weights are installed, whether or not they are there."""
+    """Return the path of the installed weights, which may be missing."""
     return _WEIGHTS
 
 
 def shipped_weights() -> Path:
-    """Return the file of the installed weights.
+    """Return the path of the installed weights.
 
     Raises:
-        CheckpointError: the installation lacks it.
+        CheckpointError: they are not installed.
     """
     if not _WEIGHTS.is_file():
         raise CheckpointError(
@@ -46,16 +46,16 @@ def shipped_weights() -> Path:
 
 
 def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a checkpoint is shipped.
+    """Return the content of a checkpoint for distribution.
 
     Args:
-        content: of a checkpoint of this program.
-        where: names it in an error.
-        decision: entries of the recipe that were chosen after the training: ``lesion_threshold``, ``views``,
+        content: content of a checkpoint of this program.
+        where: file name for an error.
+        decision: entries of the recipe selected after the training: ``lesion_threshold``, ``views``,
             ``least_lesion_mm3``, ``window``, ``intensities``.
 
     Raises:
-        CheckpointError: the recipe does not hold after the change.
+        CheckpointError: the changed recipe is invalid.
     """
     recipe = {**content[RECIPE], **decision}
     Recipe.parse(recipe, where)

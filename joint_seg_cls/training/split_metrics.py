@@ -1,4 +1,4 @@
-"""Losses and metrics of one split, scan by scan, over all processes that train together."""
+"""Losses and metrics of one split, computed per scan over all training processes."""
 
 from collections.abc import Callable, Mapping
 from typing import final
@@ -10,20 +10,20 @@ from torchmetrics import MeanMetric, MetricCollection, SumMetric
 from joint_seg_cls.batch import Batch, Prediction, scan_of
 
 Loss = Callable[[Prediction, Batch], Mapping[str, Tensor]]
-#: The metrics whose mean chooses the best checkpoint.
+#: The metrics whose mean selects the best checkpoint.
 _SCORE = ("dice", "auc")
 
 
 @final
 class SplitMetrics(nn.Module):
-    """Losses and metrics of whole scans. Neither the batch size nor the number of processes changes them.
+    """Losses and metrics of whole scans, independent of batch size and number of processes.
 
     Args:
         metrics: takes a prediction and its batch; cloned.
-        prefix: of the names that are logged, such as ``val/``.
+        prefix: prefix of the logged names, such as ``val/``.
 
     Attributes:
-        broken: scans of this process for which the network or the loss returned NaN or infinity; they are not counted.
+        broken: scans of this process with a non-finite output or loss; they are not counted.
     """
 
     def __init__(self, metrics: MetricCollection, prefix: str) -> None:
@@ -36,7 +36,7 @@ class SplitMetrics(nn.Module):
 
     @property
     def names(self) -> set[str]:
-        """Names of what an epoch may define, losses apart."""
+        """Names of all metrics that an epoch may define, without losses."""
         return {*map(str, self.metrics.keys()), f"{self.prefix}score"}
 
     def update(self, prediction: Prediction, batch: Batch, loss: Loss) -> None:
@@ -60,11 +60,11 @@ class SplitMetrics(nn.Module):
             self.metrics.update(own, scan)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``loss/<term>``, the metrics and ``score`` by their prefixed names, as far as the scans define them.
+        """Return ``loss/<term>``, the metrics and ``score`` with the prefix, without undefined ones.
 
-        A loss is the mean over the scans that have its label and is left out where none has; ``total`` is the mean over
-        all scans, and is left out where none has a label for what the network predicts. ``score`` is the mean of
-        ``dice`` and ``auc``, or the one that is defined. Each process must call this.
+        A loss is the mean over the scans with its label; ``total`` is the mean over all scans, and undefined if no scan
+        has a label for an output of the network. ``score`` is the mean of ``dice`` and ``auc``, or the one that is
+        defined. Must be called in all processes.
         """
         found = {f"{self.prefix}loss/{name}": self._losses[name].compute() for name in sorted(self._losses)}
         if not self._labelled.compute():
@@ -75,7 +75,7 @@ class SplitMetrics(nn.Module):
         return defined | ({f"{self.prefix}score": torch.stack(scores).mean()} if scores else {})
 
     def reset(self) -> None:
-        """Forget all scans."""
+        """Clear all scans."""
         self.broken = []
         for metric in (self.metrics, self._labelled, *self._losses.values()):
             metric.reset()

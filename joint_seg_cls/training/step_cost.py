@@ -11,11 +11,11 @@ _GIB = 2**30
 
 @final
 class StepCost(Callback):
-    """Log ``seconds_per_step`` and, on a GPU, ``gpu_memory_gib`` once an epoch.
+    """Log ``seconds_per_step`` and, on a GPU, ``gpu_memory_gib`` once per epoch.
 
     The seconds are the mean over the steps of an epoch, including waiting for data; the memory is the maximum that
-    torch allocated on a GPU during the epoch, including the validation. Over several processes the seconds are
-    averaged, and the memory is the largest.
+    torch allocated during the epoch, including validation. With several processes these are the mean seconds and the
+    largest memory.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tracking of a run: Lightning's loggers behind one wrapper, whose failure does not stop the run."""
+"""Tracking of a run: Lightning's loggers in one wrapper, whose failures do not stop the run."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -31,17 +31,17 @@ class Picture(NamedTuple):
 @final
 @dataclass(frozen=True)
 class RunCard:
-    """What a run is opened with at a service.
+    """The description of a run at a tracking service.
 
     Args:
-        group: runs that belong together: the study, or else the collection.
-        name: the run's readable name.
-        job: what kind of run.
+        group: group of runs: the study, or else the collection.
+        name: readable name.
+        job: kind of run.
         tags: tables, variant, protocol.
-        run_id: the same whenever the run is resumed.
+        run_id: id, unchanged when the run is resumed.
         folder: where the service may write.
-        runs: the folder of all collections of runs.
-        config: what decides the run's numbers, without paths and names of people.
+        runs: the folder of all collections.
+        config: the identity of the run, without paths and names of people.
     """
 
     group: str
@@ -56,14 +56,14 @@ class RunCard:
 
 @runtime_checkable
 class Backend(Protocol):
-    """An open run of a tracking service: Lightning's logger, and what Lightning's loggers have no common method for.
+    """An open run of a tracking service: Lightning's logger, and methods for which Lightning has no common interface.
 
-    Each method may raise whatever the service raises.
+    Each method may raise any exception of the service.
     """
 
     @property
     def logger(self) -> Logger:
-        """Lightning's logger of the service; takes all numbers."""
+        """Lightning's logger of the service, for all numbers."""
         ...
 
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
@@ -89,19 +89,19 @@ class Tracking(Protocol):
 
     @property
     def panel(self) -> "PanelPlan":
-        """Which cases are drawn, and when."""
+        """The drawn cases and the interval."""
         ...
 
     @property
     def upload(self) -> Upload:
-        """Which weights are uploaded at the end."""
+        """The weights uploaded at the end, if any."""
         ...
 
     def open(self, card: RunCard) -> Backend | None:
-        """Open the service's run, or continue it; None where the environment switches the service off.
+        """Open or continue the service's run; None if the environment disables the service.
 
         Raises:
-            Exception: whatever the service raises.
+            Exception: any exception of the service.
         """
         ...
 
@@ -109,11 +109,11 @@ class Tracking(Protocol):
 @final
 @dataclass(frozen=True)
 class PanelPlan:
-    """Which cases are drawn, and when.
+    """The drawn cases and the interval.
 
     Args:
-        cases: how many; 0 for none.
-        every_epochs: at every so many epochs, and after the last; 0 for after the last alone.
+        cases: number of cases; 0 for none.
+        every_epochs: interval, besides the last epoch; 0 for the last epoch only.
     """
 
     cases: int
@@ -122,14 +122,14 @@ class PanelPlan:
 
 @final
 class Tracker(Logger):
-    """Wrap a service's logger: the first failure is reported in one warning, and the run goes on without the service.
+    """Wrap a service's logger: the first failure is logged as a warning, and the run continues without the service.
 
     Args:
         backend: the open run of the service.
-        card: the run's name, id and published configuration.
+        card: the description of the run.
 
     Attributes:
-        callbacks: what the service adds to the training, such as the panel of pictures.
+        callbacks: callbacks that the service adds to the training, such as the panel of pictures.
     """
 
     def __init__(self, backend: Backend, card: RunCard) -> None:
@@ -157,12 +157,12 @@ class Tracker(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers at an optimiser step; without one, such as those of the test, at the last step."""
+        """Log numbers at an optimiser step, by default at the last step."""
         self._step = self._step if step is None else step
         self._guard.call(lambda: self._backend.logger.log_metrics(dict(metrics), self._step))
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the configuration was logged when the run was opened."""
+        """Do nothing, since the configuration was logged when the run was opened."""
 
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         """Log pictures at an optimiser step."""
@@ -177,12 +177,12 @@ class Tracker(Logger):
         self._guard.call(lambda: self._backend.log_model(path, name))
 
     def finish(self, *, failed: bool = False) -> None:
-        """End the service's run, so that the next one in this process does not log into it."""
+        """End the service's run, so that the next run of this process does not log into it."""
         self._guard.call(lambda: self._backend.finish(failed=failed))
 
 
 def start_tracking(tracking: Tracking, card: RunCard) -> Tracker | None:
-    """Open a run of the configured service; None where it is switched off, not installed or does not start."""
+    """Open a run of the configured service; None if it is disabled, not installed or does not start."""
     guard, opened = Guard("the tracking service"), []
     guard.call(lambda: opened.append(tracking.open(card)))
     return Tracker(opened[0], card) if opened and opened[0] is not None else None
@@ -190,14 +190,14 @@ def start_tracking(tracking: Tracking, card: RunCard) -> Tracker | None:
 
 @final
 class Guard:
-    """Let what is not essential fail: the first failure is logged as a warning, and nothing is tried after it."""
+    """Run optional work: the first failure is logged as a warning, and later work is skipped."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         self.has_failed = False
 
     def call(self, action: Callable[[], object]) -> None:
-        """Do ``action``, unless an earlier one has failed."""
+        """Run ``action`` unless an earlier one failed."""
         if not self.has_failed:
             with self:
                 action()
@@ -208,10 +208,10 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Swallow an error; Ctrl-C and exits pass."""
+        """Suppress errors, but not Ctrl-C and exits."""
         if kind is None or not issubclass(kind, Exception):
             return False
         self.has_failed = True
         reason = " ".join(str(error).split())[:300] or kind.__name__
-        _log.warning("%s failed (%s); the run goes on without it, metrics.csv holds every number", self._what, reason)
+        _log.warning("%s failed (%s); the run continues without it, metrics.csv has all numbers", self._what, reason)
         return True

@@ -1,8 +1,7 @@
-"""Marks of the scans that a network was trained on, stored in its checkpoint to find tests on training scans.
+"""Marks of the training scans of a network, stored in its checkpoint to detect tests on training scans.
 
-A scan has two marks: a hash of the inputs of its preparation (file contents and settings), and a hash of its image file
-alone. With the scan one can check whether it was trained on; the marks reveal no names. A checkpoint that started from
-another one has the marks of both.
+A scan has two marks: a hash of the inputs of its preparation (file contents and settings), and a hash of its image
+file. Marks reveal no names. A checkpoint initialised from another one has the marks of both.
 """
 
 import hashlib
@@ -14,14 +13,14 @@ from joint_seg_cls.data import Split
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training.recipe import Recipe
 
-#: The entry of a recipe with the sorted marks; None if a checkpoint that it started from has none.
+#: The entry of a recipe with the sorted marks; None if the initial checkpoint has no marks.
 MARKS = "trained_scans"
 
 
 @final
 @dataclass(frozen=True)
 class Overlap:
-    """Tested scans that a network was trained on, and others of subjects that it was trained on."""
+    """Tested scans that a network was trained on, and other tested scans of its training subjects."""
 
     scans: tuple[str, ...] = ()
     by_subject: tuple[str, ...] = ()
@@ -30,7 +29,7 @@ class Overlap:
         return bool(self.scans or self.by_subject)
 
     def of(self, total: int) -> str:
-        """Describe the number and names of these scans, of ``total``."""
+        """Return the number and names of these scans out of ``total``, as text."""
         text = f"{len(self.scans)} of its {total} scans{_few(self.scans)}"
         more = f" and on other scans of the subjects of {len(self.by_subject)} more{_few(self.by_subject)}"
         return text + (more if self.by_subject else "")
@@ -41,7 +40,7 @@ class Overlap:
 
 
 def marks(key: str, image_hash: str | None) -> set[str]:
-    """Return the marks of a scan: of the ``key`` of its preparation, and of the hash of its image file if known."""
+    """Return the marks of a scan: of the ``key`` of its preparation, and of its image file's hash if known."""
     found = {_mark("key", key)}
     return found if image_hash is None else found | {_mark("image", image_hash)}
 
@@ -56,9 +55,9 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
     """Return the sorted marks of the training and validation scans.
 
     Args:
-        cases: of the store.
-        split: its fold.
-        start: the marks of the checkpoint that it starts from; None if they are unknown.
+        cases: the store's cases.
+        split: the fold.
+        start: the marks of the initial checkpoint; None if unknown.
     """
     if start is None:
         return None
@@ -69,15 +68,15 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
 def known_marks(
     recipe: Recipe, cases: Sequence[PreparedCase], folds: Mapping[Any, Split], facts: Mapping[str, Any]
 ) -> Sequence[str] | None:
-    """Return the marks of a checkpoint; None if they are unknown.
+    """Return the marks of a checkpoint; None if unknown.
 
-    Older checkpoints store none. If one was trained on these ``folds`` of this store, they follow from its fold.
+    Older checkpoints have no marks. If one was trained on these ``folds`` of this store, its fold gives them.
 
     Args:
-        recipe: of the checkpoint.
-        cases: of the store at hand.
-        folds: of the store at hand.
-        facts: hashes of the store at hand and of its folds.
+        recipe: the checkpoint's recipe.
+        cases: cases of the present store.
+        folds: folds of the present store.
+        facts: hashes of the present store and its folds.
     """
     if recipe.trained_scans is not None:
         return recipe.trained_scans
@@ -91,13 +90,13 @@ def known_marks(
 def overlap(
     trained: Iterable[str], cases: Sequence[PreparedCase], tested: Iterable[str], own: Iterable[str] = ()
 ) -> Overlap:
-    """Return the ``tested`` scans that a network was trained on, and those of subjects that it was trained on.
+    """Return the ``tested`` scans that a network was trained on, and those of its training subjects.
 
     Args:
         trained: the network's marks.
-        cases: of the store.
-        tested: names of cases.
-        own: names of cases whose subjects are in several parts of the split itself, which the audit reports.
+        cases: the store's cases.
+        tested: case names.
+        own: names of cases whose subjects are in several parts of the split, which the audit reports.
     """
     known, names, beside = set(trained), set(tested), set(own)
     seen = {case.case for case in cases if marks_of(case) & known}

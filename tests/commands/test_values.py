@@ -26,8 +26,8 @@ def table(tmp_path):
         (["lesion_value=white"], "lesion_value: expected numbers other than 0, found white"),
         (["lesion_value=0"], "lesion_value: expected numbers other than 0, found 0"),
         (["lesion_value=[]"], "lesion_value: expected numbers other than 0"),
-        (["store={folder}/file"], "store: expected a folder that can be written, found a file"),
-        (["store={folder}/file/store"], "store: expected a folder that can be written, found a file"),
+        (["store={folder}/file"], "store: expected a writable folder, found a file"),
+        (["store={folder}/file/store"], "store: expected a writable folder, found a file"),
     ],
 )
 def test_prepare_refuses_before_it_begins(jsc, table, tmp_path, words, says):
@@ -46,8 +46,8 @@ def test_prepare_refuses_before_it_begins(jsc, table, tmp_path, words, says):
         (["pictures=all"], "pictures: expected a whole number, 0 or more, found 'all'"),
         (["lesion_value=white"], "lesion_value: expected numbers other than 0, found white"),
         (["accept=[duplicate]"], "accept: expected some of the checks table, files"),
-        (["out={folder}/file/audit"], "out: expected a folder that can be written, found a file"),
-        (["out=/proc/audit"], "out: expected a folder that can be written"),
+        (["out={folder}/file/audit"], "out: expected a writable folder, found a file"),
+        (["out=/proc/audit"], "out: expected a writable folder"),
     ],
 )
 def test_check_refuses_in_one_sentence(jsc, table, tmp_path, words, says):
@@ -73,5 +73,5 @@ def test_cohort_wants_mappings_where_names_stand_for_something(jsc, table, tmp_p
     out = tmp_path / "out" / "cohort.tsv"
     code, said, err = jsc("cohort", f"path={tmp_path}", f"out={out}", *words)
     assert (code, said, len(err.splitlines())) == (2, "", 1), err
-    assert err.startswith(f"error: {key}: expected names and what they stand for, found ")
+    assert err.startswith(f"error: {key}: expected a mapping of names, found ")
     assert not out.parent.exists()

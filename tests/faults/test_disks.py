@@ -112,7 +112,7 @@ def test_a_disk_that_turns_read_only_is_one_sentence(disk, jsc, faults, world, m
     code, _, err = jsc(*words_of(command, world, place, faults))
     said = err.strip().splitlines()[-1]
     assert (code, "Traceback" in err) == (2, False), err
-    assert "Read-only file system" in said or "no right to write" in said, said
+    assert "Read-only file system" in said or "no write permission" in said, said
     assert faults.results(place) == before
 
 

@@ -177,7 +177,7 @@ def test_a_server_that_is_not_there_costs_seconds(tmp_path, monkeypatch, caplog,
         started = time.monotonic()
         assert start_tracking(MlflowTracking("e", address, None, PanelPlan(0, 1)), card) is None
     assert time.monotonic() - started < 30
-    assert "the run goes on without it" in caplog.text
+    assert "the run continues without it" in caplog.text
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
@@ -186,7 +186,7 @@ def test_no_file_that_is_handed_on_holds_a_planted_name(site, jsc):
     def run(*words):
         code, out, err = jsc(*words)
         assert code == 0, err
-        assert "the run goes on without it" not in err
+        assert "the run continues without it" not in err
         return out
 
     run("prepare", f"cohort={site}/cohort.tsv", f"store={site}/store", "image_size=16", "preprocess/brain=given",

@@ -113,7 +113,9 @@ def test_a_damaged_table_of_a_finished_run_is_reported_with_a_remedy(tmp_path):
     run = RunFolder(tmp_path)
     for text in (b"epoch,val/score\n0,much\n", b"epoch,val/score\n\xff\xfe,1\n"):
         run.metrics.write_bytes(text)
-        with pytest.raises(ConfigError, match=r"metrics\.csv: expected one row of numbers an epoch, found a damaged"):
+        with pytest.raises(
+            ConfigError, match=r"metrics\.csv: expected a table with one row of numbers per epoch, found a damaged"
+        ):
             run.best_score()
     run.metrics.write_text("epoch,val/score\n0,0.25\n1,\n2,nan\n")
     assert run.best_score() == 0.25

@@ -190,7 +190,7 @@ def test_ctrl_c_on_a_terminal_which_reaches_the_workers_too_is_one_sentence(tabl
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 130, out
-    assert out.splitlines()[-1] == "jsc: interrupted; the same command goes on where it stopped"
+    assert out.splitlines()[-1] == "jsc: interrupted; repeat the command to continue"
     assert "Traceback" not in out
 
 

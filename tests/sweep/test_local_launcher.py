@@ -108,7 +108,7 @@ def test_ctrl_c_leaves_runs_that_go_on(store, tmp_path):
     sweeping.send_signal(signal.SIGINT)
     _, said = sweeping.communicate(timeout=300)
     assert sweeping.returncode == 130, said
-    assert "the same command goes on where it stopped" in said
+    assert "repeat the command to continue" in said
     for run in runs:
         assert not {"DONE", "FAILED", "heartbeat"} & {path.name for path in run.iterdir()}
     asked = [sys.executable, "-m", "joint_seg_cls", "status", "study=stopped", f"runs={tmp_path / 'runs'}"]

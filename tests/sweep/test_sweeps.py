@@ -124,7 +124,7 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
     trained.fails = "dot"
     assert sweep("network/guidance=dot,none") == 1
     assert [name.partition("+")[0] for name in folders(tmp_path)] == ["no_guidance"]
-    listed = sweep.err[sweep.err.index("1 of 2 runs are not done") :]
+    listed = sweep.err[sweep.err.index("1 of 2 runs are unfinished") :]
     assert re.search(r"dot\+\S+: failed: the GPU is full; see (\S+log\.txt)", listed)
     assert Path(re.search(r"see (\S+)", listed)[1]).is_file()
     trained.fails = None
@@ -144,8 +144,8 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("network=vnet", "ablation=only_local"), "only network=joint has"),
         (("network=vnet", "ablation=no_cross"), "no ablation"),
         (("network/segmentation=none", "network/classification=none", "network/guidance=none"), "at least one task"),
-        (("experiment=table5,table6",), "one study in a command"),
-        (("experiment=[table5,table6]",), "one study in a command"),
+        (("experiment=table5,table6",), "one study per command"),
+        (("experiment=[table5,table6]",), "one study per command"),
         (("fold=0,7",), "fold"),
         (("fold=0,0.0",), "the number of a fold or its name, found 0.0"),
         (("seed=null",), "seed: expected a value"),

@@ -115,7 +115,7 @@ def test_a_run_that_stopped_early_does_not_train_on(train, monkeypatch, when):
 @pytest.mark.slow
 def test_averaging_that_an_early_stop_leaves_undone_is_reported(train):
     train(f"trainer.callbacks=[{STOP},{SWA}]", "protocol=paper", *QUICK, epochs=4)
-    assert "StochasticWeightAveraging averages at the last of trainer.max_epochs=4 epochs alone" in train.err
+    assert "StochasticWeightAveraging averages only in the last of trainer.max_epochs=4 epochs" in train.err
 
 
 @pytest.mark.parametrize("name", ["OnExceptionCheckpoint, dirpath: x"])

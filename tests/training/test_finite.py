@@ -92,5 +92,5 @@ def test_an_epoch_without_a_label_repeats_no_number_and_steps_no_plateau(train, 
 def test_an_early_stopping_that_has_nothing_to_watch_is_one_sentence(train):
     stop = "{_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/dise}"
     train(f"trainer.callbacks=[{stop}]", "evaluate=false", epochs=1, code=2)
-    assert "trainer.callbacks: expected an EarlyStopping that monitors what every epoch defines" in train.err
+    assert "trainer.callbacks: expected an EarlyStopping that monitors a number logged in every epoch" in train.err
     assert train.err.count("error:") == 1

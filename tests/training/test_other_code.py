@@ -87,7 +87,7 @@ def test_a_run_of_changed_code_is_refused_until_it_is_accepted(train, own, monke
 
     (own / "own_lab_parts.py").write_text("half = 0.25\n")
     train(word, epochs=1, code=2)
-    assert "expected a run of the code as it is now, found one of other code (own_lab_parts)" in train.err
+    assert "expected a run of the present code, found a run of other code (own_lab_parts)" in train.err
     assert train.err.count("error:") == 1
     train(word, "accept=[code]", epochs=1)
     assert "is done" in train.err
@@ -101,7 +101,7 @@ def test_a_run_of_changed_code_is_refused_until_it_is_accepted(train, own, monke
     assert earlier["code.own_lab_parts"] != record["identity"]["code.own_lab_parts"]
     monkeypatch.setattr(joint_seg_cls, "RESULTS_VERSION", joint_seg_cls.RESULTS_VERSION + 1)
     train(word, epochs=1, code=2)
-    assert "found one of other code (results_version)" in train.err
+    assert "found a run of other code (results_version)" in train.err
 
 
 def test_runs_older_than_the_record_of_code_are_of_version_one(tmp_path, monkeypatch):

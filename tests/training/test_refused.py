@@ -48,10 +48,10 @@ import pytest
         (["trainer.logger=true"], "trainer.logger: expected none: tracking= selects the loggers, found True"),
         (
             ["trainer.precision=16-mixed"],
-            "(CPUAccelerator) computes in, found 16-mixed, in place of which Lightning uses bf16-mixed; set "
+            "(CPUAccelerator) computes in, found 16-mixed, which Lightning replaces by bf16-mixed; set "
             "trainer.precision=bf16-mixed, or 32-true.",
         ),
-        (["trainer.precision=16"], "found 16-mixed, in place of which Lightning uses bf16-mixed"),
+        (["trainer.precision=16"], "found 16-mixed, which Lightning replaces by bf16-mixed"),
         (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
         (
             ["trainer.max_epoch=3"],
@@ -77,7 +77,7 @@ def test_a_single_scan_is_refused_for_batch_normalisation(train, make_store, jsc
 def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
     (tmp_path / "file").write_text("")
     train(runs="file", code=2)
-    assert "a folder that can be made" in train.err
+    assert "a writable folder" in train.err
     run = train(epochs=1)
     for words, says in (
         (("evaluate", f"run={run}", "name=../elsewhere"), "name: expected the name of a folder"),
@@ -95,7 +95,7 @@ def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
 
 def test_a_trainer_that_cannot_be_made_is_one_sentence(train):
     assert train("trainer.precision=7", code=2) is None
-    assert "trainer: expected arguments that fit each other" in train.err
+    assert "trainer: expected arguments consistent with each other" in train.err
     assert "Precision 7 is invalid" in train.err
     assert "Traceback" not in train.err
 

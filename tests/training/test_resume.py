@@ -120,7 +120,7 @@ def test_a_run_whose_checkpoint_lacks_a_part_is_refused_and_its_remedy_trains_ag
         torch.save(content | {key: value}, last)
         train(epochs=1, code=2)
         assert f"{last}: expected a checkpoint to resume from" in train.err
-        assert "delete it to train this run anew" in train.err
+        assert "delete it to train this run again" in train.err
         assert train.err.count("error:") == 1
     last.unlink()
     train(epochs=1)

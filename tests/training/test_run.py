@@ -129,7 +129,9 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch, erro
     path = tmp_path / "last.ckpt"
     path.write_text("before")
     monkeypatch.setattr(torch, "save", save)
-    with pytest.raises(CheckpointError, match="expected room to write to, found No space left on device; make room"):
+    with pytest.raises(
+        CheckpointError, match="expected free space on the disk, found No space left on device; free some space"
+    ):
         WholeCheckpointIO().save_checkpoint({}, path)
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("last.ckpt", "before")]
 
@@ -197,7 +199,7 @@ def test_a_run_is_resumed_after_ctrl_c(train, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(JointModule, "training_step", interrupted)
         run = train(epochs=2, code=130)
-    assert "the same command goes on where it stopped" in train.err
+    assert "repeat the command to continue" in train.err
     assert not {"DONE", "FAILED"} & {path.name for path in run.iterdir()}
     assert len(epochs_of(run)) == 1
     train(epochs=2)

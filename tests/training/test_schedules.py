@@ -57,7 +57,7 @@ def test_a_schedule_of_steps_is_stepped_after_each_and_resumes(train, monkeypatc
         (["protocol=null"], "protocol: expected one of its options, found none; set protocol=strict."),
         (
             ["~scheduler", f"+scheduler={{_target_: {ONE_CYCLE}, _partial_: true, max_lr: 1, total_steps: 9}}"],
-            "scheduler.interval: expected step or epoch for OneCycleLR, which is meant to be stepped after every "
+            "scheduler.interval: expected step or epoch for OneCycleLR, which torch recommends to step after every "
             "optimiser step, found neither; add +scheduler.interval=step.",
         ),
         (["+scheduler.interval=step"], "scheduler.interval: expected epoch for ReduceLROnPlateau"),

@@ -79,7 +79,7 @@ def test_an_agents_command_trains_into_the_agents_run(store, tmp_path, form):
     settings = {"env": environment, "cwd": tmp_path, "capture_output": True, "text": True, "timeout": 280}
     done = subprocess.run(words, check=False, **settings)
     assert done.returncode == 0, done.stderr
-    assert "the run goes on without it" not in done.stderr
+    assert "the run continues without it" not in done.stderr
     (trained,) = (tmp_path / "runs").glob("*/*/fold-1_seed-0/DONE")
     assert not (trained.parent / "wandb").exists()
     (file,) = place.glob("wandb/offline-run-*-agentrun/run-agentrun.wandb")

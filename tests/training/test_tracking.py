@@ -219,7 +219,7 @@ def test_a_failing_service_is_reported_once_and_stops_nothing(train, monkeypatch
     run = train("tracking.panel.every_epochs=1")
     assert (run / "DONE").is_file()
     assert train.err.count("the service went away") == 1
-    assert train.err.count("the run goes on without it") == 1
+    assert train.err.count("the run continues without it") == 1
     assert service.calls == 1
 
 
@@ -236,7 +236,7 @@ def test_a_service_that_is_absent_or_does_not_start_is_one_warning(train, monkey
         monkeypatch.setattr(wandb, "init", refuse)
     run = train(epochs=1)
     assert (run / "DONE").is_file()
-    assert train.err.count("the run goes on without it") == 1
+    assert train.err.count("the run continues without it") == 1
     assert not (run / "wandb").exists()
 
 

@@ -1,4 +1,4 @@
-"""Tracking services, one a file; each imports what it needs only when it is opened."""
+"""Tracking services, one per file; optional packages are imported when a run is opened."""
 
 from joint_seg_cls.training.backends.folder import CsvTracking
 from joint_seg_cls.training.backends.mlflow import MlflowTracking

@@ -1,4 +1,4 @@
-"""No service: numbers, pictures and tables as plain files in the run folder."""
+"""Tracking without a service: numbers, pictures and tables as files in the run folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class CsvTracking:
     version. Pictures are PNG files, tables CSV files.
 
     Args:
-        panel: the cases that are drawn.
+        panel: the drawn cases.
     """
 
     panel: PanelPlan
     upload: Upload = None
 
     def open(self, card: RunCard) -> Backend:
-        """Make the folder."""
+        """Create the folder."""
         logger = CSVLogger(card.folder, name=_FOLDER, flush_logs_every_n_steps=1)
         logger.log_hyperparams(dict(card.config))
         return _Folder(logger)

@@ -1,4 +1,4 @@
-"""MLflow: a server of one's own, or a folder beside the runs."""
+"""MLflow: a tracking server, or a folder beside the runs."""
 
 import os
 import tempfile
@@ -16,10 +16,10 @@ from joint_seg_cls.scan.cells import table_text
 from joint_seg_cls.training.backends.missing import missing_extra
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
-#: The tag by which a resumed run finds its MLflow run.
+#: The tag with which a resumed run finds its MLflow run.
 _RUN_TAG = "joint_seg_cls.run_id"
-#: Bounds of MLflow's requests where the environment sets none (MLflow's own retry for four minutes): of the first one,
-#: which shows whether there is a server, and of the later ones.
+#: Retries and timeouts of MLflow's requests, unless the environment sets them (MLflow retries for four minutes by
+#: default): for the first request, which shows whether the server answers, and for later requests.
 _FIRST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 _LATER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
@@ -32,9 +32,9 @@ class MlflowTracking:
     Args:
         experiment: the MLflow experiment.
         uri: address of the tracking server, or a folder; None for ``MLFLOW_TRACKING_URI``, or else ``mlruns`` beside
-            the collections of runs.
-        upload: the weights that are sent at the end.
-        panel: the cases that are drawn.
+            the collections.
+        upload: the uploaded weights.
+        panel: the drawn cases.
     """
 
     experiment: str
@@ -47,10 +47,10 @@ class MlflowTracking:
 
         Raises:
             ModuleNotFoundError: MLflow is not installed.
-            MlflowException: no server answers within some seconds.
+            MlflowException: no server answers within seconds.
         """
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report each use to its makers
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # without which a folder is refused
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # otherwise MLflow refuses a folder
         try:
             from mlflow import MlflowClient
         except ModuleNotFoundError as error:
@@ -68,11 +68,11 @@ class MlflowTracking:
         if known:
             run_id = known[0].info.run_id
             client.update_run(run_id, status="RUNNING")
-        else:  # Lightning's logger would tag the run with the user, the program and its path
+        else:  # Lightning's logger would tag the run with the user and the path of the program
             tags = {_RUN_TAG: card.run_id, "group": card.group, "job": card.job, "tags": ", ".join(card.tags)}
             run_id = client.create_run(experiment, run_name=card.name, tags=tags).info.run_id
         logger = MLFlowLogger(self.experiment, tracking_uri=uri, run_id=run_id)
-        with _environment({"MLFLOW_TRACKING_URI": uri}):  # the logger sets it, for this and all later runs
+        with _environment({"MLFLOW_TRACKING_URI": uri}):  # the logger sets this variable permanently
             _ = logger.experiment
         if not known:
             logger.log_hyperparams(dict(card.config))
@@ -81,7 +81,7 @@ class MlflowTracking:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set those variables that the environment lacks; after the block all are what they were."""
+    """Set missing environment variables in the block and restore all of them afterwards."""
     before = {name: os.environ.get(name) for name in values}
     for name, value in values.items():
         os.environ.setdefault(name, value)
@@ -120,7 +120,7 @@ class _MlflowRun:
 
 
 def _experiment(client: Any, name: str) -> str:
-    """Return the experiment's number; of several jobs that make it at once, one succeeds and the others find it."""
+    """Return the id of the experiment; if several jobs create it at once, one succeeds and the others find it."""
     from mlflow.exceptions import MlflowException
 
     known = client.get_experiment_by_name(name)

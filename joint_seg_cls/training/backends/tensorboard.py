@@ -15,9 +15,9 @@ from joint_seg_cls.training.backends.missing import missing_extra
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
 _FOLDER = "tensorboard"
-#: An event file is called ``events.out.tfevents.<time>.<host>.<process>.<number>``.
+#: The name of an event file is ``events.out.tfevents.<time>.<host>.<process>.<number>``.
 _HOST_PART = 4
-#: In place of the name of the machine.
+#: Replaces the host name.
 _WITHHELD = "-"
 
 
@@ -27,14 +27,14 @@ class TensorBoardTracking:
     """Track a run with TensorBoard: ``tensorboard --logdir runs`` shows all of them.
 
     Args:
-        panel: the cases that are drawn.
+        panel: the drawn cases.
     """
 
     panel: PanelPlan
     upload: Upload = None
 
     def open(self, card: RunCard) -> Backend:
-        """Open an event file; a resumed run adds one.
+        """Open an event file; a resumed run opens another one.
 
         Raises:
             ModuleNotFoundError: TensorBoard is not installed.
@@ -78,7 +78,7 @@ class _EventFile:
 
 @contextmanager
 def _unnamed_host() -> Iterator[None]:
-    """Keep the name of the machine out of the name of an event file that is opened in the block."""
+    """Keep the host name out of the names of event files that are opened in the block."""
     from tensorboard.summary.writer import event_file_writer as opening
 
     asked = opening.socket
@@ -90,7 +90,7 @@ def _unnamed_host() -> Iterator[None]:
 
 
 def _forget_hosts(folder: Path) -> None:
-    """Remove the name of the machine, and what replaced it while the file was open, from the names of event files."""
+    """Remove the host name or its replacement from the names of event files."""
     for path in folder.glob("events.out.tfevents.*"):
         parts = path.name.split(".")
         kept = [*parts[:_HOST_PART], *parts[-2:]]

@@ -1,4 +1,4 @@
-"""Weights & Biases: offline by default, and without facts about the machine or the person by default."""
+"""Weights & Biases: by default offline, and without information about machine or user."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from lightning.pytorch.loggers import WandbLogger
 
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
 
-#: The x axis of every number, as in Lightning's logger.
+#: The x axis of all metrics, as in Lightning's logger.
 _STEP = "trainer/global_step"
-#: Longest wait in seconds for a login, for the service's answer at the start, and for the last upload at the end.
+#: Timeouts in seconds for login, start and final upload.
 _LOGIN_S, _START_S, _FINISH_S = 10.0, 20.0, 600.0
-#: In place of the names of the machine, the person and the program.
+#: Replaces the names of host, user and program.
 _WITHHELD = "-"
-#: W&B refuses longer ones.
+#: Maximum lengths in W&B.
 _LONGEST_TAG, _LONGEST_NAME = 64, 128
 _OLD_MODES = {"dryrun": "offline", "run": "online"}
 
@@ -29,18 +29,18 @@ _OLD_MODES = {"dryrun": "offline", "run": "online"}
 class WandbTracking:
     """Track a run with Weights & Biases.
 
-    The environment has precedence: ``WANDB_MODE`` over ``mode``, ``WANDB_DIR`` over the run folder as the place of
-    W&B's files, and within a sweep (``WANDB_SWEEP_ID``, which ``wandb agent`` sets) the sweep's project and the
-    agent's run (``WANDB_RUN_ID``) over our own.
+    Environment variables take precedence: ``WANDB_MODE`` over ``mode``, ``WANDB_DIR`` over the run folder for W&B's
+    files, and in a sweep (``WANDB_SWEEP_ID``, set by ``wandb agent``) the project of the sweep and the run of the agent
+    (``WANDB_RUN_ID``) over this configuration.
 
     Args:
         project: the W&B project.
-        entity: the user or team that it belongs to; None for the default of whoever is logged in.
-        mode: ``offline`` writes to the run folder, for ``wandb sync``; ``online`` sends as it goes.
-        upload: the weights that are sent at the end, as one artifact. Offline, a copy for ``wandb sync`` lies beside
-            the run's own files, which name it relative to the run folder: start ``wandb sync`` there.
+        entity: the user or team; None for the default of the logged-in user.
+        mode: ``offline`` writes to the run folder, for ``wandb sync``; ``online`` uploads during the training.
+        upload: the weights that are uploaded as one artifact. Offline, a copy is written beside the run's files, which
+            name it relative to the run folder: run ``wandb sync`` there.
         show_machine: let W&B record host, user, program, arguments, git state, packages and system metrics.
-        panel: the cases that are drawn.
+        panel: the drawn cases.
     """
 
     project: str
@@ -57,7 +57,7 @@ class WandbTracking:
         if mode == "disabled":
             return None
         if not self.show_machine:
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # crash reports name the machine
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # crash reports contain the host name
         import wandb
 
         in_sweep = bool(os.environ.get("WANDB_SWEEP_ID"))
@@ -79,7 +79,7 @@ class WandbTracking:
                 config=dict(card.config),
                 settings=wandb.Settings(**_settings(show_machine=self.show_machine)),
             )
-        finally:  # also those of an earlier attempt that was killed, and of this one where it fails
+        finally:  # logs of an earlier killed attempt, and of this one if it fails
             if not self.show_machine and run_id:
                 _remove_logs(place.glob(f"wandb/*run-*-{run_id}/logs"))
         run.define_metric(_STEP)
@@ -109,7 +109,7 @@ class _WandbRun:
 
         cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
         table = wandb.Table(columns=list(rows.columns), data=cells)
-        # A table that is not bound yet is logged as an artifact too, by the path of a file in the person's home.
+        # An unbound table is also logged as an artifact, with a path in the user's home folder.
         table.bind_to_run(self._run, name, self._run.step)
         self.logger.log_metrics({name: table})  # pyright: ignore[reportArgumentType]
 
@@ -117,7 +117,7 @@ class _WandbRun:
         import wandb
 
         artifact = wandb.Artifact(f"model-{self._run.id}", type="model")
-        # "immutable": W&B would copy a "mutable" file to the person's home, and name that copy in the run's file
+        # W&B would copy a "mutable" file to the user's home folder and record that path.
         settings: dict[str, Any] = {"name": "model.ckpt", "policy": "immutable", "skip_cache": True}
         if not self._run.offline:
             artifact.add_file(str(path), **settings)
@@ -138,7 +138,7 @@ class _WandbRun:
 
 
 def _remove_logs(folders: Iterable[Path]) -> None:
-    """Remove W&B's own logs, which hold paths of this machine; a live run goes on writing to what is removed."""
+    """Remove W&B's own logs, which contain local paths; a live run continues to write to the deleted files."""
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -148,7 +148,7 @@ def _settings(*, show_machine: bool) -> dict[str, Any]:
         "console": "off",
         "silent": True,
         "symlink": False,
-        "reinit": "create_new",  # the next job of this process is a run of its own
+        "reinit": "create_new",  # the next job of this process is another run
         "login_timeout": _LOGIN_S,
         "init_timeout": _START_S,
         "finish_timeout": _FINISH_S,
