@@ -105,7 +105,7 @@ def write_audit(audit: Audit, path: Path) -> None:
 
 
 def write_audits(audits: Sequence[Audit], path: Path) -> None:
-    """Write several audits as JSON: all ``findings`` and ``counts``, and each of the ``audits`` alone. Atomic."""
+    """Write several audits as JSON: all ``findings`` and ``counts``, and the single ``audits``. Atomic."""
     findings = worst_first(finding for audit in audits for finding in audit.findings)
     record = {
         "format": FORMAT,

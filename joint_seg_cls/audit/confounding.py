@@ -1,17 +1,15 @@
 r"""Confounding: whether site, scanner, voxel size, age or sex alone predicts the disease.
 
 If a network can recognise them (from contrast, resolution, atrophy), it can use them instead of lesions, and its score
-says little about the diagnosis. Each predictor alone predicts the class of unseen scans; folds are stratified by
-class and grouped by subject. The score of a scan for class :math:`c` is the shrunken rate of its kind minus the base
-rate,
+is not evidence of a diagnosis. Each predictor alone predicts the class of unseen scans; folds are stratified by class
+and grouped by subject. The score of a scan for class :math:`c` is the shrunken rate of its kind minus the base rate,
 
 .. math:: \frac{n_{kc} + 2 p_c}{n_k + 2} - p_c
 
 :math:`n_k`: training scans of kind :math:`k` (a category, or a leaf of a small tree over numbers); :math:`n_{kc}`:
-those
-of class :math:`c`; :math:`p_c`: the fraction of :math:`c`. The AUC of a class is the fraction of correctly ordered
-pairs, one scan of the class and one of another, within a fold (scores of different folds are not comparable); ties
-count half. The mean over classes is reported with a bootstrap interval over subjects.
+those of class :math:`c`; :math:`p_c`: the fraction of :math:`c`. The AUC of a class is the fraction of correctly
+ordered pairs, one scan of the class and one of another, within a fold (scores of different folds are not comparable);
+ties count half. The mean over classes is reported with a bootstrap interval over subjects.
 """
 
 import math
@@ -46,7 +44,7 @@ _SEED = 0
 @final
 @dataclass(frozen=True)
 class Confounding:
-    """How well one predictor alone predicts the disease; ``auc`` and its interval are NaN for too few subjects."""
+    """Prediction of the disease from one predictor; ``auc`` and its interval are NaN for too few subjects."""
 
     predictor: str
     scans: int

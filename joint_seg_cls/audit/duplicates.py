@@ -6,10 +6,9 @@ from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding
 from joint_seg_cls.audit.signature import alike, groups
 
-#: Correlation of signatures. For one scan at different voxel sizes it was 0.90 to 0.98 at 2 mm (simulated) and 0.945
-#: to 0.996 in real scans; for two visits of one real person 0.95, of simulated ones 0.43 to 0.82; for two people at
-#: most
-#: 0.66 (2,138 simulated pairs, three real ones).
+#: Correlation of signatures. Measured for one scan at different voxel sizes: 0.90 to 0.98 at 2 mm (simulated) and 0.945
+#: to 0.996 (real); for two visits of one real person 0.95, of simulated ones 0.43 to 0.82; for two people at most 0.66
+#: (2,138 simulated pairs, three real ones).
 ALIKE = 0.85
 #: Minimum correlation for two visits of one subject to be one scan.
 SAME_SCAN = 0.98

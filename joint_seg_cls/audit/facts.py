@@ -28,7 +28,7 @@ class ScanFacts:
         lesion_count: number of lesions (26-connected).
         contents: hashes of the voxel values; scans with a common hash are the same scan.
         signature: a coarse picture of the head; scans with correlated signatures are similar.
-        findings: findings in this scan alone.
+        findings: findings in this scan.
     """
 
     case: str

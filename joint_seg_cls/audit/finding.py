@@ -7,7 +7,7 @@ from typing import Any, Literal, final, get_args
 
 from joint_seg_cls.errors import ConfigError, InputError
 
-#: An error stops training; a warning is repeated in every later report; a note is worth knowing.
+#: An error stops training; a warning is repeated in every later report; a note is information.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 #: Names of the checks.

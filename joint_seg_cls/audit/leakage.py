@@ -39,7 +39,7 @@ def check_leakage(
                 "every subject on one side of each fold",
                 f"{len(people)} subjects ({', '.join(people[:5])}{', ...' if len(people) > 5 else ''}) with "
                 f"{len(visits)} scans on both sides in {len(leaking)} of {len(splits)} folds of {name}: scores on "
-                "their scans are too good",
+                "their scans are biased upwards",
                 "use protocol=strict, or data.folds.kind=grouped, for numbers that hold for new patients",
                 visits,
             )

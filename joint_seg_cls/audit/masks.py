@@ -12,7 +12,7 @@ from joint_seg_cls.audit.flips import Mirrored
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.scan import Grid, LesionValue, MaskGeometry, VolumeHeader, binary, place_mask, read_volume, reorient
 
-#: Fraction of lesion voxels allowed outside the brain, whose border comes from another source.
+#: Fraction of lesion voxels allowed outside the brain, whose border has another source.
 OUTSIDE_NOTE, OUTSIDE_WARNING = 0.005, 0.05
 #: Maximum fraction of the brain filled by lesions.
 _LARGEST_SHARE = 0.3

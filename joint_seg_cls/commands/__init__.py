@@ -1,1 +1,1 @@
-"""One file a command: ``commands/<name>.py`` holds a function of the same name."""
+"""One file per command: ``commands/<name>.py`` contains a function of the same name."""

@@ -1,4 +1,4 @@
-"""``jsc check``: what is wrong or suspicious in a cohort, its prepared store and its folds."""
+"""``jsc check``: errors and suspicious findings in a cohort, its prepared store and its folds."""
 
 import logging
 from collections.abc import Sequence
@@ -35,20 +35,20 @@ from joint_seg_cls.scan import PreparedStore, require_lesion_value, require_mask
 _log = logging.getLogger(__name__)
 _PAGE, _RECORD = "audit.html", "audit.json"
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-#: Findings of one severity that the terminal shows; the page has all.
+#: Maximum number of findings per severity on the terminal; the page has all.
 _MOST_SHOWN = 25
 _FEWEST_FOLDS = 2
-#: Columns of text; tables are not squeezed into less.
+#: Minimum width of tables in characters.
 _NARROWEST = 120
 
 _Part = tuple[Audit, list[Table], list[Picture]]
 
 
 def check(config: DictConfig) -> None:
-    """Look at everything, print a summary, write the page and the record.
+    """Audit a cohort or a store, print a summary, and write page and record.
 
     Raises:
-        InputError: an error was found (exit code 2), or there is nothing to look at.
+        InputError: the audit has an error, or there is neither cohort nor store.
     """
     if config.cohort is None and config.store is None:
         raise ConfigError(
@@ -69,7 +69,7 @@ def check(config: DictConfig) -> None:
 
 
 def print_audit(audit: Audit, tables: Sequence[Table]) -> None:
-    """Print what a person reads first."""
+    """Print tables and findings of an audit."""
     console = Console(highlight=False, width=max(Console().width, _NARROWEST))
     console.print(
         f"[bold]{audit.source}[/bold]: {audit.scans} scans of {audit.subjects} subjects: {audit.counts()}",
@@ -88,7 +88,7 @@ def _print_findings(console: Console, findings: Sequence[Finding]) -> None:
         console.print(f"[{style}]{finding.severity}[/{style}] ", end="")
         console.print(finding.sentence, markup=False, soft_wrap=True)
     if len(findings) > _MOST_SHOWN:
-        console.print(f"... and {len(findings) - _MOST_SHOWN} more of these, on the page")
+        console.print(f"... and {len(findings) - _MOST_SHOWN} more (see the page)")
 
 
 def _grid(table: Table) -> Grid:
@@ -122,7 +122,7 @@ def _of_cohort(config: DictConfig) -> _Part:
 
 
 def _fold_count(config: DictConfig) -> int:
-    """Return how many folds the cohort will be dealt into; 2, the fewest, where a file or a column decides that."""
+    """Return the planned number of folds; 2, the minimum, if a file or a column defines the folds."""
     folds = build(config.data.folds)
     return folds.count if isinstance(folds, Folds) else _FEWEST_FOLDS
 

@@ -1,4 +1,4 @@
-"""``jsc cohort``: any hospital's folder made a cohort table, and what of it was not used."""
+"""``jsc cohort``: the cohort table of a folder of scans, and a list of unused files."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ _MAPPINGS = ("labels", "names", "columns", "modalities", "others")
 
 
 def cohort(config: DictConfig) -> None:
-    """Find the scans, write their table, say what there is and what was left."""
+    """Find the scans, write their table, and print a summary and the unused files."""
     if "source" not in config:
         kinds = ", ".join(sorted(file.stem for file in (config_folder() / "source").glob("*.yaml")))
         raise ConfigError(
@@ -32,19 +32,19 @@ def cohort(config: DictConfig) -> None:
     require_out(out)
     for key in _MAPPINGS:
         _unpack(config, key)
-        if not (key == "labels" and "names" in config.source):  # there labels= may be a file
+        if not (key == "labels" and "names" in config.source):  # with names=, labels= may be a file
             keys.require_mapping(config, f"source.{key}")
     classes = keys.names(config, "classes", least=2)
     _require_class(config, classes)
     reader: Reader = build(config.source)
-    there = out.exists()
+    exists = out.exists()
     found = reader.read(keys.path(config, "path"), out)
     cases = write_cohort_table(found, out, classes=classes)
-    print("\n".join([*_summary(out, cases, found, there=there), *_left(found, cases)]))
+    print("\n".join([*_summary(out, cases, found, exists=exists), *_left(found, cases)]))
 
 
 def _unpack(config: DictConfig, key: str) -> None:
-    """Replace a mapping that came as JSON text by itself: Hydra's grammar takes no other keys than plain words."""
+    """Replace a mapping in JSON text, since Hydra's grammar accepts only plain words as keys."""
     value = OmegaConf.select(config, f"source.{key}")
     if isinstance(value, str) and value.startswith("{"):
         with contextlib.suppress(ValueError):
@@ -52,14 +52,14 @@ def _unpack(config: DictConfig, key: str) -> None:
 
 
 def _require_class(config: DictConfig, classes: Sequence[str]) -> None:
-    """Refuse a disease of all scans that is no class, where no ``labels=`` can say what it stands for.
+    """Refuse a disease of all scans that is not a class, if there is no ``labels=`` to translate it.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the disease is not a class.
     """
     disease = OmegaConf.select(config, "source.disease")
     if disease is not None:
-        OmegaConf.update(config, "source.disease", str(disease))  # classes may be called by numbers
+        OmegaConf.update(config, "source.disease", str(disease))  # names of classes may be numbers
     if disease is not None and "labels" not in config.source and class_named(str(disease), classes) is None:
         raise ConfigError(
             "disease",
@@ -69,9 +69,9 @@ def _require_class(config: DictConfig, classes: Sequence[str]) -> None:
         )
 
 
-def _summary(out: Path, cases: Sequence[CohortCase], found: Found, *, there: bool) -> Iterable[str]:
+def _summary(out: Path, cases: Sequence[CohortCase], found: Found, *, exists: bool) -> Iterable[str]:
     people = {case.subject for case in cases}
-    state = " (as it was)" if there else ""
+    state = " (unchanged)" if exists else ""
     yield f"{out}{state}: {_count(len(cases), 'scan')} of {_count(len(people), 'subject')}"
     raters = [len(case.lesion_masks) for case in cases if case.lesion_masks]
     several = f" ({sum(count > 1 for count in raters)} by several raters)" if any(n > 1 for n in raters) else ""
@@ -92,7 +92,7 @@ def _summary(out: Path, cases: Sequence[CohortCase], found: Found, *, there: boo
 def _left(found: Found, cases: Sequence[CohortCase]) -> Iterable[str]:
     remarks = [*_gaps(found.scans, cases), *found.remarks]
     if remarks:
-        yield "to look at:"
+        yield "to check:"
     yield from (f"  {line}" for line in lines(remarks, everyone=[scan.name for scan in found.scans]))
 
 

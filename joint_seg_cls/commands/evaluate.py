@@ -1,4 +1,4 @@
-"""``jsc evaluate``: a trained run on its own fold, another fold, or another cohort."""
+"""``jsc evaluate``: test a trained run on its own fold, another fold, or another cohort."""
 
 import hashlib
 import json
@@ -46,14 +46,14 @@ from joint_seg_cls.training import (
 )
 
 _log = logging.getLogger(__name__)
-#: What a test in ``evaluations/`` was of.
+#: Record of the data and weights of a test in ``evaluations/``.
 _TESTED = "tested.json"
 
 
 @final
 @dataclass(frozen=True)
 class _Scans:
-    """What is tested: its name and fingerprint, the scans one by one, and how many were trained on (None: unknown)."""
+    """The test data: name, fingerprint, an iterator over the scans, and how many were trained on (None: unknown)."""
 
     name: str
     where: str
@@ -64,23 +64,21 @@ class _Scans:
 
 
 def evaluate(config: DictConfig) -> None:
-    """Test a run as asked and write ``evaluations/<name>/`` in its folder."""
+    """Test a run and write ``evaluations/<name>/`` in its folder."""
     require(config, "evaluate", "run")
     run = RunFolder(Path(config.run).expanduser())
     name = None if config.name is None else str(config.name)
     if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise ConfigError(
-            "name", expected="the name of a folder in evaluations/", found=name, remedy="leave out slashes"
-        )
+        raise ConfigError("name", expected="the name of a folder in evaluations/", found=name, remedy="omit slashes")
     if not run.path.is_dir():
         raise ConfigError(
             "run",
             expected="a run folder",
             found=str(run.path),
-            remedy="name one, such as runs/store/joint/fold-0_seed-0",
+            remedy="name one such as runs/store/joint/fold-0_seed-0",
         )
     if config.cohort is not None and config.fold is not None:
-        raise ConfigError("fold", expected="none beside cohort=", found=str(config.fold), remedy="drop one of the two")
+        raise ConfigError("fold", expected="none with cohort=", found=str(config.fold), remedy="drop one of the two")
     predictor, checkpoint = load_predictor(config.checkpoint or run.path, device=config.device, trust=config.trust)
     scans = _of_cohort(config, run, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe.classes
@@ -106,14 +104,14 @@ def evaluate(config: DictConfig) -> None:
 
 
 def _free_name(run: RunFolder, scans: _Scans) -> str:
-    """Return the scans' name, with a digest where it is that of a test of other scans."""
+    """Return the name of the test data, with a digest if the folder has a test of other data."""
     known = _known_test(run.path / "evaluations" / scans.name)
     digest = hashlib.sha256(scans.where.encode()).hexdigest()[:6]
     return scans.name if known is None or known.get("on") == scans.where else f"{scans.name}-{digest}"
 
 
 def _known_test(folder: Path) -> dict[str, str] | None:
-    """Return what the test in ``folder`` was of; None where there is none that can be read."""
+    """Return the record of the test in ``folder``; None if there is no readable one."""
     try:
         known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -122,14 +120,14 @@ def _known_test(folder: Path) -> dict[str, str] | None:
 
 
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
-    """Refuse a folder that holds the test of other scans or weights."""
+    """Refuse a folder with a test of other scans or weights."""
     known = _known_test(folder)
     if known is not None and any(known.get(key) != value for key, value in tested.items()):
         raise ConfigError(
             folder,
-            expected=f"no test yet, or one of {tested['weights']} on {tested['on']}",
-            found=f"one of {known.get('weights')} on {known.get('on')}",
-            remedy="add name=..., for a folder of its own",
+            expected=f"no test, or a test of {tested['weights']} on {tested['on']}",
+            found=f"a test of {known.get('weights')} on {known.get('on')}",
+            remedy="add name=... for another folder",
         )
 
 
@@ -148,7 +146,7 @@ def _of_cohort(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _S
 
 
 def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
-    """Return a fingerprint of a cohort, wherever it lies: of its table and the sizes of the files that it names."""
+    """Return a hash of a cohort's table and of the sizes of its files, independent of its location."""
     content = hashlib.sha256(table.read_bytes())
     for row in rows:
         files = [*row.images, row.brain_mask, *row.lesion_masks]
@@ -159,10 +157,12 @@ def _content_of(table: Path, rows: Sequence[CohortCase]) -> str:
 def _warn_of_trained(
     config: DictConfig, run: RunFolder, rows: Sequence[CohortCase], checkpoint: Checkpoint
 ) -> dict[str, int] | None:
-    """Warn of scans of a cohort, and other scans of their subjects, that the network was trained on; count them."""
+    """Warn if the network was trained on scans of the cohort, or on other scans of its subjects; count them."""
     trained = checkpoint.recipe.trained_scans
     if trained is None:
-        _log.warning("%s: it is not known which scans this network was trained on; some of these may be", config.cohort)
+        _log.warning(
+            "%s: the training scans of this network are unknown; they may include some of these", config.cohort
+        )
         return None
     known, settings = set(trained), checkpoint.recipe.preprocess
     marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
@@ -171,12 +171,12 @@ def _warn_of_trained(
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
     found = Overlap(tuple(seen), tuple(others))
     if found:
-        _log.warning("%s: this network has trained on %s: its test is too good", config.cohort, found.of(len(rows)))
+        _log.warning("%s: this network was trained on %s: the test is biased upwards", config.cohort, found.of(len(rows)))
     return found.counts()
 
 
 def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
-    """Return the names of the subjects that were trained on, as far as the run's store is here and as it was."""
+    """Return the training subjects, if the run's store is available and unchanged."""
     from joint_seg_cls.report import ReportRun
 
     try:
@@ -199,11 +199,11 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
     trained = known_marks(checkpoint.recipe, data.store.cases, data.frozen.splits, facts)
     if trained is None:
         trained = trained_marks(data.store.cases, own.split)
-        _log.warning("fold %s: it is not known which scans this run's first weights were trained on", fold)
+        _log.warning("fold %s: the training scans of this run's initial weights are unknown", fold)
     is_own = str(fold) == str(own.fold)
-    beside = (*own.split.train, *own.split.validation) if is_own else ()  # what the split itself has on both sides
-    seen = overlap(trained or (), data.store.cases, names, beside)
+    both = (*own.split.train, *own.split.validation) if is_own else ()  # overlap within the split itself
+    seen = overlap(trained or (), data.store.cases, names, both)
     if seen:
-        _log.warning("fold %s: this run has trained on %s: its test is too good", fold, seen.of(len(names)))
+        _log.warning("fold %s: this run was trained on %s: the test is biased upwards", fold, seen.of(len(names)))
     cases = map(from_store, [case for case in data.store.cases if case.case in names])
     return _Scans(f"fold-{fold}", f"fold {fold}", len(names), fold, cases, seen.counts())

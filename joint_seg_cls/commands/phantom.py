@@ -1,4 +1,4 @@
-"""``jsc phantom``: a simulated cohort on disk, or a store of scenes to train on."""
+"""``jsc phantom``: a simulated cohort of scans, or a store of scenes for training."""
 
 import logging
 from collections import Counter
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def phantom(config: DictConfig) -> None:
-    """Decide who is in the cohort, make every subject that is not there yet, say what there is."""
+    """Simulate all subjects that do not exist yet, and log their numbers."""
     if (config.out is None) == (config.store is None):
         found = "neither" if config.out is None else "both"
         raise ConfigError(
@@ -32,16 +32,16 @@ def phantom(config: DictConfig) -> None:
 
 
 def _refuse_keys_of_randomised(config: DictConfig) -> None:
-    """Refuse what only ``phantom=randomised`` reads."""
-    asked = [key for key in ("store", "path", "shapes") if config[key] is not None]
-    asked += ["anatomy=label_maps"] if "path" in config.anatomy else []
-    asked += ["skull=labels"] if str(config.skull._target_).endswith("LabelledSkull") else []
-    if asked:
+    """Refuse keys that only ``phantom=randomised`` reads."""
+    given = [key for key in ("store", "path", "shapes") if config[key] is not None]
+    given += ["anatomy=label_maps"] if "path" in config.anatomy else []
+    given += ["skull=labels"] if str(config.skull._target_).endswith("LabelledSkull") else []
+    if given:
         raise ConfigError(
-            asked[0].partition("=")[0],
+            given[0].partition("=")[0],
             expected="none, since only phantom=randomised reads it",
-            found=asked[0],
-            remedy=f"add phantom=randomised, or leave {asked[0]} out",
+            found=given[0],
+            remedy=f"add phantom=randomised, or omit {given[0]}",
         )
 
 
@@ -70,16 +70,16 @@ def _write_cohort(config: DictConfig, cohort: Cohort | RandomisedCohort) -> None
 
 
 def _write_store(config: DictConfig, cohort: RandomisedCohort) -> None:
-    from joint_seg_cls.preprocess import IsotropicPad, Pipeline  # which imports torch
+    from joint_seg_cls.preprocess import IsotropicPad, Pipeline  # imports torch
 
     pipeline: Pipeline = build(config.preprocess)
     layout = pipeline.layout
     if not isinstance(layout, IsotropicPad):
         raise ConfigError(
             "preprocess/layout",
-            expected="isotropic_pad, the cubic voxels that scenes are drawn on",
+            expected="isotropic_pad, since scenes have cubic voxels",
             found=type(layout).__name__,
-            remedy="leave preprocess/layout out",
+            remedy="omit preprocess/layout",
         )
     store = write_scene_store(
         cohort,

@@ -1,4 +1,4 @@
-"""``jsc prepare``: from a cohort table to a prepared store."""
+"""``jsc prepare``: preprocess the scans of a cohort table into a prepared store."""
 
 import logging
 
@@ -11,12 +11,12 @@ from joint_seg_cls.preprocess import Pipeline, Prepared, bytes_a_case, bytes_of,
 from joint_seg_cls.scan import read_cohort, require_lesion_value, require_mask_geometry
 
 _log = logging.getLogger(__name__)
-#: So many remarks are shown; quality.tsv holds all.
+#: Maximum number of remarks in the log; quality.tsv has all.
 _SHOWN = 20
 
 
 def prepare(config: DictConfig) -> None:
-    """Check the table, prepare every scan that is not prepared yet, say what there is."""
+    """Check the table, prepare all new scans, and log a summary."""
     require(config, "prepare", "cohort", "store")
     modalities, classes = keys.names(config, "modalities", least=1), keys.names(config, "classes", least=2)
     workers = keys.whole_number(config, "workers")
@@ -25,12 +25,12 @@ def prepare(config: DictConfig) -> None:
     pipeline: Pipeline = build(config.preprocess)
     settings = plain(config.preprocess)
     pipeline.mask_geometry = require_mask_geometry(config.mask_geometry)
-    if pipeline.mask_geometry != "header":  # the default is not written: older stores stay valid
+    if pipeline.mask_geometry != "header":  # the default is not recorded, so that older stores remain valid
         settings["mask_geometry"] = pipeline.mask_geometry
     rows = read_cohort(config.cohort, modalities=modalities, classes=classes)
     size = bytes_a_case(len(modalities), pipeline.layout.model_shape)
     _log.info(
-        "%s: %d scans of %d subjects; about %.1f MB a case, %.2f GB in all",
+        "%s: %d scans of %d subjects; about %.1f MB per case, %.2f GB in all",
         config.cohort,
         len(rows),
         len({row.subject for row in rows}),
@@ -46,15 +46,15 @@ def prepare(config: DictConfig) -> None:
         modalities=modalities,
         workers=workers,
     )
-    _tell(done)
+    _summarise(done)
 
 
-def _tell(done: Prepared) -> None:
-    """Say what is in the store now and what of it a person should look at."""
+def _summarise(done: Prepared) -> None:
+    """Log the content of the store and remarks to check."""
     store, cases = done.store, done.store.cases
     diseases = [case.disease for case in cases]
     _log.info(
-        "%s: %d prepared now, %d kept; %s; %d with a lesion mask; %.1f MB a case on disk",
+        "%s: %d prepared now, %d kept; %s; %d with a lesion mask; %.1f MB per case on disk",
         store.path,
         done.new,
         done.kept,

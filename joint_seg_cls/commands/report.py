@@ -1,4 +1,4 @@
-"""``jsc report``: the tables, statistics, figures and page of a study, from what its runs left on disk."""
+"""``jsc report``: tables, statistics, figures and HTML page of a study, from its run folders."""
 
 import logging
 from collections import Counter
@@ -36,12 +36,12 @@ from joint_seg_cls.sweep.progress import headline, runs_of
 from joint_seg_cls.sweep.study import FOLDER, Study, StudyRun, find_study
 
 _log = logging.getLogger(__name__)
-#: Stands among the settings of runs that were tested on the cases held out of all folds.
+#: Setting of runs that were tested on the held-out cases.
 _HELD_OUT = "held-out test"
 
 
 def report(config: DictConfig) -> None:
-    """Write the report of a study, finished or not, and print what it says."""
+    """Write the report of a study, finished or not, and print its conclusions."""
     study = _study(config)
     explained = _explained(config)
     same_cohort, draws_figures = flag(config, "same_cohort"), flag(config, "figures")
@@ -49,8 +49,8 @@ def report(config: DictConfig) -> None:
     runs = figure_runs(study)
     variants = gather(runs)
     shared = ", ".join(sorted(_shared(study)))
-    told = f"{about(variants)} {f'Set in all runs: {shared}.' if shared else ''}".strip()
-    maker = TableMaker(variants, told, same_cohort, config.seed, config.resamples)
+    description = f"{about(variants)} {f'Set in all runs: {shared}.' if shared else ''}".strip()
+    maker = TableMaker(variants, description, same_cohort, config.seed, config.resamples)
     tables = maker.tables([str(table) for table in study.tables])
     audits = _audits(runs)
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
@@ -64,7 +64,7 @@ def report(config: DictConfig) -> None:
     print(headline(study, [run_state(run.folder) for run in runs]))
     for run, row in zip(runs, rows, strict=True):
         if row.state == "failed" and run.fault:
-            print(f"{run.folder} is left out: {row.detail}")
+            print(f"{run.folder} is excluded: {row.detail}")
     for table in tables:
         print(f"{table.title}{f'; {verdicts(table)}' if table.claims else ''}")
         if table.missing:
@@ -78,30 +78,30 @@ def report(config: DictConfig) -> None:
 
 
 def figure_runs(study: Study) -> list[ReportRun]:
-    """Return the runs of a study, each with a label that tells its variant from the others.
+    """Return the runs of a study, each with a label that identifies its variant.
 
-    Where settings are known by the folders' names alone, which cut them short, they enter labels only if they must.
-    The test of the cases that were held out of all folds is a row of its own: it is none of a cross-validation.
+    Settings known only from (possibly shortened) folder names are added to labels only if needed. A test on the
+    held-out cases is a separate row, since it is not part of a cross-validation.
     """
     shared = _shared(study)
     bases = Counter(base for base, _ in {(run.base, run.variant) for run in study.runs})
     labels: dict[tuple[str, bool], str] = {}
     runs = []
     for run in study.runs:
-        besides = tuple(each for each in _settings(run) if each not in shared)
-        told = [each for each in besides if run.settings or bases[run.base] > 1 or each == _HELD_OUT]
-        label = published_label(run.base) + (f" ({', '.join(told)})" if told else "")
+        own = tuple(each for each in _settings(run) if each not in shared)
+        named = [each for each in own if run.settings or bases[run.base] > 1 or each == _HELD_OUT]
+        label = published_label(run.base) + (f" ({', '.join(named)})" if named else "")
         row = run.variant, _is_held_out(run)
         taken = {name for other, name in labels.items() if other != row}
         label = labels.setdefault(row, f"{label} [{run.variant}]" if label in taken else label)
-        runs.append(ReportRun(study.collection / run.folder, run.base, label, run.fold, run.seed, besides))
+        runs.append(ReportRun(study.collection / run.folder, run.base, label, run.fold, run.seed, own))
     tested_on = Counter(run.own_data_hash for run in runs if run.is_done and run.own_data_hash)
     most = max(tested_on, key=lambda each: tested_on[each], default=None)
     return [replace(run, data_hash=most) for run in runs]
 
 
 def _shared(study: Study) -> set[str]:
-    """Return what all runs set alike."""
+    """Return the settings common to all runs."""
     return set.intersection(*(set(_settings(run)) for run in study.runs)) if study.runs else set()
 
 
@@ -114,10 +114,10 @@ def _is_held_out(run: StudyRun) -> bool:
 
 
 def _study(config: DictConfig) -> Study:
-    """Return the study that is asked for, or all runs of a collection.
+    """Return the requested study, or all runs of a collection.
 
     Raises:
-        ConfigError: there is none, or it has no runs.
+        ConfigError: the study does not exist or has no runs.
     """
     if config.study is not None:
         collection = None if config.collection is None else str(config.collection)
@@ -129,17 +129,17 @@ def _study(config: DictConfig) -> Study:
             "jsc report",
             expected="a value for study or collection",
             found="none",
-            remedy="add study=..., a name that jsc status shows, or collection=... for all its runs",
+            remedy="add study=... (jsc status lists the names), or collection=... for all its runs",
         )
     if not study.runs:
         raise ConfigError(
-            study.collection, expected="run folders", found="none", remedy="give runs= as it was given to jsc train"
+            study.collection, expected="run folders", found="none", remedy="use the same runs= as for jsc train"
         )
     return study
 
 
 def _folder(config: DictConfig, study: Study) -> Path:
-    """Make the folder of the report; that of all runs of a collection is not that of a study of the same name."""
+    """Create the folder of the report; all runs of a collection and a study of the same name have different folders."""
     is_all = config.study is None and study.path.is_file()
     own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
     path = folder_to_write(config, "out") if config.out else writable(own, "out")
@@ -148,7 +148,7 @@ def _folder(config: DictConfig, study: Study) -> Path:
 
 
 def _audits(runs: Sequence[ReportRun]) -> list[Audit]:
-    """Return the audits that the runs keep, those of the same data and folds once."""
+    """Return the audits of the runs, once for equal data and folds."""
     found: dict[tuple[str | None, str | None], Audit] = {}
     for run in runs:
         if (audit := read_audit(run.folder / AUDIT_FILE)) is not None:
@@ -175,11 +175,11 @@ def _explained(config: DictConfig) -> int:
 
 def _page_run(run: ReportRun) -> PageRun:
     found = run_state(run.folder)
-    state, told = str(found.state), found.reason
+    state, detail = str(found.state), found.reason
     if found.state == "done" and not run.is_done:
-        state, told = "failed", run.fault
+        state, detail = "failed", run.fault
     elif found.state == "waiting" and not run.folder.is_dir():
-        told = "no run folder"
+        detail = "no run folder"
     elif found.state in ("running", "interrupted"):
-        told = f"{found.epochs_done} of {found.epochs or '?'} epochs"
-    return PageRun(run.label, str(run.fold), str(run.seed), state, told, run.folder)
+        detail = f"{found.epochs_done} of {found.epochs or '?'} epochs"
+    return PageRun(run.label, str(run.fold), str(run.seed), state, detail, run.folder)

@@ -1,4 +1,4 @@
-"""``jsc status``: where the runs of a study stand, from their folders alone, in any terminal."""
+"""``jsc status``: the progress of a study's runs, from their folders."""
 
 import sys
 from pathlib import Path
@@ -11,12 +11,12 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.sweep.progress import runs_of, view, watch
 from joint_seg_cls.sweep.study import FOLDER, Study, find_study
 
-#: Columns of a table that nobody looks at on a terminal: enough for long names and ten folds.
+#: Width of a table outside a terminal: enough for long names and ten folds.
 _WIDE = 400
 
 
 def status(config: DictConfig) -> None:
-    """Print the table of a study, or of every collection's runs; refresh it on a terminal if asked."""
+    """Print the table of a study, or of every collection's runs; update it on a terminal with ``watch=true``."""
     is_named = config.study is not None
     found = [find_study(str(config.study), config.runs, config.collection)] if is_named else _collections(config)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE, no_color=True, highlight=False)
@@ -37,7 +37,7 @@ def _collections(config: DictConfig) -> list[Study]:
             root,
             expected="run folders",
             found="none",
-            remedy="give runs= as it was given to jsc train, or start a training",
+            remedy="use the same runs= as for jsc train, or start a training",
         )
     for folder in folders:
         for path in sorted((folder / FOLDER).glob("*.json")):

@@ -1,4 +1,4 @@
-"""``jsc train``: one fold of one variant, from the prepared store to a finished run folder."""
+"""``jsc train``: train and test one fold of one variant, from a prepared store."""
 
 import logging
 import os
@@ -46,21 +46,21 @@ _log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> float | None:
-    """Train, test the fold once, write ``DONE``; return the best ``val/score`` (None where the protocol has no such).
+    """Train, test the fold once, write ``DONE``; return the best ``val/score`` (None without validation).
 
-    A run that is done is skipped; one that was interrupted goes on after its last finished epoch.
+    A finished run is skipped; an interrupted run is resumed after its last finished epoch.
     """
     _quiet_lightning()
     plan = _planned(config)
     run, data = plan.run, plan.data
-    if plan.is_done():  # wherever it was trained: before this machine's precision counts
+    if plan.is_done():  # on any machine, since this machine's default precision is not compared
         _log.info("%s is done", run.path)
         return run.best_score()
     identity = plan.identity()
     run.refuse_other(identity, accept_code=plan.accepts_code)
-    make_trainer_or_refuse(_trainer(config), logger=False, callbacks=_callbacks(config))  # before anything is written
-    audit = audit_data(data, accept=list(config.accept))  # in each process: none waits for one that refuses
-    if not is_first_process():  # of several that train this run together: the first alone writes
+    make_trainer_or_refuse(_trainer(config), logger=False, callbacks=_callbacks(config))  # before writing files
+    audit = audit_data(data, accept=list(config.accept))  # in all processes, so that all stop at an error
+    if not is_first_process():  # only the first of several processes writes files
         _fit(plan, None)
         return None
     text = OmegaConf.to_yaml(config, resolve=True)
@@ -80,7 +80,7 @@ def train(config: DictConfig) -> float | None:
 
 
 def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
-    """Build all parts of a training, each from its config group, and train; return the network."""
+    """Build all parts of a training from their config groups, and train; return the network."""
     config, data, run = plan.config, plan.data, plan.run
     network = _network(plan)
     module = JointModule(
@@ -106,7 +106,7 @@ def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
 
 
 def _network(plan: Plan) -> nn.Module:
-    """Build the network from the run's seed; it starts from the weights of ``init_from`` where that is given."""
+    """Build the network from the run's seed, with the weights of ``init_from`` if given."""
     config = plan.config
     seed_everything(config.seed, workers=True, verbose=False)
     network = build(config.network)
@@ -115,14 +115,14 @@ def _network(plan: Plan) -> nn.Module:
     if config.init_from is not None:
         start = read_checkpoint(config.init_from)
         left = start.initialise(network)
-        _log.info("starting from %s%s", start.path, f"; new, since they do not fit: {', '.join(left)}" if left else "")
+        _log.info("starting from %s%s", start.path, f"; weights that do not match: {', '.join(left)}" if left else "")
         _warn_of_other_preprocessing(start.recipe, plan.data.store.settings)
     _refuse_other_state(network)
     return network
 
 
 def _callbacks(config: DictConfig) -> list[Callback]:
-    """Build the callbacks of the group and those that ``trainer.callbacks`` lists besides."""
+    """Build the callbacks of the group and of ``trainer.callbacks``."""
     listed = plain(config.trainer.get("callbacks")) or []
     named = [each for each in plain(config.callbacks).values() if each is not None]
     return [build(each) for each in [*named, *(listed if isinstance(listed, list) else [listed])]]
@@ -134,7 +134,7 @@ def _trainer(config: DictConfig) -> Callable[..., Trainer]:
 
 
 def _recipe(plan: Plan) -> dict[str, Any]:
-    """Return what a checkpoint keeps, so that its network can be used without this run."""
+    """Return the recipe for the checkpoints, with which the network can be used without this run."""
     config, data, start = plan.config, plan.data, plan.start
     collection = Path(str(config.collection)).name
     recipe: dict[str, Any] = {
@@ -155,7 +155,7 @@ def _recipe(plan: Plan) -> dict[str, Any]:
 
 
 def _planned(config: DictConfig) -> Plan:
-    """Return the plan of this run: the one that a sweep handed over, or a new one."""
+    """Return the plan of this run, from the sweep if it was handed over."""
     hydra = HydraConfig.get()
     if is_first_process():
         _refuse_one_of_a_sweep(hydra)
@@ -164,7 +164,7 @@ def _planned(config: DictConfig) -> Plan:
 
 
 def _list_in_study(plan: Plan) -> None:
-    """Add a run to its study unless a sweep has done so: one started alone, or one that a search draws."""
+    """Add a run to its study if no study sweep has listed it: a single run, or a trial of a search."""
     hydra = HydraConfig.get()
     is_alone = hydra.mode is RunMode.RUN and plan.config.study is not None
     if is_alone or (hydra.mode is RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] != "study"):
@@ -185,32 +185,32 @@ def _log_sizes(plan: Plan) -> None:
 
 
 def _refuse_one_of_a_sweep(hydra: Any) -> None:
-    """Refuse to train one run where the experiment means many and the command does not say which."""
+    """Refuse a single run of an experiment that defines a sweep, unless the command sets all swept keys."""
     swept = OmegaConf.select(hydra, "sweeper.params") or {}
     typed = {word.lstrip("+").partition("=")[0] for word in hydra.overrides.task}
     open_keys = [str(key) for key in swept if str(key) not in typed]
     if hydra.mode is RunMode.RUN and open_keys:
         raise ConfigError(
             f"experiment={hydra.runtime.choices['experiment']}",
-            expected="a sweep, which this experiment is",
+            expected="a sweep, since this experiment defines one",
             found="a single run",
             remedy=f"add -m, or a value for {' and '.join(open_keys)}",
         )
 
 
 def _warn_of_other_preprocessing(recipe: Recipe, settings: Mapping[str, Any]) -> None:
-    """Name the steps that set the network's image and differ between these weights and this store."""
+    """Warn if preprocessing steps that determine the network's image differ from those of the initial weights."""
     steps = [step for step in ("layout", "intensity") if recipe.preprocess.get(step) != settings.get(step)]
     if steps:
         _log.warning(
-            "init_from: the weights were trained on scans prepared with another %s; prepare the cohort alike "
+            "init_from: the weights were trained on scans prepared with another %s; prepare the cohort in the same way "
             "(the pretrained weights: preprocess=real_scans image_size=[112,128,112])",
             " and ".join(steps),
         )
 
 
 def _warn_of_paths(recipe: dict[str, Any]) -> None:
-    """Name what of the recipe is of this machine: only a class of the user's own takes a path."""
+    """Warn of absolute paths in the recipe, which only a user's class can have."""
     named = [
         key
         for part in ("network", "preprocess")
@@ -218,29 +218,29 @@ def _warn_of_paths(recipe: dict[str, Any]) -> None:
         if isinstance(value, str) and Path(value).expanduser().is_absolute()
     ]
     if named:
-        _log.warning("the checkpoints of this run hold a path of this machine, the value of %s", ", ".join(named))
+        _log.warning("the checkpoints of this run contain a path of this machine, the value of %s", ", ".join(named))
 
 
 def _refuse_other_state(network: Any) -> None:
-    """Refuse a network whose state a checkpoint could not give back: only tensors are read from files."""
+    """Refuse a network with non-tensor state, which is not read from checkpoints."""
     other = {name: value for name, value in network.state_dict().items() if not isinstance(value, torch.Tensor)}
     for name, value in other.items():
         raise ConfigError(
             "network",
             expected="a state_dict of tensors",
             found=f"{name} of type {type(value).__name__}",
-            remedy="return a tensor from get_extra_state, or keep the value out of the state",
+            remedy="return a tensor from get_extra_state, or remove the value from the state",
         )
 
 
 def _quiet_lightning() -> None:
-    """Keep Lightning's advertisements and notes to its own developers out of the log."""
+    """Filter Lightning's advertisements and irrelevant warnings."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         r"`isinstance\(treespec, LeafSpec\)`",  # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
         r"Checkpoint directory .* exists and is not empty",  # a resumed run finds its own checkpoints
-        r"The '.*_dataloader' does not have many workers",  # the data module has counted the cores
-        r"The `srun` command is available on your system but is not used",  # nor need it be
-        r"Grad strides do not match bucket view strides",  # of dimensions of size one, by channels_last_3d
+        r"The '.*_dataloader' does not have many workers",  # the data module chooses the number of workers
+        r"The `srun` command is available on your system but is not used",  # srun is not required
+        r"Grad strides do not match bucket view strides",  # dimensions of size one with channels_last_3d
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -16,7 +16,7 @@ from torch.nn.functional import grid_sample
 @final
 @dataclass(frozen=True)
 class FlipRotation:
-    """A flip along one voxel axis, then a rotation about the centre by an angle about each axis; None for neither."""
+    """A flip along one voxel axis followed by a rotation about the centre; None for no flip or no rotation."""
 
     flip_axis: int | None
     angles_rad: tuple[float, float, float] | None
@@ -24,20 +24,21 @@ class FlipRotation:
 
 @final
 class RandFlipRotated(MapTransform, Randomizable):
-    """Flip along one axis chosen at random, and rotate about the centre by an angle about each axis.
+    """Randomly flip along one axis and rotate about the centre.
 
-    A MONAI dictionary transform with the effect of ``RandAxisFlipd`` and ``RandRotated``, in one resampling, with one
-    sampling grid for image and mask, and on plain tensors. What is moved in from outside the volume is 0. To replay or
-    undo a transform, :meth:`draw` it, then :meth:`apply` or :meth:`invert` it.
+    Equivalent to MONAI's ``RandAxisFlipd`` and ``RandRotated`` in one resampling, with one sampling grid for image and
+    mask, on plain tensors. Values from outside the volume are 0. To replay or undo a transform, :meth:`draw` it, then
+    :meth:`apply` or :meth:`invert` it.
 
-    Departs from [1]: the range of angles is not given there; ``rotation_degrees`` sets it. Rotations are in voxel axes.
+    Departs from [1], which does not give the range of angles: ``rotation_degrees`` sets it. Rotations are in voxel
+    axes.
 
     Args:
-        flip_probability: chance of a flip.
-        rotation_probability: chance of a rotation.
-        rotation_degrees: each of the three angles is uniform between minus and plus this.
+        flip_probability: probability of a flip.
+        rotation_probability: probability of a rotation.
+        rotation_degrees: the three angles are uniform between minus and plus this value.
         linear_keys: entries that are interpolated linearly, each (channels, x, y, z).
-        nearest_keys: entries that take the nearest voxel's value; absent ones are passed over.
+        nearest_keys: entries with nearest-neighbour interpolation; missing entries are ignored.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -57,7 +58,7 @@ class RandFlipRotated(MapTransform, Randomizable):
         self.nearest_keys = frozenset(nearest_keys)
 
     def draw(self, rng: np.random.RandomState) -> FlipRotation:
-        """Draw a flip and a rotation; ``rng`` advances by the same number of draws for every result."""
+        """Draw a flip and a rotation; the number of random draws is always the same."""
         flip, rotate = rng.random_sample(2)
         axis = int(rng.randint(3))
         x, y, z = np.deg2rad(rng.uniform(-self.rotation_degrees, self.rotation_degrees, size=3)).tolist()
@@ -67,11 +68,11 @@ class RandFlipRotated(MapTransform, Randomizable):
         )
 
     def apply(self, data: Mapping[Hashable, Tensor], drawn: FlipRotation) -> dict[Hashable, Tensor]:
-        """Return ``data`` with all entries of the keys moved alike."""
+        """Return ``data`` with the transform applied to all entries of the keys."""
         return self._move(data, drawn, is_inverse=False)
 
     def invert(self, data: Mapping[Hashable, Tensor], drawn: FlipRotation) -> dict[Hashable, Tensor]:
-        """Return ``data`` moved back; after a rotation, up to interpolation and what was cut off."""
+        """Return ``data`` with the inverse transform applied; after a rotation up to interpolation and cropping."""
         return self._move(data, drawn, is_inverse=True)
 
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
@@ -98,13 +99,12 @@ class RandFlipRotated(MapTransform, Randomizable):
 def sampling_grid(
     shape: tuple[int, int, int], drawn: FlipRotation, *, is_inverse: bool = False
 ) -> Float[Tensor, "x y z 3"]:
-    r"""Return the source of each voxel of a flipped, then rotated volume, as ``grid_sample`` takes it.
+    r"""Return the source of each voxel of a flipped, then rotated volume, in the format of ``grid_sample``.
 
     .. math:: s = F R (o - c)
 
-    o: the voxel's index; c: the centre; R: MONAI's rotation matrix of the three angles; F: the flip; s: the source
-    relative to the centre, here divided by half the size of its axis and listed last axis first. For the inverse
-    :math:`F R` is transposed.
+    o: index of the voxel; c: centre; R: MONAI's rotation matrix of the three angles; F: flip; s: source relative to the
+    centre, here divided by half the size of its axis, last axis first. For the inverse :math:`F R` is transposed.
     """
     matrix = np.array(create_rotate(3, drawn.angles_rad or (0.0, 0.0, 0.0)), dtype=np.float64)[:3, :3]
     if drawn.flip_axis is not None:

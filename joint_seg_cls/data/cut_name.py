@@ -9,10 +9,10 @@ _LONGEST = 80
 
 
 def cut_name(kind: str, choices: Mapping[str, object]) -> str:
-    """Return ``kind`` with the other choices, such as ``strict-5_seed-0_validation-0.2``.
+    """Return ``kind`` and the other choices, such as ``strict-5_seed-0_validation-0.2``.
 
-    Choices that are None or 0 are left out, except a seed. A long name is cut, odd characters are replaced, and a hash
-    of eight digits is added in both cases.
+    Choices of None or 0 are omitted, except a seed. Unusual characters are replaced and a long name is shortened, with
+    an 8-digit hash appended in both cases.
     """
     kept = {key: value for key, value in choices.items() if key == "seed" or value not in (None, 0)}
     parts = [kind, *(f"{key}-{_text(value)}" for key, value in kept.items())]

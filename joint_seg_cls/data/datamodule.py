@@ -19,23 +19,23 @@ from joint_seg_cls.scan import PreparedStore
 
 Part = Literal["train", "validation", "test"]
 
-#: More workers do not feed one network faster; loading without augmentation needs fewer.
+#: More workers do not speed up one network; loading without augmentation needs fewer.
 _MOST_WORKERS = 8
 _MOST_EVALUATION_WORKERS = 2
 
 
 @final
 class JointDataModule(LightningDataModule):
-    """One fold of a prepared store. Batches do not depend on ``workers``, nor on whether a run was resumed.
+    """One fold of a prepared store. Batches depend neither on ``workers`` nor on whether a run was resumed.
 
     Args:
         store: folder of a prepared store.
-        fold: number of the fold that is tested, or ``held_out``.
-        seed: seed of order and augmentation. The folds have their own.
-        folds: generates the folds. They are frozen to a file in the store when they are first used.
-        validation_fraction: share of the training subjects that is held out for validation; 0 for none.
+        fold: number of the test fold, or ``held_out``.
+        seed: seed of order and augmentation. The folds have another seed.
+        folds: generates the folds. They are frozen to a file in the store at first use.
+        validation_fraction: share of the training subjects used for validation; 0 for none.
         augmentation: applied to each training case in every epoch; None for none.
-        batch_size: scans in a batch. The last batch of an epoch may be smaller.
+        batch_size: scans per batch. The last batch of an epoch may be smaller.
         workers: loader processes; 0 loads in the main process; None uses the available cores, at most 8.
         cache: keep the cases in memory, for stores on a slow disk or network.
     """
@@ -83,12 +83,12 @@ class JointDataModule(LightningDataModule):
 
     @property
     def split_hash(self) -> str:
-        """Fingerprint of this fold's split."""
+        """Hash of this fold's split."""
         return self.split.split_hash
 
     @property
     def folds_hash(self) -> str:
-        """Fingerprint of all folds; the same for every fold of a study."""
+        """Hash of all folds."""
         return self.frozen.hash
 
     @property
@@ -107,11 +107,11 @@ class JointDataModule(LightningDataModule):
         return self.store.model_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the store and its folds, and open the arrays of every case once. A second call does nothing.
+        """Read the store and its folds, and open the arrays of every case once. May be called repeatedly.
 
         Raises:
-            StoreError: the store or one of its cases cannot be used.
-            SplitError: the folds cannot be generated, or the frozen folds are of other cases.
+            StoreError: the store or one of its cases is invalid.
+            SplitError: the folds cannot be generated, or the frozen folds belong to other cases.
         """
         del stage
         if not self._is_set_up:
@@ -124,7 +124,7 @@ class JointDataModule(LightningDataModule):
         return self.loader("train", train=True)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """Return the validation cases, or no loader where there are none."""
+        """Return the validation cases; empty without validation."""
         return self.loader("validation") if self.split.validation else []
 
     def test_dataloader(self) -> DataLoader:
@@ -136,7 +136,7 @@ class JointDataModule(LightningDataModule):
         return self.loader("test")
 
     def loader(self, part: Part, *, train: bool = False) -> DataLoader:
-        """Return the loader of a part: shuffled and augmented if ``train``, else in the order of the names."""
+        """Return the loader of a part: shuffled and augmented if ``train``, else in alphabetical order."""
         dataset = self._dataset(part, train)
         trainer = self.trainer
         if trainer is not None and not train and len(dataset) < trainer.world_size:
@@ -154,7 +154,7 @@ class JointDataModule(LightningDataModule):
             world=trainer.world_size if trainer is not None else 1,
         )
         if train and trainer is not None:
-            # in a resumed run Lightning sets the epoch of the sampler only after the workers have begun to load
+            # In a resumed run Lightning sets the sampler's epoch only after the workers have started.
             progress = trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue] - declared as its base
         workers = self.workers if train else min(self.workers, _MOST_EVALUATION_WORKERS)

@@ -19,9 +19,8 @@ from joint_seg_cls.scan import PreparedCase
 class Augmentation(Protocol):
     """Any MONAI dictionary transform or composition of them.
 
-    It takes and returns the entries ``image`` and ``lesion_mask``, both (c, x, y, z), and must return all images of a
-    training at one size. A scan without a reference has no ``lesion_mask``; a simulated case has its labels as further
-    entries.
+    Its inputs and outputs are the entries ``image`` and ``lesion_mask``, both (c, x, y, z); all output images must have
+    one size. A scan without a reference has no ``lesion_mask``; a simulated case has its labels as further entries.
     """
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> object:
@@ -37,7 +36,7 @@ class Augmentation(Protocol):
 class CaseDataset(Dataset[Batch]):
     """Prepared cases, each a :class:`Batch` of one.
 
-    Items are indexed by ``(epoch, index)``: the augmentation is a function of (seed, epoch, case) alone.
+    Items are indexed by ``(epoch, index)``: the augmentation is a function of (seed, epoch, case).
 
     Args:
         cases: the cases, all of one store.
@@ -63,7 +62,7 @@ class CaseDataset(Dataset[Batch]):
         return len(self.cases)
 
     def __getitem__(self, place: tuple[int, int] | int) -> Batch:
-        """Return the case at ``(epoch, index)``; an ``index`` alone means epoch 0."""
+        """Return the case at ``(epoch, index)``; an integer ``index`` means epoch 0."""
         epoch, index = (0, place) if isinstance(place, int) else place
         case = self.cases[index]
         kept = self._in_memory.get(case.case)
@@ -84,17 +83,17 @@ class CaseDataset(Dataset[Batch]):
         )
 
     def read_into_memory(self) -> None:
-        """Keep all cases in memory from now on. Workers that are forked later share the memory."""
+        """Load all cases into memory, which workers forked later share."""
         self._in_memory = {case.case: _entries(case) for case in self.cases}
 
 
 def check_cases(
     cases: Sequence[PreparedCase], classes: Sequence[str], channels: int, size: tuple[int, int, int]
 ) -> None:
-    """Open the arrays of every case without reading them, so that a damaged one stops a run before it starts.
+    """Open the arrays of every case without reading them, to detect damaged cases before a run starts.
 
     Raises:
-        StoreError: an array cannot be opened or has another shape than the store's; a disease is none of ``classes``.
+        StoreError: an array cannot be opened or its shape differs from the store's; a disease is not in ``classes``.
     """
     for case in cases:
         mask = case.lesion_mask()
@@ -121,7 +120,7 @@ def check_cases(
 
 
 def collate(items: Sequence[Batch]) -> Batch:
-    """Join batches of one into one batch, in shared memory where a worker does it."""
+    """Join batches of one scan into one batch, in shared memory if in a worker process."""
     image, lesion_mask, disease, has_lesion_mask, has_disease = (
         default_collate([tensor[0] for tensor in tensors])
         for tensors in zip(*(item[:5] for item in items), strict=True)
@@ -132,7 +131,7 @@ def collate(items: Sequence[Batch]) -> Batch:
 
 
 def _entries(case: PreparedCase) -> dict[Hashable, Tensor]:
-    """Read a case's image and, where there is one, its mask; both (c, x, y, z)."""
+    """Read a case's image and, if available, its mask; both (c, x, y, z)."""
     mask = case.lesion_mask()
     entries: dict[Hashable, Tensor] = {"image": torch.from_numpy(np.array(case.image()))}
     if mask is not None:
@@ -141,5 +140,5 @@ def _entries(case: PreparedCase) -> dict[Hashable, Tensor]:
 
 
 def _plain(value: Tensor) -> Tensor:
-    """Drop MONAI's metadata, which slow down later operations."""
+    """Remove MONAI's metadata, which slows down later operations."""
     return convert_to_tensor(value, track_meta=False)

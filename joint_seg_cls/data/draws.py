@@ -1,4 +1,4 @@
-"""Random states by seed, epoch and case, so that no draw depends on a worker or on an order."""
+"""Random states by seed, epoch and case, independent of workers and order."""
 
 import hashlib
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def random_state(*place: int | float | str) -> np.random.RandomState:
-    """Return the random state of a place in an experiment, such as (seed, epoch, case).
+    """Return a random state for a key such as (seed, epoch, case).
 
-    The place is hashed with SHA-256, so the state is the same in every process, on every machine and Python. It is a
-    ``RandomState`` because MONAI's random transforms take no other kind.
+    The key is hashed with SHA-256, so that the state is the same in all processes, on all machines and Python versions.
+    MONAI's random transforms require a ``RandomState``.
     """
     digest = hashlib.sha256("\0".join(map(str, place)).encode()).digest()
     return np.random.RandomState(np.frombuffer(digest, dtype="<u4"))

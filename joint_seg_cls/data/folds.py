@@ -1,9 +1,9 @@
 """Folds of cross-validation.
 
-A unit is a case, or all cases of a subject, which stay together. The units of a class are sorted by number of cases and
-by lesion load, and cut into blocks of as many units as there are folds; every fold gets one unit of each block at
-random. So the number of units of a class differs by at most one between folds, and lesion load and visits are balanced.
-Stratifying by class and bins of load would not give this.
+A unit is a case, or all cases of a subject. The units of a class are sorted by number of cases and by lesion load and
+divided into blocks of as many units as there are folds; the units of a block are distributed to the folds at random.
+The number of units of a class then differs by at most one between folds, and lesion load and visits are balanced, which
+stratifying by class and bins of load would not achieve.
 """
 
 from collections import Counter
@@ -37,10 +37,10 @@ class Folds:
     Args:
         kind: ``random``; ``stratified`` by disease and lesion load; ``grouped`` by subject; ``strict``, which is both.
         count: number of folds.
-        seed: seed of the folds. It is not the seed of a training, so that trainings with other seeds test the same
-            cases.
-        held_out: cases that are in no fold, chosen first: a share of the subjects of each class, or a column and its
-            value. ``fold=held_out`` trains on all others and tests them.
+        seed: seed of the folds, independent of the training's seed, so that trainings with different seeds test the
+            same cases.
+        held_out: cases excluded from all folds, selected first: a share of the subjects of each class, or a column and
+            its value. ``fold=held_out`` trains on all other cases and tests these.
     """
 
     kind: Kind = "strict"
@@ -65,7 +65,7 @@ class Folds:
         return splits
 
     def refuse_small_classes(self, cases: Sequence[PreparedCase]) -> None:
-        """Refuse folds that test no case of a class, for a training that learns the disease.
+        """Refuse folds that test no case of a class, for a network that learns the disease.
 
         Raises:
             SplitError: as :func:`make_folds` without ``small_classes``.
@@ -82,7 +82,7 @@ class Folds:
         return pick(self.splits(cases, validation_fraction), fold, cases, validation_fraction)
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return everything that decides the folds."""
+        """Return all settings that determine the folds."""
         return {
             "kind": self.kind,
             "count": self.count,
@@ -104,9 +104,9 @@ def make_folds(
 ) -> tuple[tuple[str, ...], ...]:
     """Return the names of the test cases of each fold. The order of ``cases`` does not matter.
 
-    Scans without a known disease are a class of their own, which may be smaller than the number of folds. Scans without
-    a reference mask are spread over the folds like scans of one lesion load. With ``small_classes`` any class may be
-    smaller than the number of folds; some folds then do not test it.
+    Scans without a known disease form a separate class, which may be smaller than the number of folds. Scans without a
+    reference mask are treated as having one lesion load. With ``small_classes`` any class may be smaller than the
+    number of folds; some folds then do not test it.
 
     Raises:
         ConfigError: ``kind`` is none of :data:`KINDS`.
@@ -152,5 +152,5 @@ def _refuse_too_many(cases: Sequence[PreparedCase], count: int, *, grouped: bool
 
 
 def _advised(most: int, of_class: Mapping[str, int]) -> int:
-    """Return a number of folds that also gives each of them every class, where that is possible."""
+    """Return a number of folds for which, if possible, every fold has every class."""
     return min(most, 5, *(size for size in of_class.values() if size >= 2))

@@ -1,15 +1,15 @@
-"""Folds are generated once for a store and frozen in a file beside its cases.
+"""Folds of a store, generated once and frozen in a file in the store.
 
 ::
 
     <store>/splits/<name>.json
         format      1
         made_with   version of this program
-        settings    everything that decides the folds: kind, count, seed, held-out cases, validation fraction
-        data_hash   of the store when the folds were generated
-        hash        of the cases in each part of each fold; runs and reports quote it
-        cases       {case: [subject, disease or null]} at that time
-        folds       {"0": {"train": [...], "validation": [...], "test": [...]}, ..., "held_out": {...}}
+        settings    all settings of the folds: kind, count, seed, held-out cases, validation fraction
+            data_hash   of the store when the folds were generated
+            hash        of the cases in each part of each fold, quoted in runs and reports
+            cases       {case: [subject, disease or null]} at that time
+            folds       {"0": {"train": [...], "validation": [...], "test": [...]}, ..., "held_out": {...}}
 
 A store with other cases, subjects or diseases than the file is refused; the folds are never replaced silently.
 """
@@ -35,7 +35,7 @@ _FOLDER = "splits"
 @final
 @dataclass(frozen=True)
 class FrozenFolds:
-    """Frozen folds; ``path`` is None where the store is not writable."""
+    """Frozen folds; ``path`` is None if the store is not writable."""
 
     path: Path | None
     hash: str
@@ -43,10 +43,11 @@ class FrozenFolds:
 
 
 def freeze(store: PreparedStore, folds: FoldMaker, validation_fraction: int | float) -> FrozenFolds:
-    """Return the folds of a store from their file, which is written if it is missing.
+    """Return the folds of a store from their file; a missing file is written first.
 
     Raises:
-        SplitError: the folds cannot be generated; the file was edited or has other settings; the store has other cases.
+        SplitError: the folds cannot be generated, the file was edited or has other settings, or the store has other
+            cases.
     """
     path = store.path / _FOLDER / f"{folds.name(validation_fraction)}.json"
     settings = json.loads(json.dumps(folds.settings(validation_fraction)))
@@ -95,7 +96,7 @@ def _who(cases: Sequence[PreparedCase]) -> dict[str, list[str | None]]:
 
 
 def _write_once(path: Path, record: dict[str, Any]) -> None:
-    """Write the file at once, or keep the one that another process has written meanwhile."""
+    """Write the file atomically, or keep the one that another process has written meanwhile."""
     path.parent.mkdir(exist_ok=True)
     clear_partial(path.parent)
     write_json(path, record, keep=True)
@@ -116,7 +117,7 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
         found = folds_hash(splits)
         names = {name for split in splits.values() for name in (*split.train, *split.validation, *split.test)}
         if not all(isinstance(name, str) for name in names):
-            raise TypeError("the name of a case is not a text")
+            raise TypeError("a case name is not text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SplitError(
             path, expected="frozen folds", found=f"an unreadable file ({error!r})", remedy=remedy
@@ -125,14 +126,14 @@ def _read(path: Path, store: PreparedStore, settings: dict[str, Any] | None) -> 
         raise SplitError(
             path,
             expected=f"the folds that were frozen (hash {written})",
-            found=f"others (hash {found}): the file was edited",
+            found=f"other folds (hash {found}), since the file was edited",
             remedy="restore it, or use your own cut with data/folds=file data.folds.path=...",
         )
     if settings is not None and there != settings:
         raise SplitError(path, expected=f"folds made with {settings}", found=f"with {there}", remedy=remedy)
     _refuse_other_cases(path, who, _who(store.cases), remedy)
     if data_hash != store.content_hash:
-        _log.info("%s: the store has changed since, its cases have not; the folds stay as they are", path.name)
+        _log.info("%s: the store has changed, but not its cases; the folds are unchanged", path.name)
     return FrozenFolds(path, written, splits)
 
 
@@ -140,10 +141,10 @@ def _names(items: Any) -> tuple[str, ...]:
     """Return a list of names.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the value is not a list of names.
     """
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise TypeError(f"no list of names: {items!r:.80}")
+        raise TypeError(f"not a list of names: {items!r:.80}")
     return tuple(items)
 
 
@@ -159,6 +160,6 @@ def _refuse_other_cases(path: Path, then: dict[str, Any], now: dict[str, Any], r
         raise SplitError(
             path,
             expected=f"a store of the {len(then)} cases whose folds were frozen",
-            found=f"one that has changed: {', '.join(changes)}",
+            found=f"a changed store: {', '.join(changes)}",
             remedy=remedy,
         )

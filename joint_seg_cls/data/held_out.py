@@ -1,4 +1,4 @@
-"""Cases that are held out of all folds."""
+"""Cases excluded from all folds for a final test."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from joint_seg_cls.data.units import hold_out
 from joint_seg_cls.errors import SplitError
 from joint_seg_cls.scan import PreparedCase
 
-#: A share of the subjects of each class (spread over lesion load), or the value, or values, of a column of the table.
+#: A share of the subjects of each class (stratified by lesion load), or one or several values of a column of the table.
 HeldOut = int | float | Mapping[str, str | int | float | Sequence[str | int | float]] | None
 
 
@@ -16,8 +16,8 @@ def held_out_cases(cases: Sequence[PreparedCase], wanted: HeldOut, seed: int) ->
     """Return the names of the cases to hold out.
 
     Raises:
-        SplitError: the share is not in (0, 1); the mapping does not name one column; no case has the value, or all
-            have.
+        SplitError: the share is not in (0, 1), the mapping does not have one column, or no case or every case has the
+            value.
     """
     if wanted is None or wanted == 0:
         return []

@@ -14,14 +14,13 @@ from joint_seg_cls.scan import PreparedCase
 @final
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Fold k tests the k-th value, in sorted order, of a column of the cohort table, and trains on the others.
+    """Fold k tests the k-th value, in sorted order, of a column of the cohort table, and trains on the other values.
 
-    A subject with scans at several sites is never in both: where one of the sites is tested, the scans of this subject
-    at the others are left out.
+    If a subject has scans at several sites, and one of the sites is tested, the subject's other scans are excluded.
 
     Args:
         column: the column, such as ``site`` or ``scanner``.
-        seed: of the validation part.
+        seed: seed of the validation part.
         held_out: as in :class:`Folds`.
     """
 
@@ -33,8 +32,8 @@ class LeaveOneOut:
         """Return the parts of every fold.
 
         Raises:
-            SplitError: a case has no value in the column, or all have the same; as :func:`held_out_cases` and
-                :func:`with_validation`.
+            SplitError: a case has no value in the column, all cases have the same value, or as :func:`held_out_cases`
+                and :func:`with_validation`.
         """
         held_out = set(held_out_cases(cases, self.held_out, self.seed))
         others = [case for case in cases if case.case not in held_out]
@@ -67,12 +66,12 @@ class LeaveOneOut:
                 where_of(cases),
                 expected=f"at least two values of {self.column}",
                 found=", ".join(values) or "none",
-                remedy="use data/folds=dealt, or name another column with data.folds.column=",
+                remedy="use data/folds=cross_validation, or name another column with data.folds.column=",
             )
         return values
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return everything that decides the folds."""
+        """Return all settings that determine the folds."""
         return {
             "leave_one_out": self.column,
             "seed": self.seed,

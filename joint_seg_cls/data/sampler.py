@@ -1,4 +1,4 @@
-"""The order of the cases, and the share of each process."""
+"""The order of the cases and their division among processes."""
 
 from collections.abc import Iterator
 from typing import cast, final
@@ -10,14 +10,14 @@ from joint_seg_cls.data.draws import random_state
 
 @final
 class CaseSampler(DistributedSampler):
-    """Yield ``(epoch, index)``, so that persistent workers have the current epoch.
+    """Yield ``(epoch, index)``, so that persistent workers know the current epoch.
 
-    In training the order is a function of (seed, epoch), divided among the processes of a distributed run. Every
-    process needs the same number of steps; where the cases do not divide evenly the first of the order are repeated. In
-    evaluation the order is that of the dataset and no case is repeated, so the shares may differ by one case.
+    In training the order is a function of (seed, epoch) and is divided among the processes of a distributed run; the
+    first cases are repeated if necessary, since every process needs the same number of steps. In evaluation the order
+    is that of the dataset and no case is repeated, so that the shares may differ by one case.
 
-    It is a ``DistributedSampler`` in one process too: then Lightning adds none of its own, and calls ``set_epoch``
-    before each epoch.
+    A ``DistributedSampler`` is used also in a single process: Lightning then adds no other sampler, and calls
+    ``set_epoch`` before each epoch.
     """
 
     def __init__(self, size: int, *, seed: int, train: bool, rank: int = 0, world: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Training, validation and test cases of one fold, and the interface of everything that generates folds."""
+"""The training, validation and test cases of a fold, and the interface of fold generators."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ class FoldMaker(Protocol):
         ...
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return everything except the cases that decides the folds, as JSON values."""
+        """Return all settings that determine the folds, except the cases, as JSON values."""
         ...
 
     def name(self, validation_fraction: int | float) -> str:
@@ -68,16 +68,17 @@ def with_validation(
 ) -> Split:
     """Return a fold that tests ``test`` and divides the other ``cases`` into training and validation.
 
-    The validation part is ``fraction`` of the subjects of each class outside the test, at least one where a class has
-    two. No subject is in both parts.
+    The validation part is ``fraction`` of the subjects of each class outside the test, at least one if a class has two.
+    No subject is in both parts.
 
     Args:
-        cases: all cases that may take part.
+        cases: all available cases.
         test: names of the test cases.
         fraction: share of validation; 0 for none.
-        seed: of the random choice.
+        seed: seed of the random choice.
         fold: name of the fold.
-        isolate: leave out other scans of the tested subjects.
+        isolate: exclude other scans of the tested subjects.
+
 
     Raises:
         SplitError: the fraction is not in [0, 1).
@@ -104,7 +105,7 @@ def pick(
     """Return one fold.
 
     Raises:
-        SplitError: there is no such fold; its training part is empty; its validation part is empty although
+        SplitError: the fold does not exist, its training part is empty, or its validation part is empty although
             ``validation_fraction`` is above 0.
     """
     where = where_of(cases)

@@ -1,4 +1,4 @@
-"""Rules for folds: no case is missing, no subject is in two parts, no part lacks a class."""
+"""Rules for folds: no missing case, no subject in two parts, no part without a class."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

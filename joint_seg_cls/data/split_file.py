@@ -1,15 +1,15 @@
-"""Folds from a file of the user.
+"""Folds from a user's file.
 
 ``.tsv`` or ``.csv``: a column ``case`` or ``subject``, and
 
-* ``fold``: the fold that tests it (a number, or ``held_out``);
-* or ``split`` (``train``, ``val`` or ``test``), for one fold, fold 0;
-* or both, one row for each fold and case.
+* ``fold``: the test fold (a number, or ``held_out``);
+* or ``split`` (``train``, ``val`` or ``test``), for a single fold 0;
+* or both, with one row per fold and case.
 
-``.json``: ``{"name": fold, ...}``; ``{"train": [...], "val": [...], "test": [...]}`` for fold 0; a list of such, one a
-fold; ``{"0": {...}, "1": {...}}``; or a file of frozen folds. A name is that of a case, or of a subject, for all cases
-of the subject. Where no fold has ``test``, as in nnU-Net's ``splits_final.json``, ``val`` is tested. A fold without a
-validation part gets ``data.validation_fraction`` of its training part.
+``.json``: ``{"name": fold, ...}``; ``{"train": [...], "val": [...], "test": [...]}`` for fold 0; a list of these, one
+per fold; ``{"0": {...}, "1": {...}}``; or a file of frozen folds. A name is a case, or a subject for all its cases. If
+no fold has ``test``, as in nnU-Net's ``splits_final.json``, ``val`` is tested. A fold without a validation part gets
+``data.validation_fraction`` of its training part.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ class SplitFile:
 
     Args:
         path: the file.
-        seed: of validation parts that the file does not define.
-        allow: violations that are not refused: ``leakage`` (a subject in two parts), ``unknown_cases``,
-            ``missing_cases``, ``empty_class`` (a part without a scan of a class).
+        seed: seed of validation parts that the file does not define.
+        allow: accepted violations: ``leakage`` (a subject in two parts), ``unknown_cases``, ``missing_cases``,
+            ``empty_class`` (a part without a scan of a class).
     """
 
     path: str | Path | None
@@ -46,7 +46,7 @@ class SplitFile:
         """Return the parts of every fold.
 
         Raises:
-            ConfigError: ``allow`` lists something unknown.
+            ConfigError: an unknown value in ``allow``.
             SplitError: the file cannot be read, or breaks a rule that is not in ``allow``.
         """
         unknown = sorted(set(self.allow) - set(ALLOWABLE))
@@ -74,7 +74,7 @@ class SplitFile:
         return splits
 
     def settings(self, validation_fraction: int | float) -> dict[str, object]:
-        """Return everything that decides the folds: the content of the file, not its path."""
+        """Return all settings that determine the folds: the content of the file, not its path."""
         return {"file": self._digest(), "seed": self.seed, "validation_fraction": validation_fraction}
 
     def name(self, validation_fraction: int | float) -> str:

@@ -1,4 +1,4 @@
-"""Reading split files. Whether the names exist in the store is checked elsewhere."""
+"""Parsing of split files, without comparing names with the store."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _PARTS |= {"testing": "test"}
 
 
 class Wanted(NamedTuple):
-    """Names in the parts of one fold; ``train`` is None where the file defines the test part only."""
+    """Names in the parts of a fold; ``train`` is None if the file defines only the test part."""
 
     train: list[str] | None = None
     val: list[str] | None = None
@@ -30,7 +30,7 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
     """Return the parts of each fold of a split file.
 
     Raises:
-        SplitError: the file is missing, is not of the type of its suffix, or holds no split.
+        SplitError: the file is missing, does not match its suffix, or contains no split.
     """
     path = path.expanduser()
     if path.suffix not in (".tsv", ".csv", ".json"):
@@ -46,7 +46,7 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
     except CohortError as error:
         found = f"an unreadable one ({error.found})"
         raise _refusal(error.where, "a readable split file", found, error.remedy) from error
-    except (OSError, ValueError, RecursionError) as error:  # errors of JSON and of text are ValueErrors
+    except (OSError, ValueError, RecursionError) as error:  # JSON and decoding errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise _refusal(path, "a readable split file", f"an unreadable one ({reason})", "save it again") from error
     if not wanted:
@@ -90,7 +90,9 @@ def _from_json(path: Path, content: Any) -> dict[FoldName, Wanted]:
     if isinstance(content, list):
         content = dict(enumerate(content))
     if not isinstance(content, Mapping) or not content:
-        raise _refusal(path, "folds, or names and their folds", type(content).__name__, "see the user guide's forms")
+        raise _refusal(
+            path, "folds, or names and their folds", type(content).__name__, "use one of the documented formats"
+        )
     if all(isinstance(value, int | str) for value in content.values()):
         return _tested(path, ((str(name), str(fold)) for name, fold in content.items()), "either")
     if set(content) <= set(_PARTS):
@@ -125,14 +127,14 @@ def _lists(path: Path, fold: FoldName, parts: Mapping[str, Any]) -> dict[str, li
 def _unrepeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
     if repeated:
-        raise ValueError(f"{repeated[0]} stands twice")
+        raise ValueError(f"the key {repeated[0]} is repeated")
     return dict(pairs)
 
 
 def _tested(
     path: Path, rows: Iterable[tuple[str, str]], by: Literal["case", "subject", "either"]
 ) -> dict[FoldName, Wanted]:
-    """Return folds from their test parts alone."""
+    """Return folds that define only their test parts."""
     tested: dict[FoldName, list[str]] = defaultdict(list)
     for name, fold in rows:
         tested[_fold(path, fold)].append(name)

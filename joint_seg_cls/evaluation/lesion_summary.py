@@ -30,7 +30,7 @@ LESION_MEANS = {
     "HD95 mm": "hd95_mm",
     f"surface Dice {SURFACE_TOLERANCE_MM:g} mm": SURFACE_DICE,
 }
-#: Definition of the lesion-wise metrics; printed under every table.
+#: Definition of the lesion-wise metrics, printed below every table.
 LESION_RULE = (
     "LTPR, LFPR, lesion F1 and recall: 26-connected lesions, detected if one voxel overlaps; ISBI-2015: the same, "
     "18-connected; its score includes the correlation of volumes across the scans (of a fold) and is not rescaled, and "

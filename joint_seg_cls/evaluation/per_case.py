@@ -19,7 +19,7 @@ from joint_seg_cls.parallel import watched
 _log = logging.getLogger(__name__)
 _VOXEL_METRICS = {"dsc": dice, "ppv": ppv, "tpr": tpr, "vd": volume_difference}
 
-#: Treatment of empty masks; printed under every table.
+#: Treatment of empty masks, printed below every table.
 EMPTY_RULE = (
     "reference empty: DSC, PPV, TPR, VD undefined and excluded; only prediction empty: "
     "DSC = TPR = 0, VD = 1, PPV undefined"
@@ -42,7 +42,7 @@ def evaluate_cases(
             exception, such as ``map`` (a generator does not).
         predictor: the network to test.
         total: number of scans.
-        classes: names of the diseases in the order of their class codes.
+        classes: disease names in the order of their codes.
         fold: value of the column ``fold``.
         failures: collects the errors of scans that fail, which are excluded; without it the first error is raised.
 

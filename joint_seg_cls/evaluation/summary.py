@@ -19,10 +19,10 @@ Measure = Callable[[np.ndarray, np.ndarray], float]
 def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
     """Return one row per metric: ``metric``, ``space``, ``n``, ``value``, ``sd``, ``low``, ``high`` (95 % interval).
 
-    DSC, PPV, TPR and VD are means over scans, in the scan's own grid and on the network's; ACC, SN, SP and AUC are over
-    scans with a known disease (the last class is the positive one). Intervals are percentile bootstraps over subjects.
-    Lesion-wise metrics follow in the scan's own grid: means over scans, the ISBI score over all scans, and recall by
-    size over lesions (``n`` then counts lesions).
+    DSC, PPV, TPR and VD are means over scans, on the scan's own grid and on the network's; ACC, SN, SP and AUC are over
+    scans with a known disease (the last class is positive). Intervals are percentile bootstraps over subjects.
+    Lesion-wise metrics on the scan's own grid follow: means over scans, the ISBI score over all scans, and recall by
+    size over lesions (``n`` is then the number of lesions).
     """
     columns = [
         *((label, "native", column) for label, column in _VOXEL.items()),

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval
 
-#: A metric of the chosen rows, given by their numbers; NaN where it is undefined.
+#: A metric of the rows with the given indices; NaN if undefined.
 OfRows = Callable[[Int[np.ndarray, " chosen"]], float]
 
 
@@ -17,10 +17,10 @@ class AcrossFolds(NamedTuple):
     """A metric of a cross-validation, possibly repeated with several seeds.
 
     mean: over the folds of each seed, then over seeds.
-    sd_folds: sample sd over folds, of each seed, then averaged; NaN with one fold.
-    sd_seeds: sample sd over seeds of the mean over folds; NaN with one seed, or where seeds have other folds.
-    interval: 95 %, of ``mean``, bootstrap over subjects.
-    pooled: over all scans at once, of each seed, then averaged.
+    sd_folds: sample sd over folds, averaged over seeds; NaN with one fold.
+    sd_seeds: sample sd over seeds of the mean over folds; NaN with one seed, or if the folds differ between seeds.
+    interval: 95 % interval of ``mean``, bootstrapped over subjects.
+    pooled: over all scans at once, averaged over seeds.
     folds: number of folds that define the metric, over all seeds.
     """
 
@@ -43,16 +43,16 @@ def across_folds(
 ) -> AcrossFolds:
     """Return a metric over folds and seeds.
 
-    A fold in which the metric is undefined (an AUC without one of the classes) is left out of ``folds`` too.
-    The bootstrap draws subjects, each with all their scans in all folds and seeds.
+    A fold in which the metric is undefined (an AUC with one class) is excluded, also from ``folds``. The bootstrap
+    resamples subjects with all their scans in all folds and seeds.
 
     Args:
-        measure: the metric of chosen rows.
-        fold: of each row; a row is one scan in the test of one run.
-        seed: of each row.
-        subject: of each row.
-        draws_seed: of the bootstrap.
-        resamples: number of its draws.
+        measure: the metric of the given rows.
+        fold: fold of each row; a row is one scan in the test of one run.
+        seed: seed of each row.
+        subject: subject of each row.
+        draws_seed: seed of the bootstrap.
+        resamples: number of resamples.
     """
     rows = np.arange(len(fold))
     cells, cell = np.unique(

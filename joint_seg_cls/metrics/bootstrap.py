@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-#: Enough for two digits of the ends of an interval.
+#: Sufficient for two digits of the limits of an interval.
 RESAMPLES = 1000
 CONFIDENCE = 0.95
-#: Subjects drawn before they are measured; bounds the memory.
+#: Subjects drawn in one block, to limit the memory.
 _DRAWN_AT_ONCE = 200_000
 
 
@@ -32,17 +32,17 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the percentile bootstrap interval of a statistic, resampling whole subjects.
 
-    Scans of one subject are not independent, so subjects are drawn with replacement, each with all their scans. A
-    resample whose statistic is undefined (an AUC with one class only) is left out; with none left the interval is NaN.
+    Scans of one subject are not independent, so subjects are drawn with replacement, with all their scans. A resample
+    with an undefined statistic (an AUC with one class) is excluded; if none remains the interval is NaN.
 
     Args:
-        values: one value a scan, or a table with one row a scan.
+        values: one value per scan, or a table with one row per scan.
         statistic: takes a selection of ``values`` (of the same type) and returns a number; by default the mean of the
             values that are not NaN.
-        seed: of the draws.
-        group: the subject of each scan, or the name of its column; ``None`` if all scans are of different subjects.
-        resamples: number of draws.
-        confidence: share of draws inside the interval.
+        seed: seed of the draws.
+        group: the subject of each scan, or the name of its column; None if every scan is of a different subject.
+        resamples: number of resamples.
+        confidence: confidence level.
     """
     rows: Any = values if isinstance(values, pd.DataFrame) else np.asarray(values)
     if len(rows) == 0:
@@ -71,19 +71,19 @@ def bootstrap_ratio(
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Return the interval of sum(above) / sum(below) over scans: that of :func:`bootstrap_interval`, but faster.
+    """Return the interval of sum(above) / sum(below) over scans, as :func:`bootstrap_interval` but faster.
 
-    The scans of a subject are summed once. With several folds it is the interval of the mean of their ratios; a fold
-    whose ``below`` is 0 is left out of a resample, and a resample of such folds alone is dropped.
+    With several folds it is the interval of the mean of their ratios; folds with ``below`` = 0 are excluded from a
+    resample.
 
     Args:
-        above: one value a scan.
-        below: one value a scan; ones give the mean of ``above``.
-        seed: of the draws.
+        above: one value per scan.
+        below: one value per scan; ones give the mean of ``above``.
+        seed: seed of the draws.
         group: the subject of each scan.
-        fold: of each scan; by default one fold.
-        resamples: number of draws.
-        confidence: share of draws inside the interval.
+        fold: the fold of each scan; by default one fold.
+        resamples: number of resamples.
+        confidence: confidence level.
     """
     if len(above) == 0:
         return Interval(math.nan, math.nan)
@@ -111,7 +111,7 @@ def _percentiles(
     resamples: int,
     confidence: float,
 ) -> Interval:
-    """Return the interval of ``measure``, a number for each row of subjects drawn with replacement."""
+    """Return the interval of ``measure``, which maps each row of drawn subjects to a number."""
     generator = np.random.default_rng(seed)
     draws = np.empty(resamples)
     block = max(_DRAWN_AT_ONCE // subjects, 1)
@@ -126,11 +126,11 @@ def _percentiles(
 
 
 def _members(rows: Any, group: str | Sequence[Hashable] | np.ndarray | None) -> list[np.ndarray]:
-    """Return the row numbers of each subject, in the order of the subjects' first rows."""
+    """Return the row numbers of each subject, in order of first appearance."""
     if group is None:
         return list(np.arange(len(rows))[:, None])
     if isinstance(group, str) and not isinstance(rows, pd.DataFrame):
-        raise TypeError("a group given by the name of a column needs a table.")
+        raise TypeError("a column name as group requires a table.")
     subjects = np.asarray(rows[group] if isinstance(group, str) else group)
     if len(subjects) != len(rows):
         raise ValueError(f"{len(subjects)} groups were given for {len(rows)} scans.")

@@ -18,14 +18,14 @@ SIZES = tuple(
 
 
 class OfSize(NamedTuple):
-    """Lesions of the reference in one size class, and those of them that were detected."""
+    """Reference lesions in one size class, and the detected ones among them."""
 
     reference: int
     detected: int
 
 
 def detected_by_size(prediction: Mask, reference: Mask, voxel_mm3: float) -> dict[str, OfSize]:
-    """Count the reference's lesions by their volume; one shared voxel detects a lesion.
+    """Count detected reference lesions by volume; a lesion is detected if it shares a voxel with the prediction.
 
     Args:
         prediction: predicted lesion mask.

@@ -1,4 +1,4 @@
-"""Metrics of both tasks over the scans of a split, as torchmetrics: several processes give the number of one."""
+"""Metrics of both tasks over the scans of a split, as torchmetrics; independent of the number of processes."""
 
 import math
 from collections.abc import Callable
@@ -18,13 +18,12 @@ from joint_seg_cls.metrics.voxel_wise import Mask, dice
 class MeanOverScans(Metric):
     """Mean over scans of a metric of two lesion masks, such as ``dice`` or ``lambda p, r: lesion_wise(p, r).f1``.
 
-    Scans without a reference mask, and those for which ``of`` is undefined (NaN), do not count. Without a scan that
-    counts the mean is NaN. torchmetrics' own overlap metrics pool the voxels of a batch or have other rules for empty
-    masks.
+    Scans without a reference mask, and scans for which ``of`` is NaN, are excluded; without any scan the mean is NaN.
+    torchmetrics' overlap metrics pool the voxels of a batch or treat empty masks differently.
 
     Args:
         of: takes the predicted and the reference mask of one scan, each (x, y, z).
-        lesion_threshold: probability from which a voxel counts as lesion.
+        lesion_threshold: probability at or above which a voxel is a lesion.
     """
 
     full_state_update = False
@@ -57,14 +56,14 @@ class MeanOverScans(Metric):
 
 @final
 class DiseaseOverScans(Metric):
-    """A metric of the class probabilities and diseases of all scans, such as ``auc``; NaN where it is undefined.
+    """A metric of the class probabilities and diseases of all scans, such as ``auc``; NaN if undefined.
 
-    torchmetrics' ``MulticlassAUROC`` and ``MulticlassAccuracy`` are 0 where a class has no scan or no scan has a label,
-    and several processes of which one has no labelled scan do not end.
+    torchmetrics' ``MulticlassAUROC`` and ``MulticlassAccuracy`` are 0 if a class has no scan or no scan has a label,
+    and hang if one of several processes has no labelled scan.
 
     Args:
-        of: takes one row of probabilities a scan and the diseases.
-        classes: how many diseases there are.
+        of: takes the probabilities, one row per scan, and the diseases.
+        classes: number of diseases.
     """
 
     full_state_update = False
@@ -74,7 +73,7 @@ class DiseaseOverScans(Metric):
         super().__init__()
         self.of = of
         self.classes = classes
-        # One dimension and one type: torchmetrics stands in such a tensor for a process that has no scan.
+        # One-dimensional floats: torchmetrics substitutes such a tensor for a process without scans.
         self.add_state("rows", [], "cat")
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
@@ -94,10 +93,10 @@ class DiseaseOverScans(Metric):
 
 
 def task_metrics(*, lesion_threshold: float, classes: int) -> MetricCollection:
-    """Return the metrics that are logged by epoch. Their ``update`` takes a ``Prediction`` and its ``Batch``.
+    """Return the metrics that are logged per epoch. Their ``update`` takes a ``Prediction`` and its ``Batch``.
 
-    ``dice``: :func:`dice`, mean over scans whose reference is not empty; ``acc``, ``auc``: :func:`accuracy`,
-    :func:`auc`. To log one more, add it here.
+    ``dice``: :func:`dice`, mean over scans with a non-empty reference; ``acc``, ``auc``: :func:`accuracy`,
+    :func:`auc`. Add further metrics here.
     """
     return MetricCollection(
         {
@@ -105,5 +104,5 @@ def task_metrics(*, lesion_threshold: float, classes: int) -> MetricCollection:
             "acc": DiseaseOverScans(accuracy, classes),
             "auc": DiseaseOverScans(auc, classes),
         },
-        compute_groups=False,  # formed at the first update, which each process may have at another time
+        compute_groups=False,  # groups are formed at the first update, which may differ between processes
     )

@@ -1,4 +1,4 @@
-"""DeLong's test of two areas under ROC curves on the same scans, for subjects with one or several scans.
+"""DeLong's test of two areas under ROC curves on the same scans, for one or several scans per subject.
 
 [2] DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44:837, https://doi.org/10.2307/2531595
 [3] Obuchowski 1997, Biometrics 53:567, https://doi.org/10.2307/2533958
@@ -31,16 +31,16 @@ def compare_areas(
 ) -> AreaDifference:
     r"""Compare two areas by DeLong's test [2], with the scans of a subject clustered as in [3].
 
-    With :math:`g` the first placement of a scan minus its second (:func:`placements`), :math:`\Delta` their mean over
-    positive scans, :math:`s_k^+, s_k^-` the sums of :math:`g - \Delta` over the positive and negative scans of
-    subject :math:`k`, M and N the numbers of positive and negative scans, :math:`K^+, K^-, K` those of subjects with
-    positive, with negative and with any scans:
+    With :math:`g` the first placement of a scan minus its second (:func:`placements`), :math:`\Delta` its mean over
+    positive scans, :math:`s_k^+, s_k^-` the sums of :math:`g - \Delta` over the positive and negative scans of subject
+    :math:`k`, M and N the numbers of positive and negative scans, :math:`K^+, K^-, K` the numbers of subjects with
+    positive, negative and any scans:
 
     .. math:: Var(\Delta) = \frac{K^+ \sum (s_k^+)^2}{(K^+-1) M^2} + \frac{K^- \sum (s_k^-)^2}{(K^--1) N^2}
         + \frac{2 K \sum s_k^+ s_k^-}{(K-1) M N}
 
-    With one scan a subject the last term is 0 and the rest is DeLong's variance. With several folds F, whose networks
-    may differ in scale, placements are within a fold, and areas are means over folds:
+    With one scan per subject the last term is 0 and the rest is DeLong's variance. With F folds, whose networks may
+    differ in scale, placements are within a fold, and areas are means over folds:
 
     .. math:: Var(\bar\Delta) = \frac{1}{F^2} \Big( \sum_f Var(\Delta_f) + \sum_k \sum_{f \ne g} t_{kf} t_{kg} \Big),
         \quad t_{kf} = s_{kf}^+ / M_f + s_{kf}^- / N_f
@@ -48,13 +48,13 @@ def compare_areas(
     where the last sum is 0 unless a subject is in several folds.
 
     Args:
-        first: scores, higher for positive scans; one column a seed, whose areas are averaged.
-        second: likewise.
+        first: scores, higher for positive scans; one column per seed, whose areas are averaged.
+        second: scores of the other method on the same scans.
         positive: whether a scan is positive.
-        subject: of each scan.
-        fold: of each scan; by default one fold. See :func:`folds_to_compare` for the folds that are used.
+        subject: the subject of each scan.
+        fold: the fold of each scan; by default one fold. :func:`folds_to_compare` selects the folds.
 
-    A class with fewer than two subjects gives NaN; so does p where nothing varies and the areas differ.
+    A class with fewer than two subjects gives NaN; p is NaN if the standard error is 0 and the areas differ.
     """
     if not 0 < positive.sum() < len(positive):
         return AreaDifference(*[math.nan] * 5)
@@ -81,9 +81,9 @@ def compare_areas(
 def folds_to_compare(
     positive: Bool[np.ndarray, " scans"], subject: np.ndarray, fold: np.ndarray | None
 ) -> list[Int[np.ndarray, " own"]]:
-    """Return the scans of each fold with at least two subjects of each class, without which there is no variance.
+    """Return the scans of each fold with at least two subjects per class, since others have no variance.
 
-    Where there is no such fold, or no fold is given, all scans are one part.
+    Without such a fold, or without folds, all scans are one part.
     """
     every = np.arange(len(positive))
     folds = [] if fold is None else [every[np.asarray(fold) == one] for one in np.unique(fold)]
@@ -97,7 +97,7 @@ def folds_to_compare(
 def placements(
     score: Real[np.ndarray, " scans"] | Real[np.ndarray, "scans _"], positive: Bool[np.ndarray, " scans"]
 ) -> Float[np.ndarray, " scans"]:
-    """Return for a positive scan the share of negative ones below it, for a negative one of positive ones above it.
+    """Return for a positive scan the share of lower negative scans, for a negative scan that of higher positive scans.
 
     Ties count half; the mean over either class is the area. Several columns are averaged.
     """
@@ -116,7 +116,7 @@ def placements(
 def _spread(
     centred: Float[np.ndarray, " scans"], positive: Bool[np.ndarray, " scans"], code: np.ndarray, subjects: int
 ) -> tuple[float, Float[np.ndarray, " subjects"]]:
-    """Return the variance of the difference of a fold, and the contribution of each subject to it."""
+    """Return the variance of the difference in a fold, and the contribution of each subject."""
     sums, groups = {}, {}
     for sign in (True, False):
         chosen = positive == sign

@@ -1,8 +1,7 @@
 """Metrics of the diagnosis over scans ([1], section 4.2): ACC, SN, SP, AUC.
 
-With two classes the last (NMOSD) is positive. With more, SN, SP and AUC are means over the classes of one against the
-rest. Departs from [1]: Eq. 19 is misprinted (FN twice), ACC is the share of correct diagnoses; the paper defines no
-positive class.
+With two classes the last (NMOSD) is positive. With more, SN, SP and AUC are one-vs-rest means over classes. Departs
+from [1]: Eq. 19 is misprinted (FN twice), ACC is the share of correct diagnoses; the paper defines no positive class.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -15,7 +14,7 @@ from jaxtyping import Float, Int, Real
 from scipy.stats import rankdata
 from torch import Tensor
 
-#: One row a scan, one column a class.
+#: One row per scan, one column per class.
 Probability = Real[np.ndarray, "_ _"] | Real[Tensor, "_ _"]
 #: The true class of each scan, 0, 1, ...
 Disease = Int[np.ndarray, " _"] | Int[Tensor, " _"]
@@ -28,24 +27,24 @@ def accuracy(probability: Probability, disease: Disease) -> float:
 
 
 def sensitivity(probability: Probability, disease: Disease) -> float:
-    """Return the share of positive scans classified as positive, [1] Eq. 20; NaN where a class has no scan."""
+    """Return the share of positive scans classified as positive, [1] Eq. 20; NaN if a class has no scan."""
     scores, truth = _arrays(probability, disease)
     called = scores.argmax(axis=1)
     return _over_classes(scores.shape[1], lambda code: _share(called[truth == code] == code))
 
 
 def specificity(probability: Probability, disease: Disease) -> float:
-    """Return the share of negative scans classified as negative, [1] Eq. 21; NaN where a class has every scan."""
+    """Return the share of negative scans classified as negative, [1] Eq. 21; NaN if a class has every scan."""
     scores, truth = _arrays(probability, disease)
     called = scores.argmax(axis=1)
     return _over_classes(scores.shape[1], lambda code: _share(called[truth != code] != code))
 
 
 def auc(probability: Probability, disease: Disease) -> float:
-    """Return the area under the ROC curve, NaN where a class has no scan or every scan.
+    """Return the area under the ROC curve; NaN if a class has no scan or every scan.
 
-    It is the share of (positive, negative) pairs in which the positive scan has the higher probability, ties counting
-    half (Mann-Whitney). It is computed from ranks, which is fast enough for a bootstrap.
+    It is the share of (positive, negative) pairs in which the positive scan has the higher probability, with ties
+    counted half (Mann-Whitney), computed from ranks, which is fast enough for a bootstrap.
     """
     scores, truth = _arrays(probability, disease)
     return _over_classes(scores.shape[1], lambda code: _area(scores[:, code], truth == code))
@@ -72,7 +71,5 @@ def _arrays(probability: Probability, disease: Disease) -> tuple[np.ndarray, np.
     scores = probability.detach().cpu().numpy() if isinstance(probability, Tensor) else np.asarray(probability)
     truth = disease.detach().cpu().numpy() if isinstance(disease, Tensor) else np.asarray(disease)
     if scores.ndim != 2 or scores.shape[1] < 2 or truth.shape != scores.shape[:1]:
-        raise ValueError(
-            f"one row a scan and one column a class were expected, found {scores.shape} for {truth.shape}."
-        )
+        raise ValueError(f"expected one row per scan and one column per class, found {scores.shape} for {truth.shape}.")
     return scores, truth

@@ -6,31 +6,31 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Real
 
-#: One value a scan.
+#: One value per scan.
 Values = Real[np.ndarray, " scans"] | Sequence[int | float]
 
 
 def isbi_score(
     dsc: Values, ppv: Values, ltpr: Values, lfpr: Values, reference_volume: Values, predicted_volume: Values
 ) -> float:
-    r"""Return the weighted sum of the challenge [1]; 1 is perfect.
+    r"""Return the weighted sum of the challenge's metrics [1]; 1 is perfect.
 
     .. math:: SC = DSC/8 + PPV/8 + (1 - LFPR)/4 + LTPR/4 + VC/4
 
-    The first four are means over scans; VC is Pearson's correlation, across scans, of the predicted with the reference
+    The first four are means over scans; VC is Pearson's correlation across scans between predicted and reference
     volume. (Two public implementations correlate the voxels of a scan instead, which is another metric.) LTPR and LFPR
-    are those of :func:`lesion_wise` with ``connectivity=18``. The leaderboard rescales the sum so that human raters
-    score 90, and averages it over two raters; this is the plain sum.
+    are as in :func:`lesion_wise` with ``connectivity=18``. The leaderboard rescales the sum so that human raters score
+    90, and averages it over two raters; this is the unscaled sum.
 
-    Scans whose reference is empty (``dsc`` NaN) are left out. Where nothing was predicted PPV and 1 - LFPR count 0.
+    Scans with an empty reference (``dsc`` NaN) are excluded. For empty predictions PPV and 1 - LFPR are 0.
 
     Args:
-        dsc, ppv, ltpr, lfpr: one value a scan, by the rules of :func:`dice` and :func:`lesion_wise`.
+        dsc, ppv, ltpr, lfpr: one value per scan, as defined by :func:`dice` and :func:`lesion_wise`.
         reference_volume: volume of the reference, any unit.
         predicted_volume: volume of the prediction, the same unit.
 
     Returns:
-        The score; NaN with fewer than two scans, or where all volumes are alike (VC is then undefined).
+        The score; NaN with fewer than two scans, or if all volumes are equal (VC is then undefined).
 
     [1] Carass et al. 2017, https://doi.org/10.1016/j.neuroimage.2016.12.064
     """

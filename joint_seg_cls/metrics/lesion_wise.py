@@ -12,8 +12,8 @@ from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 class LesionWise(NamedTuple):
     """Lesion counts of one scan. A lesion is detected if it shares a voxel with the other mask.
 
-    Empty masks, as in the voxel-wise metrics: with an empty reference the three rates are NaN; with an empty prediction
-    LTPR and F1 are 0 and LFPR is NaN.
+    Empty masks, as in the voxel-wise metrics: with an empty reference the three rates are NaN; with only an empty
+    prediction LTPR and F1 are 0 and LFPR is NaN.
 
     reference_lesions: lesions of the reference.
     predicted_lesions: lesions of the prediction.
@@ -41,7 +41,7 @@ def lesion_wise(prediction: Mask, reference: Mask, *, connectivity: Connectivity
     Args:
         prediction: predicted lesion mask.
         reference: reference lesion mask on the same grid.
-        connectivity: neighbours that belong to one lesion.
+        connectivity: connectivity of lesion voxels: 6, 18 or 26.
 
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.

@@ -13,25 +13,25 @@ from jaxtyping import Int
 from joint_seg_cls.lesions import Connectivity, label_lesions
 from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 
-#: Voxels that share a face: the default of the tool's component filter.
+#: Connectivity of voxels that share a face, the default of the tool's component filter.
 MSSEG_CONNECTIVITY: Connectivity = 6
-#: Lesions of this volume and below are dropped from both masks ([2]; [1] says below).
+#: Lesions of this volume and below are removed from both masks ([2]; below this volume in [1]).
 MSSEG_MINIMUM_MM3 = 3.0
-#: Share of a lesion that must be covered, share of a covering lesion that may lie outside, share of the cover examined:
-#: the defaults of the tool's command line.
+#: Minimum covered share of a lesion, maximum share of a covering lesion outside, share of the cover examined: the
+#: defaults of the tool's command line.
 ALPHA, BETA, GAMMA = 0.10, 0.70, 0.65
 
 
 class Msseg(NamedTuple):
-    """Lesions of one scan by the rule of [1].
+    """Lesion detection in one scan, as defined in [1].
 
-    If the reference has no lesion above the smallest volume, the three rates are NaN and the false lesions are counted
-    instead. If the prediction has none, SensL and F1 are 0 and PPVL is NaN.
+    If the reference has no lesion above the minimum volume, the three rates are NaN and false lesions are counted. If
+    only the prediction has none, SensL and F1 are 0 and PPVL is NaN.
 
     sensitivity: SensL, detected / reference lesions.
     ppv: PPVL, the same with the masks exchanged.
     f1: their harmonic mean.
-    false_lesions: lesions of the prediction where the reference has none; NaN where it has one.
+    false_lesions: lesions of the prediction if the reference has none, else NaN.
     false_volume_mm3: their volume.
     """
 
@@ -43,14 +43,14 @@ class Msseg(NamedTuple):
 
 
 def msseg(prediction: Mask, reference: Mask, voxel_mm3: float) -> Msseg:
-    r"""Compare two masks lesion by lesion by the rule of [1], with the settings of [2].
+    r"""Compare two masks lesion by lesion as defined in [1], with the settings of [2].
 
     A lesion is a face-connected component above 3 mm3. It is detected if more than :math:`\alpha` of it is covered by
-    lesions of the other mask and, going through these by decreasing overlap until they hold :math:`\gamma` of the
-    cover, none has more than :math:`\beta` of itself outside all lesions of this mask.
+    lesions of the other mask and, in order of decreasing overlap up to the share :math:`\gamma` of the cover, none of
+    these has more than :math:`\beta` of its volume outside all lesions of this mask.
 
-    Departs from [2]: its loop over the covering lesions also ends after as many of them as this mask has lesions, plus
-    one; here it continues until :math:`\gamma`.
+    Departs from [2], whose loop over covering lesions also ends after as many of them as this mask has lesions, plus
+    one; here it continues to :math:`\gamma`.
 
     Args:
         prediction: predicted lesion mask.
@@ -73,7 +73,7 @@ def msseg(prediction: Mask, reference: Mask, voxel_mm3: float) -> Msseg:
 
 
 def _lesions(mask: np.ndarray, voxel_mm3: float) -> Int[np.ndarray, "x y z"]:
-    """Number the lesions above the smallest volume 1, 2, ..."""
+    """Label the lesions above the minimum volume 1, 2, ..."""
     labels, count = label_lesions(mask, MSSEG_CONNECTIVITY)
     kept = np.bincount(labels.ravel(), minlength=count + 1) * voxel_mm3 > MSSEG_MINIMUM_MM3 * (1 + 1e-6)
     kept[0] = False
@@ -88,7 +88,7 @@ def _overlap(wanted: np.ndarray, predicted: np.ndarray) -> Int[np.ndarray, "refe
 
 
 def _detected(overlap: Int[np.ndarray, "this other"]) -> int:
-    """Count the lesions of the rows that those of the columns detect."""
+    """Count the lesions in rows that are detected by the lesions in columns."""
     outside = overlap[0] / np.maximum(overlap.sum(axis=0), 1)
     found = 0
     for row in overlap[1:]:

@@ -1,8 +1,8 @@
-"""Paired tests of two methods on the same scans, and the smallest difference that these scans can show.
+"""Paired tests of two methods on the same scans, and the minimum detectable difference.
 
 The methods are compared by their means over folds, as in the tables. Scans of one subject are not independent: the
-signed-rank test uses one mean difference a subject, the test of accuracies flips whole subjects, and DeLong's variance
-and all intervals are clustered by subject.
+signed-rank test uses one mean difference per subject, the test of accuracies flips whole subjects, and DeLong's
+variance and all intervals are clustered by subject.
 """
 
 import math
@@ -22,11 +22,10 @@ class Comparison(NamedTuple):
 
     difference: first minus second, mean over the folds of the means over scans.
     low, high: its 95 % interval.
-    p: two-sided, not corrected; NaN where the test is undefined.
-    smallest: smallest difference that is significant with 80 % power; infinite where there is none, NaN where nothing
-        varies.
-    scans, subjects: tested by both methods.
-    caveat: why p does not apply to ``difference``; empty where it does.
+    p: two-sided, not corrected; NaN if the test is undefined.
+    smallest: smallest difference that is significant with 80 % power; infinite if there is none, NaN if nothing varies.
+    scans, subjects: numbers tested by both methods.
+    caveat: why p does not apply to ``difference``; empty if it does.
     """
 
     difference: float
@@ -39,8 +38,8 @@ class Comparison(NamedTuple):
     caveat: str = ""
 
 
-#: A test with equal weights of subjects can have the opposite sign of a mean over scans or folds.
-_OTHER_WAY = "the test over subjects leans the other way"
+#: A test with equally weighted subjects can have the opposite sign of a mean over scans or folds.
+_OTHER_WAY = "the test over subjects has the opposite direction"
 NOTHING = Comparison(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
 
 
@@ -54,18 +53,18 @@ def compare_means(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compare one value a scan (DSC) by Wilcoxon's signed-rank test on the mean difference of each subject.
+    """Compare one value per scan (DSC) by Wilcoxon's signed-rank test on the mean difference of each subject.
 
-    Scans where either is undefined are left out; subjects without a difference do not count.
+    Scans in which either value is undefined and subjects without a difference are excluded.
 
     Args:
-        first: one value a scan.
-        second: likewise, same scans.
-        subject: of each scan.
-        fold: of each scan; by default one fold.
+        first: one value per scan.
+        second: one value per scan, for the same scans.
+        subject: the subject of each scan.
+        fold: the fold of each scan; by default one fold.
         alpha: level for the smallest difference.
-        seed: of the bootstrap interval.
-        resamples: number of its draws.
+        seed: seed of the bootstrap interval.
+        resamples: number of resamples.
     """
     both = ~(np.isnan(first) | np.isnan(second))
     if not both.any():
@@ -93,16 +92,16 @@ def compare_accuracies(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compare two accuracies by McNemar's exact test, with whole subjects exchanged between the methods.
+    """Compare two accuracies by McNemar's exact test, exchanging whole subjects between the methods.
 
     Args:
-        first: whether the first method was correct, one column a seed.
-        second: likewise, same scans.
-        subject: of each scan.
-        fold: of each scan; by default one fold.
+        first: whether the first method was correct, one column per seed.
+        second: the same for the second method and the same scans.
+        subject: the subject of each scan.
+        fold: the fold of each scan; by default one fold.
         alpha: level for the smallest difference.
-        seed: of the bootstrap interval.
-        resamples: number of its draws.
+        seed: seed of the bootstrap interval.
+        resamples: number of resamples.
     """
     if not len(subject):
         return NOTHING
@@ -123,10 +122,10 @@ def compare_accuracies(
 
 
 def flip_test(sums: Int[np.ndarray, " subjects"]) -> float:
-    r"""Return the exact two-sided p of :math:`\sum d_k` when each :math:`d_k` is as likely as :math:`-d_k`.
+    r"""Return the exact two-sided p of :math:`\sum d_k` if :math:`d_k` and :math:`-d_k` are equally likely.
 
-    d_k: number of scans of subject k on which the first method was correct, minus that of the second. With one scan a
-    subject this is McNemar's exact test. The distribution of the sum is that of a random walk.
+    d_k: number of scans of subject k on which the first method was correct, minus that of the second. With one scan per
+    subject this is McNemar's exact test. The sum has the distribution of a random walk.
     """
     steps = np.abs(sums[sums != 0])
     if not len(steps):

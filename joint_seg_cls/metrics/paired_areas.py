@@ -1,6 +1,6 @@
 """Paired tests of areas under ROC curves.
 
-As in the tables, an area is the mean over the areas within each fold, whose networks may differ in scale.
+As in the tables, an area is the mean over the areas within each fold, since networks of folds may differ in scale.
 """
 
 import math
@@ -15,7 +15,7 @@ from joint_seg_cls.metrics.disease import auc
 from joint_seg_cls.metrics.paired import NOTHING, Comparison
 from joint_seg_cls.metrics.power import smallest_normal
 
-_ALL_TOGETHER = "no fold has enough of every class, so all scans were ranked together"
+_ALL_TOGETHER = "no fold has enough subjects of every class, so all scans were ranked together"
 
 
 def compare_aucs(
@@ -30,11 +30,11 @@ def compare_aucs(
     """Compare two areas under the ROC curve, means over folds, by DeLong's test; the interval is normal.
 
     Args:
-        first: probability of the positive class, one column a seed.
-        second: likewise, same scans.
+        first: probability of the positive class, one column per seed.
+        second: the same for the second method and the same scans.
         positive: whether a scan is positive.
-        subject: of each scan.
-        fold: of each scan; by default one fold. Folds with fewer than two subjects of a class do not count.
+        subject: the subject of each scan.
+        fold: the fold of each scan; by default one fold. Folds with fewer than two subjects of a class are excluded.
         alpha: level for the smallest difference.
     """
     found = compare_areas(first, second, positive, subject, fold)
@@ -61,20 +61,20 @@ def compare_aucs_of_many(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compare the mean areas of more than two classes, each against the rest, by a paired bootstrap over subjects.
+    """Compare the one-vs-rest mean areas of more than two classes by a paired bootstrap over subjects.
 
-    Areas are means over the folds that have every class; where there is none, all scans are pooled. p is twice the
-    share of resamples on the other side of 0 (of n + 1, the sample itself counted).
+    Areas are means over the folds with every class; without such folds, all scans are pooled. p is twice the share of
+    resamples on the other side of 0, of n + 1 including the sample itself.
 
     Args:
-        first: class probabilities, one layer a seed.
-        second: likewise, same scans.
-        disease: code of each scan's class.
-        subject: of each scan.
-        fold: of each scan; by default one fold.
+        first: class probabilities, one layer per seed.
+        second: the same for the second method and the same scans.
+        disease: class code of each scan.
+        subject: the subject of each scan.
+        fold: the fold of each scan; by default one fold.
         alpha: level for the smallest difference.
-        seed: of the bootstrap.
-        resamples: number of draws.
+        seed: seed of the bootstrap.
+        resamples: number of resamples.
     """
     whole, alone = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
     of_fold, caveat = alone if fold is None else np.unique(fold, return_inverse=True)[1], ""
@@ -107,7 +107,7 @@ def _gap(
     of_fold: Int[np.ndarray, " scans"],
     chosen: Int[np.ndarray, " chosen"],
 ) -> float:
-    """Return the difference of areas among the chosen scans, mean over the folds in which they are defined."""
+    """Return the difference of areas in the given scans, mean over the folds in which they are defined."""
 
     def area(probability: np.ndarray, own: np.ndarray) -> float:
         return float(np.mean([auc(probability[own, :, layer], disease[own]) for layer in range(probability.shape[2])]))
@@ -121,7 +121,7 @@ def _gap(
 def _folds_left_out(
     positive: Bool[np.ndarray, " scans"], fold: np.ndarray | None, used: int, *, is_pooled: bool
 ) -> str:
-    """Return a caveat where the table averages over more folds, those with scans of both classes."""
+    """Return a caveat if the table averages over more folds, including folds with one subject of a class."""
     if fold is None:
         return ""
     kinds = [np.unique(positive[np.asarray(fold) == one]) for one in np.unique(fold)]

@@ -1,4 +1,4 @@
-"""The smallest difference that a paired test can show with 80 % power.
+"""The smallest difference that a paired test detects with 80 % power.
 
 A smaller difference that is not significant is undecided, not absent.
 """
@@ -12,17 +12,17 @@ from scipy.stats import binom, nct, norm
 from scipy.stats import t as student
 
 POWER = 0.8
-#: Relative efficiency of the signed-rank test to the paired t-test where differences are normal, 3 / pi.
+#: Relative efficiency of the signed-rank test to the paired t-test for normal differences, 3 / pi.
 _SIGNED_RANK = 3 / math.pi
 
 
 def smallest_mean(standard_error: float, subjects: int, alpha: float, power: float = POWER) -> float:
-    r"""Return the smallest mean difference that the signed-rank test can show, for normal differences.
+    r"""Return the smallest mean difference that the signed-rank test detects, for normal differences.
 
     .. math:: \nu \, SE / \sqrt{3 / \pi}, \quad P(t_{K-1}(\nu) > t_{crit}) = power
 
-    SE: standard error of the mean; t(ν): noncentral t of the paired t-test of K subjects. Infinite where
-    even K differences of one sign do not reach ``alpha``.
+    SE: standard error of the mean; t(ν): noncentral t of the paired t-test of K subjects. Infinite if K differences of
+    one sign do not reach ``alpha``.
     """
     if subjects < 2 or 2.0 ** (1 - subjects) > alpha:
         return math.inf
@@ -41,14 +41,14 @@ def smallest_normal(standard_error: float, alpha: float, power: float = POWER) -
 
 
 def smallest_share(scans: int, discordant: float, alpha: float, power: float = POWER) -> float:
-    r"""Return the smallest difference of two accuracies that McNemar's exact test can show.
+    r"""Return the smallest difference of two accuracies that McNemar's exact test detects.
 
-    The number of scans on which the two disagree is binomial with the share :math:`\psi` found (or the difference
-    itself, where that is larger), and of these :math:`(\psi + \delta) / 2 \psi` favour the better one. The smallest
-    multiple :math:`\delta` of one scan is returned whose power reaches ``power``; infinite where none does.
+    The number of scans on which the two disagree is binomial with the observed share :math:`\psi` (or the difference
+    itself, if larger), and of these :math:`(\psi + \delta) / 2 \psi` favour the better one. The result is the smallest
+    multiple :math:`\delta` of one scan with the required power; infinite if there is none.
 
     Args:
-        scans: independent scans.
+        scans: number of independent scans.
         discordant: share of scans on which the two disagreed.
         alpha: two-sided level.
         power: probability of a significant result.
@@ -66,7 +66,7 @@ def smallest_share(scans: int, discordant: float, alpha: float, power: float = P
 
 
 def _needed(disagreeing: np.ndarray, alpha: float) -> Float[np.ndarray, " counts"]:
-    """Return how many of the disagreeing scans must favour one side; more than all where no number is enough."""
+    """Return how many of the disagreeing scans must favour one side; larger than all if no number suffices."""
     least = binom.isf(alpha / 2, disagreeing, 0.5) + 1
     return np.where(2 * binom.sf(least - 1, disagreeing, 0.5) <= alpha, least, disagreeing + 1.0)
 

@@ -1,4 +1,4 @@
-"""Means over scans, and the scans with an empty reference, which the means leave out."""
+"""Means over scans, and scans with an empty reference, which the means exclude."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -11,7 +11,7 @@ from joint_seg_cls.metrics.bootstrap import Interval, bootstrap_interval
 
 
 class Summary(NamedTuple):
-    """A metric over scans: ``n`` of them define it; ``mean``, sample ``sd`` and ``interval`` (95 %) are over those."""
+    """A metric over scans: number of scans that define it, mean, sample sd and 95 % interval."""
 
     n: int
     mean: float
@@ -20,11 +20,11 @@ class Summary(NamedTuple):
 
 
 class EmptyReferences(NamedTuple):
-    """Scans whose reference is empty, which the means of DSC, PPV, TPR and VD leave out.
+    """Scans with an empty reference, which the means of DSC, PPV, TPR and VD exclude.
 
     n: number of such scans.
-    predicted_empty: share of them with an empty prediction.
-    false_positive_ml: mean predicted volume in them, millilitres.
+    predicted_empty: share with an empty prediction.
+    false_positive_ml: mean predicted volume in millilitres.
     """
 
     n: int
@@ -38,11 +38,11 @@ def summarise(
     seed: int,
     group: Sequence[Hashable] | np.ndarray | None = None,
 ) -> Summary:
-    """Return mean, sd and interval over the scans whose value is defined (not NaN).
+    """Return mean, sd and interval over the scans with a defined value (not NaN).
 
     Args:
-        values: one value a scan, NaN where it is undefined.
-        seed: of the bootstrap.
+        values: one value per scan, NaN if undefined.
+        seed: seed of the bootstrap.
         group: the subject of each scan.
     """
     measured = np.asarray(values, dtype=np.float64)
@@ -62,8 +62,8 @@ def empty_references(
     """Summarise the scans without a lesion in the reference.
 
     Args:
-        reference_is_empty: for each scan, whether its reference holds no lesion.
-        predicted_volume_ml: for each scan, the volume of its prediction in millilitres.
+        reference_is_empty: for each scan, whether its reference contains no lesion.
+        predicted_volume_ml: for each scan, the predicted volume in millilitres.
     """
     false_ml = np.asarray(predicted_volume_ml, dtype=np.float64)[np.asarray(reference_is_empty, dtype=bool)]
     if not len(false_ml):

@@ -1,8 +1,8 @@
 """Distances between the surfaces of two lesion masks, in millimetres.
 
-Empty masks: with an empty reference both metrics are undefined (NaN); with an empty prediction alone they have the
-worst value: surface Dice 0, HD95 the diagonal of the whole grid. (Without this penalty missed scans would drop out of
-the mean, and a network that misses more would look better.)
+Empty masks: with an empty reference both metrics are undefined (NaN); with only an empty prediction they have the worst
+value: surface Dice 0, HD95 the diagonal of the grid. (Otherwise missed scans would be excluded from the mean, and a
+network that misses more would look better.)
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 
 from joint_seg_cls.metrics.voxel_wise import Mask, on_one_grid
 
-#: Surfaces closer than this agree; about a voxel of a 3-D FLAIR.
+#: Tolerance for agreement of surfaces; about a voxel of a 3-D FLAIR.
 SURFACE_TOLERANCE_MM = 1.0
 
 
@@ -59,9 +59,9 @@ def surface_dice(
     spacing_mm: tuple[float, float, float],
     tolerance_mm: float = SURFACE_TOLERANCE_MM,
 ) -> float:
-    """Return the share of both surfaces, by area, that lies within ``tolerance_mm`` of the other.
+    """Return the share of both surfaces, by area, within ``tolerance_mm`` of the other surface.
 
-    Computed by MONAI on the sub-voxel surface, weighted by area in mm2 [1], so that thick slices count in full.
+    Computed by MONAI on the sub-voxel surface, weighted by area in mm2 [1], so that thick slices are fully counted.
 
     Args:
         prediction: predicted lesion mask.

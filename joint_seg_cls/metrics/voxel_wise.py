@@ -1,7 +1,7 @@
 """Voxel-wise overlap of two lesion masks ([1], section 4.2).
 
-Empty masks: with an empty reference every value is undefined (NaN); with an empty prediction alone DSC and TPR are 0,
-VD is 1, PPV is undefined.
+Empty masks: with an empty reference every value is undefined (NaN); with only an empty prediction DSC and TPR are 0, VD
+is 1, PPV is undefined.
 
 [1] https://doi.org/10.3389/fnins.2024.1351387
 """
@@ -51,8 +51,8 @@ def volume_difference(prediction: Mask, reference: Mask) -> float:
 
     .. math:: VD = |V_{pred} - V_{ref}| / V_{ref}
 
-    V: volume of a mask. Departs from [1]: Eq. 18 has no bars and its text repeats that of TP, which its values rule
-    out.
+    V: volume of a mask. Departs from [1]: Eq. 18 has no absolute value, and its text repeats that of TP, which
+    contradicts the paper's values.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
@@ -71,7 +71,7 @@ def as_boolean(mask: Mask) -> np.ndarray:
         return array
     boolean = array == 1
     if not np.all(boolean | (array == 0)):
-        raise ValueError(f"a mask holds True and False, or 1 and 0; this one ({array.dtype}) has other values.")
+        raise ValueError(f"a mask has the values True and False, or 1 and 0; this one ({array.dtype}) has others.")
     return boolean
 
 

@@ -73,7 +73,7 @@ class LesionPlan:
 
 
 def plan_lesions(patient: Patient, seed: int, subject: int) -> LesionPlan:
-    """LesionPlan the lesions of ``patient``; depends only on the patient and (seed, subject), not on a grid."""
+    """Plan the lesions of ``patient``; depends only on the patient and (seed, subject), not on a grid."""
     rng = stream(seed, subject, "lesions")
     size = int(2 * LATTICE_REACH_MM / ROUGHNESS_LATTICE_MM) + 1
     roughness = rng.standard_normal((size, size, size), dtype=np.float32)

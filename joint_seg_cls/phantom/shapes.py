@@ -29,8 +29,7 @@ class LesionPart:
         axes: rows are unit vectors of the three half axes.
         radii_mm: half lengths along ``axes``.
         wall: cavity of the wall along which it lies: the distance to the wall, relative to the last radius, replaces
-            the
-            position along the last axis.
+            the position along the last axis.
         late: level at its core: a late part joins the lesion only when the others have grown to this level.
     """
 

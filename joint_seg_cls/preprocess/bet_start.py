@@ -27,7 +27,7 @@ _ICOSAHEDRON = (
 @final
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where the search for the brain starts; symbols as in [1].
+    """The initial surface of BET and its thresholds; symbols as in [1].
 
     Attributes:
         t2: robust minimum of the image.
@@ -45,7 +45,7 @@ class Start:
 
 
 def find_start(image: Float32[np.ndarray, "x y z"]) -> Start | None:
-    """Return where BET starts in an image of cubic voxels; None where no head is brighter than the background."""
+    """Return the start of BET in an image of cubic voxels; None if no voxel is brighter than the background."""
     values = image.astype(np.float64)
     ranks = [min(int(np.ceil(share * values.size)) + 1, values.size - 1) for share in (_LOW, _HIGH)]
     t2, t98 = np.partition(values, ranks, axis=None)[ranks]

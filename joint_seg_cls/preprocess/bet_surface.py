@@ -72,8 +72,7 @@ class Surface:
         r"""Move every vertex ``iterations`` times by :math:`u_1 + u_2 + u_3` of [1], equations 4 to 13.
 
         With s the vector to the mean of a vertex's neighbours, its tangential part :math:`s_t`, its part :math:`s_n`
-        along
-        the normal, l the mean distance of neighbours:
+        along the normal, l the mean distance of neighbours:
 
         .. math::
             u_1 = s_t / 2, \quad u_2 = f_2\, s_n, \quad f_2 = (1 + \tanh F (1/r - E)) / 2, \quad r = l^2 / 2 |s_n|

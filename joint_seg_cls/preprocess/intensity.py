@@ -83,10 +83,9 @@ class TissueMode:
     r"""Divide an image by the intensity of its normal tissue, :math:`\min(\max(I / m, 0), 3)`; 0 outside the brain.
 
     m: the smoothed mode of the brain's histogram between its 35th and 95th percentile; on FLAIR the mode of white
-        matter
-    with part of the grey matter. Unlike mean and standard deviation, it hardly depends on the lesion volume: between a
-    scan with 1 mL and one with 50 mL of lesions, normal tissue moved from z = 0.10 to 0.44 and the 95th percentile of
-    lesions from 2.84 to 1.91; divided by the mode, lesions were at 1.33 and 1.30.
+    matter with part of the grey matter. Unlike mean and standard deviation, it hardly depends on the lesion volume:
+    between a scan with 1 mL and one with 50 mL of lesions, normal tissue moved from z = 0.10 to 0.44 and the 95th
+    percentile of lesions from 2.84 to 1.91; divided by the mode, lesions were at 1.33 and 1.30.
 
     Departs from [1], which standardises.
 

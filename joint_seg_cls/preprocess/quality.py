@@ -14,8 +14,7 @@ The record of a case (``provenance`` in its ``case.json``, a row of ``quality.ts
 ``brain_how``          source of the mask: ``table``, ``stripped`` or the name of the extractor
 ``brain_doubt``        why the source may be wrong; empty if it is clear
 ``cropped_share``      fraction of the scan's volume outside the network's grid, in [0, 1]
-``modalities``         for each: ``file``, ``shape``, ``spacing_mm``, ``axes``; ``registration`` (how it was resampled
-to the
+``modalities``         for each: ``file``, ``shape``, ``spacing_mm``, ``axes``; ``registration`` (resampling to the
                        first one's grid), ``rotation_degrees``, ``shift_mm``; ``covered_share`` of the brain;
                        ``field_p99_over_p1`` of its bias field inside the brain (null if none was estimated);
                        ``extremes_sd_ratio``, ``farthest_sd``: see :func:`~joint_seg_cls.preprocess.intensity.extremes`

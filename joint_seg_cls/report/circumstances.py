@@ -9,13 +9,13 @@ from joint_seg_cls.report.variants import Variant
 
 UNKNOWN = "not available"
 #: Kinds of generated folds: description, and what two folds never share.
-_DEALT = {
+_KINDS = {
     "random": ("random folds", "scan"),
     "stratified": ("folds stratified by disease and lesion load", "scan"),
     "grouped": ("folds grouped by subject", "subject"),
     "strict": ("folds stratified by disease and lesion load, grouped by subject", "subject"),
 }
-_TOO_GOOD = ": its test is too good"
+_TOO_GOOD = ": its test is biased upwards"
 _WEIGHTS = {"best": "weights chosen on an inner validation split", "last": "weights of the last epoch"}
 
 
@@ -108,7 +108,7 @@ def _folds(run: ReportRun) -> tuple[str, str]:
     folds = run.config.get("data", {}).get("folds") or {}
     kind = str(folds.get("_target_", "")).rpartition(".")[2]
     if kind == "Folds":
-        return _DEALT.get(str(folds.get("kind")), ("", ""))
+        return _KINDS.get(str(folds.get("kind")), ("", ""))
     if kind == "LeaveOneOut":
         return (
             f"one {folds.get('column')} tested at a time, with training on the others",

@@ -55,8 +55,7 @@ class Claim:
         """The verdict.
 
         ``holds``: the corrected p is below :data:`ALPHA` in the direction of the claim, and the difference is at least
-        the
-        smallest that is detectable with the requested power. ``does not hold``: the same in the opposite direction.
+        the smallest that is detectable with the requested power. ``does not hold``: the same in the opposite direction.
         Otherwise, and for tests with a caveat, ``not decided``.
         """
         difference = self.found.difference

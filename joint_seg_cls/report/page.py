@@ -93,7 +93,7 @@ def write_page(
         subtitle: cohort, protocol, folds.
         parts: text before the tables.
         tables: in the order of the paper.
-        figures: likewise; figures without a picture are listed with the reason.
+        figures: in the order of the paper; figures without a picture are listed with the reason.
         runs: all runs of the study; unfinished ones are listed as missing at the top.
         footer: program, version and use.
     """

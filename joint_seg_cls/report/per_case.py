@@ -27,7 +27,7 @@ def read_per_case(path: Path, scans: int | None = None) -> pd.DataFrame:
         scans: number of rows it must have; None if unknown.
 
     Raises:
-        ValueError: the table is invalid; the message says why.
+        ValueError: the table is invalid; the message gives the reason.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -24,8 +24,7 @@ class Variant:
         settings: further settings.
         runs: all planned runs, finished or not.
         rows: one row per scan, fold and seed: the row of ``per_case.csv`` with ``fold`` and ``seed``; empty before a
-            run is
-            finished. A repeated cross-validation tests a scan in several folds.
+            run is finished. A repeated cross-validation tests a scan in several folds.
     """
 
     label: str

@@ -56,10 +56,10 @@ def test_held_out_cases_are_tested_when_they_are_asked_for(train, jsc, sites):
     assert not set(held_out) & set(cases_of(run))
     assert set(pd.read_csv(last / "per_case.csv")["fold"]) == {"held_out"}
     code, _, err = jsc("evaluate", f"run={run}", "fold=held_out", "device=cpu")
-    assert (code, "has trained on" in err) == (0, False)
+    assert (code, "was trained on" in err) == (0, False)
     assert sorted(pd.read_csv(run / "evaluations" / "fold-held_out" / "per_case.csv")["case"]) == held_out
     code, _, err = jsc("evaluate", f"run={last}", "device=cpu", "fold=0")
-    assert (code, "has trained on" in err) == (0, True)
+    assert (code, "was trained on" in err) == (0, True)
 
 
 def test_by_a_column(train):

@@ -207,7 +207,7 @@ def test_other_content_of_the_same_cases_keeps_the_folds(store, change, caplog):
     with caplog.at_level("INFO"):
         again = freeze(change(store, "m4", key="another mask"), Folds("strict", 3), 0.2)
     assert again.splits == frozen.splits
-    assert "the folds stay as they are" in caplog.text
+    assert "the folds are unchanged" in caplog.text
 
 
 def test_an_edited_or_damaged_file_is_refused(store):

@@ -57,5 +57,5 @@ def test_what_is_undefined_is_nan():
 
 
 def test_rows_that_do_not_match_are_refused():
-    with pytest.raises(ValueError, match="one row a scan"):
+    with pytest.raises(ValueError, match="one row per scan"):
         auc(two([0.1, 0.9]), np.array([1]))

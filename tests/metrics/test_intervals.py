@@ -75,7 +75,7 @@ def test_what_cannot_be_resampled():
     assert all(math.isnan(end) for end in bootstrap_interval([math.nan, math.nan], seed=0))
     with pytest.raises(ValueError, match="2 groups were given for 3 scans"):
         bootstrap_interval(np.zeros(3), seed=0, group=["a", "b"])
-    with pytest.raises(TypeError, match="needs a table"):
+    with pytest.raises(TypeError, match="requires a table"):
         bootstrap_interval(np.zeros(3), seed=0, group="subject")
 
 

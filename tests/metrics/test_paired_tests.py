@@ -269,12 +269,12 @@ def test_means_and_accuracies_are_means_over_folds_as_in_tables():
     assert found.smallest / alone.smallest == pytest.approx(error / (gap.std(ddof=1) / math.sqrt(72)))
     assert found.low < found.difference < found.high < 0 < alone.difference
     assert found.p == alone.p  # the test weighs subjects alike: most of them speak for the first method
-    assert "other way" in found.caveat
+    assert "opposite direction" in found.caveat
     assert alone.caveat == ""
     right, wrong = (gap > 0)[:, None], (gap <= 0)[:, None]
     accuracies = compare_accuracies(right, wrong, subject, fold=fold)
     assert accuracies.difference == pytest.approx(-1 / 3)
-    assert "other way" in accuracies.caveat
+    assert "opposite direction" in accuracies.caveat
     assert compare_accuracies(right, wrong, subject).caveat == ""
 
 

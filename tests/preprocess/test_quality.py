@@ -171,7 +171,7 @@ def test_prepare_writes_quality_measures_and_reports_lost_lesions(table, jsc, tm
     assert "the resize erases" not in err  # single voxels: normal on a grid that is that coarse
     assert figures["warnings"] == [warning for warning in figures["warnings"] if "erases" not in warning]
     assert "s0: brain volume 9 mL (stripped) is outside" in err
-    assert "0.0 MB a case" in err
+    assert "0.0 MB per case" in err
     rows = pd.read_csv(store / "quality.tsv", sep="\t").set_index("case")
     assert list(rows.index) == ["s0", "s1", "s2"]
     assert rows.loc["s1", "lesions_erased"] == lesions["erased"]

@@ -318,7 +318,7 @@ def test_a_run_with_other_data_is_excluded_and_reported(study, jsc, tmp_path):
     (other / "provenance.json").write_text(json.dumps({"identity": {"data_hash": "d2", "folds_hash": "f1"}}))
     code, out, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     assert code == 0, err
-    assert f"{other} is left out: it has other data (d2) than most runs of the study (d1)" in out
+    assert f"{other} is excluded: it has other data (d2) than most runs of the study (d1)" in out
     assert set(pd.read_csv(report_of(tmp_path) / "pooled.csv")["base"]) == {"joint"}
 
 

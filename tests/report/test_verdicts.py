@@ -49,9 +49,9 @@ def test_a_published_difference_outside_the_interval_is_ruled_out():
 def test_a_claim_with_a_caveat_is_not_decided():
     clear = found(0.2, (0.1, 0.3), 0.05)
     assert Claim("a", "b", "DSC", "test", clear, 0.001, published=0.4).verdict == "holds"
-    claim = Claim("a", "b", "DSC", "test", clear._replace(caveat="it leans the other way"), 0.001, published=0.4)
+    claim = Claim("a", "b", "DSC", "test", clear._replace(caveat="it has the opposite direction"), 0.001, published=0.4)
     assert claim.verdict == "not decided"
-    assert claim.conclusion == "not decided: it leans the other way"
+    assert claim.conclusion == "not decided: it has the opposite direction"
 
 
 def test_holm_by_hand_excludes_undefined_values():

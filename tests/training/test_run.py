@@ -265,7 +265,7 @@ def test_fine_tuning_starts_from_the_weights_and_names_what_does_not_fit(train, 
         *train.small, "optimizer.lr=0", "protocol=paper", "accept=[trained_on_test]",
     )  # fmt: skip
     assert code == 0, err
-    assert "new, since they do not fit: classification" in err
+    assert "weights that do not match: classification" in err
     tuned = next((tmp_path / "tuned").glob("*/*/fold-*"))
     before, after = weights_of(first / "checkpoints" / "best.ckpt"), weights_of(tuned / "checkpoints" / "last.ckpt")
     fitting = [k for k, v in before.items() if isinstance(v, torch.Tensor) and v.shape == after[k].shape]
@@ -405,7 +405,7 @@ def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(tra
             ("fold=1",),
             "one of best.ckpt on fold 1, found one of last.ckpt on fold 1; add name=",
         ),
-        (("fold=1", "cohort=c.tsv"), "fold: expected none beside cohort="),
+        (("fold=1", "cohort=c.tsv"), "fold: expected none with cohort="),
     ):
         code, _, err = jsc("evaluate", f"run={run}", "device=cpu", *words)
         assert (code, says in err) == (2, True), err

@@ -57,13 +57,13 @@ def test_fine_tuning_on_tested_scans_is_refused_unless_accepted_and_then_reporte
     assert train.err.count("error:") == 1
     assert "add accept=[trained_on_test]" in train.err
     second = train(*words, "accept=[trained_on_test]", epochs=1, runs="second")
-    assert "the test is too good" in train.err
+    assert "the test is biased upwards" in train.err
     record = json.loads((second / "provenance.json").read_text())["started_from"]
     assert record["is_known"]
     assert record["trained_on_test"]["scans"] > 0
     run = ReportRun(second, "joint", "ours", 1, 0)
     assert "were trained on" in initial_weights(run)
-    assert "its test is too good" in unseen([run])
+    assert "its test is biased upwards" in unseen([run])
     assert contaminated([run])
 
     same = train(f"init_from={first}", epochs=1, runs="third")  # its own fold
@@ -76,7 +76,7 @@ def test_fine_tuning_on_tested_scans_is_refused_unless_accepted_and_then_reporte
     train(f"init_from={second}", epochs=1, runs="fourth", code=2)
     code, _, err = jsc("evaluate", f"run={second}")
     assert code == 0, err
-    assert "this run has trained on" in err
+    assert "this run was trained on" in err
 
 
 def test_trained_scans_of_a_cohort_are_found_by_scan_and_by_subject(tmp_path, caplog):
