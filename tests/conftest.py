@@ -1,4 +1,4 @@
-"""What holds for every test: one thread, no display, no tracking service, no way out to the network."""
+"""Settings of all tests: one thread, no display, no tracking service, no network access."""
 
 import os
 import socket

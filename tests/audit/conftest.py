@@ -1,4 +1,4 @@
-"""Small cohorts of made-up heads, each spoiled in one way; and scans that exist only as facts."""
+"""Small simulated cohorts with one fault each, and scans given only as facts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What tells the disease without the brain: areas by hand, pure categories, missing values, tiny cohorts."""
+"""Confounders of the disease: hand-computed areas, pure categories, missing values, tiny cohorts."""
 
 import math
 
@@ -22,7 +22,7 @@ def people(facts, count, column, value, **more):
     return [facts(f"c{i}", disease=CLASSES[i % 2], columns={column: value(i), **more}) for i in range(count)]
 
 
-def test_a_site_for_each_disease_gives_the_answer_away(facts):
+def test_a_site_for_each_disease_predicts_the_disease(facts):
     found, told = measured(people(facts, 20, "site", lambda i: "north" if i % 2 else "south"))
     site = found["site"]
     assert (site.auc, site.low, site.high, site.scans) == (1.0, 1.0, 1.0, 20)
@@ -31,7 +31,7 @@ def test_a_site_for_each_disease_gives_the_answer_away(facts):
     assert "AUC 1.00 (1.00 to 1.00)" in told[0].found
 
 
-def test_one_pure_site_among_mixed_ones_has_the_area_of_its_share(facts):
+def test_the_area_of_one_pure_site_among_mixed_ones(facts):
     # 40 MS, 10 of them at "isbi", and 40 NMOSD; all others at "north": the 400 pairs with an isbi scan are right and
     # the 1,200 others are ties, so the area is (400 + 600) / 1600, in each fold as in all of them
     scans = [facts(f"m{i}", columns={"site": "isbi" if i < 10 else "north"}) for i in range(40)]
@@ -43,7 +43,7 @@ def test_one_pure_site_among_mixed_ones_has_the_area_of_its_share(facts):
     assert [f.severity for f in told] == ["warning"]
 
 
-def test_visits_of_few_people_widen_the_interval(facts):
+def test_repeated_visits_of_few_subjects_widen_the_interval(facts):
     """The paper's cohort: 21 scans of five people at a site of their own; their scans are not 21 witnesses."""
     alone = [facts(f"i{i}", columns={"site": "isbi"}) for i in range(21)]
     visits = [facts(f"i{i}", f"i{i % 5}", columns={"site": "isbi"}) for i in range(21)]
@@ -54,7 +54,7 @@ def test_visits_of_few_people_widen_the_interval(facts):
     assert other.pure == ("isbi is all MS (21 scans of 5 subjects)",)
 
 
-def test_sites_sexes_and_ages_that_are_alike_tell_nothing(facts):
+def test_balanced_sites_sexes_and_ages_predict_nothing(facts):
     rng = np.random.default_rng(0)
     scans = people(
         facts, 120, "site", lambda i: ("north", "south", "east")[i // 2 % 3], sex="F" if rng.random() < 0.5 else "M"
@@ -67,7 +67,7 @@ def test_sites_sexes_and_ages_that_are_alike_tell_nothing(facts):
     assert told == []
 
 
-def test_age_and_voxel_size_are_asked_as_numbers_whatever_their_shape(facts):
+def test_age_and_voxel_size_are_numeric_predictors(facts):
     # NMOSD in the middle of the age range and at in-plane sizes between those of MS: no straight line tells them
     scans = [
         facts(
@@ -83,7 +83,7 @@ def test_age_and_voxel_size_are_asked_as_numbers_whatever_their_shape(facts):
     assert {f.expected.split(" alone")[0] for f in told} == {"that age", "that voxel size"}
 
 
-def test_visits_of_one_person_do_not_teach_about_each_other(facts):
+def test_visits_of_one_subject_are_in_one_fold(facts):
     """Every person has a scanner of their own: seen scans would give it away, unseen people do not."""
     scans = [
         facts(f"p{i}v{v}", f"p{i}", CLASSES[i % 2], columns={"site": f"scanner {i // 2}"})
@@ -93,7 +93,7 @@ def test_visits_of_one_person_do_not_teach_about_each_other(facts):
     assert measured(scans)[0]["site"].auc <= 0.5
 
 
-def test_missing_values_are_a_kind_of_their_own(facts):
+def test_missing_values_are_a_category(facts):
     scans = people(facts, 24, "site", lambda i: "" if i % 2 else "north")
     found, _ = measured(scans)
     assert found["site"].auc == 1.0
@@ -103,7 +103,7 @@ def test_missing_values_are_a_kind_of_their_own(facts):
 
 
 @pytest.mark.parametrize("count", [2, 4, 8])
-def test_tiny_cohorts_are_too_few_to_tell(facts, count):
+def test_tiny_cohorts_have_no_area(facts, count):
     found, told = measured(people(facts, count, "scanner", lambda i: f"kind {i % 2}"))
     assert all(math.isnan(one.auc) and "too few" in one.sentence for one in found.values())
     assert told[-1].severity == "note"
@@ -116,7 +116,7 @@ def test_a_single_class_or_no_disease_is_not_checked(facts):
         assert measured(scans) == ({}, [])
 
 
-def test_a_column_that_names_people_is_not_asked_and_a_clinical_one_is_noted(facts):
+def test_columns_of_names_are_skipped_and_clinical_ones_are_noted(facts):
     scans = people(facts, 20, "patient_code", lambda i: f"P{i}")
     for scan in scans:
         scan.columns["antibody"] = "aqp4" if scan.disease == "NMOSD" else "none"
@@ -125,7 +125,7 @@ def test_a_column_that_names_people_is_not_asked_and_a_clinical_one_is_noted(fac
     assert [f.severity for f in told] == ["note"]
 
 
-def test_a_voxel_size_in_words_is_not_asked_beside_the_one_in_numbers(facts):
+def test_a_textual_voxel_size_is_skipped(facts):
     sizes = ((0.7, 0.7, 3.0), (1.0, 1.0, 1.0))
     scans = [
         facts(
@@ -136,7 +136,7 @@ def test_a_voxel_size_in_words_is_not_asked_beside_the_one_in_numbers(facts):
     assert set(measured(scans)[0]) == {"voxel size"}
 
 
-def test_three_classes_are_asked_one_against_the_rest(facts):
+def test_three_classes_are_compared_one_against_the_rest(facts):
     names = ["MS", "NMOSD", "MOGAD"]
     scans = [facts(f"c{i}", disease=names[i % 3], columns={"site": f"site {i % 3}"}) for i in range(30)]
     (site,) = measure_confounding(scans, predictors_of(scans), names)

@@ -1,4 +1,4 @@
-"""The same scan under two names, people at two sites, labels that are missing or contradict each other."""
+"""Duplicate scans, subjects at two sites, and missing or contradictory labels."""
 
 import gzip
 
@@ -11,7 +11,7 @@ from joint_seg_cls.audit.labels import check_labels, check_people, check_sizes
 from joint_seg_cls.audit.signature import alike, content_hash, groups, signature
 
 
-def test_the_same_scan_under_two_ids_is_an_error_whatever_its_file_looks_like(audit, of, tmp_path):
+def test_the_same_scan_under_two_ids_is_an_error_in_any_file_format(audit, of, tmp_path):
     def copy_of_0(files):
         path = files.folder / files.row["flair"]
         source = files.folder / "s0_flair.nii.gz"
@@ -55,7 +55,7 @@ def test_a_filtered_copy_under_another_subject_is_a_warning(audit, of, made_up_h
     assert "as similar as one resampled scan or two of one person" in told.found
 
 
-def test_signatures_of_unlike_heads_do_not_correlate_and_those_of_a_brighter_copy_do():
+def test_signatures_correlate_for_a_brighter_copy_and_not_for_other_heads():
     rng = np.random.default_rng(0)
     one, other = (ndimage.gaussian_filter(rng.normal(size=(40, 44, 42)), 2) for _ in range(2))
     head = np.ones(one.shape, bool)
@@ -66,17 +66,17 @@ def test_signatures_of_unlike_heads_do_not_correlate_and_those_of_a_brighter_cop
     assert alike([None, vectors[0], None], 0.85) == []
 
 
-def test_hashes_know_values_and_shape_and_nothing_else():
+def test_hashes_depend_only_on_values_and_shape():
     array = np.arange(24.0).reshape(2, 3, 4)
     assert content_hash(array) == content_hash(np.asfortranarray(array).astype(np.int16))
     assert len({content_hash(array), content_hash(array.reshape(3, 2, 4)), content_hash(array + 1)}) == 3
 
 
-def test_groups_join_through_others():
+def test_groups_are_transitive():
     assert groups([("a",), ("b",), ("a", "c"), ("d",), ("c", "e"), ("b",)]) == [[0, 2, 4], [1, 5]]
 
 
-def test_people_at_two_sites_of_two_sexes_or_two_lifetimes(facts):
+def test_subjects_at_two_sites_with_two_sexes_or_impossible_ages(facts):
     scans = [
         facts("a1", "a", columns={"site": "north", "sex": "F", "age": "30"}),
         facts("a2", "a", columns={"site": "south", "sex": "F", "age": "34"}),

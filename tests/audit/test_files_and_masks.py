@@ -1,4 +1,4 @@
-"""Everything that is wrong with the files of a cohort is told, each by its check, and nothing of a sound one."""
+"""Faults of a cohort's files are each reported by their check; a valid cohort has no findings but its size."""
 
 import gzip
 
@@ -11,7 +11,7 @@ from joint_seg_cls.errors import CohortError
 SMALL = "labels"  # four subjects are few, and that is told; it is another test's matter
 
 
-def test_a_sound_cohort_has_nothing_but_its_size_to_tell(audit):
+def test_a_valid_cohort_has_only_a_finding_about_its_size(audit):
     found = audit(4)
     assert {finding.check for finding in found.findings if finding.severity != "note"} == {SMALL}
     assert (found.scans, found.subjects) == (4, 4)
@@ -78,7 +78,7 @@ def test_invalid_rows_are_reported_with_their_line(audit, of):
     assert {finding.file.rpartition(", ")[2] for finding in told if "cell" in finding.found} == {"line 3", "line 4"}
 
 
-def test_without_a_table_there_is_nothing_to_look_at(tmp_path, audit):
+def test_a_missing_table_is_refused(tmp_path, audit):
     from joint_seg_cls.audit import audit_cohort
 
     with pytest.raises(CohortError, match="no such file"):
@@ -97,7 +97,7 @@ def test_a_misplaced_mask_is_reported_in_millimetres_with_its_values(audit, of):
 
 
 @pytest.mark.parametrize(("value", "key"), [(2, "lesion_value=2"), (255, "lesion_value=255")])
-def test_other_whole_values_are_refused_naming_the_key_with_which_they_are_read(audit, of, value, key):
+def test_other_integer_values_are_refused_with_the_key_that_reads_them(audit, of, value, key):
     spoil = {number: lambda files: files.put("lesion_mask", files.lesion * np.uint8(value)) for number in range(2)}
     refused = of(audit(2, spoil), "mask values")
     assert [(finding.severity, key in finding.remedy) for finding in refused] == [("error", True)] * 2
@@ -118,7 +118,7 @@ def test_an_inverted_mask_is_reported(audit, of):
     assert [finding.expected for finding in told] == ["lesions in less than 30 % of the brain"]
 
 
-def test_the_share_of_lesion_voxels_outside_the_brain(audit, of):
+def test_lesion_voxels_outside_the_brain_are_reported(audit, of):
     def nine_of_36_outside(files):
         lesion = np.roll(files.lesion, 0)
         lesion[8, 16:19, 13:16] = 0

@@ -1,4 +1,4 @@
-"""The audit of real scans: sound ones have no more to tell than what is known of them, spoiled ones are noticed."""
+"""The audit of real scans: valid ones have only known findings, and introduced faults are found."""
 
 import os
 from pathlib import Path
@@ -38,11 +38,11 @@ def cases(found, check, *severities):
     return [finding.cases for finding in told]
 
 
-def test_turned_masks_are_noticed_and_right_ones_are_not(found):
+def test_only_rotated_masks_are_reported(found):
     assert cases(found, "left-right mismatch", "error", "warning") == [("turned-patient07",), ("turned-patient19",)]
 
 
-def test_a_scan_under_two_subjects_is_noticed_and_two_visits_are_not(found):
+def test_a_scan_under_two_subjects_is_reported_and_two_visits_are_not(found):
     assert cases(found, "duplicates", "error") == [
         ("patient07", "turned-patient07"),
         ("patient19", "turned-patient19"),
@@ -52,13 +52,13 @@ def test_a_scan_under_two_subjects_is_noticed_and_two_visits_are_not(found):
     assert cases(found, "duplicates", "warning") == [("patient12_1", "another")]
 
 
-def test_nothing_else_is_wrong_with_real_scans(found):
+def test_real_scans_have_no_other_findings(found):
     known = {"left-right mismatch", "duplicates", "labels"}
     assert [finding.sentence for finding in found.of("error") if finding.check not in known] == []
     assert [finding.sentence for finding in found.of("warning") if finding.check not in known] == []
 
 
-def test_lesions_are_those_of_the_sources_own_record(found):
+def test_lesion_counts_equal_those_of_the_source(found):
     rows = {row[0]: row for row in found.tables[2].rows}
     assert rows["MS"][1] == "4"
     assert rows["MS"][3].endswith("1.30-49.77)")

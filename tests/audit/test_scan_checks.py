@@ -1,4 +1,4 @@
-"""Orientation, mirror images and intensities of single scans, and of scans beside each other."""
+"""Orientation, mirror images and intensities of single scans, and comparisons between scans."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_mask_with_other_axes_is_reported(audit, of):
 
 
 @pytest.mark.parametrize("how", ["mirrored in space", "sign of one axis"])
-def test_affines_that_disagree_about_left_and_right_are_reported(audit, of, how):
+def test_contradictory_affines_are_reported(audit, of, how):
     def turn(files):
         if how == "mirrored in space":
             files.affine = np.diag([-1.0, 1, 1, 1]) @ files.affine
@@ -37,7 +37,7 @@ def test_affines_that_disagree_about_left_and_right_are_reported(audit, of, how)
     assert "disagree about left and right" in told.found
 
 
-def test_brightness_of_mask_and_mirror_image_by_hand():
+def test_hand_computed_brightness_of_mask_and_mirror_image():
     image = np.zeros((9, 5, 5), np.float32)
     lesions = np.zeros(image.shape, bool)
     lesions[1, :, :] = True  # mirrored about voxel 4: layer 7
@@ -50,7 +50,7 @@ def test_brightness_of_mask_and_mirror_image_by_hand():
     assert "left-right" not in [one.axis for one in mirrored(image, few, 2.0, 5.0, np.array([4.0, 2, 2]))]
 
 
-def test_the_middle_of_the_scans_grid_in_the_networks_voxels():
+def test_the_centre_of_the_scans_grid_in_network_voxels():
     native = Grid((21, 11, 7), np.diag([-2.0, 3.0, 1.0, 1.0]))
     model = native.canonical().cropped((5, 0, 1), (15, 11, 7)).resized((5, 22, 6))
     # x: middle voxel 10 of 21 is 10 in RAS+ too, 5 after the crop; halved, its centre lies at (5 + 0.5) / 2 - 0.5
@@ -77,7 +77,7 @@ def test_different_sform_and_qform_are_reported(audit, of):
     assert "axes LPS and RPS" in told[0].found
 
 
-def test_mixed_orientations_are_noted_with_their_numbers(audit, of):
+def test_mixed_orientations_are_counted(audit, of):
     def turned(files):
         affine = files.affine @ np.diag([-1.0, 1, 1, 1])
         files.put("flair", files.scan, affine)

@@ -1,4 +1,4 @@
-"""A prepared store is looked at once for a sweep, and its folds each time: subjects and scans on both sides."""
+"""A prepared store is audited once for a sweep, its folds every time: subjects and scans on both sides."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def visits(make_store, edit_case, tmp_path):
     return PreparedStore(folder)
 
 
-def test_the_audit_is_kept_until_the_store_changes(make_store, edit_case, tmp_path, monkeypatch):
+def test_the_audit_is_reused_until_the_store_changes(make_store, edit_case, tmp_path, monkeypatch):
     folder = make_store(tmp_path / "store", subjects=10)
     first = audit_store(PreparedStore(folder))
     kept = read_audit(folder / "audit.json")
@@ -39,7 +39,7 @@ def test_the_audit_is_kept_until_the_store_changes(make_store, edit_case, tmp_pa
     assert audit_store(PreparedStore(folder)).data_hash != first.data_hash
 
 
-def test_the_audit_of_another_version_is_made_again(make_store, tmp_path):
+def test_the_audit_of_another_version_is_repeated(make_store, tmp_path):
     folder = make_store(tmp_path / "store", subjects=4)
     audit_store(PreparedStore(folder))
     record = json.loads((folder / "audit.json").read_text())
@@ -94,7 +94,7 @@ def _apart(splits):
     return any(len({"s0", "s10"} & set(split.test)) == 1 for split in splits.values())
 
 
-def test_leakage_is_counted_by_hand(visits):
+def test_hand_counted_leakage(visits):
     splits = {
         0: Split(("s1", "s2", "s10"), (), ("s0", "s3")),
         1: Split(("s0", "s10", "s1"), ("s11",), ("s4",)),
@@ -107,7 +107,7 @@ def test_leakage_is_counted_by_hand(visits):
     assert told[2].found == "the same scan as s0 and s10 on both sides of fold 0 of mine"
 
 
-def test_a_users_own_leaking_split_is_an_error_unless_allowed(visits, tmp_path):
+def test_a_users_leaking_split_is_an_error_unless_allowed(visits, tmp_path):
     path = tmp_path / "mine.tsv"
     names = [case.case for case in visits.cases]
     path.write_text("case\tfold\n" + "".join(f"{name}\t{int(name[1:]) % 4 // 2}\n" for name in names))

@@ -1,9 +1,9 @@
-"""The paper's tables 1 and 2 of a cohort, and its lesions, by hand."""
+"""Hand-computed tables of a cohort (the paper's Tables 1 and 2) and of its lesions."""
 
 from joint_seg_cls.audit.tables import acquisition_table, cohort_table, lesion_table
 
 
-def test_who_is_in_the_cohort_by_class_and_site(facts):
+def test_subjects_by_class_and_site(facts):
     def scan(case, subject, disease, site, age, sex, mask=True):
         return facts(case, subject, disease, columns={"site": site, "age": age, "sex": sex}, has_reference=mask)
 
@@ -28,7 +28,7 @@ def test_who_is_in_the_cohort_by_class_and_site(facts):
     ]
 
 
-def test_a_cohort_without_any_free_column_has_one_row_a_class(facts):
+def test_a_cohort_without_further_columns_has_one_row_per_class(facts):
     table = cohort_table([facts("a"), facts("b", disease="NMOSD")], ["MS", "NMOSD"])
     assert [row[:4] for row in table.rows] == [
         ["MS", "all", "1", "1"],
@@ -37,7 +37,7 @@ def test_a_cohort_without_any_free_column_has_one_row_a_class(facts):
     ]
 
 
-def test_how_they_were_scanned_by_site(facts):
+def test_acquisition_by_site(facts):
     scans = [
         facts("a", shape=(10, 20, 30), spacing_mm=(3.0, 0.5, 1.0), axes="LPS", columns={"site": "x", "field": "3"}),
         facts("b", shape=(12, 20, 30), spacing_mm=(0.7, 3.0, 1.0), axes="LPS", columns={"site": "x", "field": "3"}),

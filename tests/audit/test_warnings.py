@@ -1,4 +1,4 @@
-"""Warnings are plain sentences, alike ones are counted, and those of one scan reach the prediction's record."""
+"""Warnings are plain sentences, similar ones are counted, and those of one scan are in the prediction's record."""
 
 import gzip
 
@@ -21,7 +21,7 @@ def test_a_warning_is_a_plain_sentence_and_an_error_keeps_its_four_fields():
     assert error.sentence == "orientations: a, a.nii.gz: expected a regular header, found no file; look at it."
 
 
-def test_more_than_three_alike_warnings_are_one_with_their_number():
+def test_more_than_three_similar_warnings_are_summarised():
     many = [finding(f"s{number}", f"corners {number} mm apart") for number in range(6)]
     errors = [finding(f"e{number}", "no file", "error") for number in range(5)]
     few = [finding(f"f{number}", "thick", remedy="other") for number in range(3)]
@@ -49,7 +49,7 @@ def test_the_audit_of_a_store_summarises_warnings_of_preparation(make_store, edi
     assert not any("expected" in one.sentence for severity in ("warning", "note") for one in found.of(severity))
 
 
-def test_classes_are_counted_against_the_folds_that_are_asked_for(make_store, tmp_path):
+def test_class_sizes_are_compared_with_the_number_of_folds(make_store, tmp_path):
     store = PreparedStore(make_store(tmp_path / "store", subjects=6))
     base, splits = audit_store(store), Folds("random", 3).splits(store.cases, 0)
     for count, warned in ((2, 0), (3, 0), (4, 2)):
@@ -80,7 +80,7 @@ def test_the_audit_of_a_single_scan(tmp_path):
     assert "sform and qform place the scan's corners up to" in told
 
 
-def test_one_bad_quaternion_is_one_finding_and_the_other_scans_are_looked_at(audit, of):
+def test_an_invalid_quaternion_is_one_finding_and_other_scans_are_checked(audit, of):
     def spoil(files):
         path = files.put("flair", files.scan)
         image = nib.load(path)

@@ -1,4 +1,4 @@
-"""Bad input, through the command line: one sentence, exit code 2, no traceback, and nothing is trained."""
+"""Invalid input on the command line: one sentence, exit code 2, no traceback, and no training."""
 
 import json
 import subprocess
@@ -126,7 +126,7 @@ def empty_cohort(cohort):
     ],
     ids=lambda spoil: spoil.__name__,
 )  # fmt: skip
-def test_a_cohort_that_cannot_be_used_is_refused_by_every_command_that_reads_it(jsc, cohort, tmp_path, spoil):
+def test_an_invalid_cohort_is_refused_by_every_command(jsc, cohort, tmp_path, spoil):
     says = spoil(cohort)
     store = tmp_path / "store"
     code, _, err = jsc("prepare", f"cohort={cohort.table}", f"store={store}", *PREPARE)
@@ -136,7 +136,7 @@ def test_a_cohort_that_cannot_be_used_is_refused_by_every_command_that_reads_it(
     assert not (tmp_path / "runs").exists()
 
 
-def test_several_scans_that_cannot_be_used_are_named_in_one_sentence_and_the_others_kept(jsc, cohort, tmp_path):
+def test_several_invalid_scans_are_named_in_one_sentence_and_others_kept(jsc, cohort, tmp_path):
     for number in (1, 2):
         cohort.save(f"f{number}.nii.gz", np.full((15, 16, 11), 3, np.float32))
     code, _, err = jsc("prepare", f"cohort={cohort.table}", f"store={tmp_path / 's'}", *PREPARE)
@@ -168,12 +168,12 @@ def test_a_wrong_setting_is_refused_before_a_scan_is_read(jsc, cohort, tmp_path,
 
 
 @pytest.mark.parametrize("place", ["cohort.tsv", "cohort.tsv/store"])
-def test_a_file_where_the_store_should_be_is_named(jsc, cohort, place):
+def test_a_file_instead_of_a_store_is_named(jsc, cohort, place):
     code, _, err = jsc("prepare", f"cohort={cohort.table}", f"store={cohort.folder / place}", *PREPARE)
     assert "found a file, " in sentence(code, err)
 
 
-def test_a_home_folder_is_understood_in_every_path(jsc, tmp_path, monkeypatch):
+def test_a_tilde_is_expanded_in_every_path(jsc, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for words in (("prepare", "cohort=~/none.tsv", "store=~/s"), ("train", "data.store=~/none.tsv")):
         code, _, err = jsc(*words)
@@ -190,7 +190,7 @@ WRONG_TYPES = {
 }
 
 
-def test_values_of_another_kind_are_refused_in_a_sentence(cohort):
+def test_values_of_the_wrong_type_are_refused(cohort):
     words = ["prepare", f"cohort={cohort.table}", f"store={cohort.folder / 's'}", "preprocess/bias_field=none"]
     code = (
         "import contextlib, io, json\n"

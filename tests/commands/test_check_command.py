@@ -1,4 +1,4 @@
-"""`jsc check`: its page, its record, its exit code; and the same look at the head of a training."""
+"""`jsc check`: page, record and exit code; and the same audit before a training."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def rewrite(path, change):
     nib.save(nib.Nifti1Image(change(np.asarray(image.dataobj)), image.affine), path)
 
 
-def test_a_sound_cohort_passes_and_leaves_a_page_of_one_file(jsc, cohort, tmp_path):
+def test_a_valid_cohort_passes_and_gets_a_single_file_page(jsc, cohort, tmp_path):
     code, out, err = jsc("check", f"cohort={cohort}", f"out={tmp_path / 'audit'}", "workers=0")
     assert code == 0, err
     assert "3 scans of 3 subjects: 0 errors" in out
@@ -76,7 +76,7 @@ def test_an_error_ends_with_code_2_after_everything_is_written(jsc, cohort, tmp_
 
 
 @pytest.mark.parametrize("word", ["lesion_value=255", "accept=[mask values]"])
-def test_the_remedies_that_it_names_work(jsc, cohort, tmp_path, word):
+def test_the_suggested_remedies_work(jsc, cohort, tmp_path, word):
     for number in range(3):
         rewrite(tmp_path / f"{number}_mask.nii.gz", lambda data: (data * 255).astype(np.uint8))
     code, _, err = jsc("check", f"cohort={cohort}", f"out={tmp_path / 'audit'}", "workers=0", word)
@@ -100,7 +100,7 @@ def test_the_remedies_that_it_names_work(jsc, cohort, tmp_path, word):
         (("store={store}", "out={file}"), "a file"),
     ],
 )
-def test_what_cannot_be_looked_at_is_one_sentence_and_leaves_nothing(jsc, store, tmp_path, monkeypatch, words, says):
+def test_an_invalid_source_is_one_sentence_and_writes_nothing(jsc, store, tmp_path, monkeypatch, words, says):
     (tmp_path / "file").write_text("")
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -110,7 +110,7 @@ def test_what_cannot_be_looked_at_is_one_sentence_and_leaves_nothing(jsc, store,
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_store_is_looked_at_with_its_folds(jsc, store, tmp_path):
+def test_a_store_is_checked_with_its_folds(jsc, store, tmp_path):
     out_folder = tmp_path / "audit"
     code, out, err = jsc("check", f"store={store}", "data.folds.count=4", f"out={out_folder}", "workers=0")
     assert code == 0, err
@@ -125,7 +125,7 @@ def test_a_store_is_looked_at_with_its_folds(jsc, store, tmp_path):
     )  # five folds of four subjects of a class: a warning, for a segmentation may be trained on them
 
 
-def test_cohort_and_store_stand_on_one_page(jsc, cohort, tmp_path):
+def test_cohort_and_store_share_a_page(jsc, cohort, tmp_path):
     words = ("image_size=16", "workers=0")
     assert jsc("prepare", f"cohort={cohort}", f"store={tmp_path / 'store'}", *words)[0] == 0
     (tmp_path / "split.json").write_text('{"train": ["<s0>", "<s1>"], "test": ["<s2>"]}')

@@ -1,4 +1,4 @@
-"""`jsc cohort`: spelling, ready configurations, what is printed, and a table that is written whole or not at all."""
+"""`jsc cohort`: spelling, ready configurations, output, and an atomically written table."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ PATTERNS = ("flair={subject}/{session}/*_FLAIR.nii.gz", "lesion_mask={subject}/{
 
 
 @pytest.mark.parametrize("prefix", ["", "source."])
-def test_patterns_are_given_as_they_are_written(jsc, folder, tmp_path, prefix):
+def test_patterns_need_no_quoting(jsc, folder, tmp_path, prefix):
     out = tmp_path / "a table.tsv"
     words = [f"{prefix}{pattern}" for pattern in PATTERNS]
     code, said, err = jsc("cohort", "source=pattern", f"path={folder}", *words, f"out={out}", "disease=MS")
@@ -71,7 +71,7 @@ def test_patterns_are_given_as_they_are_written(jsc, folder, tmp_path, prefix):
         ("--cfg", "--cfg"),
     ],
 )
-def test_keys_that_are_not_the_commands_own_are_the_sources(word, becomes):
+def test_unknown_keys_belong_to_the_source(word, becomes):
     assert for_source(word) == becomes
 
 
@@ -113,9 +113,7 @@ FOUND = {
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
 @pytest.mark.parametrize("below", ["", "*", "*/*"])
-def test_published_sets_have_a_ready_configuration_that_finds_them_from_any_of_their_folders(
-    jsc, tmp_path, name, below
-):
+def test_configurations_of_published_data_sets_work_from_any_folder(jsc, tmp_path, name, below):
     root = tmp_path / "sets" / "one"
     for template in LAYOUTS[name]:
         for visit in (1, 2):
@@ -131,7 +129,7 @@ def test_published_sets_have_a_ready_configuration_that_finds_them_from_any_of_t
     assert {case.disease for case in found} == {"MS"}
 
 
-def test_the_same_table_is_left_and_another_is_never_overwritten(jsc, folder, tmp_path):
+def test_an_equal_table_is_kept_and_another_is_never_overwritten(jsc, folder, tmp_path):
     out = tmp_path / "c.tsv"
     words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS, f"out={out}")
     assert jsc(*words)[0] == 0
@@ -173,7 +171,7 @@ def test_a_table_keeps_its_paths_when_it_moves_with_its_folder(jsc, folder, tmp_
         (("source=dicom", "path=.", "out=c.tsv", "choice.take.flair=['(']"), "regular expressions"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_one_sentence_and_nothing_is_written(jsc, tmp_path, monkeypatch, words, says):
+def test_invalid_input_is_one_sentence_and_writes_nothing(jsc, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.tsv").mkdir()
     (tmp_path / "file").touch()
@@ -186,7 +184,7 @@ def test_what_cannot_be_used_is_one_sentence_and_nothing_is_written(jsc, tmp_pat
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "file", "folder.tsv", "x.nii.gz"]
 
 
-def test_places_that_may_not_be_read_or_written_are_named(jsc, folder, tmp_path, monkeypatch):
+def test_inaccessible_paths_are_named(jsc, folder, tmp_path, monkeypatch):
     words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS, f"out={tmp_path / 'c.tsv'}")
     scan = os.scandir
 
@@ -210,7 +208,7 @@ def test_places_that_may_not_be_read_or_written_are_named(jsc, folder, tmp_path,
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_more_classes_can_be_named(jsc, folder, tmp_path):
+def test_further_classes_can_be_named(jsc, folder, tmp_path):
     words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS, f"out={tmp_path / 'c.tsv'}", "disease=MOGAD")
     code, said, err = jsc(*words, "classes=[MS,NMOSD,MOGAD]")
     assert code == 0, err
@@ -218,7 +216,7 @@ def test_more_classes_can_be_named(jsc, folder, tmp_path):
 
 
 @pytest.mark.skipif(not SCANS, reason="JSC_TEST_SCANS does not name a folder with open_ms/ (real scans)")
-def test_real_scans_are_found_by_patterns_and_by_the_table_of_them(jsc, tmp_path):
+def test_real_scans_are_found_by_patterns_and_by_table(jsc, tmp_path):
     root = Path(SCANS or ".") / "open_ms"
     raw = "raw/{subject}_study{session}"
     code, _, err = jsc(

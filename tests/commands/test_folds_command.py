@@ -1,4 +1,4 @@
-"""Folds from the command line: sites left out, held-out cases, a user's split; what runs are named and quote."""
+"""Folds on the command line: leave-one-site-out, held-out cases, a user's split; names and records of runs."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_site_is_left_out_and_tested(train, sites):
 
 
 @pytest.mark.slow
-def test_held_out_cases_are_tested_when_they_are_asked_for(train, jsc, sites):
+def test_held_out_cases_are_tested_by_their_fold(train, jsc, sites):
     words = ("data.folds.held_out=0.25", "data.folds.count=2", "data.validation_fraction=0.3")
     run, last = train(*words, "fold=0"), train(*words, "fold=held_out")
     assert last.name == "fold-held_out_seed-0"
@@ -62,13 +62,13 @@ def test_held_out_cases_are_tested_when_they_are_asked_for(train, jsc, sites):
     assert (code, "was trained on" in err) == (0, True)
 
 
-def test_by_a_column(train):
+def test_held_out_cases_by_a_column(train):
     run = train("data.folds.held_out={site: north}", "fold=held_out", "data.folds.count=2", "protocol=paper")
     assert cases_of(run) == ["s0", "s1", "s2", "s3"]
 
 
 @pytest.mark.slow
-def test_a_users_split_names_the_run_by_what_it_says(train, tmp_path, monkeypatch):
+def test_a_users_split_names_the_run_by_its_content(train, tmp_path, monkeypatch):
     text = "case\tfold\n" + "".join(f"s{number}\t{number // 4}\n" for number in range(8))
     (tmp_path / "my split.tsv").write_text(text)
     words = ("data/folds=file", "fold=1", "protocol=paper")
@@ -93,7 +93,7 @@ def test_a_users_split_names_the_run_by_what_it_says(train, tmp_path, monkeypatc
         (("data.folds.held_out=2", "data.folds.count=2"), "a share between 0 and 1"),
     ],
 )
-def test_what_cannot_be_cut_is_one_sentence_and_leaves_no_run(jsc, sites, tmp_path, words, says):
+def test_impossible_folds_are_one_sentence_and_write_no_run(jsc, sites, tmp_path, words, says):
     code, out, err = jsc("train", f"data.store={sites}", f"runs={tmp_path / 'runs'}", *SMALL, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert says in err

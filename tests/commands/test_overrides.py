@@ -1,4 +1,4 @@
-"""Overrides as a person types them reach the configuration as they were meant."""
+"""Command line overrides reach the configuration as intended."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,7 +26,7 @@ def value_of(override):
     ],
 )
 @pytest.mark.parametrize("key", ["input", "data.store", "init_from"])
-def test_any_path_arrives_as_it_was_typed(key, path):
+def test_any_path_is_passed_unchanged(key, path):
     assert value_of(readable(f"{key}={path}", multirun=False)) == (key, path, False)
 
 
@@ -41,7 +41,7 @@ def test_a_list_of_inputs_stays_a_list():
     assert value_of(readable("input=[a.nii,b.nii]", multirun=False))[1] == ["a.nii", "b.nii"]
 
 
-def test_quoted_values_and_interpolations_are_left_alone():
+def test_quoted_values_and_interpolations_are_unchanged():
     assert readable("input='a b'", multirun=False) == "input='a b'"
     assert readable("out=${cohort} x", multirun=False) == "out=${cohort} x"
 
@@ -76,11 +76,11 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(jsc, store, monkeyp
         ("fold=0 --cfg=job seed=1", "--cfg=job fold=0 seed=1"),
     ],
 )
-def test_flags_may_stand_anywhere(typed, read):
+def test_flags_may_be_anywhere(typed, read):
     assert flags_first(typed.split()) == read.split()
 
 
-def test_a_flag_between_keys_is_understood(jsc):
+def test_a_flag_between_keys_is_accepted(jsc):
     code, out, err = jsc("train", "data.store=x", "--cfg", "job", "seed=3")
     assert code == 0, err
     assert "seed: 3\n" in out

@@ -1,4 +1,4 @@
-"""The main job on real input: a network trained on simulated patients, applied to real brain FLAIR."""
+"""Prediction on real brain FLAIR by a network trained on simulated patients."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def checkpoint(tmp_path_factory):
     return next((folder / "runs").glob("*/*/fold-0_seed-0"))
 
 
-def test_outputs_lie_on_the_real_scans_grid(checkpoint, jsc, tmp_path):
+def test_outputs_have_the_scans_grid(checkpoint, jsc, tmp_path):
     scans = stripped_scans()
     assert scans
     code, _, err = jsc("predict", f"input=[{','.join(map(str, scans))}]", f"checkpoint={checkpoint}", f"out={tmp_path}")
@@ -68,7 +68,7 @@ def test_outputs_lie_on_the_real_scans_grid(checkpoint, jsc, tmp_path):
     assert (tmp_path / "predictions.tsv").read_text().count("\n") == len(scans) + 1
 
 
-def test_a_raw_scan_with_its_skull_is_predicted_in_its_own_grid(checkpoint, jsc, tmp_path):
+def test_a_raw_scan_with_skull_is_predicted_on_its_own_grid(checkpoint, jsc, tmp_path):
     raw = sorted(Path(SCANS or ".").glob("open_ms/raw/*_study1_flair.nii.gz"))[0]
     mask = raw.with_name(raw.name.replace("_flair", "_brain_mask"))
     name, source, brain_ml = raw.name.removesuffix(".nii.gz"), nib.load(raw), {}

@@ -1,4 +1,4 @@
-"""Every remedy that names a key and a value leads where it says: the error is provoked, and its words are followed."""
+"""Every remedy with a key and a value works: each error is provoked and its remedy applied."""
 
 import ast
 import re
@@ -87,7 +87,7 @@ def remedies(path):
             yield from texts(node.args[-1])
 
 
-def test_every_remedy_with_a_value_is_followed_somewhere():
+def test_every_remedy_with_a_value_is_tested():
     found = {
         (path.relative_to(PACKAGE).as_posix(), word)
         for part in ("cli", "commands", "sweep", "runs", "config", "training", "data")
@@ -204,7 +204,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "words", "drop", "made"), CASES)
-def test_a_remedy_leads_where_it_says(sentence, make_store, edit_case, tmp_path, name, words, drop, made):
+def test_a_remedy_works(sentence, make_store, edit_case, tmp_path, name, words, drop, made):
     store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 10 if made is one_site else 8)
     if isinstance(made, list):
         words = split_table(tmp_path, [*made, *words])
@@ -229,7 +229,7 @@ def test_a_remedy_leads_where_it_says(sentence, make_store, edit_case, tmp_path,
 @pytest.mark.parametrize(
     ("words", "says"), [(["accept=labels"], "accept=[duplicates]"), (["modalities=x"], "modalities=[flair]")]
 )
-def test_a_list_is_shown_as_it_is_typed(sentence, make_store, tmp_path, words, says):
+def test_a_list_is_shown_in_command_line_syntax(sentence, make_store, tmp_path, words, says):
     """`names`: the remedy's word is taken by the same command."""
     command = ["check", f"store={make_store(tmp_path / 'store')}", f"out={tmp_path / 'audit'}", "workers=0"]
     if words == ["modalities=x"]:

@@ -1,4 +1,4 @@
-"""What an error advises is typed as it is printed, and leads where it says."""
+"""Remedies of the readers work when typed as printed."""
 
 import re
 import shlex
@@ -79,7 +79,7 @@ def test_unknown_names_of_diseases(jsc, folder, source, cells):
     assert [case.disease for case in read_cohort("d.tsv")] == [expected.get(cell, "NMOSD") for cell in cells]
 
 
-def test_a_table_of_people_beside_patterns(jsc, folder):
+def test_a_table_of_subjects_with_patterns(jsc, folder):
     people(folder, ("0", "1"))
     code, _, err = jsc("cohort", *SOURCES["pattern"], "out=c.tsv")
     assert code == 2
@@ -90,7 +90,7 @@ def test_a_table_of_people_beside_patterns(jsc, folder):
 
 
 @pytest.mark.parametrize("source", ["isbi2015", "dicom"])
-def test_a_disease_of_all_scans_that_is_no_class(jsc, folder, source):
+def test_a_common_disease_that_is_not_a_class(jsc, folder, source):
     volume(folder / "training01" / "preprocessed" / "training01_01_flair_pp.nii")
     words = ("cohort", f"source={source}", "path=.", "out=c.tsv")
     code, _, err = jsc(*words, "disease=1")
@@ -100,7 +100,7 @@ def test_a_disease_of_all_scans_that_is_no_class(jsc, folder, source):
     assert "error: disease" not in err
 
 
-def test_a_disease_of_all_scans_that_stands_for_a_class(jsc, folder):
+def test_a_common_disease_that_is_translated_to_a_class(jsc, folder):
     volume(folder / "p1.nii.gz")
     words = ("cohort", "source=pattern", "path=.", "flair={subject}.nii.gz", "out=c.tsv", "disease=1")
     code, _, err = jsc(*words)
@@ -123,7 +123,7 @@ def test_codes_in_a_cohort_table(jsc, folder):
 
 
 @pytest.mark.parametrize("out", ["c.txt", "."])
-def test_a_place_for_the_table(jsc, folder, out):
+def test_a_path_for_the_table(jsc, folder, out):
     people(folder, ("MS",))
     code, _, err = jsc("cohort", *SOURCES["bids"], f"out={out}")
     assert code == 2

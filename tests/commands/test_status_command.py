@@ -1,4 +1,4 @@
-"""``jsc status``: where the runs of a study stand, read from run folders alone."""
+"""``jsc status``: the progress of a study's runs, read from run folders."""
 
 import os
 import time
@@ -48,7 +48,7 @@ def study(tmp_path):
     return written
 
 
-def test_every_run_stands_in_its_cell(jsc, study):
+def test_every_run_has_its_cell(jsc, study):
     code, out, err = jsc("status", "study=mine", f"runs={study.collection.parent}")
     assert code == 0, err
     lines = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in out.splitlines()]
@@ -69,7 +69,7 @@ def test_without_a_study_all_runs_are_shown(jsc, study):
     assert "jsc status study=mine" in err
 
 
-def test_seeds_are_rows_of_their_own(tmp_path):
+def test_seeds_are_separate_rows(tmp_path):
     runs = tuple(StudyRun(f"joint/fold-0_seed-{s}", "joint", "joint", [], 0, s, []) for s in (0, 1))
     console = Console(width=100)
     with console.capture() as said:
@@ -79,17 +79,17 @@ def test_seeds_are_rows_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(("ago_s", "state"), [(170, "running"), (190, "interrupted")])
-def test_a_run_lives_as_long_as_its_heart_beats_every_three_minutes(tmp_path, ago_s, state):
+def test_a_run_is_running_while_its_heartbeat_is_recent(tmp_path, ago_s, state):
     run = write_run(tmp_path, "joint/fold-0_seed-0", epochs=4, beat_s_ago=ago_s)
     assert run_state(run).state == state
 
 
-def test_the_time_left_follows_the_last_five_epochs(tmp_path):
+def test_the_remaining_time_is_estimated_from_five_epochs(tmp_path):
     run = write_run(tmp_path, "joint/fold-0_seed-0", epochs=10, seconds=[100, 100, 10, 10, 20, 20, 40], beat_s_ago=0)
     assert run_state(run).left_s == pytest.approx(3 * 20)
 
 
-def test_the_time_of_a_sweep_is_unknown_until_something_runs():
+def test_the_remaining_time_of_a_sweep_is_unknown_without_running_jobs():
     assert time_left_s([RunState("waiting"), RunState("done", 3, 3, 30.0)]) is None
     states = [RunState("waiting"), RunState("running", 1, 3, 10.0, 20.0), RunState("running", 2, 3, 20.0, 10.0)]
     assert time_left_s(states) == pytest.approx((20 + 10 + 30) / 2)
@@ -114,7 +114,7 @@ def test_watching_ends_with_the_last_run(study, tmp_path, monkeypatch):
     assert looks == [0.5]
 
 
-def test_a_study_that_rests_between_two_jobs_is_watched_for_some_minutes(tmp_path, monkeypatch):
+def test_a_paused_study_is_watched_for_some_minutes(tmp_path, monkeypatch):
     run = write_run(tmp_path / "cohort", "joint/fold-0_seed-0", epochs=4, seconds=[9])  # interrupted
     study = Study(tmp_path / "cohort", "s", "", (StudyRun("joint/fold-0_seed-0", "joint", "joint", [], 0, 0, []),))
     assert [watching([RunState(state)]) for state in ("waiting", "running", "interrupted", "failed", "done")] == [
@@ -131,14 +131,14 @@ def test_a_study_that_rests_between_two_jobs_is_watched_for_some_minutes(tmp_pat
 @pytest.mark.parametrize(
     ("words", "says"), [(("study=other",), "one of the studies mine"), (("runs=nowhere",), "run folders")]
 )
-def test_what_is_not_there_is_one_sentence(jsc, study, words, says):
+def test_a_missing_study_is_one_sentence(jsc, study, words, says):
     code, out, err = jsc("status", f"runs={study.collection.parent}", *words)
     assert (code, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
 
 
-def test_a_study_of_this_name_in_two_collections_asks_which(jsc, study):
+def test_a_study_name_in_two_collections_is_ambiguous(jsc, study):
     other = study.collection.parent / "other"
     Study(other, "mine", "", study.runs[:1]).record()
     code, _, err = jsc("status", "study=mine", f"runs={other.parent}")
@@ -146,7 +146,7 @@ def test_a_study_of_this_name_in_two_collections_asks_which(jsc, study):
     assert jsc("status", "study=mine", "collection=other", f"runs={other.parent}")[0] == 0
 
 
-def test_a_study_keeps_its_runs_of_the_same_settings_and_lets_others_go(tmp_path):
+def test_a_study_keeps_only_its_runs_with_the_same_settings(tmp_path):
     def run(variant, fold, *settings):
         return StudyRun(f"{variant}/fold-{fold}_seed-0", variant, variant, list(settings), fold, 0, [])
 
@@ -158,7 +158,7 @@ def test_a_study_keeps_its_runs_of_the_same_settings_and_lets_others_go(tmp_path
     assert len(changed.runs) == 1
 
 
-def test_folders_of_others_in_a_collection_are_passed_over(jsc, study):
+def test_unrelated_folders_in_a_collection_are_ignored(jsc, study):
     (study.collection / "foreign" / "fold-a_seed-b").mkdir(parents=True)
     code, out, err = jsc("status", f"runs={study.collection.parent}")
     assert (code, "foreign" in out) == (0, False), err

@@ -1,4 +1,4 @@
-"""Values of the wrong kind on the command line: one sentence, exit code 2, and nothing written."""
+"""Values of the wrong type on the command line: one sentence, exit code 2, and nothing written."""
 
 import nibabel as nib
 import numpy as np
@@ -30,7 +30,7 @@ def table(tmp_path):
         (["store={folder}/file/store"], "store: expected a writable folder, found a file"),
     ],
 )
-def test_prepare_refuses_before_it_begins(jsc, table, tmp_path, words, says):
+def test_prepare_refuses_before_any_work(jsc, table, tmp_path, words, says):
     before = sorted(tmp_path.rglob("*"))
     words = [word.format(folder=tmp_path) if "{folder}" in word else word for word in words]
     code, out, err = jsc("prepare", f"cohort={table}", f"store={tmp_path / 'store'}", *words)
@@ -50,7 +50,7 @@ def test_prepare_refuses_before_it_begins(jsc, table, tmp_path, words, says):
         (["out=/proc/audit"], "out: expected a writable folder"),
     ],
 )
-def test_check_refuses_in_one_sentence(jsc, table, tmp_path, words, says):
+def test_check_refuses_wrong_values(jsc, table, tmp_path, words, says):
     before = sorted(tmp_path.rglob("*"))
     words = [word.format(folder=tmp_path) for word in words]
     code, out, err = jsc("check", f"cohort={table}", f"out={tmp_path / 'audit'}", *words)
@@ -69,7 +69,7 @@ def test_check_refuses_in_one_sentence(jsc, table, tmp_path, words, says):
         (["source=pattern", "flair={subject}.nii.gz", "others=t1ce"], "others"),
     ],
 )
-def test_cohort_wants_mappings_where_names_stand_for_something(jsc, table, tmp_path, words, key):
+def test_cohort_requires_mappings(jsc, table, tmp_path, words, key):
     out = tmp_path / "out" / "cohort.tsv"
     code, said, err = jsc("cohort", f"path={tmp_path}", f"out={out}", *words)
     assert (code, said, len(err.splitlines())) == (2, "", 1), err

@@ -1,4 +1,4 @@
-"""Paths and names in any script, with any sign in them, in every place that a command line goes through."""
+"""Paths and names with arbitrary characters, everywhere on the command line."""
 
 import shutil
 
@@ -33,14 +33,14 @@ def is_meant_as_grammar(text):
 
 @settings(max_examples=400, deadline=None)
 @given(TEXTS.filter(lambda text: not is_meant_as_grammar(text)), st.sampled_from(["out", "data.store", "study"]))
-def test_text_arrives_as_it_was_typed(text, key):
+def test_text_is_passed_unchanged(text, key):
     found = parsed(readable(f"{key}={text}", multirun=False))
     assert (found.value(), found.is_sweep_override()) == (text, False)
 
 
 @settings(max_examples=400, deadline=None)
 @given(TEXTS)
-def test_quoting_is_undone_by_reading_and_done_once(text):
+def test_quoting_is_reversible_and_idempotent(text):
     assert parsed(f"x={quoted(text)}").value() == text
     assert parsed(f"x={as_text(text)}").value() == text
     assert as_value(quoted(text)) == quoted(text)
@@ -50,7 +50,7 @@ def test_quoting_is_undone_by_reading_and_done_once(text):
 @settings(max_examples=200, deadline=None)
 @example(["1", "NULL"])
 @given(st.lists(TEXTS.filter(lambda text: not set(text) & set("'\"[]{}(),$\\:") and text.strip()), min_size=2))
-def test_words_of_lists_sweeps_and_functions_are_quoted_one_by_one(words):
+def test_words_of_lists_sweeps_and_functions_are_quoted_separately(words):
     def swept(word):
         jobs = combinations([parsed(f"x={word}")])
         return [str(parsed(each).value()) for (each,) in jobs]
@@ -83,7 +83,7 @@ def test_words_of_lists_sweeps_and_functions_are_quoted_one_by_one(words):
         ("trainer.callbacks=[{_target_: own.Ä}]", "++trainer.callbacks=[{_target_:'own.Ä'}]"),
     ],
 )
-def test_grammar_stays_grammar(typed, read):
+def test_grammar_is_unchanged(typed, read):
     assert readable(typed, multirun=True) == read
     parsed(read)
 
@@ -99,7 +99,7 @@ def test_keys_of_a_mapping_may_be_any_text():
 
 
 @pytest.mark.parametrize("word", ["Müller=3", "ü", "fold=1,,2"])
-def test_what_is_no_override_is_named(jsc, word):
+def test_an_invalid_override_is_named(jsc, word):
     code, _, err = jsc("train", "data.store=x", word)
     assert (code, err.count("error:")) == (2, 1), err
     assert f"found {word};" in err
@@ -116,7 +116,7 @@ def place(store, tmp_path):
     return folder
 
 
-def test_a_sweep_of_odd_names_is_done_once(jsc, place, monkeypatch):
+def test_a_sweep_over_unusual_names_runs_once(jsc, place, monkeypatch):
     from joint_seg_cls.commands import train
 
     ran = []
@@ -140,7 +140,7 @@ def test_a_sweep_of_odd_names_is_done_once(jsc, place, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_command_works_below_a_folder_of_an_odd_name(jsc, place):
+def test_every_command_works_in_a_folder_with_an_unusual_name(jsc, place):
     runs, cohort = place / "Läufe", place / "Kohorte ü"
     small = ("image_size=16", "preprocess/bias_field=none", "workers=0")
     steps = [

@@ -1,4 +1,4 @@
-"""Every leaf of `conf/` composes, builds, and does one step of what it is for."""
+"""Every option in `conf/` composes, builds and runs one step."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def one_step(config):
 
 
 @pytest.mark.parametrize("name", leaves("ablation"))
-def test_every_ablation_learns_with_all_its_parameters(composed, name):
+def test_every_ablation_trains_all_its_parameters(composed, name):
     prediction, terms = one_step(composed(f"ablation={name}"))
     assert (prediction.lesion_logits is None) == (name == "only_cls")
     assert (prediction.disease_logits is None) == (name == "only_seg")
@@ -63,7 +63,7 @@ def test_every_ablation_learns_with_all_its_parameters(composed, name):
 
 @pytest.mark.parametrize("name", leaves("ablation"))
 @pytest.mark.usefixtures("composed")
-def test_every_ablation_of_a_narrow_network_learns_and_begins_as_its_width_says(name):
+def test_every_ablation_of_a_narrow_network_trains_and_has_its_initial_values(name):
     config = compose("train", ["data.store=s", "network.image_size=16", "width=narrow", f"ablation={name}"])
     prediction, _ = one_step(config)
     network = build(config.network)
@@ -78,7 +78,7 @@ def test_every_ablation_of_a_narrow_network_learns_and_begins_as_its_width_says(
 
 @pytest.mark.parametrize("network", ["unet3d", "attention_unet", "resnet34", "resnet50", "densenet121"])
 @pytest.mark.usefixtures("composed")
-def test_baselines_follow_the_width(network):
+def test_baselines_scale_with_the_width(network):
     sizes = [
         sum(weight.numel() for weight in build(compose("train", ["data.store=s", *words]).network).parameters())
         for words in ([f"network={network}"], [f"network={network}", "width=narrow"])
@@ -132,7 +132,7 @@ def test_the_papers_settings_are_the_defaults(composed):
     assert weights == (1.0, 0.8, 1.0)
 
 
-def test_paper_protocol_watches_the_training_loss_and_tests_the_last_weights(composed):
+def test_paper_protocol_monitors_the_training_loss_and_tests_the_last_weights(composed):
     config = composed("protocol=paper")
     assert (config.protocol.monitor, config.protocol.weights) == ("train/loss/total", "last")
     assert config.data.folds.kind == "random"
@@ -148,13 +148,13 @@ def test_every_command_shows_its_groups_and_examples(jsc, command):
     assert ("skull: labels, none, shell" in out) == (command == "phantom")
 
 
-def test_help_may_be_asked_for_at_the_end_of_any_line(jsc):
+def test_help_may_be_the_last_word_of_any_command(jsc):
     code, out, _ = jsc("train", "-m", "fold=0,1", "network=unet3d", "--help")
     assert code == 0
     assert "monai.networks.nets.UNet" in out
 
 
-def test_help_names_a_users_own_groups(jsc, tmp_path):
+def test_help_lists_a_users_groups(jsc, tmp_path):
     (tmp_path / "ablation").mkdir()
     (tmp_path / "ablation" / "mine.yaml").write_text("# @package _global_\n")
     assert "joint, mine, no_cross" in jsc("train", f"--config-dir={tmp_path}", "--help")[1]
@@ -166,7 +166,7 @@ def test_configuration_can_be_printed_without_running(jsc):
     assert OmegaConf.create(out).network.guidance["_target_"].endswith("DotGuidance")
 
 
-def test_a_users_own_folder_adds_an_ablation(jsc, tmp_path):
+def test_a_users_folder_adds_an_ablation(jsc, tmp_path):
     (tmp_path / "ablation").mkdir()
     (tmp_path / "ablation" / "mine.yaml").write_text("# @package _global_\nloss:\n  cross_task_weight: 0.3\n")
     code, out, _ = jsc("train", "--config-dir", str(tmp_path), "ablation=mine", "data.store=x", "--cfg", "job")
@@ -174,7 +174,7 @@ def test_a_users_own_folder_adds_an_ablation(jsc, tmp_path):
     assert OmegaConf.create(out).loss.cross_task_weight == 0.3
 
 
-def test_a_users_folder_may_have_any_name_and_takes_no_name_of_ours(tmp_path):
+def test_a_users_folder_may_have_any_name_but_no_shipped_option(tmp_path):
     folder = tmp_path / "my configs, x=(1)" / "ablation"
     folder.mkdir(parents=True)
     shipped = (config_folder() / "ablation" / "dot.yaml").read_text()
@@ -187,7 +187,7 @@ def test_a_users_folder_may_have_any_name_and_takes_no_name_of_ours(tmp_path):
         variant_of(["network/guidance=dot"], composed.choices, own.options)
 
 
-def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch):
+def test_a_users_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch):
     (tmp_path / "network").mkdir()
     (tmp_path / "network" / "mine.yaml").write_text("_target_: users_network.Plain\nclasses: 9\n")
     (tmp_path / "users_network.py").write_text(
@@ -232,7 +232,7 @@ def test_a_users_own_network_is_trained_and_tested(jsc, store, tmp_path, monkeyp
         ),
     ],
 )
-def test_a_users_own_file_that_would_not_be_followed_is_refused(jsc, store, tmp_path, file, text, says):
+def test_a_users_file_that_would_be_ignored_is_refused(jsc, store, tmp_path, file, text, says):
     own = tmp_path / "own" / file
     own.parent.mkdir(parents=True)
     own.write_text(f"{text}\n")
@@ -257,7 +257,7 @@ def test_a_users_own_file_that_would_not_be_followed_is_refused(jsc, store, tmp_
         (("prepare", "cohort=nowhere.tsv", "store=s", "image_size=50"), "48 x 48 x 48"),
     ],
 )
-def test_a_wrong_word_is_one_sentence_and_exit_code_2(jsc, tmp_path, monkeypatch, words, says):
+def test_an_invalid_word_is_one_sentence_and_exit_code_2(jsc, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     code, out, err = jsc(*words)
     assert code == 2

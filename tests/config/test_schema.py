@@ -1,4 +1,4 @@
-"""The schema of the training configuration is complete, holds for what is shipped, and is what the page shows."""
+"""The schema is complete, matches the shipped configuration, and equals the generated page."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def is_listed(key):
     return key in BY_NAME or (follows and key.startswith("network."))
 
 
-def test_every_shipped_value_is_of_its_keys_kind():
+def test_every_shipped_value_is_valid():
     wrong = [
         (path, key, value, BY_NAME[key].fault(value))
         for path, key, value in shipped()
@@ -98,7 +98,7 @@ def test_each_key_has_one_short_line_of_help(key):
         ("fold", None),
     ],
 )
-def test_values_of_another_kind_are_at_fault(name, value):
+def test_invalid_values_are_detected(name, value):
     assert BY_NAME[name].fault(value) is not None
 
 
@@ -110,11 +110,11 @@ def test_the_nearest_key_is_found(typed, meant):
     assert nearest(typed) == meant
 
 
-def test_the_page_of_all_keys_is_current():
+def test_the_reference_page_is_up_to_date():
     assert (ROOT / "experiments" / "KEYS.md").read_text(encoding="utf-8") == page()
 
 
-def test_a_misspelt_key_on_the_command_line_is_answered_with_the_nearest(jsc):
+def test_a_misspelt_key_is_refused_with_the_nearest_one(jsc):
     code, _, err = jsc("train", "data.store=nowhere", "optimizer.lrr=1")
     assert code == 2
     assert "did you mean optimizer.lr?" in err

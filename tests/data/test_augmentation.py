@@ -1,4 +1,4 @@
-"""Augmentation: what MONAI's transforms give, image and mask alike, zeros outside."""
+"""Augmentation: equal to MONAI's transforms, the same for image and mask, zeros outside."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def draws(transform: RandFlipRotated, count: int) -> list[FlipRotation]:
     return [transform.draw(random_state("test", number)) for number in range(count)]
 
 
-def test_flips_and_rotations_come_as_often_as_asked_and_over_the_whole_range():
+def test_flips_and_rotations_have_the_given_probability_and_range():
     drawn = draws(RandFlipRotated(0.5, 0.25, 15.0), 2000)
     axes = [one.flip_axis for one in drawn if one.flip_axis is not None]
     angles = np.rad2deg([one.angles_rad for one in drawn if one.angles_rad is not None])
@@ -33,7 +33,7 @@ def test_flips_and_rotations_come_as_often_as_asked_and_over_the_whole_range():
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (20, 17, 14)])
-def test_the_result_is_what_monai_s_flip_and_rotation_give(shape):
+def test_the_result_equals_monais_flip_and_rotation(shape):
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32))
     mask = ball(shape, 4.3, (8.2, 7.1, 6.4))
     transform = RandFlipRotated(0.7, 1.0, 15.0)
@@ -62,7 +62,7 @@ def test_a_flip_alone_moves_voxels_without_changing_them():
     assert seen == {0, 1, 2}
 
 
-def test_a_mask_made_from_the_image_stays_where_the_image_shows_it():
+def test_mask_and_image_move_together():
     image = ball((24, 24, 24), 5.0, (15.0, 9.0, 12.0))
     transform = RandFlipRotated(0.5, 1.0, 15.0)
     for drawn in draws(transform, 8):
@@ -74,7 +74,7 @@ def test_a_mask_made_from_the_image_stays_where_the_image_shows_it():
         assert set(moved["lesion_mask"].unique().tolist()) == {0.0, 1.0}
 
 
-def test_a_call_draws_from_the_random_state_and_a_replay_gives_the_same():
+def test_a_call_uses_the_random_state_and_can_be_replayed():
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 12, 11, 10)).astype(np.float32))
     transform = RandFlipRotated(0.5, 0.5, 15.0)
     for number in range(8):
@@ -83,7 +83,7 @@ def test_a_call_draws_from_the_random_state_and_a_replay_gives_the_same():
         assert torch.equal(transform({"image": image})["image"], replayed["image"])
 
 
-def test_an_inverted_rotation_returns_each_voxel_to_its_place():
+def test_an_inverted_rotation_restores_each_voxel():
     places = torch.from_numpy(np.indices((25, 23, 21)).astype(np.float32))  # linear, so interpolation is exact
     inside = ball((25, 23, 21), 7.0, (12.0, 11.0, 10.0))[0] > 0
     transform = RandFlipRotated(0.5, 1.0, 15.0)
@@ -94,7 +94,7 @@ def test_an_inverted_rotation_returns_each_voxel_to_its_place():
         assert not torch.allclose(there["image"][:, inside], places[:, inside], atol=0.1)
 
 
-def test_background_stays_exactly_zero():
+def test_background_remains_exactly_zero():
     image = ball((24, 24, 24), 6.0, (11.5, 11.5, 11.5)) * 3 - 1.7 * ball((24, 24, 24), 3.0, (11.5, 11.5, 11.5))
     far = ball((24, 24, 24), 8.0, (11.5, 11.5, 11.5)) == 0
     transform = RandFlipRotated(0.5, 1.0, 15.0)
@@ -106,13 +106,13 @@ def test_background_stays_exactly_zero():
     assert (transform({"image": full})["image"] == 0).any()  # from outside the volume
 
 
-def test_a_scan_without_a_mask_is_moved_alone():
+def test_a_scan_without_a_mask_is_augmented():
     image = ball((16, 16, 16), 4.0, (6.0, 8.0, 9.0))
     transform = RandFlipRotated(1.0, 1.0, 15.0)
     assert set(transform({"image": image})) == {"image"}
 
 
-def test_plain_tensors_come_out():
+def test_the_result_has_plain_tensors():
     image = ball((16, 16, 16), 4.0, (6.0, 8.0, 9.0))
     transform = RandFlipRotated(1.0, 1.0, 15.0)
     assert type(transform({"image": image})["image"]) is torch.Tensor

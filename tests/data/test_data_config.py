@@ -1,4 +1,4 @@
-"""The data and protocol leaves of the configuration build what they name."""
+"""The data and protocol options build their objects."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_a_protocol_decides_the_folds(store, protocol, kind, validation):
 
 
 @pytest.mark.parametrize(("name", "draws"), [("paper", (0.5, 0.5, 15.0)), ("flip", (0.5, 0.0, 0.0)), ("none", None)])
-def test_every_augmentation_leaf_can_be_trained_with(store, name, draws):
+def test_every_augmentation_option_can_be_trained_with(store, name, draws):
     config = composed(store, "+protocol=strict", f"data/augmentation={name}", "data.workers=0")
     data = instantiate(config.data, _convert_="all")
     augmentation = data.augmentation

@@ -1,4 +1,4 @@
-"""The data module: neither workers nor a resume change a batch; partial labels; sizes."""
+"""The data module: batches independent of workers and resuming; partial labels; sizes."""
 
 import json
 import warnings
@@ -46,7 +46,7 @@ def test_the_number_of_workers_changes_no_batch(store):
     assert all(same(a, b) for x, y in zip(alone, helped, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def test_a_restart_at_an_epoch_gives_that_epoch_s_batches(store):
+def test_a_restart_at_an_epoch_gives_that_epochs_batches(store):
     whole = epochs(module(store), range(3))
     resumed = epochs(module(store, workers=1), [2])
     assert all(same(a, b) for a, b in zip(whole[2], resumed[0], strict=True))
@@ -88,7 +88,7 @@ def test_an_image_changes_from_epoch_to_epoch(store):
     assert torch.equal(dataset[3].image, dataset[0, 3].image)
 
 
-def test_any_monai_transform_can_augment_and_is_as_reproducible(store):
+def test_any_monai_transform_can_augment_reproducibly(store):
     noise = Compose([RandGaussianNoised(keys=["image"], prob=1.0), RandFlipRotated(0.5, 0.5, 15.0)])
     first, second = (epochs(module(store, augmentation=noise, workers=workers), [1])[0] for workers in (0, 1))
     assert all(same(a, b) for a, b in zip(first, second, strict=True))
@@ -137,7 +137,7 @@ def test_batches_have_the_shapes_and_types_of_the_contract(store):
     assert batch.image.is_contiguous()
 
 
-def test_absent_labels_are_zeros_with_a_false_flag(store):
+def test_missing_labels_are_zeros_with_a_false_flag(store):
     names = [case.case for case in store.cases]
     dataset = CaseDataset(store.cases, store.classes, RandFlipRotated(1.0, 1.0, 15.0))
     batch = collate([dataset[names.index(name)] for name in ("m0", "n1", "n0", "u0")])
@@ -148,7 +148,7 @@ def test_absent_labels_are_zeros_with_a_false_flag(store):
     assert batch.case == ["m0", "n1", "n0", "u0"]
 
 
-def test_keeping_cases_in_memory_changes_nothing_but_where_they_are_read(store):
+def test_keeping_cases_in_memory_changes_no_batch(store):
     kept = module(store, cache=True)
     loader = kept.train_dataloader()
     for case in store.cases:
@@ -159,7 +159,7 @@ def test_keeping_cases_in_memory_changes_nothing_but_where_they_are_read(store):
     assert all(same(a, b) for a, b in zip(in_memory, epochs(module(store), [0])[0], strict=True))
 
 
-def test_setup_can_be_called_again_and_the_properties_are_known(store):
+def test_setup_can_be_repeated_and_sets_the_properties(store):
     data = module(store)
     data.setup("fit")
     split = data.split
@@ -181,12 +181,12 @@ def test_processes_share_the_cases_and_none_is_evaluated_twice(train, shares):
     assert len(everywhere) == (12 if train else 11)
 
 
-def test_a_training_with_more_processes_than_cases_gives_each_one():
+def test_each_process_gets_a_case_if_there_are_more_processes_than_cases():
     samplers = [CaseSampler(2, seed=0, train=True, rank=rank, world=5) for rank in range(5)]
     assert [len(list(sampler)) for sampler in samplers] == [1] * 5
 
 
-def test_fewer_scans_to_validate_than_processes_are_one_sentence(store):
+def test_fewer_validation_scans_than_processes_are_refused(store):
     data = module(store, validation_fraction=0.25)
     data.setup()
     data.trainer = SimpleNamespace(world_size=99, global_rank=0)
@@ -255,7 +255,7 @@ def sentence(kind: type[Exception], call) -> str:
     return str(caught.value)
 
 
-def test_bad_settings_and_stores_are_refused_with_a_sentence(store, tmp_path):
+def test_invalid_settings_and_stores_are_refused(store, tmp_path):
     assert "data.batch_size: expected a number of at least 1, found 0" in sentence(
         ConfigError, lambda: module(store, batch_size=0)
     )
@@ -264,7 +264,7 @@ def test_bad_settings_and_stores_are_refused_with_a_sentence(store, tmp_path):
     assert "no such file" in sentence(StoreError, JointDataModule(tmp_path / "nothing").setup)
 
 
-def test_a_case_that_cannot_be_used_stops_the_run_before_it_starts(store, edit_case):
+def test_an_invalid_case_stops_the_run_before_it_starts(store, edit_case):
     file = store.cases[1].folder / "image.npy"
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])

@@ -1,4 +1,4 @@
-"""Folds: everybody is tested once, nobody stands on two sides, classes are balanced."""
+"""Folds: every case is tested once, subjects are on one side, classes are balanced."""
 
 from collections import Counter
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_no_subject_is_in_two_parts(cases, kind, count, fraction):
 
 @given(cohorts(most_visits=1), st.sampled_from(["stratified", "strict"]), st.integers(2, 5), st.integers(0, 3))
 @settings(deadline=None, max_examples=60)
-def test_classes_are_within_one_of_balance(cases, kind, count, seed):
+def test_class_counts_differ_by_at_most_one(cases, kind, count, seed):
     disease = {case.case: case.disease for case in cases}
     total = Counter(disease.values())
     for fold in make_folds(cases, kind, count, seed):
@@ -69,7 +69,7 @@ def test_the_order_of_the_cases_changes_nothing(cases, kind, random):
     assert [folds.split(cases, fold, 0.2) for fold in range(3)] == before
 
 
-def test_fold_sizes_differ_by_one_in_a_random_cut():
+def test_sizes_of_random_folds_differ_by_at_most_one():
     cases = [record(f"c{i}", f"c{i}", "MS" if i % 3 else "NMOSD") for i in range(23)]
     assert sorted(map(len, make_folds(cases, "random", 5, 0))) == [4, 4, 5, 5, 5]
 
@@ -80,7 +80,7 @@ def test_another_seed_gives_other_folds_and_the_same_seed_the_same():
     assert make_folds(cases, "strict", 5, 0) != make_folds(cases, "strict", 5, 1)
 
 
-def test_random_folds_do_split_a_subject_where_grouped_ones_do_not():
+def test_random_folds_split_subjects_and_grouped_ones_do_not():
     cases = [record(f"c{i}", f"s{i // 4}", "MS") for i in range(20)]
     spread = [len({name for name in fold if int(name[1:]) < 4}) for fold in make_folds(cases, "random", 5, 0)]
     assert max(spread) < 4
@@ -88,7 +88,7 @@ def test_random_folds_do_split_a_subject_where_grouped_ones_do_not():
     assert sorted(together) == [0, 0, 0, 0, 4]
 
 
-def test_people_with_many_visits_are_spread_over_the_folds():
+def test_subjects_with_many_visits_are_distributed_over_folds():
     cases = [record(f"r{i}_{v}", f"r{i}", "MS") for i, visits in enumerate((4, 4, 4, 4, 5)) for v in range(visits)]
     cases += [record(f"m{i}", f"m{i}", "MS") for i in range(48)] + [
         record(f"n{i}", f"n{i}", "NMOSD") for i in range(62)
@@ -98,7 +98,7 @@ def test_people_with_many_visits_are_spread_over_the_folds():
     assert max(map(len, folds)) - min(map(len, folds)) <= 2
 
 
-def test_lesion_load_is_balanced_over_folds(make_store):
+def test_lesion_load_is_balanced(make_store):
     loads = [1, 2, 3, 4, 5, 100, 110, 120, 130, 140, 800, 810, 820, 830, 840]
     store = make_store([(f"c{i}", f"c{i}", "MS", load) for i, load in enumerate(loads)])
     for seed in range(5):
@@ -107,14 +107,14 @@ def test_lesion_load_is_balanced_over_folds(make_store):
             assert classes == [0, 1, 2]
 
 
-def test_scans_without_a_disease_or_a_mask_are_kept_and_spread(store):
+def test_scans_without_a_disease_or_a_mask_are_distributed(store):
     folds = make_folds(store.cases, "strict", 5, 0)
     assert sum("u0" in fold for fold in folds) == 1
     rows = [record(f"u{i}", f"u{i}", None) for i in range(5)] + [record(f"m{i}", f"m{i}", "MS") for i in range(5)]
     assert [sum(name[0] == "u" for name in fold) for fold in make_folds(rows, "strict", 5, 3)] == [1] * 5
 
 
-def test_fewer_unlabelled_scans_than_folds_are_no_hindrance():
+def test_fewer_unlabelled_scans_than_folds_are_accepted():
     cases = [record(f"m{i}", f"m{i}", "MS") for i in range(5)] + [record("u", "u", None)]
     assert sum(map(len, make_folds(cases, "strict", 5, 0))) == 6
 
@@ -133,7 +133,7 @@ def test_without_a_fraction_there_is_no_validation():
     assert (len(split.train), split.validation, len(split.test)) == (8, (), 2)
 
 
-def test_the_hash_depends_on_the_parts_and_not_on_the_order():
+def test_the_hash_depends_on_the_parts_but_not_on_the_order():
     split = Split(("a", "b"), ("c",), ("d",))
     assert split.split_hash == Split(("b", "a"), ("c",), ("d",)).split_hash
     assert split.split_hash != Split(("a",), ("b", "c"), ("d",)).split_hash
@@ -157,7 +157,7 @@ def test_more_folds_than_the_smallest_class_are_refused(kind):
     )
 
 
-def test_the_smallest_class_is_counted_in_subjects_where_visits_stay_together():
+def test_grouped_folds_count_the_smallest_class_in_subjects():
     cases = [record(f"m{i}", f"m{i}", "MS") for i in range(9)] + [record(f"n{i}", "n", "NMOSD") for i in range(6)]
     assert len(make_folds(cases, "stratified", 5, 0)) == 5
     assert "prepare more subjects of the smallest class, NMOSD" in sentence(
@@ -176,6 +176,6 @@ def test_the_smallest_class_is_counted_in_subjects_where_visits_stay_together():
         (lambda _: make_folds([], "strict", 5, 0), "expected at least one case, found none"),
     ],
 )
-def test_impossible_splits_are_refused_with_a_sentence(call, words):
+def test_impossible_splits_are_refused(call, words):
     cases = [record(f"m{i}", f"m{i}", "MS") for i in range(10)]
     assert words in sentence(SplitError, lambda: call(cases))

@@ -1,4 +1,4 @@
-"""Folds are dealt once: held-out cases, sites left out, the file that freezes them, and a store that changes."""
+"""Frozen folds: held-out cases, leave-one-site-out, the file that stores them, and a store that changes."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def sides(split):
 
 @given(cohorts(), st.sampled_from([0.1, 0.2, 0.4]), st.sampled_from(["strict", "random"]), st.integers(0, 3))
 @settings(deadline=None, max_examples=40)
-def test_held_out_cases_are_in_no_fold_but_their_own(cases, share, kind, seed):
+def test_held_out_cases_are_only_in_their_fold(cases, share, kind, seed):
     splits = Folds(kind, 3, seed, held_out=share).splits(cases, 0.2)
     held_out = set(splits[HELD_OUT].test)
     subject = {case.case: case.subject for case in cases}
@@ -89,7 +89,7 @@ def test_the_order_of_the_cases_changes_nothing(cases, random):
     assert [maker.splits(cases, 0.2) for maker in makers] == before
 
 
-def test_held_out_by_a_column_takes_all_of_its_value():
+def test_holding_out_a_column_value_takes_all_its_cases():
     cases = [record(f"c{i}", f"s{i}", ("MS", "NMOSD")[i % 2], site=f"site {i % 3}") for i in range(24)]
     for wanted, count in (({"site": "site 1"}, 8), ({"site": ["site 0", "site 2"]}, 16)):
         splits = Folds("strict", 2, held_out=wanted).splits(cases, 0.0)
@@ -97,7 +97,7 @@ def test_held_out_by_a_column_takes_all_of_its_value():
         assert len(splits[0].train) + len(splits[0].test) == 24 - count
 
 
-def test_someone_held_out_at_one_site_is_not_trained_on_at_another():
+def test_a_subject_held_out_at_one_site_is_not_trained_on_at_another():
     cases = [record(f"c{i}", f"s{i}", ("MS", "NMOSD")[i % 2], site="a") for i in range(12)]
     cases.append(record("travels", "s0", "MS", site="b"))
     split = Folds("strict", 2, held_out={"site": "b"}).splits(cases, 0.0)[HELD_OUT]
@@ -117,13 +117,13 @@ def test_someone_held_out_at_one_site_is_not_trained_on_at_another():
         (LeaveOneOut("field"), "at least two values of field, found 3"),
     ],
 )
-def test_impossible_cuts_are_refused_with_a_sentence(maker, words):
+def test_impossible_folds_are_refused(maker, words):
     cases = [record(f"c{i}", f"s{i}", ("MS", "NMOSD")[i % 2], site="ab"[i % 2], field="3") for i in range(20)]
     with pytest.raises(SplitError, match=re.escape(words)):
         maker.splits(cases, 0.2)
 
 
-def test_asking_for_held_out_cases_where_there_are_none_names_the_key():
+def test_missing_held_out_cases_are_refused_with_the_key():
     cases = [record(f"c{i}", f"s{i}", "MS") for i in range(20)]
     with pytest.raises(SplitError, match=r"fold=held_out; set data\.folds\.held_out=0\.2"):
         Folds().split(cases, HELD_OUT, 0.2)
@@ -145,13 +145,13 @@ def test_names_are_readable(maker, fraction, name):
     assert maker.name(fraction) == name
 
 
-def test_odd_names_are_made_safe_and_stay_apart():
+def test_unusual_names_become_safe_and_distinct():
     names = {Folds(held_out={"site": value}).name(0) for value in ("a/b", "a:b", "a b", "x" * 200, "x" * 201)}
     assert len(names) == 5
     assert all(re.fullmatch(r"[\w.-]{1,80}", name) for name in names)
 
 
-def test_the_folds_are_written_once_and_read_from_then_on(store):
+def test_the_folds_are_written_once_and_then_read(store):
     folds = Folds("strict", 3)
     first = freeze(store, folds, 0.2)
     assert first.path == store.path / "splits" / "strict-3_seed-0_validation-0.2.json"
@@ -222,14 +222,14 @@ def test_an_edited_or_damaged_file_is_refused(store):
         read_frozen(path, store)
 
 
-def test_a_file_of_the_same_name_and_other_settings_is_refused(store):
+def test_a_file_with_the_same_name_and_other_settings_is_refused(store):
     path = freeze(store, Folds("strict", 3), 0.2).path
     path.rename(path.with_name(f"{Folds('strict', 4).name(0.2)}.json"))
     with pytest.raises(SplitError, match="folds made with"):
         freeze(store, Folds("strict", 4), 0.2)
 
 
-def test_what_another_process_froze_first_is_kept(store, monkeypatch):
+def test_folds_frozen_by_another_process_are_kept(store, monkeypatch):
     path = store.path / "splits" / f"{Folds('strict', 3).name(0.2)}.json"
     link = os.link
 

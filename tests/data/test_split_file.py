@@ -1,4 +1,4 @@
-"""A user's own split: every form that it may have, and every way in which it may be wrong."""
+"""A user's split file: all formats, and all errors."""
 
 import json
 import re
@@ -89,7 +89,7 @@ def test_held_out_subjects_are_in_no_other_fold(make_store, write):
     assert not {"x", "y"} & {*splits[0].train, *splits[0].test, *splits[1].train, *splits[1].test}
 
 
-def test_folds_frozen_for_one_store_can_be_brought_to_another(cohort, write):
+def test_folds_frozen_for_one_store_can_be_used_for_another(cohort, write):
     frozen = freeze(cohort, Folds("strict", 2), 0.5)
     brought = SplitFile(frozen.path).splits(cohort.cases, 0.5)
     assert brought == frozen.splits
@@ -133,7 +133,7 @@ WITHOUT_N = {who: fold for who, fold in FOLD.items() if who[0] == "m"}
     ],
     ids=["unknown", "missing", "leakage", "no-class-tested", "no-class-trained"],
 )  # fmt: skip
-def test_what_breaks_a_rule_is_refused_naming_the_rule_and_may_be_allowed(cohort, write, content, words, allow):
+def test_a_violated_rule_is_named_and_may_be_allowed(cohort, write, content, words, allow):
     path = write("s.json", content)
     text = refusal(cohort, path)
     assert words in text
@@ -166,7 +166,7 @@ def test_a_subject_in_training_and_validation_leaks_too(cohort, write):
         ("s.json", [["m0"], ["m1"]], "train, val and test in fold 0, found list"),
     ],
 )
-def test_a_file_that_is_no_split_is_refused(cohort, write, name, content, words):
+def test_an_invalid_split_file_is_refused(cohort, write, name, content, words):
     assert words in refusal(cohort, write(name, content))
 
 

@@ -1,4 +1,4 @@
-"""What a test of another cohort is called: by its table, not by the folder the table lies in."""
+"""Names of tests on other cohorts."""
 
 import json
 from dataclasses import replace
@@ -22,14 +22,14 @@ def cohort(tmp_path):
     return write
 
 
-def test_a_fingerprint_is_of_the_content_and_not_of_the_place(cohort):
+def test_a_fingerprint_depends_on_the_content_and_not_on_the_path(cohort):
     tables = [cohort("zebra"), cohort("quagga"), cohort("okapi", b"another scan")]
     first, moved, other = (_content_of(table, read_cohort(table)) for table in tables)
     assert first == moved
     assert first != other
 
 
-def test_two_cohorts_of_one_name_have_folders_of_their_own(tmp_path):
+def test_two_cohorts_with_one_name_have_separate_folders(tmp_path):
     scans = _Scans("cohort", "cohort.tsv, content aa", 1, None, iter(()))
     other = replace(scans, where="cohort.tsv, content bb")
     run = RunFolder(tmp_path)

@@ -1,4 +1,4 @@
-"""One row a scan and the table of a paper: numbers by hand, and the rule for empty masks."""
+"""The per-case table and its summary: hand-computed numbers and the rules for empty masks."""
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def test_a_scan_with_non_finite_outputs_fails_without_stopping_others():
     assert summarise(rows, CLASSES).set_index(["metric", "space"]).loc[("DSC", "native"), "n"] == 2
 
 
-def test_numbers_by_hand():
+def test_hand_computed_numbers():
     # reference 4 x 2 x 2 = 16 voxels, prediction 6 x 2 x 2 = 24, overlap 2 x 2 x 2 = 8
     row = rows_of(case("a", box(slice(6, 12)), box(slice(4, 8)))).loc["a"]
     assert row["dsc"] == row["dsc_model"] == pytest.approx(2 * 8 / (16 + 24))
@@ -73,7 +73,7 @@ def test_numbers_by_hand():
     assert row["p_NMOSD"] == pytest.approx(1 / (1 + np.exp(2)))
 
 
-def test_empty_masks_follow_the_one_rule():
+def test_empty_masks_follow_the_rule():
     rows = rows_of(
         case("empty-reference", box(slice(4, 8)), box()),
         case("both-empty", box(), box()),
@@ -128,7 +128,7 @@ def test_printed_table_states_rule_and_empty_references(capsys):
     assert "HD95 the diagonal of the grid" in text
 
 
-def test_lesions_and_surfaces_by_hand():
+def test_hand_computed_lesions_and_surfaces():
     # reference: 16 voxels of 8 mm3 (128 mm3) and one (8 mm3); prediction: the first, moved by a voxel, and a false one
     reference, prediction = box(slice(4, 8)), box(slice(5, 9))
     reference[12, 12, 12] = prediction[1, 14, 14] = True
@@ -144,7 +144,7 @@ def test_lesions_and_surfaces_by_hand():
     assert 0 < row["surface_dice_1mm"] < 1
 
 
-def test_lesion_rules_for_empty_masks():
+def test_empty_masks_follow_the_lesion_rules():
     rows = rows_of(
         case("empty-reference", box(slice(4, 8)), box()),
         case("missed", box(), box(slice(4, 8))),
@@ -182,7 +182,7 @@ def test_recall_by_size_is_over_lesions_and_the_isbi_score_over_scans():
     assert summary.loc["LTPR", ["n", "value"]].tolist() == [3, pytest.approx(2.5 / 3)]
 
 
-def test_rows_are_in_the_order_of_their_names():
+def test_rows_are_in_alphabetical_order():
     frame = rows_of(case("b", box(), None), case("a", box(), None))
     assert isinstance(frame, pd.DataFrame)
     assert list(frame.index) == ["a", "b"]

@@ -32,7 +32,7 @@ def test_the_permutation_test_finds_a_shortcut_and_passes_noise(oracle):
     assert sum(p <= 0.05 for _, p in noise) <= 3
 
 
-def test_a_shortcut_in_the_spread_alone_is_found_through_the_squares(oracle):
+def test_a_shortcut_in_the_spread_is_found_by_squares(oracle):
     rng = np.random.default_rng(1)
     disease = np.tile([0, 1], 100)
     auc, p = oracle.permutation_test(rng.normal(size=(200, 1)) * (1 + 2 * disease[:, None]), disease, 199, 0)
@@ -40,7 +40,7 @@ def test_a_shortcut_in_the_spread_alone_is_found_through_the_squares(oracle):
     assert p <= 0.005
 
 
-def test_the_interval_holds_the_auc_and_narrows_with_the_subjects(oracle):
+def test_the_interval_contains_the_auc_and_narrows_with_the_subjects(oracle):
     rng = np.random.default_rng(2)
     widths = []
     for n in (60, 600):
@@ -51,6 +51,6 @@ def test_the_interval_holds_the_auc_and_narrows_with_the_subjects(oracle):
     assert widths[1] < widths[0] / 2
 
 
-def test_the_auc_is_the_share_of_pairs_in_order_ties_counting_half(oracle):
+def test_the_auc_is_the_share_of_ordered_pairs_with_ties_counted_half(oracle):
     disease, score = np.array([0, 0, 1, 1]), np.array([0.1, 0.5, 0.5, 0.9])
     assert oracle.auc_interval(disease, score)[0] == pytest.approx((2 + 1 + 0.5) / 4)

@@ -1,4 +1,4 @@
-"""A file is there whole, or as it was before: whoever fails, is killed, or writes it at the same time."""
+"""Atomic writing: a file is complete or unchanged after failures, kills and concurrent writing."""
 
 import errno
 import os
@@ -59,19 +59,19 @@ def test_a_written_file_is_at_its_path(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.json"}
 
 
-def test_a_partial_file_keeps_the_suffix_that_writers_go_by(tmp_path: Path) -> None:
+def test_a_partial_file_keeps_the_suffix(tmp_path: Path) -> None:
     with atomic_file(tmp_path / "scan.nii.gz") as partial:
         assert partial.name.endswith(".nii.gz")
         partial.touch()
 
 
 @pytest.mark.parametrize("name", ["x" * 251 + ".csv", "李" * 83 + ".json"])
-def test_the_longest_names_of_a_disk_can_be_written(tmp_path: Path, name: str) -> None:
+def test_the_longest_file_names_can_be_written(tmp_path: Path, name: str) -> None:
     write_text(tmp_path / name, "whole")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_partial_names_are_those_of_one_machine_and_process(tmp_path: Path, monkeypatch) -> None:
+def test_partial_names_are_unique_to_machine_and_process(tmp_path: Path, monkeypatch) -> None:
     names = {partial_path(tmp_path / "a") for _ in range(3)}
     module._machine.cache_clear()
     monkeypatch.setattr(module.platform, "node", lambda: "another machine on the same share")
@@ -81,7 +81,7 @@ def test_partial_names_are_those_of_one_machine_and_process(tmp_path: Path, monk
     assert len(names) == 4
 
 
-def test_an_error_leaves_the_file_before(tmp_path: Path) -> None:
+def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("before")
     with pytest.raises(UnicodeEncodeError), atomic_file(path) as partial:
@@ -113,7 +113,7 @@ def test_partial_output_of_another_machine_is_cleared_after_a_day(tmp_path: Path
     assert left.exists() == stays
 
 
-def test_a_process_with_the_number_of_a_killed_one_does_not_keep_its_files(tmp_path: Path) -> None:
+def test_a_reused_process_id_does_not_protect_old_files(tmp_path: Path) -> None:
     own = partial_path(tmp_path / "a")
     earlier = own.with_name(own.name.replace(f"-{module._TOKEN}-", "-000000-"))
     own.touch()
@@ -184,7 +184,7 @@ def write_volume(path: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_array, write_archive, write_torch, write_picture, write_volume])
 @pytest.mark.usefixtures("small_files")
-def test_every_writer_that_meets_a_full_disk_names_the_file_and_the_reason(tmp_path: Path, write) -> None:
+def test_every_writer_reports_a_full_disk_with_file_and_reason(tmp_path: Path, write) -> None:
     path = tmp_path / ("a.nii.gz" if write is write_volume else "a.npz")
     path.write_text("before")
     with pytest.raises(OSError, match="File too large") as met, atomic_file(path) as partial:
@@ -196,7 +196,7 @@ def test_every_writer_that_meets_a_full_disk_names_the_file_and_the_reason(tmp_p
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(path.name, "before")]
 
 
-def test_json_that_others_cannot_read_is_not_written(tmp_path: Path) -> None:
+def test_invalid_json_is_not_written(tmp_path: Path) -> None:
     record = {"a": float("nan"), "b": [float("inf"), (1.5,)], "c": None}
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", record)

@@ -1,4 +1,4 @@
-"""Closed choices are ``Literal``; a value that is none of them is refused by its key, outside of tests too."""
+"""Closed choices are ``Literal``; other values are refused with their key, also outside tests."""
 
 import subprocess
 import sys
@@ -31,12 +31,12 @@ for words in sys.argv[1:]:
 """
 
 
-def test_a_value_that_is_no_choice_is_refused_by_its_key():
+def test_an_invalid_choice_is_refused_with_its_key():
     done = subprocess.run([sys.executable, "-c", CODE, *REFUSED], capture_output=True, text=True, check=True)
     for found, expected in zip(done.stdout.splitlines(), REFUSED.values(), strict=True):
         assert found.startswith(expected)
 
 
-def test_tests_refuse_it_by_its_type():
+def test_type_checks_refuse_an_invalid_choice():
     with pytest.raises(TypeCheckError):
         CrossTaskLoss(location="up")

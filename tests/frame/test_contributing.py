@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md work as they are printed: each file is written as shown, and used."""
+"""The recipes of CONTRIBUTING.md work as printed."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def own(tmp_path, monkeypatch):
     return tmp_path / "my_conf"
 
 
-def test_a_recipe_is_there_for_everything_that_is_added_from_outside():
+def test_every_extension_point_has_a_recipe():
     folders = {Path(name).parent.as_posix() for name in FILES}
     groups = "ablation network loss callbacks data/augmentation scheduler tracking source preprocess/bias_field"
     assert folders == {".", *(f"my_conf/{group}" for group in groups.split())}
@@ -46,7 +46,7 @@ def train(jsc, own, store, tmp_path):
     return run
 
 
-def test_parts_of_ones_own_are_trained_together(train):
+def test_custom_parts_are_trained_together(train):
     run = train(
         "network=mine", "loss=mine", "callbacks=mine", "data/augmentation=mine", "scheduler=mine", "tracking=team"
     )
@@ -60,14 +60,14 @@ def test_parts_of_ones_own_are_trained_together(train):
     assert "callbacks-mine" in run.parent.name
 
 
-def test_an_ablation_of_ones_own_composes(jsc, own):
+def test_a_custom_ablation_composes(jsc, own):
     code, out, _ = jsc("train", f"--config-dir={own}", "ablation=dot_4", "data.store=x", "--cfg", "job")
     config = yaml.safe_load(out)
     assert (code, config["data"]["batch_size"]) == (0, 4)
     assert config["network"]["guidance"]["_target_"].endswith("DotGuidance")
 
 
-def test_a_source_and_a_preprocessing_step_of_ones_own_make_a_store(jsc, own, tmp_path):
+def test_a_custom_source_and_preprocessing_step_make_a_store(jsc, own, tmp_path):
     rng = np.random.default_rng(0)
     for subject in ("a", "b"):
         (tmp_path / "scans" / subject).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`make demo SIZE=toy`: every step of the way, in about a minute."""
+"""`make demo SIZE=toy`: all steps in about a minute."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The lint contract notices what it is there to notice."""
+"""The import-linter contracts detect violations."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ def append(path, line):
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
 
 
-def test_the_package_keeps_its_contracts(copy):
+def test_the_package_satisfies_its_contracts(copy):
     result = lint(copy)
     assert result.returncode == 0, result.stdout
 

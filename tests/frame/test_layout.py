@@ -1,4 +1,4 @@
-"""The shape of the source tree: what stands where, how long it is, and what it must not hold."""
+"""The source tree: locations, lengths and forbidden content."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-def test_the_top_level_holds_the_agreed_names_and_hidden_files_only():
+def test_the_top_level_has_only_the_agreed_names_and_hidden_files():
     assert {path.parts[0] for path in tracked() if not path.parts[0].startswith(".")} <= TOP_LEVEL
 
 
@@ -64,7 +64,7 @@ def test_public_classes_are_abstract_or_final(path):
             assert abstract or marks & closed, f"{node.name} is neither abstract nor final"
 
 
-def test_nothing_names_a_place_that_exists_on_one_machine_only():
+def test_no_file_names_a_local_path():
     place = re.compile(r"(?<![\w.])/(work|tmp|home|root|mnt)/\w")
     texts = {path: (ROOT / path).read_bytes().decode("utf-8", errors="replace") for path in tracked()}
     assert not [str(path) for path, text in texts.items() if place.search(text)]
@@ -87,7 +87,7 @@ def test_the_lock_files_pin_every_dependency_within_its_range():
             assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"
 
 
-def test_each_locked_package_is_installed_at_its_version_with_all_that_it_requires():
+def test_each_locked_package_is_installed_with_its_requirements():
     """The lock is installed without resolving, so nothing else would notice a package that is missing from it."""
     pins = locked()
     for line in (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8").splitlines()[1:]:

@@ -1,4 +1,4 @@
-"""The commands in the README and in CONTRIBUTING.md compose, and those of the README run."""
+"""The commands in README and CONTRIBUTING.md compose, and those of the README run."""
 
 import re
 import shlex
@@ -90,7 +90,7 @@ def test_a_documented_command_composes(jsc, tmp_path, monkeypatch, words):
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "experiments/README.md"])
-def test_files_linked_by_a_page_exist(page):
+def test_linked_files_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     files = [file for file in re.findall(r"\]\(([^)#\s]+)\)", text) if not file.startswith("http")]
     assert [file for file in files if not (ROOT / page).parent.joinpath(file).exists()] == []

@@ -1,4 +1,4 @@
-"""The command line answers at once: nothing heavy is imported before a command runs."""
+"""Fast start: no heavy import before a command runs."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_pipe_that_its_reader_closed_ends_the_program_without_a_traceback():
+def test_a_closed_pipe_ends_the_program_without_a_traceback():
     process = subprocess.Popen(
         [sys.executable, "-m", "joint_seg_cls", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""The built wheel is the whole program: every command does its smallest real work from any folder, no checkout near."""
+"""The built wheel: every command runs from any folder without a checkout."""
 
 import json
 import os
@@ -171,7 +171,7 @@ def oldest_dependencies():
     return [f"{name}=={version}" for name, version in found if name != "torch"]
 
 
-def test_the_chain_holds_every_command():
+def test_the_chain_has_every_command():
     assert set(CHAIN) == set(COMMANDS)
 
 
@@ -209,7 +209,7 @@ for name, arguments, placeholders in json.loads(sys.argv[1]):
 
 
 @pytest.mark.timeout(600)
-def test_every_command_of_the_wheel_does_its_work_from_any_folder(installed):
+def test_every_command_of_the_wheel_runs_from_any_folder(installed):
     alone = {"phantom": ("workers=0",), "prepare": ("workers=0",)}  # processes would import everything again
     chain = [
         (
@@ -229,7 +229,7 @@ def test_every_command_of_the_wheel_does_its_work_from_any_folder(installed):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("command", CHAIN)
-def test_a_command_of_the_wheel_does_its_work_in_an_empty_environment(installed_alone, command):
+def test_a_command_of_the_wheel_runs_in_an_empty_environment(installed_alone, command):
     installed_alone.run(command)
     for pattern in CHAIN[command].writes:
         assert list(installed_alone.folder.glob(pattern)), f"jsc {command} wrote no {pattern}"
@@ -238,7 +238,7 @@ def test_a_command_of_the_wheel_does_its_work_in_an_empty_environment(installed_
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("command", CHAIN)
-def test_a_command_of_the_wheel_does_its_work_with_the_oldest_packages(installed_with_the_oldest, command):
+def test_a_command_of_the_wheel_runs_with_the_oldest_packages(installed_with_the_oldest, command):
     assert len(oldest_dependencies()) > 15
     installed_with_the_oldest.run(command)
     for pattern in CHAIN[command].writes:

@@ -1,4 +1,4 @@
-"""A scan whose intensities are unlike the training images gets a warning."""
+"""A scan with intensities outside the range of the training images gets a warning."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ def image(values, outside=1000):
     return np.concatenate([np.zeros(outside), values]).reshape(1, 1, 1, -1).astype(np.float32)
 
 
-def test_quantiles_leave_out_the_background():
+def test_quantiles_exclude_the_background():
     found = quantiles_of(image(np.arange(1, 102)))
     assert found == {"0.25": 26.0, "0.5": 51.0, "0.75": 76.0, "0.95": 96.0}
     assert quantiles_of(np.zeros((1, 4, 4, 4), np.float32)) == {}
 
 
-def test_a_scan_of_another_contrast_is_named_and_one_a_little_outside_is_not():
+def test_a_scan_with_another_contrast_gets_a_warning_and_a_slightly_different_one_does_not():
     rng = np.random.default_rng(0)
     trained = [image(level + 0.1 * rng.standard_normal(2000)) for level in np.linspace(0.95, 1.05, 41)]
     ranges = ranges_of(trained)

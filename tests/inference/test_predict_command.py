@@ -1,4 +1,4 @@
-"""`jsc predict`: a new scan goes through the very preprocessing that the training scans went through."""
+"""`jsc predict` preprocesses a new scan exactly like the training scans."""
 
 import json
 
@@ -63,7 +63,7 @@ def run(folder):
     return next(folder.glob("runs/*/*/fold-0_seed-0"))
 
 
-def test_a_training_scan_reaches_the_network_bit_by_bit_as_it_was_prepared(run, folder, jsc, tmp_path, monkeypatch):
+def test_the_input_of_a_training_scan_equals_the_prepared_one(run, folder, jsc, tmp_path, monkeypatch):
     seen = []
     call = Predictor.__call__
     monkeypatch.setattr(
@@ -86,7 +86,7 @@ def test_a_training_scan_reaches_the_network_bit_by_bit_as_it_was_prepared(run, 
     assert str(folder) not in json.dumps(record["preprocessing"])
 
 
-def test_geometry_and_brain_of_the_checkpoints_preprocessing_are_those_of_the_store(run, folder):
+def test_geometry_and_brain_equal_those_of_the_store(run, folder):
     pipeline = load_pipeline(read_checkpoint(run))
     rows = read_cohort(folder / "cohort.tsv", modalities=["flair", "t1"])
     for row, case in zip(rows, PreparedStore(folder / "store").cases, strict=True):
@@ -163,7 +163,7 @@ def test_audit_findings_of_a_scan_are_printed_and_recorded(run, folder, jsc, tmp
     assert not any("expected" in warning for warning in warnings)
 
 
-def test_the_key_that_a_misplaced_brain_mask_is_offered_works(run, folder, jsc, tmp_path):
+def test_the_remedy_for_a_misplaced_brain_mask_works(run, folder, jsc, tmp_path):
     mask = nib.load(folder / "0_brain.nii.gz")
     moved = mask.affine.copy()
     moved[2, 3] += 20

@@ -1,4 +1,4 @@
-"""What `jsc predict` takes for scans, what it leaves out, and what it never writes over."""
+"""Input of `jsc predict`: scans, ignored files, and files that are never overwritten."""
 
 import gzip
 import json
@@ -93,7 +93,7 @@ def test_a_users_file_named_like_an_output_is_a_scan(predict, tmp_path):
     assert "without its record: taken for scans (1): x_lesions.nii.gz" in said
 
 
-def test_masks_beside_their_scans_and_copies_are_no_patients(predict, tmp_path):
+def test_masks_and_copies_are_not_scans(predict, tmp_path):
     scans = tmp_path / "scans"
     scans.mkdir()
     for name in ("p1_flair.nii.gz", "p1_lesion-mask.nii.gz", "p1_brain_mask.nii.gz", "p1_flair.nii", "q_mask.nii.gz"):
@@ -108,7 +108,7 @@ def test_masks_beside_their_scans_and_copies_are_no_patients(predict, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["p1.json", "p1_lesions.nii.gz"])
-def test_files_of_other_origin_are_never_replaced(predict, tmp_path, name):
+def test_files_of_other_programs_are_never_replaced(predict, tmp_path, name):
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
     out.mkdir()

@@ -1,4 +1,4 @@
-"""Findings: what a known network says lands where it belongs in the scan's own grid."""
+"""Findings of a known network are at the correct position on the scan's own grid."""
 
 import nibabel as nib
 import numpy as np
@@ -66,7 +66,7 @@ def test_probabilities_are_at_the_temperature_and_the_others_are_kept():
 
 @pytest.mark.parametrize("field", ["lesion_logits", "disease_logits", "location_maps"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_outputs_that_are_not_finite_are_an_error_of_the_scan(field, value):
+def test_non_finite_outputs_are_an_error_of_the_scan(field, value):
     class Broken(nn.Module):
         def forward(self, image):
             broken = torch.full((1, 2, 4, 4, 4), value)
@@ -144,7 +144,7 @@ class Counting(nn.Module):
         return Prediction(20 * image, None, torch.stack([-score, score], 1))
 
 
-def test_patches_cover_the_image_and_the_disease_is_that_of_the_whole():
+def test_patches_cover_the_image_and_the_disease_uses_the_whole_image():
     image = np.random.default_rng(2).normal(size=(1, 32, 48, 32)).astype(np.float32)
     joint, alone = Counting(("lesions", "disease")), Counting(("lesions",))
     found = Predictor(joint, 0.5, views="flips", window=(16, 32, 64))(image)

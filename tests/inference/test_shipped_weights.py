@@ -1,4 +1,4 @@
-"""The weights that are installed with the program: whole, small, described, and used without any setting."""
+"""The installed weights: complete, small, documented, and usable without settings."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def stripped_scan(tmp_path, name, levels):
     return path
 
 
-def test_the_installed_weights_are_small_described_and_of_half_precision():
+def test_the_installed_weights_are_small_documented_and_half_precision():
     path = find_checkpoint("pretrained")
     assert path == shipped_path()
     assert path.stat().st_size <= 12e6
@@ -63,7 +63,7 @@ def test_a_scan_is_predicted_without_a_checkpoint_and_one_of_another_contrast_ge
     assert 2 * (mask & lesion).sum() / (mask.sum() + lesion.sum()) > 0.3
 
 
-def test_a_scan_that_was_standardised_is_refused(jsc, tmp_path):
+def test_a_standardised_scan_is_refused(jsc, tmp_path):
     scan = nib.load(stripped_scan(tmp_path, "raw", levels=(115, 100, 25, 160)))
     data = np.asarray(scan.dataobj)
     standardised = np.where(data > 0, (data - data[data > 0].mean()) / data[data > 0].std(), 0).astype(np.float32)
@@ -76,9 +76,7 @@ def test_a_scan_that_was_standardised_is_refused(jsc, tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"), [(None, "expected the pretrained weights of this installation"), (b"PK\x03\x04", "damaged")]
 )
-def test_weights_that_an_installation_lacks_or_has_damaged_are_named_before_any_work(
-    jsc, tmp_path, monkeypatch, content, says
-):
+def test_missing_or_damaged_weights_are_refused_before_any_work(jsc, tmp_path, monkeypatch, content, says):
     path = tmp_path / "weights.ckpt"
     if content is not None:
         path.write_bytes(content)
@@ -90,7 +88,7 @@ def test_weights_that_an_installation_lacks_or_has_damaged_are_named_before_any_
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_released_has_no_optimiser_and_predicts_alike(tmp_path):
+def test_released_weights_have_no_optimiser_and_equal_predictions(tmp_path):
     recipe = {**read_archive(shipped_path())[RECIPE], "model_shape": [32, 32, 32]}
     torch.manual_seed(0)
     network = JointNetwork(channels=4, image_size=32)

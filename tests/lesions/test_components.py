@@ -37,7 +37,7 @@ def test_volume_and_centroid_are_in_world_units_of_an_oblique_grid():
     assert row["long_mm"] >= row["middle_mm"] >= row["short_mm"] > 0
 
 
-def test_axes_of_a_turned_solid_ellipsoid_are_found():
+def test_axes_of_a_rotated_ellipsoid_are_found():
     index = np.stack(np.meshgrid(*(np.arange(41.0),) * 3, indexing="ij"), axis=-1) - 20
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     mask = (((index @ turn) / (16, 8, 5)) ** 2).sum(axis=-1) <= 1

@@ -25,7 +25,7 @@ def ball(regions, centre_mm, radii_mm):
         ((26, -8, 36), "deep"),
     ],
 )
-def test_a_lesion_gets_the_class_of_its_place(regions, centre_mm, place):
+def test_a_lesion_has_the_class_of_its_location(regions, centre_mm, place):
     table = lesion_places(ball(regions, centre_mm, 4), regions)
     assert table["place"].tolist() == [place]
 

@@ -74,7 +74,7 @@ def test_known_mni_positions_are_in_their_region_on_both_sides(regions, name, pl
         ("pons", (0, -44, -32)),
     ],
 )
-def test_neighbours_are_left_out(regions, name, place):
+def test_neighbours_are_excluded(regions, name, place):
     assert not regions.masks[name][at(*place)]
 
 

@@ -64,7 +64,7 @@ def lesion(voxels):
     return mask
 
 
-def test_every_term_and_the_total_by_hand():
+def test_hand_computed_terms_and_total():
     prediction, batch = prediction_of(), batch_of(lesion(100))
     terms = JointLoss()(prediction, batch)
     half = SIZE**3 / 2
@@ -92,7 +92,7 @@ def test_the_cross_entropy_is_the_binary_one_for_two_classes():
     torch.testing.assert_close(CrossEntropyLoss()(scores, disease, torch.ones(4, dtype=torch.bool)), expected)
 
 
-def test_class_weights_count_even_in_a_batch_of_one_class():
+def test_class_weights_apply_in_a_batch_of_one_class():
     scores, disease, known = torch.zeros(2, 3), torch.tensor([2, 2]), torch.tensor([True, True])
     assert value(CrossEntropyLoss([1, 1, 3])(scores, disease, known)) == pytest.approx(3 * math.log(3))
     with pytest.raises(ConfigError, match="3 weights, one for each class, found 2"):
@@ -129,7 +129,7 @@ def test_a_batch_without_labels_of_one_kind_gives_an_exact_zero_attached_to_the_
         assert not getattr(prediction, output).grad.any()
 
 
-def test_a_variant_without_an_output_has_exact_zeros_for_its_terms():
+def test_terms_of_missing_outputs_are_exactly_zero():
     full = prediction_of()
     only_seg = full._replace(disease_logits=None, location_maps=None)
     terms = JointLoss()(only_seg, batch_of(lesion(5)))
@@ -143,7 +143,7 @@ def test_a_variant_without_an_output_has_exact_zeros_for_its_terms():
     torch.testing.assert_close(terms["total"], 0.8 * terms["classification"])
 
 
-def test_the_cross_task_term_can_be_left_out():
+def test_the_cross_task_term_can_be_omitted():
     prediction = prediction_of()
     terms = JointLoss(cross_task=NoCrossTaskLoss())(prediction, batch_of(lesion(5)))
     assert value(terms["cross_task"]) == 0.0
@@ -151,7 +151,7 @@ def test_the_cross_task_term_can_be_left_out():
     assert not any(maps.grad.any() for maps in prediction.location_maps)
 
 
-def test_an_empty_reference_counts_unless_left_out():
+def test_an_empty_reference_is_included_unless_excluded():
     prediction, mask, known = prediction_of(probability=1e-9), lesion(100), torch.tensor([True, True])
     missed, clean = 1 - 1 / 101, 0.0
     arguments = (prediction.lesion_logits, mask, known)
@@ -191,14 +191,14 @@ def test_voxel_wise_cross_entropy_can_be_added():
         ({"location": "relu_minmax"}, (0.5, 0.25, 0.25), lambda _: 0.0),  # an even map has no range
     ],
 )
-def test_cross_task_switches_by_hand(switches, weights, squash):
+def test_hand_computed_cross_task_options(switches, weights, squash):
     loss = JointLoss(cross_task=CrossTaskLoss(**switches))
     found = value(loss(prediction_of(), batch_of(disease=(1, 1)))["cross_task"])
     triples = zip(weights, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), strict=True)
     assert found == pytest.approx(sum(w * (s - squash(v)) ** 2 for w, s, v in triples), rel=1e-4)
 
 
-def test_relu_and_min_max_bring_each_map_to_the_unit_range():
+def test_relu_and_min_max_scale_each_map_to_the_unit_range():
     maps = tuple(torch.zeros(1, 2, *(n,) * 3) for n in (2, 4, 8))
     maps[0][0, 1, 0, 0, :] = torch.tensor([-3.0, 4.0])
     maps[0][0, 1, 0, 1, :] = torch.tensor([8.0, 2.0])
@@ -207,7 +207,7 @@ def test_relu_and_min_max_bring_each_map_to_the_unit_range():
     assert value(loss) == pytest.approx(0.5 * (0.5**2 + 1.0**2 + 0.25**2) / 8, rel=1e-5)
 
 
-def test_gradients_flow_to_both_sides_of_the_cross_task_term_unless_one_is_held():
+def test_gradients_reach_both_sides_of_the_cross_task_term_unless_one_is_detached():
     for stop, segmentation, location in (
         ("none", True, True),
         ("segmentation", False, True),
@@ -220,7 +220,7 @@ def test_gradients_flow_to_both_sides_of_the_cross_task_term_unless_one_is_held(
         assert (prediction.location_maps[0].grad is not None) is location
 
 
-def test_a_guessed_class_sends_no_gradient_to_its_location_map():
+def test_a_predicted_class_gives_no_gradient_to_its_location_map():
     prediction = prediction_of()
     JointLoss()(prediction, batch_of(has_disease=(False, True), has_mask=(False, False)))["cross_task"].backward()
     for maps in prediction.location_maps:
@@ -294,7 +294,7 @@ distributed.destroy_process_group()
 """
 
 
-def test_two_processes_together_have_the_gradient_of_one():
+def test_two_processes_have_the_gradient_of_one():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])

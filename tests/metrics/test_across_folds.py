@@ -1,4 +1,4 @@
-"""Means over folds and seeds beside those that pandas gives, and intervals beside a bootstrap written with pandas."""
+"""Means over folds and seeds compared with pandas, and intervals with a bootstrap written with pandas."""
 
 import math
 
@@ -26,7 +26,7 @@ def columns(rows):
     return rows["fold"].to_numpy(), rows["seed"].to_numpy(), rows["subject"].to_numpy()
 
 
-def test_means_and_spreads_are_those_of_pandas(rows):
+def test_means_and_spreads_equal_those_of_pandas(rows):
     values = rows["dsc"].to_numpy()
     found = across_folds(lambda chosen: float(np.nanmean(values[chosen])), *columns(rows), draws_seed=0)
     by_fold = rows.groupby(["seed", "fold"])["dsc"].mean().unstack()
@@ -49,7 +49,7 @@ def test_the_interval_is_of_the_mean_over_folds_and_of_whole_subjects(rows):
     np.testing.assert_allclose(found.interval, np.quantile(draws, [0.025, 0.975]), atol=0.015)
 
 
-def test_seeds_that_tested_other_folds_have_no_spread(rows):
+def test_seeds_with_different_folds_have_no_spread(rows):
     uneven = rows[(rows["seed"] != 0) | (rows["fold"] != 2)].reset_index(drop=True)
     score = uneven["score"].to_numpy()
     found = across_folds(lambda chosen: float(score[chosen].mean()), *columns(uneven), draws_seed=0)
@@ -57,7 +57,7 @@ def test_seeds_that_tested_other_folds_have_no_spread(rows):
     assert not math.isnan(found.mean)
 
 
-def test_a_fold_without_one_of_the_classes_is_left_out_of_the_area(rows):
+def test_a_fold_without_a_class_is_excluded_from_the_auc(rows):
     one_seed = rows[rows["seed"] == 0].reset_index(drop=True)
     one_seed.loc[one_seed["fold"] == 2, "disease"] = 1
     probability = np.stack([1 - one_seed["score"], one_seed["score"]], axis=1)
@@ -69,7 +69,7 @@ def test_a_fold_without_one_of_the_classes_is_left_out_of_the_area(rows):
     assert math.isnan(found.sd_seeds)
 
 
-def test_one_fold_has_no_spread_and_nothing_has_no_value():
+def test_one_fold_has_no_spread_and_no_fold_has_no_value():
     one = across_folds(lambda _: 0.5, np.zeros(3), np.zeros(3), np.arange(3), draws_seed=0)
     assert (one.mean, one.folds) == (0.5, 1)
     assert math.isnan(one.sd_folds)

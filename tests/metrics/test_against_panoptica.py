@@ -1,4 +1,4 @@
-"""Lesion counts against panoptica, which cannot share this environment (it asks for older versions than we do)."""
+"""Lesion counts compared with panoptica, which requires older versions of its dependencies."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def volumes(seed):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_counts_are_those_of_panoptica(tmp_path):
+def test_counts_equal_those_of_panoptica(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "panoptica==2.1.7"], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Rules of the MS lesion challenges against numbers by hand and against the filters their tools are built of."""
+"""Rules of the MS lesion challenges, compared with hand-computed numbers and the filters of their tools."""
 
 import math
 
@@ -20,7 +20,7 @@ def empty():
 
 
 # ------------------------------------------------------------------------------------------------------------ ISBI-2015
-def test_isbi_lesions_touch_by_an_edge_and_not_by_a_corner():
+def test_isbi_lesions_are_connected_by_edges_but_not_by_corners():
     reference = empty()
     reference[0, 0, 0] = reference[1, 1, 0] = True  # an edge: one lesion
     reference[5, 5, 5] = reference[6, 6, 6] = True  # a corner: two
@@ -31,7 +31,7 @@ def test_isbi_lesions_touch_by_an_edge_and_not_by_a_corner():
     assert lesion_wise(prediction, reference).ltpr == pytest.approx(1 / 2)
 
 
-def test_isbi_score_by_hand():
+def test_hand_computed_isbi_score():
     reference, predicted = np.array([10.0, 20.0, 40.0]), np.array([12.0, 18.0, 33.0])
     a, b = reference - 70 / 3, predicted - 21
     correlation = (a @ b) / math.sqrt((a @ a) * (b @ b))
@@ -40,7 +40,7 @@ def test_isbi_score_by_hand():
     assert isbi_score([1, 1], [1, 1], [1, 1], [0, 0], [3, 4], [3, 4]) == pytest.approx(1)
 
 
-def test_isbi_score_leaves_out_empty_references_and_counts_0_for_empty_predictions():
+def test_isbi_score_excludes_empty_references_and_has_0_for_empty_predictions():
     whole = isbi_score([1, 0, 1], [1, NAN, 1], [1, 0, 1], [0, NAN, 0], [3, 4, 5], [3, 0, 5])
     correlation = np.corrcoef([3, 4, 5], [3, 0, 5])[0, 1]
     assert whole == pytest.approx(2 / 3 / 8 + 2 / 3 / 8 + 2 / 3 / 4 + 2 / 3 / 4 + correlation / 4)
@@ -56,7 +56,7 @@ def lesion(mask, x, y=slice(0, 2), z=slice(0, 5)):
     return mask
 
 
-def test_msseg_detects_from_more_than_a_tenth():
+def test_msseg_detects_above_a_tenth():
     reference = lesion(empty(), slice(0, 4))  # 40 voxels
     tenth = lesion(empty(), slice(0, 1), slice(0, 1), slice(0, 4))  # 4 of them
     more = lesion(empty(), slice(0, 1), slice(0, 1), slice(0, 5))  # 5
@@ -64,7 +64,7 @@ def test_msseg_detects_from_more_than_a_tenth():
     assert msseg(more, reference, 1.0).sensitivity == 1
 
 
-def test_msseg_refuses_what_lies_mostly_outside():
+def test_msseg_rejects_lesions_mostly_outside():
     reference = lesion(empty(), slice(5, 8))  # 30 voxels
     good = lesion(empty(), slice(5, 15))  # 100 voxels, 70 outside: not more than 0.70
     bad = lesion(empty(), slice(5, 16))  # 110 voxels, 80 outside
@@ -91,7 +91,7 @@ def test_msseg_counts_voxels_outside_all_lesions_not_outside_one():
     assert msseg(bridge, reference, 1.0).sensitivity == 1
 
 
-def test_msseg_drops_three_cubic_millimetres_whatever_the_voxel():
+def test_msseg_removes_three_cubic_millimetres_at_any_voxel_size():
     reference = empty()
     reference[0:3, 0, 0] = True  # 3 voxels
     reference[10:14, 0, 0] = True  # 4
@@ -161,7 +161,7 @@ def test_msseg_equals_a_slow_implementation_of_the_rule(first, second, voxel_mm3
 
 
 # -------------------------------------------------------------------------------------------------------------- by size
-def test_recall_by_size_by_hand():
+def test_hand_computed_recall_by_size():
     assert SIZES == ("below_10_mm3", "10_to_100_mm3", "100_to_1000_mm3", "above_1000_mm3")
     reference = np.zeros((40, 20, 20), dtype=bool)
     reference[0:4, 0, 0] = True  # 4 voxels of 2.5 mm3: exactly 10
@@ -186,7 +186,7 @@ def test_sizes_add_up_to_all_lesions(first, second):
 
 
 @pytest.mark.parametrize("measure", [msseg, detected_by_size])
-def test_masks_must_lie_on_one_grid(measure):
+def test_masks_must_have_one_grid(measure):
     with pytest.raises(ValueError, match="different grids"):
         measure(empty(), empty()[:-1], 1.0)
 

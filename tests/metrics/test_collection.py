@@ -1,4 +1,4 @@
-"""Metrics by epoch: means over scans by hand, undefined ones NaN, and several processes like one."""
+"""Metrics by epoch: hand-computed means over scans, NaN if undefined, independent of the number of processes."""
 
 import math
 import subprocess
@@ -51,7 +51,7 @@ def test_dice_is_the_mean_over_scans_with_a_lesion_and_the_disease_is_ranked_ove
     assert found == pytest.approx({"val/dice": (2 / 3 + 1) / 2, "val/acc": 2 / 3, "val/auc": 1.0})
 
 
-def test_what_no_scan_defines_is_nan():
+def test_undefined_metrics_are_nan():
     nothing = scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])
     assert all(map(math.isnan, numbers(nothing).values()))
     one_class = numbers(SECOND)
@@ -60,7 +60,7 @@ def test_what_no_scan_defines_is_nan():
     assert math.isnan(no_segmentation["val/dice"])
 
 
-def test_clones_share_no_scan():
+def test_clones_are_independent():
     first = task_metrics(lesion_threshold=0.5, classes=2)
     validation, test = first.clone(prefix="val/"), first.clone(prefix="test/")
     validation.update(*FIRST)
@@ -78,7 +78,7 @@ print(numbers(*parts[int(sys.argv[2])]))
 """
 
 
-def test_a_process_without_a_label_gives_the_numbers_of_all(tmp_path):
+def test_a_process_without_labels_has_the_numbers_of_all(tmp_path):
     words = [sys.executable, "-c", PROCESS, (tmp_path / "meeting").as_uri()]
     both = [subprocess.Popen([*words, rank], stdout=subprocess.PIPE, text=True) for rank in "01"]
     out = [process.communicate(timeout=120)[0] for process in both]

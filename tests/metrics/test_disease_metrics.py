@@ -1,4 +1,4 @@
-"""ACC, SN, SP and AUC by hand and against scikit-learn."""
+"""ACC, SN, SP and AUC, hand-computed and compared with scikit-learn."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_nmosd_is_the_positive_class():
     assert auc(torch.from_numpy(probability), torch.from_numpy(disease)) == 4 / 6
 
 
-def test_more_classes_are_taken_one_against_the_rest():
+def test_more_classes_are_compared_one_against_the_rest():
     probability = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3]])
     disease = np.array([0, 1, 2, 1])
     assert accuracy(probability, disease) == 3 / 4
@@ -36,7 +36,7 @@ def test_more_classes_are_taken_one_against_the_rest():
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=30))
-def test_auc_is_the_share_of_pairs_in_the_right_order(scans):
+def test_auc_is_the_share_of_ordered_pairs(scans):
     score, positive = np.array([s for s, _ in scans]) / 20, np.array([p for _, p in scans])
     found = auc(two(score), positive.astype(int))
     pairs = [(a > b) + (a == b) / 2 for a in score[positive] for b in score[~positive]]
@@ -47,7 +47,7 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(scans):
         assert found == pytest.approx(roc_auc_score(positive, score))
 
 
-def test_what_is_undefined_is_nan():
+def test_undefined_metrics_are_nan():
     healthy = two([0.1, 0.9]), np.array([0, 0])
     assert math.isnan(auc(*healthy))
     assert math.isnan(sensitivity(*healthy))
@@ -56,6 +56,6 @@ def test_what_is_undefined_is_nan():
     assert all(math.isnan(metric(*nobody)) for metric in (accuracy, auc, sensitivity, specificity))
 
 
-def test_rows_that_do_not_match_are_refused():
+def test_mismatched_rows_are_refused():
     with pytest.raises(ValueError, match="one row per scan"):
         auc(two([0.1, 0.9]), np.array([1]))

@@ -1,4 +1,4 @@
-"""Means, their n and their bootstrap intervals."""
+"""Means, their number of scans, and their bootstrap intervals."""
 
 import math
 
@@ -10,7 +10,7 @@ from scipy import stats
 from joint_seg_cls.metrics import auc, bootstrap_interval, bootstrap_ratio, empty_references, summarise
 
 
-def test_the_interval_of_a_mean_agrees_with_scipy_and_covers_as_theory_says():
+def test_the_interval_of_a_mean_agrees_with_scipy_and_has_its_nominal_coverage():
     values = np.random.default_rng(0).normal(5, 2, size=60)
     low, high = bootstrap_interval(values, seed=1, resamples=4000)
     theirs = stats.bootstrap(
@@ -44,7 +44,7 @@ def test_whole_subjects_are_drawn():
     assert bootstrap_interval(table["dsc"].to_numpy(), seed=0, group=table["subject"].to_numpy()) == (0.0, 1.0)
 
 
-def test_a_resample_with_one_class_only_is_left_out():
+def test_a_resample_with_one_class_is_excluded():
     table = pd.DataFrame({"p": [0.1, 0.2, 0.9], "y": [0, 0, 1]})
     undefined = []
 
@@ -57,7 +57,7 @@ def test_a_resample_with_one_class_only_is_left_out():
     assert 0 < sum(undefined) < 100
 
 
-def test_a_ratio_and_a_mean_have_the_interval_that_the_general_bootstrap_gives():
+def test_intervals_of_ratios_and_means_equal_the_general_bootstrap():
     rng = np.random.default_rng(3)
     below = rng.integers(0, 4, 40)
     above = rng.binomial(below, 0.6)
@@ -70,7 +70,7 @@ def test_a_ratio_and_a_mean_have_the_interval_that_the_general_bootstrap_gives()
     assert bootstrap_interval(values, seed=5, group=people) == pytest.approx(slow)
 
 
-def test_what_cannot_be_resampled():
+def test_invalid_input_of_the_bootstrap_is_refused():
     assert all(math.isnan(end) for end in bootstrap_interval([], seed=0))
     assert all(math.isnan(end) for end in bootstrap_interval([math.nan, math.nan], seed=0))
     with pytest.raises(ValueError, match="2 groups were given for 3 scans"):
@@ -79,7 +79,7 @@ def test_what_cannot_be_resampled():
         bootstrap_interval(np.zeros(3), seed=0, group="subject")
 
 
-def test_a_summary_leaves_out_undefined_scans_and_reports_their_number():
+def test_a_summary_excludes_undefined_scans_and_reports_the_number():
     summary = summarise([0.5, math.nan, 0.7], seed=0, group=["a", "b", "c"])
     assert summary.n == 2
     assert summary.mean == pytest.approx(0.6)
@@ -90,7 +90,7 @@ def test_a_summary_leaves_out_undefined_scans_and_reports_their_number():
     assert math.isnan(nothing.mean)
 
 
-def test_scans_without_a_lesion_are_reported_apart():
+def test_scans_without_a_lesion_are_reported_separately():
     assert empty_references([True, False, True, True], [0.0, 9.0, 0.3, 0.6]) == (
         3,
         pytest.approx(1 / 3),

@@ -1,4 +1,4 @@
-"""Lesion-wise metrics against a flood fill written out."""
+"""Lesion-wise metrics compared with a written-out flood fill."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ def slow_lesions(mask):
 
 @settings(max_examples=50, deadline=None)
 @given(LEVELS, LEVELS)
-def test_lesions_are_counted_as_a_flood_fill_counts_them(first, second):
+def test_lesion_counts_equal_a_flood_fill(first, second):
     prediction, reference = first == 0, second == 0
     predicted, wanted = slow_lesions(prediction), slow_lesions(reference)
     found = lesion_wise(prediction, reference)
@@ -49,7 +49,7 @@ def test_lesions_are_counted_as_a_flood_fill_counts_them(first, second):
         assert all(math.isnan(value) for value in found[4:])
 
 
-def test_by_hand():
+def test_hand_computed_lesion_wise_metrics():
     reference, prediction = np.zeros((2, 9, 3, 3), dtype=bool)
     reference[0, 0, 0] = reference[1, 1, 1] = True  # one lesion: its voxels share a corner
     reference[4, 0:2, 1] = True  # a second

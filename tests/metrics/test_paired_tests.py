@@ -1,4 +1,4 @@
-"""Paired tests, checked against slow formulas written down independently, on random data."""
+"""Paired tests compared with independent slow formulas on random data."""
 
 import itertools
 import math
@@ -122,7 +122,7 @@ def test_a_subject_in_two_folds_is_one_subject():
     assert compare_areas(*twice, np.repeat([0, 1], 200)).standard_error == pytest.approx(alone.standard_error, rel=0.01)
 
 
-def test_a_fold_without_a_defined_variance_does_not_count():
+def test_a_fold_without_a_defined_variance_is_excluded():
     rng = np.random.default_rng(0)
     positive = np.array([True, False] * 10 + [True] + [False] * 9)
     first, second, subject = rng.normal(size=30), rng.normal(size=30), np.arange(30)
@@ -156,7 +156,7 @@ def test_placements_of_several_seeds_are_averaged():
     np.testing.assert_allclose(placements(score, positive), each)
 
 
-def test_equal_areas_that_never_vary_do_not_differ_and_one_class_is_undefined():
+def test_constant_equal_areas_do_not_differ_and_one_class_is_undefined():
     positive = np.repeat([True, False], 5)
     perfect = positive.astype(float)
     assert compare_areas(perfect, 2 * perfect, positive, np.arange(10)).p == 1
@@ -173,7 +173,7 @@ def signed_rank_by_enumeration(differences):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_signed_ranks_are_of_one_difference_a_subject(seed):
+def test_signed_ranks_use_one_difference_per_subject(seed):
     rng = np.random.default_rng(seed)
     subject = np.repeat(np.arange(9), [1, 3, 2, 1, 4, 1, 2, 1, 1])
     first, second = rng.random(16), rng.random(16) - 0.3
@@ -187,7 +187,7 @@ def test_signed_ranks_are_of_one_difference_a_subject(seed):
     assert found.low < found.difference < found.high
 
 
-def test_equal_methods_do_not_differ_and_none_to_compare_is_undefined():
+def test_equal_methods_do_not_differ_and_no_scans_are_undefined():
     same = np.array([0.3, 0.5, 0.7])
     assert compare_means(same, same, np.arange(3)).p == 1
     nothing = compare_means(np.full(3, np.nan), same, np.arange(3))
@@ -196,7 +196,7 @@ def test_equal_methods_do_not_differ_and_none_to_compare_is_undefined():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_scan_a_subject_the_flip_test_is_mcnemars(seed):
+def test_with_one_scan_per_subject_the_flip_test_is_mcnemars(seed):
     rng = np.random.default_rng(seed)
     first, second = rng.random(60) < 0.8, rng.random(60) < 0.6
     table = [[(first & second).sum(), (first & ~second).sum()], [(~first & second).sum(), (~first & ~second).sum()]]
@@ -214,7 +214,7 @@ def test_the_flip_test_equals_all_flips_of_subjects(seed):
     assert flip_test(3 * sums) == pytest.approx(flip_test(sums))
 
 
-def test_accuracies_over_seeds_flip_subjects_whole():
+def test_accuracies_over_seeds_flip_whole_subjects():
     rng = np.random.default_rng(7)
     first, second = rng.random((20, 3)) < 0.8, rng.random((20, 2)) < 0.6
     subject = np.repeat(np.arange(8), [2, 3, 1, 4, 2, 3, 1, 4])
@@ -225,7 +225,7 @@ def test_accuracies_over_seeds_flip_subjects_whole():
     assert found.p == pytest.approx(np.mean(np.array(every) >= abs(sums.sum()) - 1e-9))
 
 
-def test_areas_of_three_classes_differ_where_one_method_guesses():
+def test_areas_of_three_classes_differ_from_guessing():
     rng = np.random.default_rng(0)
     disease = np.arange(90) % 3
     good = np.eye(3)[disease] + rng.normal(0, 0.4, (90, 3))
@@ -238,7 +238,7 @@ def test_areas_of_three_classes_differ_where_one_method_guesses():
     assert same.p == 1
 
 
-def test_areas_of_three_classes_are_means_over_the_folds_that_have_them_all():
+def test_areas_of_three_classes_are_means_over_folds_with_all_classes():
     rng = np.random.default_rng(1)
     fold = np.repeat([0, 1, 2], 30)
     disease = np.concatenate([np.arange(60) % 3, np.arange(30) % 2])
@@ -278,7 +278,7 @@ def test_means_and_accuracies_are_means_over_folds_as_in_tables():
     assert compare_accuracies(right, wrong, subject).caveat == ""
 
 
-def test_a_bootstrap_over_folds_is_that_of_the_mean_of_their_means():
+def test_a_bootstrap_over_folds_is_of_the_mean_of_their_means():
     rng = np.random.default_rng(0)
     values, fold, subject = rng.normal(size=50), rng.integers(0, 3, 50), rng.integers(0, 20, 50)
 

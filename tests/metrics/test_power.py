@@ -1,4 +1,4 @@
-"""The smallest difference that a test could show is shown by it four times of five."""
+"""The smallest detectable difference is detected with 80 % power."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from statsmodels.stats.power import TTestPower
 from joint_seg_cls.metrics import compare_areas, smallest_mean, smallest_normal, smallest_share
 
 
-def test_the_signed_rank_test_shows_the_smallest_mean_difference_four_times_of_five():
+def test_the_signed_rank_test_detects_the_smallest_mean_difference_with_80_percent_power():
     rng = np.random.default_rng(0)
     subjects, sd = 40, 0.1
     smallest = smallest_mean(sd / math.sqrt(subjects), subjects, 0.05)
@@ -22,13 +22,13 @@ def test_the_signed_rank_test_shows_the_smallest_mean_difference_four_times_of_f
 
 
 @pytest.mark.parametrize(("subjects", "alpha"), [(12, 0.05), (30, 0.01), (200, 0.0025)])
-def test_the_smallest_mean_difference_is_that_of_the_t_test_over_the_signed_ranks_efficiency(subjects, alpha):
+def test_the_smallest_mean_difference_is_that_of_the_t_test_over_the_efficiency(subjects, alpha):
     effect = TTestPower().solve_power(nobs=subjects, alpha=alpha, power=0.8)
     expected = effect * math.sqrt(subjects) * 0.02 / math.sqrt(3 / math.pi)
     assert smallest_mean(0.02, subjects, alpha) == pytest.approx(expected, rel=1e-4)
 
 
-def test_too_few_subjects_could_show_nothing():
+def test_too_few_subjects_detect_no_difference():
     assert smallest_mean(0.01, 5, 0.05) == math.inf  # even five of five alike have p = 1/16
     assert smallest_mean(0.01, 6, 0.05) < math.inf
     assert smallest_mean(0.01, 6, 0.05 / 2) == math.inf
@@ -36,14 +36,14 @@ def test_too_few_subjects_could_show_nothing():
     assert smallest_share(5, 0.2, 0.05) == math.inf
 
 
-def test_a_normal_statistic_shows_its_smallest_difference_four_times_of_five():
+def test_a_normal_statistic_detects_its_smallest_difference_with_80_percent_power():
     smallest = smallest_normal(2.0, 0.01)
     power = norm.sf(norm.isf(0.005) - smallest / 2.0)
     assert power == pytest.approx(0.8)
     assert math.isnan(smallest_normal(0.0, 0.05))
 
 
-def test_delong_shows_the_smallest_difference_of_areas_four_times_of_five():
+def test_delong_detects_the_smallest_difference_of_areas_with_80_percent_power():
     rng = np.random.default_rng(1)
     positive, people = np.repeat([True, False], 60), np.arange(120)
 

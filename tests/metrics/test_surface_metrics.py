@@ -1,4 +1,4 @@
-"""Distances between surfaces, in millimetres whatever the voxel, against distances written out."""
+"""Surface distances in millimetres, compared with written-out distances."""
 
 import itertools
 import math
@@ -58,7 +58,7 @@ def test_distances_are_millimetres_along_each_axis():
     assert hd95_mm(one(5, 5, 5), one(5, 5, 7), spacing) == pytest.approx(6)
 
 
-def test_a_missed_lesion_mask_is_the_worst_and_not_left_out():
+def test_an_empty_prediction_has_the_worst_value():
     assert hd95_mm(empty(), one(5, 5, 5), (1.0, 2.0, 3.0)) == pytest.approx(math.sqrt(12**2 + 22**2 + 30**2))
     assert hd95_mm(empty(), one(5, 5, 5), (1.0, 2.0, 3.0), penalty_mm=99.0) == 99
     assert surface_dice(empty(), one(5, 5, 5), (1.0, 1.0, 1.0)) == 0

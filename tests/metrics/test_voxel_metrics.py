@@ -1,4 +1,4 @@
-"""Voxel-wise metrics against set arithmetic, and the rule for empty masks."""
+"""Voxel-wise metrics compared with set arithmetic, and the rule for empty masks."""
 
 import math
 
@@ -24,7 +24,7 @@ def same(found, expected):
 
 
 @given(MASK, MASK)
-def test_metrics_equal_those_of_sets_of_voxels(prediction, reference):
+def test_metrics_equal_set_arithmetic(prediction, reference):
     p, r = voxels(prediction), voxels(reference)
     undefined = math.nan
     assert same(dice(prediction, reference), 2 * len(p & r) / (len(p) + len(r)) if r else undefined)
@@ -35,7 +35,7 @@ def test_metrics_equal_those_of_sets_of_voxels(prediction, reference):
 
 
 @given(MASK, MASK, st.permutations(range(3)))
-def test_the_order_of_axes_and_the_kind_of_array_do_not_matter(prediction, reference, order):
+def test_metrics_are_independent_of_axis_order_and_array_type(prediction, reference, order):
     expected = [m(prediction, reference) for m in (dice, ppv, tpr, volume_difference)]
     turned = prediction.transpose(order), reference.transpose(order)
     tensors = torch.from_numpy(prediction), torch.from_numpy(reference)
@@ -46,7 +46,7 @@ def test_the_order_of_axes_and_the_kind_of_array_do_not_matter(prediction, refer
         assert all(type(value) is float for value in found)
 
 
-def test_by_hand():
+def test_hand_computed_voxel_metrics():
     prediction, reference = np.zeros((2, 10), dtype=bool)
     prediction[:6] = True
     reference[4:8] = True
@@ -57,7 +57,7 @@ def test_by_hand():
     assert volume_difference(reference, prediction) == 2 / 6
 
 
-def test_the_rule_for_empty_masks():
+def test_empty_masks_follow_the_rule():
     some, none = np.ones(SHAPE, dtype=bool), np.zeros(SHAPE, dtype=bool)
     assert all(math.isnan(metric(p, none)) for metric in (dice, ppv, tpr, volume_difference) for p in (some, none))
     assert dice(none, some) == tpr(none, some) == 0

@@ -1,4 +1,4 @@
-"""Baselines speak the same `Prediction` as the joint network, and are trained by the same loss."""
+"""Baselines return the same `Prediction` as the joint network and are trained with the same loss."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ def test_the_joint_loss_trains_a_baseline_through_its_one_term(network_config, n
     assert terms["total"].item() == pytest.approx(weight * terms[spoken].item())
 
 
-def test_a_baseline_of_another_shape_is_refused():
+def test_a_baseline_with_wrong_output_shapes_is_refused():
     halved = SegmentationBaseline(torch.nn.Conv3d(1, 1, kernel_size=2, stride=2))
     with pytest.raises(ConfigError, match="a map of the image's size"):
         halved(image())

@@ -1,4 +1,4 @@
-"""Every guidance mode against the formula, written out voxel by voxel."""
+"""Guidance modes compared with their formulas, voxel by voxel."""
 
 import math
 
@@ -64,7 +64,7 @@ def test_guidance_follows_its_formula(make):
         torch.testing.assert_close(guidance(features, probability), expected)
 
 
-def test_gates_that_start_on_lesions_are_open_there_and_nearly_shut_elsewhere():
+def test_gates_initialised_on_lesions_are_open_there_and_nearly_closed_elsewhere():
     probability = torch.zeros(1, 1, 8, 8, 8)
     probability[..., 4:6, 4:6, 4:6] = 1  # the 27 voxels about (4, 4, 4) hold these 8; those about (0, 0, 0) none
     gated = DotGuidance(start="lesions")(torch.ones(1, C, 4, 4, 4), probability)
@@ -78,12 +78,12 @@ def test_an_unknown_start_is_refused(make):
         make(start="zero")
 
 
-def test_no_guidance_hands_the_features_on():
+def test_no_guidance_returns_the_features():
     features = torch.randn(1, C, *GRID)
     assert NoGuidance()(features, None) is features
 
 
-def test_detached_guidance_sends_no_gradient_to_the_lesion_map():
+def test_detached_guidance_gives_no_gradient_to_the_lesion_map():
     features = torch.randn(1, C, *GRID, requires_grad=True)
     for make in (
         DotGuidance,

@@ -1,4 +1,4 @@
-"""The whole network: sizes, identities between its outputs, and gradients."""
+"""The complete network: sizes, identities between its outputs, and gradients."""
 
 import io
 
@@ -37,7 +37,7 @@ def image():
     return torch.randn(2, 1, *SIZE, generator=torch.Generator().manual_seed(1))
 
 
-def test_without_arguments_it_is_the_papers_network():
+def test_the_default_is_the_papers_network():
     network = JointNetwork()
     assert 5e6 < sum(p.numel() for p in network.parameters()) < 7e6
     assert network.image_size == (160, 160, 160)
@@ -47,7 +47,7 @@ def test_without_arguments_it_is_the_papers_network():
     assert [output.in_channels for output in network.segmentation.outputs] == [128, 64, 32, 16]
 
 
-def test_every_output_has_the_grid_that_the_contract_states(network, image):
+def test_every_output_has_the_documented_grid(network, image):
     prediction = network(image)
     assert prediction.lesion_logits.shape == (2, 1, *SIZE)
     grids = [tuple(side // step for side in SIZE) for step in (8, 4, 2, 1)]
@@ -97,13 +97,13 @@ def test_location_maps_are_features_weighted_by_the_linear_layer(network, image)
     assert start == weight.shape[1]
 
 
-def test_lesion_maps_start_far_below_even_odds(network, image):
+def test_initial_lesion_probabilities_are_low(network, image):
     assert all(float(output.bias.detach()) == -4 for output in network.segmentation.outputs)
     assert all(float(output.bias.detach()) == 0.5 for output in SegmentationUNet(8, output_bias=0.5).outputs)
     assert bool((network(image).lesion_logits.sigmoid() < 0.5).all())
 
 
-def test_the_image_may_join_the_finest_features():
+def test_the_image_can_be_joined_to_the_finest_features():
     torch.manual_seed(0)
     plain, joined = SegmentationUNet(8), SegmentationUNet(8, image_channels=1)
     features, image = torch.randn(1, 8, 8, 8, 8), torch.zeros(1, 1, 16, 16, 16)
@@ -155,7 +155,7 @@ def test_the_disease_affects_the_segmentation_only_through_guidance(image):
         assert (stem is not None and bool(stem.any())) is arrives
 
 
-def test_single_task_models_leave_the_other_outputs_out(image):
+def test_single_task_models_omit_the_other_outputs(image):
     only_seg = JointNetwork(SingleStem(1, 8), guidance=NoGuidance(), classification=NoClassification(), channels=8)
     prediction = only_seg(image)
     assert prediction.disease_logits is None
@@ -170,7 +170,7 @@ def test_single_task_models_leave_the_other_outputs_out(image):
     assert all(p.grad is not None for p in only_cls.parameters())
 
 
-def test_the_two_branch_stem_serves_a_single_task_too(image):
+def test_the_two_branch_stem_supports_a_single_task(image):
     network = JointNetwork(guidance=NoGuidance(), classification=NoClassification(), channels=8, image_size=SIZE)
     network(image).lesion_logits.sum().backward()
     assert all(p.grad is not None for p in network.parameters())
@@ -179,12 +179,12 @@ def test_the_two_branch_stem_serves_a_single_task_too(image):
 @pytest.mark.parametrize(
     ("size", "nearest"), [(100, "96x96x96 or 112x112x112"), ((64, 70, 64), "64x64x64 or 64x80x64"), (8, "16x16x16")]
 )
-def test_a_size_that_does_not_fit_is_refused_with_the_nearest_that_do(size, nearest):
+def test_an_invalid_size_is_refused_with_the_nearest_valid_ones(size, nearest):
     with pytest.raises(ConfigError, match=nearest):
         JointNetwork(image_size=size)
 
 
-def test_forward_refuses_sizes_too(network):
+def test_forward_refuses_invalid_sizes(network):
     with pytest.raises(ConfigError, match=r"found 32x40x16; use the nearest valid size, 32x32x16 or 32x48x16"):
         network(torch.zeros(1, 1, 32, 40, 16))
     with pytest.raises(ConfigError, match="windows of 2x3x1 tokens"):
@@ -193,12 +193,12 @@ def test_forward_refuses_sizes_too(network):
         network(torch.zeros(1, 2, *SIZE))
 
 
-def test_another_size_with_the_same_windows_is_welcome():
+def test_another_size_with_the_same_windows_is_accepted():
     network = JointNetwork(channels=4, image_size=80)
     assert network(torch.zeros(1, 1, 96, 80, 80)).lesion_logits.shape == (1, 1, 96, 80, 80)
 
 
-def test_parts_that_do_not_belong_together_are_refused():
+def test_incompatible_parts_are_refused():
     with pytest.raises(ConfigError, match="sharing 8, segmentation 32"):
         JointNetwork(sharing=LocalSharing(1, 8))
     with pytest.raises(ConfigError, match="no segmentation, found FullGuidance"):
@@ -213,7 +213,7 @@ def test_parts_that_do_not_belong_together_are_refused():
         JointNetwork(channels=6)
 
 
-def test_a_checkpoint_tells_its_grid_and_refuses_one_with_other_windows():
+def test_a_checkpoint_records_its_grid_and_refuses_other_windows():
     file = io.BytesIO()
     torch.save(JointNetwork(channels=4, image_size=64).state_dict(), file)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""The configuration of network and loss: every leaf builds, and the defaults are those of the code."""
+"""The configuration of network and loss: every option builds, and defaults equal those of the code."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def leaves(group):
     return sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in (CONF / group).glob("*/*.yaml"))
 
 
-def test_the_configured_network_is_the_one_without_arguments():
+def test_the_configured_network_is_the_default():
     configured, plain = instantiate(composed().network), JointNetwork()
     assert str(configured) == str(plain)
     assert configured.image_size == plain.image_size
@@ -52,7 +52,7 @@ def test_every_part_of_the_loss_builds(leaf):
     assert isinstance(instantiate(composed(leaf).loss), JointLoss)
 
 
-def test_the_configured_loss_is_the_one_without_arguments():
+def test_the_configured_loss_is_the_default():
     loss, plain = instantiate(composed().loss), JointLoss()
     assert str(loss) == str(plain)
     for name in ("segmentation_weight", "classification_weight", "cross_task_weight"):
@@ -62,6 +62,6 @@ def test_the_configured_loss_is_the_one_without_arguments():
     assert isinstance(instantiate(composed("loss/cross_task=none").loss).cross_task, NoCrossTaskLoss)
 
 
-def test_class_weights_come_as_a_list():
+def test_class_weights_are_a_list():
     loss = instantiate(composed("loss.classification.class_weights=[1,2.5]").loss)
     assert loss.classification.class_weights.tolist() == [1, 2.5]

@@ -23,7 +23,7 @@ def seeded(make):
     return make().double().eval()
 
 
-def test_the_crossover_starts_on_the_branch_that_serves_the_task():
+def test_the_crossover_starts_on_the_branch_of_the_task():
     features = Crossover()(torch.full((1, 1, 1, 1, 1), 10.0), torch.full((1, 1, 1, 1, 1), 1000.0))
     assert float(features.segmentation.detach()) == pytest.approx(0.9 * 10 + 0.1 * 1000)
     assert float(features.classification.detach()) == pytest.approx(0.1 * 10 + 0.9 * 1000)
@@ -108,7 +108,7 @@ def test_windows_shift_on_a_grid_of_ten_tokens():
     assert reach(windows, (10, 10, 10), (0, 0, 0)) == box(0, 5)
 
 
-def test_windows_shift_along_the_axes_that_are_long_enough_only():
+def test_windows_shift_only_along_long_axes():
     windows = seeded(lambda: ShiftedWindows(8, 4, (10, 5, 4)))
     expected = {(x, y, z) for x in range(7) for y in range(5) for z in range(4)}
     assert reach(windows, (10, 5, 4), (0, 0, 0)) == expected

@@ -1,4 +1,4 @@
-"""A small cohort on disk, made once, and the shipped presets."""
+"""A small cohort on disk, and the shipped presets."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A simulated cohort on disk is what a hospital's would be, and the same bytes each time."""
+"""A simulated cohort on disk: readable like a real one, and reproducible to the byte."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def test_more_raters_and_visits_keep_existing_scans(preset, write, digests, visi
     assert all(rich[name] == digest for name, digest in digests(plain).items() if name.startswith("sub-"))
 
 
-def test_the_table_is_read_as_any_hospital_table(visits_table):
+def test_the_table_is_a_valid_cohort_table(visits_table):
     cases = read_cohort(visits_table)
     assert [case.case for case in cases[:3]] == ["sub-001_ses-01", "sub-001_ses-02", "sub-002_ses-01"]
     assert {case.disease for case in cases[:4]} == {"MS", "NMOSD"}
@@ -70,7 +70,7 @@ def test_the_table_is_read_as_any_hospital_table(visits_table):
     assert table.groupby("subject")[["site", "sex", "disease"]].nunique().to_numpy().max() == 1
 
 
-def test_scans_are_whole_numbers_without_skull_on_an_oblique_grid(visits_table):
+def test_scans_are_integers_without_skull_on_an_oblique_grid(visits_table):
     for case in read_cohort(visits_table):
         scan = read_scan(case.images[0])
         assert case.brain_mask is not None
@@ -90,7 +90,7 @@ def test_scans_are_whole_numbers_without_skull_on_an_oblique_grid(visits_table):
         np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-4)
 
 
-def test_visits_share_the_person_but_not_position_noise_and_load(visits_table):
+def test_visits_share_the_anatomy_but_not_position_noise_and_load(visits_table):
     cases = read_cohort(visits_table)
     for first, second in zip(cases[::2], cases[1::2], strict=True):
         scans = [read_scan(case.images[0]) for case in (first, second)]
@@ -129,7 +129,7 @@ def test_a_folder_with_other_content_is_refused_and_unchanged(preset, write, tmp
     assert [path.name for path in tmp_path.iterdir()] == [content]
 
 
-def test_the_page_beside_the_table_tells_how_it_was_made(visits_table):
+def test_the_readme_of_the_cohort_describes_its_simulation(visits_table):
     page = (visits_table.parent / "README.txt").read_text()
     assert "Simulated" in page
     assert "jsc phantom" in page

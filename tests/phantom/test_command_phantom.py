@@ -1,4 +1,4 @@
-"""``jsc phantom``: what it makes, and what it says to settings that do not fit."""
+"""``jsc phantom``: its output, and errors for invalid settings."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_invalid_settings_give_an_error_message(jsc, tmp_path, monkeypatch, over
     assert not any(tmp_path.iterdir())
 
 
-def test_out_is_asked_for(jsc):
+def test_out_is_required(jsc):
     code, _, said = jsc("phantom")
     assert code == 2
     assert "out" in said

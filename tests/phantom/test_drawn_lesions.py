@@ -1,4 +1,4 @@
-"""Lesions on the template: number, volume, place and shape are those of the patient, on any grid."""
+"""Simulated lesions have the patient's number, volume, location and shape on any grid."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ CONNECTED = np.ones((3, 3, 3))
 
 
 @pytest.mark.parametrize("name", ["clear", "matched"])
-def test_final_masks_have_the_count_and_volume_that_were_drawn(preset, name):
+def test_final_masks_have_the_drawn_count_and_volume(preset, name):
     cohort = preset(name, "seed=6")
     for subject in range(1, 9):
         drawn, patient = simulate_lesions(cohort, subject)
@@ -28,7 +28,7 @@ def test_final_masks_have_the_count_and_volume_that_were_drawn(preset, name):
         assert abs(volume_ml - patient.volume_ml) <= max(0.03, 0.1 * patient.volume_ml), patient
 
 
-def test_the_same_patient_is_drawn_on_both_grids(preset):
+def test_the_lesions_are_the_same_on_both_grids(preset):
     cohort = preset("clear", "seed=1")
     for subject in (1, 2):
         coarse, fine = (simulate_lesions(cohort, subject, spacing_mm=s)[0] for s in (2, 1))
@@ -64,7 +64,7 @@ def test_a_patient_without_lesions_has_an_empty_mask():
         ("corticospinal", "internal_capsule"),
     ],
 )
-def test_a_feature_shows_in_its_region_and_its_absence_spares_it(feature, region):
+def test_features_determine_the_affected_regions(feature, region):
     mask = template_regions(2).masks[region]
     whole = {"pons": {"infratentorial"}}.get(feature, set())
     for subject in range(4):
@@ -89,7 +89,7 @@ def test_bands_are_thin_and_follow_the_ventricle_while_ms_masses_reach_into_the_
 
 
 @pytest.mark.slow
-def test_ms_lesions_are_where_real_ones_are(preset):
+def test_ms_lesions_have_realistic_locations(preset):
     file = Path(os.environ.get("JSC_TEST_SCANS", "nowhere"), "open_ms", "ms_lesion_density_fsl_mni152_1mm.nii.gz")
     if not file.is_file():
         pytest.skip(

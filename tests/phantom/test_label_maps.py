@@ -1,4 +1,4 @@
-"""Anatomies from label maps: which are read, what becomes of their numbers, and which are refused in one sentence."""
+"""Anatomies from label maps: formats, conversion of labels, and invalid files."""
 
 import nibabel as nib
 import numpy as np
@@ -35,7 +35,7 @@ def test_freesurfer_labels_become_tissues_and_others_are_reported():
 
 
 @pytest.mark.parametrize("name", ["head.nii.gz", "head.nii", "head.mgz"])
-def test_a_map_is_read_from_every_format_and_turned_to_ras(tmp_path, name, labels, write_labels):
+def test_a_map_is_read_from_every_format_and_reoriented_to_ras(tmp_path, name, labels, write_labels):
     head_labels = labels()
     turned = head_labels[::-1].transpose(1, 0, 2)
     write_labels(tmp_path / name, turned, np.array([[0, -1, 0, 5], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
@@ -46,14 +46,14 @@ def test_a_map_is_read_from_every_format_and_turned_to_ras(tmp_path, name, label
     assert (found.tissue == plain.tissue).mean() > 0.999
 
 
-def test_other_voxel_sizes_are_brought_to_a_millimetre(only, labels):
+def test_other_voxel_sizes_are_resampled_to_a_millimetre(only, labels):
     coarse = only(labels(0.625), np.diag([1.6, 1.6, 1.6, 1.0])).head(0)
     fine = only(labels()).head(0)
     volumes = [np.count_nonzero(is_brain(head.tissue)) for head in (coarse, fine)]
     assert volumes[0] == pytest.approx(volumes[1], rel=0.05)
 
 
-def test_zones_follow_the_labels(only, labels):
+def test_zones_are_derived_from_the_labels(only, labels):
     atlas = only(labels()).head(0).atlas
     ventricle = atlas.wall_mm["lateral_ventricle"]
     assert ventricle[atlas.zones["periventricular"]].max() <= 2.3
@@ -83,7 +83,7 @@ def without(*numbers):
     ],
     ids=["no ventricles", "no white matter", "other numbers", "a mask", "empty", "coarse", "flat", "4-D"],
 )
-def test_a_map_that_is_no_brain_is_refused_in_one_sentence(only, labels, changed, affine, named):
+def test_a_map_without_a_brain_is_refused(only, labels, changed, affine, named):
     with pytest.raises(InputError) as refused:
         only(changed(labels()), affine).head(0)
     said = str(refused.value)

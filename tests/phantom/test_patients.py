@@ -1,4 +1,4 @@
-"""Who is enrolled and what is drawn for them: frequencies, loads and make-up as the tables say."""
+"""Simulated patients: frequencies, loads and enrolment follow the tables."""
 
 from collections import Counter
 
@@ -40,7 +40,7 @@ def test_loads_have_the_medians_of_the_tables(disease, median_count, median_ml):
     assert 0.6 < np.corrcoef(np.log(counts), np.log(volumes))[0, 1] < 0.85
 
 
-def test_a_pooled_load_does_not_tell_the_diseases_apart_but_a_load_by_disease_does():
+def test_a_pooled_load_does_not_separate_the_diseases_but_a_load_by_disease_does():
     def auc(pooled: bool) -> float:
         groups = [Population("any", NONE, NONE, pooled) for _ in range(2)]
         first = [groups[0].draw("MS", 1, subject).count for subject in range(800)]
@@ -60,7 +60,7 @@ def test_atypical_and_lesion_free_shares_are_met():
     assert all(p.volume_ml > 0 for p in patients if p.count > 0)
 
 
-def test_every_pair_holds_both_diseases_in_an_order_that_varies():
+def test_every_pair_has_both_diseases_in_random_order():
     recruitment = Balanced(200, 100, 1)
     diseases = [recruitment.enrol(5, subject).disease for subject in range(1, 201)]
     pairs = list(zip(diseases[::2], diseases[1::2], strict=True))
@@ -68,7 +68,7 @@ def test_every_pair_holds_both_diseases_in_an_order_that_varies():
     assert 30 < Counter(pairs)["MS", "NMOSD"] < 70
 
 
-def test_the_paper_preset_has_the_papers_make_up(preset):
+def test_the_paper_preset_has_the_papers_composition(preset):
     cohort = preset("paper", "seed=2")
     enrolments = [cohort.recruitment.enrol(2, subject) for subject in range(1, cohort.recruitment.subjects() + 1)]
     isbi = [e for e in enrolments if e.site == "ISBI-2015-like"]
@@ -81,7 +81,7 @@ def test_the_paper_preset_has_the_papers_make_up(preset):
         preset("paper", "visits=2").recruitment.subjects()
 
 
-def test_people_and_sites_are_drawn_without_regard_to_the_disease(preset):
+def test_people_and_sites_are_independent_of_the_disease(preset):
     cohort = preset("lifelike", "subjects=600", "seed=8")
     people = [(cohort.patient(s)[0].disease, person(cohort, s, 1)) for s in range(1, 601)]
     is_ms = np.array([disease == "MS" for disease, _ in people])
@@ -95,7 +95,7 @@ def test_people_and_sites_are_drawn_without_regard_to_the_disease(preset):
     assert "ISBI-2015-like" not in {who["site"] for _, who in people}
 
 
-def test_a_person_ages_between_visits_and_stays_who_they_are(preset):
+def test_only_age_changes_between_visits(preset):
     cohort = preset("clear", "visits=5")
     visits = [person(cohort, 7, visit) for visit in range(1, 6)]
     ages = [int(who["age"]) for who in visits]

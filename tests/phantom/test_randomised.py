@@ -1,4 +1,4 @@
-"""The randomised simulator: lesions where their disease has them, reproducible scans, images without end."""
+"""The randomised simulator: realistic lesions, reproducible scans, and unlimited images."""
 
 import json
 
@@ -57,7 +57,7 @@ def patient(disease, *features, count=20):
 
 
 @pytest.mark.parametrize("volume_ml", [0.6, 6.0, 40.0])
-def test_ms_reaches_its_load_around_the_ventricles(head, volume_ml):
+def test_ms_has_its_load_around_the_ventricles(head, volume_ml):
     who = patient("MS", "periventricular", "dawson", "juxtacortical", count=40)
     lesions = seed_lesions(head, who, volume_ml, RoughEllipsoids(), np.random.default_rng(1))
     found_ml = np.count_nonzero(lesions) / 1000
@@ -68,7 +68,7 @@ def test_ms_reaches_its_load_around_the_ventricles(head, volume_ml):
 
 
 @pytest.mark.parametrize("disease", ["MS", "NMOSD"])
-def test_a_feature_that_the_patient_lacks_shows_nowhere(head, disease):
+def test_absent_features_have_no_lesions(head, disease):
     who = patient(disease, "periventricular", count=15)
     lesions = seed_lesions(head, who, 3.0, RoughEllipsoids(), np.random.default_rng(2))[head.brain_box] > 0
     assert lesions.any()
@@ -83,7 +83,7 @@ def test_nmosd_has_linear_lesions_along_the_ependyma(head):
     assert head.atlas.wall_mm["lateral_ventricle"][first].max() <= 3
 
 
-def test_a_scene_keeps_volumes_and_stays_within_its_grid(head):
+def test_a_scene_keeps_volumes_within_its_grid(head):
     lesions = np.zeros(head.tissue.shape, np.uint8)
     lesions[head.tissue == Tissue.CEREBELLAR_WHITE] = 1
     scene = draw_scene(head, lesions, (96, 112, 96), 1.5, np.random.default_rng(0))
@@ -95,7 +95,7 @@ def test_a_scene_keeps_volumes_and_stays_within_its_grid(head):
     assert (scene.tissue[scene.lesions == 1] == Tissue.CEREBELLAR_WHITE).mean() > 0.95
 
 
-def test_one_scene_gives_another_image_each_time_and_the_same_from_the_same_draws(head):
+def test_images_of_one_scene_vary_and_are_reproducible(head):
     lesions = seed_lesions(head, patient("MS", "periventricular"), 8.0, RoughEllipsoids(), np.random.default_rng(1))
     scene = draw_scene(head, lesions, (80, 96, 80), 1.5, np.random.default_rng(1))
     images = [draw_appearance(scene, ventricular_extent(scene), np.random.default_rng(n)) for n in (1, 2, 1)]
@@ -108,7 +108,7 @@ def test_one_scene_gives_another_image_each_time_and_the_same_from_the_same_draw
         assert not (drawn.lesions & ~drawn.brain).any()
 
 
-def test_lesions_run_from_barely_visible_to_very_bright(head):
+def test_lesions_range_from_barely_visible_to_very_bright(head):
     lesions = seed_lesions(head, patient("MS", "periventricular"), 15.0, RoughEllipsoids(), np.random.default_rng(1))
     scene = draw_scene(head, lesions, (64, 72, 64), 2.0, np.random.default_rng(1))
     contrast = []
@@ -120,7 +120,7 @@ def test_lesions_run_from_barely_visible_to_very_bright(head):
     assert max(contrast) > 1.5
 
 
-def test_thick_slices_average_and_leave_their_gap_out():
+def test_thick_slices_average_without_their_gap():
     volume = np.arange(12, dtype=np.float32).reshape(1, 1, 12) * np.ones((2, 2, 1), np.float32)
     assert averaged(volume, Slices(2, 4.0, 0.0), 1.0)[0, 0].tolist() == [1.5, 5.5, 9.5]
     volume[..., 1::4] = 100
@@ -128,7 +128,7 @@ def test_thick_slices_average_and_leave_their_gap_out():
     assert averaged(volume, Slices(2, 4.0, 0.5), 1.0)[0, 0].tolist() == [100, 100, 100]
 
 
-def test_a_cohort_on_disk_is_the_same_whatever_was_made_beside_it(cohort, tmp_path, digests):
+def test_a_subject_is_independent_of_the_rest_of_the_cohort(cohort, tmp_path, digests):
     arguments = {"spacing_mm": 2, "readers": 2, "command": "jsc phantom"}
     table = write_cohort(cohort(2), tmp_path / "two", workers=0, **arguments)
     write_cohort(cohort(1), tmp_path / "one", workers=0, **arguments)
@@ -148,7 +148,7 @@ def test_a_cohort_on_disk_is_the_same_whatever_was_made_beside_it(cohort, tmp_pa
         assert (scan.data[brain] > 0).all()
 
 
-def test_whole_heads_show_what_the_labels_have_outside_the_brain(jsc, folder, tmp_path):
+def test_whole_heads_include_the_labels_outside_the_brain(jsc, folder, tmp_path):
     words = ("phantom=randomised", f"out={tmp_path / 'heads'}", "subjects=1", "workers=0", "spacing_mm=2")
     code, _, said = jsc("phantom", *words, "anatomy=label_maps", f"path={folder}", "skull=labels")
     assert code == 0, said
@@ -157,7 +157,7 @@ def test_whole_heads_show_what_the_labels_have_outside_the_brain(jsc, folder, tm
     assert (flair.data[~brain] > 0.1 * np.median(flair.data[brain])).mean() > 0.05
 
 
-def test_a_store_of_scenes_feeds_a_training_with_new_images(cohort, tmp_path):
+def test_a_store_of_scenes_gives_new_training_images(cohort, tmp_path):
     settings = {"_target_": "joint_seg_cls.preprocess.Pipeline"}
     arguments = {
         "shape": (64, 80, 64),
@@ -188,7 +188,7 @@ def test_a_store_of_scenes_feeds_a_training_with_new_images(cohort, tmp_path):
     assert whole(entries)["image"].shape == (1, 64, 80, 64)
 
 
-def test_prepared_scans_have_no_labels_to_draw_from():
+def test_prepared_scans_have_no_labels():
     with pytest.raises(ConfigError, match="phantom=randomised"):
         RandomAppearance(1.5)({"image": torch.zeros(1, 8, 8, 8)})
 
@@ -217,7 +217,7 @@ def test_shapes_from_a_file_have_their_original_position(tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"bits": None}, {"origin": np.zeros((1, 3), int)}], ids=["no bits", "one origin"])
-def test_a_file_of_something_else_is_no_file_of_shapes(tmp_path, changes):
+def test_an_invalid_file_of_shapes_is_refused(tmp_path, changes):
     with pytest.raises(ConfigError, match="shapes: expected"):
         ShapeLibrary(shapes_file(tmp_path / "shapes.npz", **changes)).draw(100.0, np.random.default_rng(0))
 
@@ -248,14 +248,14 @@ def test_invalid_settings_give_an_error_message_and_write_nothing(jsc, tmp_path,
     assert not any(tmp_path.iterdir())
 
 
-def test_the_record_of_a_cohort_names_its_heads_and_shapes(cohort):
+def test_the_record_of_a_cohort_has_its_heads_and_shapes(cohort):
     settings = json.loads(json.dumps(cohort().settings()))
     assert [name for name, _ in settings["maps"]] == ["a.nii.gz", "b.mgz"]
     assert settings["shapes"] == "ellipsoids"
     assert {cohort(seed=5).head_number(n) for n in range(1, 20)} == {0, 1}
 
 
-def test_a_scene_can_be_cut_and_mirrored():
+def test_a_scene_can_be_cropped_and_mirrored():
     scene = Scene(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.zeros((2, 3, 4), np.uint8), 1.5)
     assert scene.mirrored().tissue[0, 0, 0] == 12
     assert scene.cropped((slice(1, 2), slice(0, 2), slice(1, 3))).tissue.tolist() == [[[13, 14], [17, 18]]]

@@ -1,4 +1,4 @@
-"""A simulated head around the simulated brain: layers, eyes, neck, and a table that does not give the brain away."""
+"""A simulated head around the simulated brain: layers, eyes, neck, and a table without brain masks."""
 
 import nibabel as nib
 import numpy as np
@@ -23,7 +23,7 @@ def pair(cohort):
     )
 
 
-def test_inside_the_brain_it_is_the_stripped_scan(pair):
+def test_inside_the_brain_the_head_equals_the_stripped_scan(pair):
     bare, head = pair
     np.testing.assert_array_equal(head.flair[head.brain_mask], bare.flair[bare.brain_mask])
     for ours, theirs in zip(head.lesion_masks, bare.lesion_masks, strict=True):
@@ -55,7 +55,7 @@ def canonical(scan):
     return values, brain, np.array(scan.grid.canonical().spacing_mm)
 
 
-def test_from_the_brain_outwards_fluid_bone_marrow_bone_fat_and_air(cohort):
+def test_layers_are_fluid_bone_marrow_bone_fat_and_air(cohort):
     values, brain, spacing_mm = canonical(next(simulate_scans(cohort, 3, spacing_mm=2, readers=1, skull=Shell())))
     away_mm = ndimage.distance_transform_edt(~brain, sampling=spacing_mm)
     upper = np.zeros_like(brain)
@@ -86,7 +86,7 @@ def test_the_face_is_in_front_and_the_field_of_view_truncates_the_neck(pair):
     assert tissue[:, in_front:, lowest + 8].mean() > 0.1
 
 
-def test_it_has_a_skull_for_those_who_look(pair):
+def test_the_skull_is_detected(pair):
     from pathlib import Path
 
     from joint_seg_cls.errors import ScanError
@@ -106,7 +106,7 @@ def test_it_has_a_skull_for_those_who_look(pair):
         NoExtraction()(scan, None)
 
 
-def test_the_command_makes_heads_and_the_table_does_not_name_the_brain(jsc, digests, tmp_path):
+def test_the_command_makes_heads_without_brain_masks_in_the_table(jsc, digests, tmp_path):
     words = "subjects=2", "spacing_mm=2", "workers=0", "skull=shell"
     for name, more in (("hidden", ()), ("again", ()), ("named", ("brain_masks=true",))):
         code, _, err = jsc("phantom", f"out={tmp_path / name}", *words, *more)
@@ -130,7 +130,7 @@ def test_heads_are_not_mixed_with_stripped_scans(jsc, tmp_path):
     assert "skull" in err
 
 
-def test_stripped_scans_may_hide_their_brain_masks(jsc, tmp_path):
+def test_brain_masks_of_stripped_scans_can_be_omitted(jsc, tmp_path):
     words = f"out={tmp_path / 'cohort'}", "subjects=1", "spacing_mm=2", "workers=0"
     assert jsc("phantom", *words, "brain_masks=false")[0] == 0
     (case,) = read_cohort(tmp_path / "cohort" / "cohort.tsv")

@@ -52,7 +52,7 @@ def test_outside_the_tissue_is_black():
     np.testing.assert_array_equal(shown[mask], image[mask])
 
 
-def test_a_mask_that_is_scaled_has_no_value_between():
+def test_a_scaled_mask_is_binary():
     mask = np.eye(5, dtype=bool)
     assert set(np.unique(square_pixels(mask, 1.0, 23, order=0))) == {0.0, 1.0}
     ramp = np.tile(np.arange(5.0), (3, 1))
@@ -61,7 +61,7 @@ def test_a_mask_that_is_scaled_has_no_value_between():
     assert (np.diff(scaled[0]) >= 0).all()
 
 
-def test_a_montage_grows_with_its_dots_and_bears_its_notes(tmp_path):
+def test_a_montage_scales_with_its_resolution_and_shows_its_notes(tmp_path):
     panels = [[np.zeros((8, 8))] * 2]
     montage(panels, ["a", "b"], tmp_path / "plain.png")
     montage(panels, ["a", "b"], tmp_path / "noted.png", notes=[["", "DSC 0.5"]])

@@ -21,7 +21,7 @@ def test_pixels_have_the_aspect_of_the_voxels(plane, aspect):
     assert Slice(plane, 0).aspect((0.5, 2.0, 3.0)) == pytest.approx(aspect)
 
 
-def test_slices_with_most_lesion_are_chosen_apart_from_each_other():
+def test_slices_with_most_lesion_are_separate():
     mask = np.zeros((10, 10, 60), dtype=bool)
     mask[:9, :, 30] = mask[:8, :, 31] = True
     mask[:5, :, 40] = True
@@ -29,7 +29,7 @@ def test_slices_with_most_lesion_are_chosen_apart_from_each_other():
     assert [cut.index for cut in most_lesion(mask, 3)] == [30, 40, 50]
 
 
-def test_without_lesions_slices_are_spread_over_the_middle():
+def test_without_lesions_slices_cover_the_middle():
     empty = np.zeros((8, 9, 40), dtype=bool)
     assert most_lesion(empty, 4) == spread(empty.shape, 4)
     assert [cut.index for cut in spread(empty.shape, 1)] in ([19], [20])
@@ -42,7 +42,7 @@ def test_a_flat_volume_gives_no_more_slices_than_it_has():
     assert [cut.index for cut in most_lesion(np.zeros((4, 4, 2), dtype=bool), 5)] == [0, 1]
 
 
-def test_grey_levels_leave_the_background_out():
+def test_grey_levels_exclude_the_background():
     volume = np.zeros((10, 10, 10))
     volume[3:7, 3:7, 3:7] = np.linspace(100, 200, 64).reshape(4, 4, 4)
     black, white = window(volume)
@@ -51,7 +51,7 @@ def test_grey_levels_leave_the_background_out():
     assert window(np.zeros((3, 3, 3))) == (0.0, 1.0)
 
 
-def test_an_outline_is_the_rim_of_the_mask_and_a_fill_all_of_it():
+def test_an_outline_is_the_border_of_the_mask_and_a_fill_all_of_it():
     picture, mask = np.zeros((7, 7, 3)), np.zeros((7, 7), dtype=bool)
     mask[1:6, 1:6] = True
     outline = with_outline(picture, mask, (1.0, 0.0, 0.0))
@@ -60,7 +60,7 @@ def test_an_outline_is_the_rim_of_the_mask_and_a_fill_all_of_it():
     assert with_fill(picture, mask, (1.0, 0.0, 0.0), 0.5)[..., 0].sum() == 12.5
 
 
-def test_a_map_leaves_low_places_as_they_are_and_lights_high_ones():
+def test_a_map_colours_only_high_values():
     picture = np.full((2, 2, 3), 0.25)
     values = np.array([[0.0, -3.0], [1.0, 0.5]])
     drawn = with_map(picture, values, (0.0, 1.0))
@@ -90,7 +90,7 @@ def test_unknown_volumes_have_no_column(tmp_path):
     assert imread(tmp_path / "c.png").shape[1] == 2 * 240
 
 
-def test_a_picture_is_the_same_each_time(tmp_path):
+def test_a_picture_is_reproducible(tmp_path):
     panels = [[np.linspace(0, 1, 30).reshape(5, 6)]]
     for name in ("a", "b"):
         pictures.montage(panels, ["one"], tmp_path / f"{name}.png", sides=("L", "R"))

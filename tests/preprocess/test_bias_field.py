@@ -1,4 +1,4 @@
-"""N4 takes out a known field, at any voxel size and orientation, and leaves a flat image flat."""
+"""N4 removes a known field at any voxel size and orientation, and leaves a flat image flat."""
 
 import os
 from pathlib import Path
@@ -46,7 +46,7 @@ GRID = Grid((45, 51, 39), np.diag([-3.0, -3.0, 3.0, 1.0]))
 
 
 @pytest.mark.parametrize("site", ["hill", "river"])  # 1.7 x 1.7 x 3.8 mm oblique; 2 mm sagittal
-def test_a_field_put_on_a_phantom_is_found(site):
+def test_a_simulated_field_is_recovered(site):
     image, brain, grid = phantom(site)
     plain = N4()(image, grid, brain).image
     field = field_over(image.shape)
@@ -61,7 +61,7 @@ def test_a_field_put_on_a_phantom_is_found(site):
     assert corrected.field_p99_over_p1 == pytest.approx(high / low, rel=0.01)
 
 
-def test_a_flat_image_stays_flat():
+def test_a_flat_image_remains_flat():
     brain = ball()
     corrected = N4()(np.where(brain, 250, 0).astype(np.float32), GRID, brain)
     np.testing.assert_allclose(corrected.image[brain], 250, rtol=1e-5)
@@ -84,7 +84,7 @@ def test_the_brightness_of_the_brain_is_kept():
     assert np.median(ratio) == pytest.approx(1, abs=0.01)
 
 
-def test_voxels_without_a_logarithm_take_no_part_and_are_corrected_too():
+def test_voxels_without_a_logarithm_are_corrected_but_not_used():
     image, brain, grid = phantom("river")
     rng = np.random.default_rng(0)
     holes = brain & (rng.random(brain.shape) < 0.02)
@@ -99,14 +99,14 @@ def test_voxels_without_a_logarithm_take_no_part_and_are_corrected_too():
 
 
 @pytest.mark.parametrize("values", [-5.0, 0.0])
-def test_an_image_without_positive_voxels_is_left_as_it_is(values):
+def test_an_image_without_positive_voxels_is_unchanged(values):
     image = np.full(GRID.shape, values, dtype=np.float32)
     corrected = N4()(image, GRID, ball())
     np.testing.assert_array_equal(corrected.image, image)
     assert corrected.field_p99_over_p1 == 1
 
 
-def test_the_same_image_gives_the_same_field_and_is_not_changed():
+def test_the_field_is_reproducible_and_the_input_unchanged():
     image, brain, grid = phantom("hill")
     before = image.copy()
     first, second = (N4(iterations=[10, 10])(image, grid, brain) for _ in range(2))
@@ -125,7 +125,7 @@ def test_small_and_thin_images_work(shape):
     assert np.isfinite(corrected.image).all()
 
 
-def test_without_correction_the_image_is_the_same():
+def test_without_correction_the_image_is_unchanged():
     image, brain = np.random.default_rng(0).random(GRID.shape, dtype=np.float32), ball()
     corrected = NoBiasField()(image, GRID, brain)
     np.testing.assert_array_equal(corrected.image, image)
@@ -148,7 +148,7 @@ def test_settings_out_of_range_are_refused_with_their_key(arguments, named):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not RAW, reason="JSC_TEST_SCANS does not name a folder with open_ms/raw/*_brain_mask.nii.gz")
-def test_fewer_voxels_give_the_field_of_more_on_a_real_scan():
+def test_subsampling_gives_the_same_field_on_a_real_scan():
     scan = read_scan(str(RAW[0]).replace("_brain_mask", "_flair"))
     brain = read_mask(RAW[0], scan.grid)
     few, more = (N4(shrink)(scan.data, scan.grid, brain).image for shrink in (4, 2))

@@ -1,4 +1,4 @@
-"""Which brain is taken: the table's, what is left of a stripped scan, or what is extracted; and what is refused."""
+"""The source of the brain mask: table, skull-stripped scan or extraction; and invalid masks."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_the_mask_of_the_table_has_precedence(finder):
 
 
 @pytest.mark.parametrize("finder", [NoExtraction(), ExtractedBrain(Middle())])
-def test_a_stripped_scan_is_taken_as_it_is_with_holes_filled(finder):
+def test_a_stripped_scan_is_used_with_holes_filled(finder):
     found = finder(STRIPPED, None)
     assert found.how == "stripped"
     np.testing.assert_array_equal(found.mask, BRAIN)
@@ -93,7 +93,7 @@ def test_an_implausible_brain_is_refused_with_file_and_remedy(mask, says):
         plausible_brain(mask, WITH_SKULL, smallest_ml=500, largest_ml=2500, remedy="do this")
 
 
-def test_crumbs_and_holes_of_an_extracted_mask_are_mended():
+def test_fragments_and_holes_of_an_extracted_mask_are_repaired():
     mask = ball(65) & ~ball(8)
     mask[0, 0, 0] = True
     mended = plausible_brain(mask, WITH_SKULL, smallest_ml=500, largest_ml=2500, remedy="")

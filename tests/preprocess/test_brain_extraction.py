@@ -1,4 +1,4 @@
-"""BET finds the brain of simulated heads, whatever their axes, and as the library does; failures name the scan."""
+"""BET extracts the brain of simulated heads with any axes, like the library; failures name the scan."""
 
 import contextlib
 import io
@@ -54,7 +54,7 @@ def test_the_brain_of_a_simulated_head_is_found_on_its_own_grid(heads, kind, ite
 
 
 @pytest.mark.slow
-def test_turned_and_flipped_axes_give_the_same_brain(heads):
+def test_permuted_and_flipped_axes_give_the_same_brain(heads):
     head, _ = heads["thick"]
     turned = head.grid.like(Grid((1, 1, 1), np.array([[0, 0, 1.0, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])))
     other = Scan(head.path, np.ascontiguousarray(reorient(head.data, head.grid, turned)), turned, head.header)
@@ -68,7 +68,7 @@ def test_a_larger_threshold_gives_a_smaller_brain(heads):
     assert small < 0.97 * large
 
 
-def test_the_start_is_the_librarys():
+def test_the_start_equals_the_librarys():
     from brainextractor import BrainExtractor
 
     rng, shape = np.random.default_rng(0), (41, 39, 37)
@@ -83,12 +83,12 @@ def test_the_start_is_the_librarys():
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (1, 1, 1)])
-def test_an_image_of_one_brightness_has_no_start(shape):
+def test_a_constant_image_has_no_start(shape):
     assert find_start(np.full(shape, 7, np.float32)) is None
 
 
 @pytest.mark.slow
-def test_the_surface_moves_as_the_librarys(heads):
+def test_the_surface_moves_like_the_librarys(heads):
     from brainextractor import BrainExtractor
 
     head, _ = heads["PIL"]
@@ -109,7 +109,7 @@ def test_the_surface_moves_as_the_librarys(heads):
 
 
 @pytest.mark.parametrize("centre", [(48.0, 48.0, 48.0), (40.3, 51.7, 44.5)])
-def test_the_library_writes_a_sphere_one_voxel_off_and_ours_is_that_moved_back(centre):
+def test_our_mask_equals_the_librarys_shifted_by_one_voxel(centre):
     import trimesh
     from brainextractor import BrainExtractor
 
@@ -137,7 +137,7 @@ def test_a_surface_encloses_inner_and_touched_voxels():
     assert not solid[far > radius + 1.5].any()  # a touched voxel's centre lies at most half a voxel off on each axis
 
 
-def test_a_surface_that_leaves_the_image_is_cut_off_there():
+def test_a_surface_is_cropped_at_the_image_border():
     whole = octahedron(np.array([14.0, 15, 13]), 9.3).solid((31, 29, 27))
     cut = octahedron(np.array([14.0, 15, 3]), 9.3).solid((31, 29, 17))
     np.testing.assert_array_equal(cut, whole[:, :, 10:27])
@@ -164,7 +164,7 @@ def test_a_scan_without_a_brain_is_refused_by_name(kind):
 
 
 @pytest.mark.slow
-def test_a_long_neck_is_not_looked_at(heads):
+def test_a_long_neck_is_excluded(heads):
     head, brain = heads["PIL"]
     canonical = head.grid.canonical()
     x, y, z = canonical.shape

@@ -1,4 +1,4 @@
-"""Layouts: what the network's grid looks like over a brain, and that it can be left again."""
+"""Layouts: the network's grid around a brain, and its inversion."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def grid_and_brain(spacing=(0.8, 0.9, 1.0), size_mm=(38.0, 44.0, 34.0), flips=(-
     return grid, ((offset_mm / (np.array(size_mm) / 2)) ** 2).sum(axis=-1) <= 1
 
 
-def test_isotropic_voxels_are_cubes_of_the_size_asked_for_about_the_brains_middle():
+def test_isotropic_voxels_have_the_given_size_around_the_brains_centre():
     grid, brain = grid_and_brain()
     geometry = IsotropicPad((48, 64, 48), spacing_mm=1.1)(grid, brain)
     assert geometry.model.shape == (48, 64, 48)
@@ -37,7 +37,7 @@ def test_isotropic_voxels_are_cubes_of_the_size_asked_for_about_the_brains_middl
     np.testing.assert_allclose(geometry.model.affine @ [23.5, 31.5, 23.5, 1], middle_mm, atol=1e-9)
 
 
-def test_isotropic_padding_holds_zeros_and_the_whole_brain():
+def test_isotropic_padding_is_zero_and_keeps_the_whole_brain():
     grid, brain = grid_and_brain()
     geometry = IsotropicPad(64, spacing_mm=1.0)(grid, brain)
     inside = geometry.to_model(brain, linear=False)
@@ -61,7 +61,7 @@ def test_without_a_spacing_every_adult_brain_fits():
     assert IsotropicPad((96, 128, 96)).spacing_mm == pytest.approx(1.5)
 
 
-def test_a_brain_that_does_not_fit_is_refused_with_the_spacing_that_would():
+def test_a_brain_that_does_not_fit_is_refused_with_a_suitable_spacing():
     grid, brain = grid_and_brain()
     with pytest.raises(
         ScanError, match=r"a brain within 32 x 32 x 32 mm.*spacing_mm=1\.\d+ or a larger image_size"
@@ -72,13 +72,13 @@ def test_a_brain_that_does_not_fit_is_refused_with_the_spacing_that_would():
 
 
 @pytest.mark.parametrize("spacing_mm", [0, -1.0])
-def test_a_spacing_that_is_none_is_refused(spacing_mm):
+def test_an_invalid_spacing_is_refused(spacing_mm):
     with pytest.raises(ConfigError, match="spacing_mm"):
         IsotropicPad(32, spacing_mm=spacing_mm)
 
 
 @pytest.mark.parametrize("layout", [CropResize, IsotropicPad])
-def test_layouts_refuse_sides_that_the_network_cannot_halve(layout):
+def test_layouts_refuse_sides_not_divisible_by_16(layout):
     with pytest.raises(ConfigError, match="64 x 64 x 64"):
         layout(60)
 

@@ -1,4 +1,4 @@
-"""From a scan to a prepared case: crop, resize and z-score as in the paper, and every input that cannot be used."""
+"""From a scan to a prepared case: crop, resize and z-score as in the paper, and invalid input."""
 
 import nibabel as nib
 import numpy as np
@@ -109,7 +109,7 @@ def test_raters_are_combined_by_votes(rule, votes):
     np.testing.assert_array_equal(combine_raters(list(masks), rule), masks.sum(axis=0) >= votes)
 
 
-def test_two_raters_need_both_for_a_majority():
+def test_a_majority_of_two_raters_is_both():
     masks = [np.array([[[True, True, False]]]), np.array([[[True, False, False]]])]
     np.testing.assert_array_equal(combine_raters(masks, "majority"), [[[True, False, False]]])
 
@@ -152,7 +152,7 @@ def test_workers_change_nothing(cohort, tmp_path):
         np.testing.assert_array_equal(a.image(), b.image())
 
 
-def test_other_settings_do_not_mix_into_a_store(cohort, tmp_path):
+def test_a_store_with_other_settings_is_refused(cohort, tmp_path):
     path = cohort(2)
     prepare(path, tmp_path / "store")
     with pytest.raises(StoreError, match=r"image_size = 32.*image_size = 16.*another store="):
@@ -160,13 +160,13 @@ def test_other_settings_do_not_mix_into_a_store(cohort, tmp_path):
     assert PreparedStore(tmp_path / "store").model_shape == (16, 16, 16)
 
 
-def test_a_foreign_folder_is_not_written_into(cohort, tmp_path):
+def test_a_folder_with_other_files_is_refused(cohort, tmp_path):
     path = cohort(2)
     with pytest.raises(StoreError, match="other files"):
         prepare(path, tmp_path)
 
 
-def test_a_row_that_left_the_table_leaves_the_store(cohort, tmp_path):
+def test_a_removed_row_is_removed_from_the_store(cohort, tmp_path):
     path = cohort(3)
     prepare(path, tmp_path / "store")
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))

@@ -1,4 +1,4 @@
-"""Every leaf of `conf/preprocess` composes and builds, and the paper's choices are the defaults."""
+"""Every option in `conf/preprocess` composes and builds, and the defaults are the paper's."""
 
 import pytest
 from hydra import compose, initialize_config_dir

@@ -1,4 +1,4 @@
-"""Quality figures: counted by hand on grids where that can be done, written with every case, said at the end."""
+"""Quality measures: hand-counted, written with every case, and summarised at the end."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_the_resize_can_erase_a_single_voxel(offset):
     assert kept == 1  # one of the eight voxels under each of the network's
 
 
-def test_no_lesion_is_no_loss():
+def test_without_lesions_none_are_lost():
     none = np.zeros(NATIVE.shape, bool)
     geometry = Geometry(NATIVE, NATIVE.canonical().resized((16, 16, 16)))
     figures = lesion_figures(none, geometry.to_model(none, linear=False), geometry, 1)
@@ -91,7 +91,7 @@ def test_lost_lesions_are_a_warning_only_if_larger_than_model_voxels(erased_ml, 
     assert bool(found) == warns  # 27 mm3 a voxel; 40 and 200 mm3 a lesion
 
 
-def test_alike_warnings_are_counted():
+def test_similar_warnings_are_counted():
     thick = [(f"s{number}", f"slices of {4 + number}.5 mm are thicker than small lesions") for number in range(4)]
     other = [("s9", "brain volume 700 mL"), ("s8", "brain volume 2100 mL")]
     assert counted_warnings([*thick, *other]) == [

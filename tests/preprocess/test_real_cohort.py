@@ -1,4 +1,4 @@
-"""Real scans from a cohort table to a prepared store: with skull and without, on oblique and thick grids."""
+"""Real scans from a cohort table to a prepared store: with and without skull, on oblique and thick grids."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def dice(a, b):
 
 
 @pytest.mark.parametrize("layout", ["crop_resize", pytest.param("isotropic_pad", marks=pytest.mark.slow)])
-def test_every_real_scan_is_prepared_and_can_be_returned(table, jsc, tmp_path, layout):
+def test_every_real_scan_is_prepared_and_can_be_mapped_back(table, jsc, tmp_path, layout):
     store = tmp_path / "store"
     code, _, err = jsc(
         "prepare", f"cohort={table}", f"store={store}", "image_size=128", "workers=2", f"preprocess/layout={layout}",
@@ -103,7 +103,7 @@ def shared_information(a, b):
 
 
 @pytest.mark.slow
-def test_a_real_t1_on_its_own_oblique_grid_is_brought_onto_the_flair():
+def test_a_real_oblique_t1_is_resampled_to_the_flair():
     raw = Path(SCANS or ".") / "open_ms" / "raw"
     flair, t1 = read_scan(raw / "patient12_study1_flair.nii.gz"), read_scan(raw / "patient12_study1_t1.nii.gz")
     brain = read_mask(raw / "patient12_study1_brain_mask.nii.gz", flair.grid, of="brain")

@@ -1,4 +1,4 @@
-"""Further modalities on the FLAIR's grid: by their headers, or by a rigid registration that finds a known motion."""
+"""Further modalities on the FLAIR's grid: by their headers, or by rigid registration with a known motion."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_a_known_motion_is_found_within_half_a_voxel(flair, degrees, shift_mm):
     assert found.rotation_degrees == pytest.approx(np.degrees(np.arccos((np.trace(move[:3, :3]) - 1) / 2)), abs=0.5)
 
 
-def test_a_registration_gives_the_same_numbers_each_time(flair):
+def test_a_registration_is_reproducible(flair):
     fixed, t1 = flair
     moving = moved_t1(fixed, t1, turn((3, -4, 5), (4.0, -6.0, 3.0)))
     quick = Rigid(shrink=(4,), samples=5_000, iterations=10)

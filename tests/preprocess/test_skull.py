@@ -1,4 +1,4 @@
-"""Whether a scan with a background of exactly 0 shows its skull: judged by its layers, not by its volume."""
+"""Detection of the skull in scans with a background of exactly 0: by layers, not by volume."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_small_head_with_skull_is_no_brain_and_its_brain_is_one(way):
+def test_a_small_head_is_distinguished_from_its_brain(way):
     image, grid = head(**way)
     assert float((image != 0).sum()) * grid.voxel_ml < 1900
     assert judge_skull(image, grid)[0] == "present"
@@ -63,7 +63,7 @@ def test_a_small_head_with_skull_is_no_brain_and_its_brain_is_one(way):
     assert judge_skull(*head(**way, until=2))[0] == "absent"  # with a margin of fluid
 
 
-def test_a_stripped_scan_that_was_standardised_is_a_brain():
+def test_a_standardised_stripped_scan_is_a_brain():
     image, grid = head(until=1)
     values = image[image != 0]
     assert judge_skull(np.where(image != 0, (image - values.mean()) / values.std(), 0), grid)[0] == "absent"
@@ -98,7 +98,7 @@ def test_an_unclear_scan_is_prepared_with_a_warning_that_names_the_remedy(monkey
 
 
 @pytest.mark.skipif(not SCANS, reason="JSC_TEST_SCANS does not name a folder with ms3seg/ and open_ms/ (real scans)")
-def test_every_real_scan_is_judged_rightly_with_and_without_its_skull():
+def test_every_real_scan_is_classified_correctly_with_and_without_skull():
     root = Path(SCANS or ".")
     found = {}
     for path in sorted([*root.glob("ms3seg/*_flair.nii.gz"), *root.glob("open_ms/raw/*_flair.nii.gz")]):

@@ -1,4 +1,4 @@
-"""A store at scale: killed runs go on, processes share the work, nothing is mixed, memory and disk are bounded."""
+"""A large store: killed runs continue, processes share the work, memory and disk are bounded."""
 
 import errno
 import json
@@ -169,7 +169,7 @@ def test_a_killed_run_leaves_no_process_and_can_be_continued(table, program, tmp
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_for_want_of_memory_is_one_sentence(table, program, tmp_path):
+def test_a_worker_killed_out_of_memory_is_one_sentence(table, program, tmp_path):
     path, store = table(8), tmp_path / "store"
     process = program(path, store, seconds=0.3, workers=2)
     wait_for(lambda: list(store.glob("*/case.json")))
@@ -184,7 +184,7 @@ def test_a_worker_that_is_killed_for_want_of_memory_is_one_sentence(table, progr
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_which_reaches_the_workers_too_is_one_sentence(table, program, tmp_path):
+def test_ctrl_c_on_a_terminal_is_one_sentence(table, program, tmp_path):
     process = program(table(8), tmp_path / "store", seconds=0.3, workers=2)
     wait_for(lambda: list((tmp_path / "store").glob("*/case.json")))
     os.killpg(process.pid, signal.SIGINT)
@@ -209,7 +209,7 @@ def test_two_processes_share_one_store(table, program, tmp_path):
     assert not list(store.rglob(PARTIAL_FILES))
 
 
-def test_two_processes_with_other_settings_do_not_meet_in_one_store(table, program, tmp_path):
+def test_two_processes_with_different_settings_do_not_share_a_store(table, program, tmp_path):
     path, store = table(4), tmp_path / "store"
     both = [program(path, store, f"preprocess.raters={rule}", seconds=0.3) for rule in ("union", "majority")]
     said = [process.communicate(timeout=240)[0] for process in both]
@@ -220,7 +220,7 @@ def test_two_processes_with_other_settings_do_not_meet_in_one_store(table, progr
     assert PreparedStore(store).settings["raters"] == ("union", "majority")[won]
 
 
-def test_a_case_that_another_process_holds_is_left_for_last(table, tmp_path, caplog):
+def test_a_case_locked_by_another_process_is_prepared_last(table, tmp_path, caplog):
     path, store = table(3), tmp_path / "store"
     (store / ".locks").mkdir(parents=True)
     taken = threading.Event()
@@ -241,7 +241,7 @@ def test_a_case_that_another_process_holds_is_left_for_last(table, tmp_path, cap
     assert (done.new, len(done.store.cases)) == (3, 3)
 
 
-def test_a_store_of_another_version_is_neither_mixed_nor_trained_on(table, tmp_path):
+def test_a_store_of_another_version_is_refused(table, tmp_path):
     path, store = table(2), tmp_path / "store"
     prepare(path, store)
     record = json.loads((store / "store.json").read_text())
@@ -253,7 +253,7 @@ def test_a_store_of_another_version_is_neither_mixed_nor_trained_on(table, tmp_p
     assert json.loads((store / "store.json").read_text()) == older
 
 
-def test_other_labels_do_not_preprocess_again(table, tmp_path):
+def test_changed_labels_do_not_repeat_preprocessing(table, tmp_path):
     path, store = table(3), tmp_path / "store"
     before = prepare(path, store).store.content_hash
     stamps = {file: file.stat().st_mtime_ns for file in store.glob("*/*.npy")}
@@ -279,7 +279,7 @@ FILES = "image.npy", "brain_mask.npy", "lesion_mask.npy", "lesion_mask_native.np
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_reported_and_prepared_again(table, tmp_path, name):
+def test_a_damaged_file_is_reported_and_repaired(table, tmp_path, name):
     path, store = table(3), tmp_path / "store"
     prepare(path, store)
     assert len(PreparedStore(store).cases) == 3
@@ -294,7 +294,7 @@ def test_a_damaged_file_is_reported_and_prepared_again(table, tmp_path, name):
     assert len(PreparedStore(store).cases) == 3
 
 
-def test_files_are_compared_with_their_checksums_once_and_again_when_they_change(table, tmp_path, monkeypatch):
+def test_checksums_are_verified_once_and_after_changes(table, tmp_path, monkeypatch):
     store, read = tmp_path / "store", []
     prepare(table(3), store)
     of_file = checksums._of_file
@@ -318,7 +318,7 @@ def test_files_are_compared_with_their_checksums_once_and_again_when_they_change
         _ = PreparedStore(store).cases
 
 
-def test_a_store_without_checksums_is_read_and_gets_them_when_it_is_prepared_again(table, tmp_path, caplog):
+def test_a_store_without_checksums_is_read_and_gets_them_on_preparing(table, tmp_path, caplog):
     path, store = table(2), tmp_path / "store"
     prepare(path, store)
     before = PreparedStore(store).content_hash
@@ -354,7 +354,7 @@ def test_damaged_records_are_one_sentence(table, tmp_path, record):
         PreparedStore(store)
 
 
-def test_a_changed_scan_unlists_the_store_until_it_is_whole_again(table, tmp_path):
+def test_a_changed_scan_marks_the_store_unfinished(table, tmp_path):
     path, store = table(3), tmp_path / "store"
     prepare(path, store)
     (tmp_path / "scans/1_flair.nii").write_bytes(b"no scan any more")
@@ -438,7 +438,7 @@ def peak_mb(tmp_path, path, count):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
-def test_many_cases_take_the_memory_of_few(table, tmp_path):
+def test_memory_is_independent_of_the_number_of_cases(table, tmp_path):
     path = table(60, (60, 64, 56))  # 0.9 MB a scan as float32: keeping them would show
     few, many = peak_mb(tmp_path, path, 2), peak_mb(tmp_path, path, 60)
     print("peak MB of the parent and of the larger worker:", few, many)

@@ -1,4 +1,4 @@
-"""The tissue's mode as the scale of intensities: where it lies, what it ignores, what it refuses."""
+"""Normalisation by the mode of tissue."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,12 @@ def test_white_matter_is_near_one_and_the_outside_is_zero():
     assert np.median(scaled[brain & (image > 250) & (image < 330)]) == pytest.approx(1, abs=0.04)
 
 
-def test_it_does_not_depend_on_the_units_of_the_file():
+def test_it_is_independent_of_the_units_of_the_file():
     image, brain = scan()
     assert np.allclose(TissueMode()(image, brain), TissueMode()(37 * image, brain), atol=1e-4)
 
 
-def test_lesions_hardly_move_it_while_they_move_the_z_score():
+def test_lesions_hardly_affect_it_but_affect_the_z_score():
     few, many = (scan(share)[0] for share in (0.0, 0.08))
     brain = scan()[1]
     healthy = brain & (few > 250) & (few < 330) & (many < 330)
@@ -43,20 +43,20 @@ def test_lesions_hardly_move_it_while_they_move_the_z_score():
     assert drift[1] > 0.05
 
 
-def test_bright_remains_are_cut():
+def test_bright_remains_are_clipped():
     image, brain = scan()
     image[5, 5, 5] = 40 * image.max()
     assert TissueMode()(image, brain).max() == 3
 
 
-def test_an_even_brain_is_its_own_mode():
+def test_a_constant_brain_is_its_mode():
     assert tissue_mode(np.full(100, 7.0)) == 7.0
 
 
 @pytest.mark.parametrize(
     ("change", "found"), [(lambda x: (x - x.mean()) / x.std(), "below 0"), (np.zeros_like, "none above 0")]
 )
-def test_a_scan_that_was_standardised_before_is_refused(change, found):
+def test_a_standardised_scan_is_refused(change, found):
     image, brain = scan()
     with pytest.raises(ScanError, match=found):
         TissueMode()(change(image), brain)

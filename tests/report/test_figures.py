@@ -1,4 +1,4 @@
-"""Figures and the study page: what they show, how it was chosen, and what they say is missing."""
+"""Figures and the study page: content, selection of cases, and missing parts."""
 
 import json
 import re
@@ -98,13 +98,13 @@ def test_an_unfinished_study_draws_available_figures_and_lists_missing_ones(make
     assert all(figure.caption for name, figure in figures.items() if name in drawn)
 
 
-def test_nothing_finished_is_all_missing_and_no_error(make_run, tmp_path):
+def test_an_unstarted_study_has_only_missing_figures(make_run, tmp_path):
     figures = draw_figures([make_run("joint", 0, state="waiting")], tmp_path, open_network=open_network)
     assert all(figure.png is None and figure.missing for figure in figures)
 
 
 @pytest.mark.slow
-def test_a_figure_is_the_same_each_time(make_run, tmp_path):
+def test_a_figure_is_reproducible(make_run, tmp_path):
     runs = [make_run("joint", 0), make_run("only_cls", 0, segments=False)]
     for name in ("a", "b"):
         draw_figures(runs, tmp_path / name, open_network=open_network)
@@ -113,7 +113,7 @@ def test_a_figure_is_the_same_each_time(make_run, tmp_path):
     assert all(path.read_bytes() == (tmp_path / "b" / path.name).read_bytes() for path in first)
 
 
-def test_pictures_of_another_cohort_than_the_studys_are_refused_and_curves_drawn(make_run, tmp_path):
+def test_pictures_need_the_studys_cohort_and_curves_do_not(make_run, tmp_path):
     figures = by_name(draw_figures([make_run("joint", 0, data_hash="other")], tmp_path, open_network=open_network))
     assert "the cases used in the study" in figures["figure-08"].missing
     assert figures["figure-09"].png is not None
@@ -127,7 +127,7 @@ def test_tested_scans_missing_in_the_store_are_reported(make_run, tmp_path):
     assert "which is not" in figures["figure-08"].missing
 
 
-def test_out_of_fold_tables_are_those_of_the_seed_with_the_most_folds(make_run):
+def test_out_of_fold_tables_use_the_seed_with_the_most_folds(make_run):
     runs = [make_run("joint", fold, seed=seed) for seed in (1, 2) for fold in (0, 1)]
     (pooled,) = pool([*runs, make_run("joint", 0, seed=0, state="waiting")])
     assert {run.seed for run in pooled.runs.values()} == {1}
@@ -140,7 +140,7 @@ def test_out_of_fold_tables_are_those_of_the_seed_with_the_most_folds(make_run):
     )
 
 
-def test_the_case_of_median_dsc_is_shown_the_lower_of_two_and_the_first_of_equals(make_run):
+def test_the_case_of_median_dsc_is_shown(make_run):
     (pooled,) = pool([make_run("joint", 0), make_run("joint", 1)])
     pooled.rows["dsc"] = 0.9
     pooled.rows.loc[pooled.rows["disease"] == "MS", "dsc"] = [0.4, 0.1, np.nan, 0.2]
@@ -156,7 +156,7 @@ def test_the_case_of_median_dsc_is_shown_the_lower_of_two_and_the_first_of_equal
     assert (nameless.disease, nameless.dsc) == ("", 0.9)
 
 
-def test_a_case_is_drawn_by_the_network_of_each_method_that_did_not_learn_from_it(make_run, tmp_path):
+def test_a_case_is_drawn_by_networks_not_trained_on_it(make_run, tmp_path):
     """Two methods whose folds were dealt the other way round."""
     joint = [make_run("joint", 0), make_run("joint", 1)]
     other = [make_run("unet3d", 0), make_run("unet3d", 1)]
@@ -177,14 +177,14 @@ def test_a_case_is_drawn_by_the_network_of_each_method_that_did_not_learn_from_i
     assert set(opened) == {(base, own[one.case]) for one in shown for base, own in tests.items()}
 
 
-def test_hits_are_red_inventions_green_and_misses_yellow():
+def test_true_positives_are_red_false_positives_green_and_misses_yellow():
     plain = np.zeros((1, 4, 3))
     found, reference = np.array([[True, True, False, False]]), np.array([[True, False, True, False]])
     drawn = hits_and_misses(plain, found, reference)
     np.testing.assert_allclose(drawn[0], 0.75 * np.array([RED, GREEN, YELLOW, (0, 0, 0)]))
 
 
-def test_errors_are_drawn_of_each_method_on_one_case_of_each_class(make_run, tmp_path):
+def test_errors_of_each_method_are_drawn_for_one_case_per_class(make_run, tmp_path):
     class Shifted(nn.Module):
         """Finds each lesion two voxels beside its place."""
 
@@ -212,7 +212,7 @@ def test_errors_are_drawn_of_each_method_on_one_case_of_each_class(make_run, tmp
     )
 
 
-def test_the_slice_with_most_of_the_reference_is_shown_cut_to_the_brain(store):
+def test_the_slice_with_most_of_the_reference_is_cropped_to_the_brain(store):
     case = PreparedStore(store).cases[0]
     view = View.of(case)
     per_slice = case.lesion_mask().sum(axis=(0, 1))
@@ -304,7 +304,7 @@ def test_the_page_is_self_contained_and_lists_runs_and_missing_parts(make_run, t
     assert [item.name for item in path.parent.iterdir()] == ["index.html"]
 
 
-def test_a_page_without_anything_is_a_page(tmp_path):
+def test_an_empty_page_is_written(tmp_path):
     write_page(tmp_path / "index.html", title="Empty", subtitle="")
     assert "Empty" in (tmp_path / "index.html").read_text()
 

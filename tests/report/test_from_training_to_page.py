@@ -1,4 +1,4 @@
-"""From trained runs to the page: two variants on two folds, each for an epoch, reported with their figures."""
+"""From trained runs to the page: two variants on two folds, trained for one epoch each."""
 
 import re
 

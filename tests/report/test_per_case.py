@@ -1,4 +1,4 @@
-"""A test's table is read whole and of the right kind, or refused in words that say what is wrong with it."""
+"""The per-case table is validated when it is read."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def table(tmp_path):
     return write
 
 
-def test_names_stay_as_they_are_written_and_empty_cells_are_no_number(table):
+def test_names_remain_text_and_empty_cells_are_nan(table):
     rows = read_per_case(table(HEAD + "".join(LINES)), scans=2)
     assert rows["subject"].tolist() == ["None", "null"]
     assert rows["session"].tolist() == ["", "s"]

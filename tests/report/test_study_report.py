@@ -1,4 +1,4 @@
-"""``jsc report`` on hand-made run folders: what tables, claims, checklist and page say, and what they call missing."""
+"""``jsc report`` on simulated run folders: tables, claims, checklist, page, and missing parts."""
 
 import json
 import math
@@ -96,7 +96,7 @@ def report_of(tmp_path, name="mine"):
     return tmp_path / "runs" / "store" / "studies" / name
 
 
-def test_a_table_holds_means_over_folds_beside_the_published_values(study, jsc, tmp_path):
+def test_a_table_has_means_over_folds_and_published_values(study, jsc, tmp_path):
     folders = {base: [study(base, fold, better=0.1 * (base == "joint")) for fold in range(3)]
                for base in ("only_local", "joint")}  # fmt: skip
     code, out, _ = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
@@ -187,7 +187,7 @@ def test_columns_of_a_latex_table_match_its_heads_and_signs_are_escaped(study, j
     assert text.count("{") == text.count("}")
 
 
-def test_words_of_a_users_columns_are_escaped_in_latex():
+def test_user_columns_are_escaped_in_latex():
     made = plain_latex("Sites < 3 T", ["site_1", "field"], [["<1.5T>", "≥ 3 & µT"], ["[2cm]\n\n*", "{}"]])
     assert "{[}2cm{]} {*}" in made, "no argument of the line end before it"
     assert r"\textless{}1.5T\textgreater{} & $\geq$ 3 \& $\mu$T" in made
@@ -196,7 +196,7 @@ def test_words_of_a_users_columns_are_escaped_in_latex():
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_every_latex_table_is_set_and_none_is_wider_than_the_page(study, jsc, tmp_path):
+def test_every_latex_table_compiles_within_the_page_width(study, jsc, tmp_path):
     for base in ("joint", "only_seg", "only_cls", "dot"):
         study(base, 0)
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
@@ -280,7 +280,7 @@ def test_a_mean_over_fewer_folds_is_noted(study, jsc, tmp_path):
     assert claims["verdict"]["AUC"] == "not decided: 1 of 2 folds have two subjects of each class"
 
 
-def test_a_study_without_anything_to_compare_has_a_table_of_no_claims(study, jsc, tmp_path):
+def test_a_study_without_comparisons_has_a_table_without_claims(study, jsc, tmp_path):
     study("joint", 0)
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     claims = pd.read_csv(report_of(tmp_path) / "claims.csv")
@@ -322,7 +322,7 @@ def test_a_run_with_other_data_is_excluded_and_reported(study, jsc, tmp_path):
     assert set(pd.read_csv(report_of(tmp_path) / "pooled.csv")["base"]) == {"joint"}
 
 
-def test_a_repeated_cross_validation_enters_means_whole_and_tests_once(study, jsc, tmp_path):
+def test_a_repeated_cross_validation_is_complete_in_means_and_once_in_tests(study, jsc, tmp_path):
     for base in ("joint", "only_seg"):
         first = pd.read_csv(study(base, 0) / "per_case.csv")
         first.assign(fold=1, dsc=first["dsc"] - 0.2).to_csv(study(base, 1) / "per_case.csv", index=False)
@@ -335,7 +335,7 @@ def test_a_repeated_cross_validation_enters_means_whole_and_tests_once(study, js
     assert "A scan tested in several folds counts once" in (report_of(tmp_path) / "tables" / "table-5.md").read_text()
 
 
-def test_the_held_out_test_is_no_fold_of_the_cross_validation(study, jsc, tmp_path):
+def test_the_held_out_test_is_not_a_fold(study, jsc, tmp_path):
     for base in ("joint", "only_seg"):
         rows = pd.read_csv(study(base, 0) / "per_case.csv")
         study(base, 1)
@@ -361,7 +361,7 @@ def test_the_held_out_test_is_no_fold_of_the_cross_validation(study, jsc, tmp_pa
     }  # fmt: skip
 
 
-def test_of_several_joint_models_the_checklist_speaks_of_the_plainest(study, jsc, tmp_path):
+def test_the_checklist_uses_the_joint_model_with_the_fewest_settings(study, jsc, tmp_path):
     study("joint", 0, better=0.3)
     study("joint", 0, settings=["optimizer.lr-0.01"])
     study("only_seg", 0)
@@ -391,7 +391,7 @@ def test_a_study_without_finished_runs_has_a_page(study, jsc, tmp_path):
     assert "73.80" in page, "the published table stands all the same"
 
 
-def test_tables_of_an_earlier_report_do_not_stay_and_other_files_do(study, jsc, tmp_path):
+def test_outdated_tables_are_removed_and_other_files_kept(study, jsc, tmp_path):
     study("joint", 0, tables=["table7"])
     tables = report_of(tmp_path) / "tables"
     tables.mkdir(parents=True)
@@ -404,7 +404,7 @@ def test_tables_of_an_earlier_report_do_not_stay_and_other_files_do(study, jsc, 
     assert not {"table-3.tex", "cohort-9.csv"} & names
 
 
-def test_a_study_that_does_not_exist_is_one_sentence(study, jsc, tmp_path):
+def test_a_missing_study_is_one_sentence(study, jsc, tmp_path):
     study("joint", 0)
     for words in (("study=nope",), (), ("collection=nope",)):
         code, _, err = jsc("report", *words, f"runs={tmp_path / 'runs'}")
@@ -415,7 +415,7 @@ def test_a_study_that_does_not_exist_is_one_sentence(study, jsc, tmp_path):
     assert jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'file'}")[0] == 2
 
 
-def test_variants_of_a_users_own_get_a_table_with_claims_and_seeds(study, jsc, tmp_path):
+def test_user_variants_get_a_table_with_claims_and_seeds(study, jsc, tmp_path):
     for fold in range(3):
         for seed in (1, 2):
             study("joint", fold, seed=seed, better=0.1)

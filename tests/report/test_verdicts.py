@@ -1,4 +1,4 @@
-"""What a report makes of single numbers: verdicts, Holm's correction, best and second, convergence, pairs of scans."""
+"""Verdicts, Holm's correction, best and second-best marks, convergence, and paired scans."""
 
 import math
 
@@ -54,11 +54,11 @@ def test_a_claim_with_a_caveat_is_not_decided():
     assert claim.conclusion == "not decided: it has the opposite direction"
 
 
-def test_holm_by_hand_excludes_undefined_values():
+def test_hand_computed_holm_correction_excludes_undefined_values():
     assert holm([0.04, math.nan, 0.01, 0.03]) == pytest.approx([0.06, math.nan, 0.03, 0.06], nan_ok=True)
 
 
-def test_best_and_second_are_as_printed_and_ties_share():
+def test_best_and_second_use_printed_values_and_share_ties():
     assert mark([71.24, 71.24, 50.0, None], lower=False) == ["best", "best", "second", ""]
     assert mark([0.2, 0.3], lower=True) == ["best", "second"]
     assert mark([0.2, None], lower=True) == ["", ""]
@@ -79,7 +79,7 @@ def test_a_training_has_converged_when_its_loss_fell_by_less_than_two_percent_in
     assert has_converged(metrics([math.nan] + [1.0] * 7 + [0.995, 0.99])) is True
 
 
-def test_pairs_are_scans_that_both_tested_with_the_seeds_that_both_have():
+def test_pairs_are_common_scans_with_common_seeds():
     def rows(seeds, cases):
         return pd.DataFrame(
             [{"case": case, "seed": seed, "dsc": seed + 0.01 * number, "subject": case}

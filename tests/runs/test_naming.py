@@ -1,4 +1,4 @@
-"""Run folders are named by what decides the numbers: different results never share one, the same never has two."""
+"""Run folders: different results never share a folder, equal results never have two."""
 
 import functools
 import json
@@ -73,7 +73,7 @@ thorough = settings(max_examples=150, deadline=None, suppress_health_check=list(
 
 @quick
 @given(overrides, overrides)
-def test_two_lists_share_a_folder_if_and_only_if_the_same_decides_their_numbers(one, two):
+def test_overrides_share_a_folder_if_and_only_if_their_identity_is_equal(one, two):
     assert share_a_folder(one, two) is (decisive(one) == decisive(two))
 
 
@@ -81,13 +81,13 @@ def test_two_lists_share_a_folder_if_and_only_if_the_same_decides_their_numbers(
 @pytest.mark.timeout(1800)
 @thorough
 @given(overrides, overrides)
-def test_many_pairs_of_lists_share_a_folder_if_and_only_if_the_same_decides_their_numbers(one, two):
+def test_many_overrides_share_a_folder_if_and_only_if_their_identity_is_equal(one, two):
     assert share_a_folder(one, two) is (decisive(one) == decisive(two))
 
 
 @quick
 @given(overrides)
-def test_the_order_of_words_does_not_matter_and_names_are_short_and_safe(words):
+def test_names_are_independent_of_order_short_and_safe(words):
     name = placed(*words).variant
     assert placed(*reversed(words)).variant == name
     assert len(name) <= 80
@@ -129,12 +129,12 @@ def test_readable_examples(words, name):
         ("++trainer.limit_train_batches=1", "++trainer.limit_train_batches=1.0"),  # one batch, all of them
     ],
 )
-def test_values_that_read_alike_do_not_share_a_name(one, two):
+def test_similar_values_have_different_names(one, two):
     assert placed(one).variant != placed(two).variant
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])
-def test_a_precision_that_was_typed_is_named_whatever_the_machine(monkeypatch, has_gpu):
+def test_an_explicit_precision_is_named_on_any_machine(monkeypatch, has_gpu):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_gpu)
     assert placed().variant == placed("++trainer.accelerator=cpu").variant == "joint"
@@ -142,7 +142,7 @@ def test_a_precision_that_was_typed_is_named_whatever_the_machine(monkeypatch, h
     assert placed("++trainer.precision=bf16-mixed").variant.startswith("joint+trainer.precision-bf16-mixed")
 
 
-def test_on_the_cpu_of_a_machine_with_a_gpu_precision_is_whole(monkeypatch):
+def test_cpu_training_uses_full_precision(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     found = {
@@ -151,11 +151,11 @@ def test_on_the_cpu_of_a_machine_with_a_gpu_precision_is_whole(monkeypatch):
     assert found == {"auto": "bf16-mixed", "cpu": "32-true"}
 
 
-def test_fold_and_seed_stand_in_the_path_only():
+def test_fold_and_seed_are_only_in_the_path():
     assert str(placed("fold=3", "seed=7").path) == "runs/store/joint/fold-3_seed-7"
 
 
-def test_long_names_end_in_a_digest_of_the_whole():
+def test_long_names_end_in_a_digest():
     long = [f"++trainer.argument_{number}={number}" for number in range(9)]
     one, two = placed(*long), placed(*long[:-1], "++trainer.argument_8=9")
     assert len(one.variant) == len(two.variant) == 80
@@ -163,7 +163,7 @@ def test_long_names_end_in_a_digest_of_the_whole():
     assert one.variant != two.variant
 
 
-def test_keys_that_change_no_result_are_those_of_place_and_speed():
+def test_neutral_keys_are_those_of_paths_and_speed():
     neutral = ["runs", "tracking", "tracking.mode", "data.workers", "data.store", "hydra/launcher", "study", "tables"]
     assert not any(map(changes_result, neutral))
     assert all(map(changes_result, ["data.batch_size", "trainer.max_epochs", "network/guidance", "data.storeroom"]))

@@ -1,4 +1,4 @@
-"""Small scans with awkward geometry: oblique, flipped, anisotropic, odd sizes; a simulated cohort and its files."""
+"""Small scans with unusual geometry (oblique, flipped, anisotropic, odd sizes), and a simulated cohort."""
 
 import gzip
 import shutil

@@ -1,4 +1,4 @@
-"""Text of a user in tables and Markdown: nothing that another program would execute or render, and nothing lost."""
+"""User text in tables and Markdown: no execution, no rendering, no loss."""
 
 import csv
 import io
@@ -26,13 +26,13 @@ FORMULAS = ['=HYPERLINK("http://x","y")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_a_formula_is_written_as_text_and_read_back_as_it_was(text):
+def test_a_formula_is_written_as_text_and_read_back(text):
     assert cell(text) == f"'{text}"
     assert plain(cell(text)) == text
 
 
 @pytest.mark.parametrize("text", ["-1.5", "+3", "-01", "-1e-5", ".5", "MS", "a=b", "", "'quoted'", "sub-01", "5 - 3"])
-def test_numbers_and_harmless_text_stay_as_they_are(text):
+def test_numbers_and_harmless_text_are_unchanged(text):
     assert cell(text) == plain(text) == text
 
 
@@ -42,7 +42,7 @@ def test_text_survives_the_round_trip(text):
 
 
 @given(st.text(alphabet="=+-@'1.e ,\";x|\n", min_size=1))
-def test_no_cell_begins_a_formula_unless_it_is_a_number(text):
+def test_no_text_cell_is_a_formula(text):
     written = cell(text)
     assert written[0] not in "=+-@\t\r\n" or re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", written)
 
@@ -65,7 +65,7 @@ def test_a_table_keeps_its_numbers_and_returns_its_text(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("path", ["-scans/a.nii.gz", "=x.nii", "@x/y.nii", "'=x.nii"])
-def test_a_path_stays_a_path(tmp_path, path):
+def test_a_path_is_unchanged(tmp_path, path):
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_bytes(b"here")
     written = path_cell(path)
@@ -94,11 +94,11 @@ def test_markdown_shows_text_and_renders_none_of_it():
         ("MS/NMOSD, 3/4, https://doi.org/10.1/2/3", "MS/NMOSD, 3/4, https://doi.org/10.1/2/3"),
     ],
 )
-def test_absolute_paths_are_cut_to_names(text, expected):
+def test_absolute_paths_are_reduced_to_names(text, expected):
     assert without_folders(text) == expected
 
 
-def test_a_picture_in_a_page_is_no_path():
+def test_an_embedded_picture_is_not_a_path():
     picture = "data:image/png;base64,+/ab/cd/ef="
     assert shown(picture) == picture
     assert shown("in /data/x/y.nii") == "in y.nii"

@@ -1,4 +1,4 @@
-"""The cohort table: what is read, and each way in which it can be wrong."""
+"""Reading the cohort table, and all its errors."""
 
 import unicodedata
 from pathlib import Path
@@ -22,7 +22,7 @@ def table(folder: Path, text: str, name: str = "cohort.csv") -> Path:
     return path
 
 
-def test_rows_keep_labels_files_and_free_columns(folder):
+def test_rows_have_labels_files_and_further_columns(folder):
     path = table(
         folder,
         "subject,session,flair,lesion_mask,lesion_mask_2,disease,site,age\n"
@@ -40,14 +40,14 @@ def test_rows_keep_labels_files_and_free_columns(folder):
 
 
 @pytest.mark.parametrize("codes", [("0", "1"), ("1", "2"), ("1.0", "0.0"), ("True", "False"), ("MS", "1")])
-def test_numbers_stand_for_no_disease(folder, codes):
+def test_numbers_are_not_diseases(folder, codes):
     text = "subject\tflair\tdisease\n" + "".join(f"s{code}\ta.nii.gz\t{code}\n" for code in codes)
     with pytest.raises(CohortError, match=r"a disease among MS, NMOSD .*labels=\{"):
         read_cohort(table(folder, text, "cohort.tsv"))
 
 
 @pytest.mark.parametrize("cells", [("1", "2", "3"), ("1.0", "2.0", "3.0"), (" 1", "02", "3")])
-def test_classes_that_are_called_by_numbers_are_names(folder, cells):
+def test_numeric_class_names_are_names(folder, cells):
     text = "subject\tflair\tdisease\n" + "".join(f"s{n}\ta.nii.gz\t{cell}\n" for n, cell in enumerate(cells))
     cases = read_cohort(table(folder, text, "cohort.tsv"), classes=["1", "2", "3"])
     assert [case.disease for case in cases] == ["1", "2", "3"]
@@ -71,7 +71,7 @@ def test_the_separator_is_detected_from_the_header(folder, mark, name):
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_letters_that_can_be_stored_in_two_ways_are_one(tmp_path, form):
+def test_equivalent_unicode_spellings_are_equal(tmp_path, form):
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
     (tmp_path / unicodedata.normalize(form, "Müller_李明.nii.gz")).touch()
     name = unicodedata.normalize(other, "Müller")
@@ -128,7 +128,7 @@ def test_several_modalities_are_read_in_order(folder):
         ("subject,flair\ns1,a.nii.gz\n,\n\ns2,none.nii.gz\n", "line 4"),
     ],
 )
-def test_a_wrong_table_is_refused_with_a_sentence(folder, text, says):
+def test_an_invalid_table_is_refused(folder, text, says):
     path = table(folder, text)
     with pytest.raises(CohortError) as error:
         read_cohort(path)
@@ -141,7 +141,7 @@ def test_a_missing_table_is_refused(tmp_path):
         read_cohort(tmp_path / "absent.tsv")
 
 
-def test_a_folder_is_no_table(tmp_path):
+def test_a_folder_is_not_a_table(tmp_path):
     (tmp_path / "folder.tsv").mkdir()
     with pytest.raises(CohortError, match="found a folder"):
         read_cohort(tmp_path / "folder.tsv")
@@ -149,7 +149,7 @@ def test_a_folder_is_no_table(tmp_path):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_tables_of_other_systems_are_read(folder, mark, end):
+def test_tables_of_other_operating_systems_are_read(folder, mark, end):
     path = folder / "cohort.csv"
     lines = [f"{mark}subject,flair,disease", "s1,a.nii.gz,ms", ",,", '"s 2", b.nii.gz ,NMOSD', ",,"]
     path.write_bytes(end.join(lines).encode())
@@ -158,7 +158,7 @@ def test_tables_of_other_systems_are_read(folder, mark, end):
     ]  # fmt: skip
 
 
-def test_names_that_would_share_a_folder_are_refused(folder):
+def test_names_with_the_same_folder_are_refused(folder):
     path = table(folder, "subject,flair\ns/1,a.nii.gz\ns:1,b.nii.gz\n")
     with pytest.raises(CohortError, match="appear twice"):
         read_cohort(path)

@@ -1,4 +1,4 @@
-"""Which class a text names, and that nothing is guessed."""
+"""The class that a text names; nothing is guessed."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_a_description_names_a_class_only_as_a_whole(text, named):
     assert described_class(text, CLASSES) == named
 
 
-def test_controls_are_known_by_their_usual_names():
+def test_controls_have_their_usual_names():
     assert all(map(is_control, ("control", "Healthy controls", "HC", "healthy control (HC)", "Healthy_Volunteer")))
     assert not any(map(is_control, ("", "MS", "control (MS)", "not a control", "patient")))
     assert described_class("healthy controls", ("HC", "MS")) == "HC"
@@ -60,5 +60,5 @@ def test_a_code_has_one_spelling(text, plain):
     assert plain_code(text) == plain
 
 
-def test_the_word_that_asks_names_each_text_once():
+def test_the_suggested_labels_have_each_text_once():
     assert labels_word(["0", "1.0", "1", "RR MS"]) == "'labels={0: null, 1: null, RR MS: null}'"

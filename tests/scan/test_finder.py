@@ -1,4 +1,4 @@
-"""Finding scan files: what counts as one, what is left out, and that it is said."""
+"""Finding scan files: recognised and skipped files, and their report."""
 
 import gzip
 import json
@@ -101,7 +101,7 @@ def test_readers_skip_outputs_of_predict(put):
     assert "outputs of jsc predict, skipped" in {remark.what for remark in found.remarks}
 
 
-def test_a_scan_stored_as_nii_and_nii_gz_is_known_by_its_content(put):
+def test_a_scan_stored_as_nii_and_nii_gz_is_recognised_by_its_content(put):
     for name, data in (("a.nii", SCAN), ("a.nii.gz", SCAN), ("b.nii", SCAN), ("b.nii.gz", SCAN + 1)):
         put(name, data)
     assert stored_twice(put.root, scan_files(put.root).names) == {"a.nii.gz": "a.nii"}
@@ -113,7 +113,7 @@ def test_names_sort_by_their_numbers():
 
 
 @pytest.mark.parametrize("place", ["nowhere", "x" * 5000])
-def test_a_folder_that_is_not_there_is_one_sentence(tmp_path, place):
+def test_a_missing_folder_is_one_sentence(tmp_path, place):
     with pytest.raises(CohortError, match="expected a folder of scans") as error:
         scan_files(tmp_path / place, remedy="correct input=")
     assert len(str(error.value)) < 700

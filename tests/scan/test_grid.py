@@ -1,4 +1,4 @@
-"""Grids: every map between a scan and the network's grid is exact and can be undone."""
+"""Grids: maps between a scan's grid and the network's grid are exact and invertible."""
 
 import nibabel as nib
 import numpy as np
@@ -58,7 +58,7 @@ def test_linear_resampling_keeps_a_linear_ramp_in_world_space(shape, code, degre
 
 @settings(max_examples=30, deadline=None)
 @given(shape=st.tuples(sides, sides, sides), code=axes, degrees=angles)
-def test_a_whole_number_enlargement_and_the_way_back_change_nothing(shape, code, degrees):
+def test_an_integer_enlargement_and_its_inverse_change_nothing(shape, code, degrees):
     native = Grid(shape, turned(code, degrees, (1.0, 1.0, 3.0)))
     x, y, z = native.canonical().shape
     geometry = Geometry(native, native.canonical().resized((3 * x, 3 * y, 3 * z)))
@@ -73,7 +73,7 @@ def test_resize_keeps_the_field_of_view_not_the_centres():
     np.testing.assert_allclose(resized.affine[:3, 3], [0.5, -0.25, 0.0])
 
 
-def test_crop_and_return_puts_every_voxel_back_and_zeros_elsewhere():
+def test_crop_and_inverse_restore_every_voxel_with_zeros_elsewhere():
     native = Grid((7, 9, 11), turned("LPS", 9.0, (0.9, 1.1, 3.0)))
     data = np.random.default_rng(1).random((7, 9, 11)).astype(np.float32) + 1
     model = native.canonical().cropped((1, 2, 3), (6, 8, 10))

@@ -1,4 +1,4 @@
-"""Masks beside their scans: turned, oblique, placed by the other form of a header; and the remedies on offer."""
+"""Masks on other grids: reoriented, oblique, placed by the other form of a header; and the remedies."""
 
 import nibabel as nib
 import numpy as np
@@ -52,7 +52,7 @@ def test_a_mask_that_differs_by_rounding_matches_its_scan_at_any_angle(scan, tmp
 
 
 @pytest.mark.parametrize("degrees", [20, 45])
-def test_an_oblique_mask_with_permuted_axes_is_turned(scan, tmp_path, degrees):
+def test_an_oblique_mask_with_permuted_axes_is_reoriented(scan, tmp_path, degrees):
     affine = turned(degrees)
     found = scan(affine)
     change = np.zeros((4, 4))
@@ -63,7 +63,7 @@ def test_an_oblique_mask_with_permuted_axes_is_turned(scan, tmp_path, degrees):
     np.testing.assert_array_equal(read_mask(save(tmp_path / "m.nii", stored, affine @ change), found.grid), MASK)
 
 
-def test_there_and_back_is_the_identity_at_45_degrees():
+def test_a_round_trip_is_the_identity_at_45_degrees():
     grid, other = Grid(SHAPE, turned(45)), Grid(SHAPE, turned(45.0000001))
     np.testing.assert_array_equal(reorient(MASK, grid, other), MASK)
     assert grid.like(other).shape == SHAPE
@@ -84,7 +84,7 @@ def test_a_matching_qform_is_reported_and_the_suggested_key_works(scan, tmp_path
     np.testing.assert_array_equal(read_mask(path, found.grid, geometry="scan"), MASK)
 
 
-def test_a_mask_without_orientation_may_take_the_scans(scan, tmp_path):
+def test_a_mask_without_orientation_may_use_the_scans(scan, tmp_path):
     found = scan(turned(10))
     image = nib.Nifti1Image(MASK, None)
     image.set_sform(None, 0)
@@ -104,13 +104,13 @@ def test_a_mask_of_another_shape_is_refused_either_way(scan, tmp_path):
         assert "mask_geometry" not in error.value.remedy
 
 
-def test_another_word_is_refused():
+def test_an_unknown_choice_is_refused():
     with pytest.raises(ConfigError, match=r"mask_geometry: expected header or scan, found both; correct"):
         require_mask_geometry("both")
 
 
 @pytest.mark.parametrize("values", [(0, 1, 2, 3, 4), (0, 1, 2), (0, 2, 3), tuple(range(11))])
-def test_the_lesion_values_that_are_offered_keep_every_labelled_voxel(scan, tmp_path, values):
+def test_the_suggested_lesion_values_keep_every_labelled_voxel(scan, tmp_path, values):
     found = scan(turned(10))
     data = np.resize(np.array(values, np.int16), SHAPE)
     path = save(tmp_path / "mask.nii.gz", data, turned(10))

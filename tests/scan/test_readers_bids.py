@@ -1,4 +1,4 @@
-"""BIDS data sets, strict and deviating, become a cohort table."""
+"""BIDS data sets, valid and deviating, become a cohort table."""
 
 import json
 import unicodedata
@@ -56,7 +56,7 @@ def bids_folder(put):
     return put
 
 
-def test_bids_gives_scans_masks_labels_and_free_columns(bids_folder):
+def test_bids_gives_scans_masks_labels_and_further_columns(bids_folder):
     found = bids(bids_folder, labels={"RRMS": "MS"})
     assert names(found) == [("sub-01", "ses-1", "MS"), ("sub-01", "ses-2", "MS"), ("sub-02", None, "nmosd")]
     first, second, third = found.scans
@@ -69,7 +69,7 @@ def test_bids_gives_scans_masks_labels_and_free_columns(bids_folder):
     assert found.remarks == ()
 
 
-def test_bids_cases_are_read_from_the_written_table_wherever_the_folder_is_moved(bids_folder):
+def test_a_bids_table_is_valid_after_moving_the_folder(bids_folder):
     out = bids_folder.root / "tables" / "cohort.tsv"
     found = bids(bids_folder, labels={"RRMS": "MS"})
     write_cohort_table(found, out, classes=["MS", "NMOSD"])
@@ -101,7 +101,7 @@ def test_bids_selects_one_flair_per_visit_and_reports_the_others(put):
         assert other in reasons(found)
 
 
-def test_bids_leaves_masks_that_are_not_on_the_flair(put):
+def test_bids_skips_masks_not_on_the_flairs_grid(put):
     put("sub-1/anat/sub-1_FLAIR.nii.gz")
     put("derivatives/a/sub-1/anat/sub-1_space-MNI152NLin2009cAsym_label-lesion_mask.nii.gz", "lesion-mask")
     put("derivatives/a/sub-1/anat/sub-1_label-lesion_probseg.nii.gz", "lesion-mask")
@@ -122,7 +122,7 @@ def test_bids_selects_pipelines_and_reports_several_used_as_raters(put):
     assert [file.parts[-3] for name, file in found.scans[0].files.items() if "mask" in name] == ["manual"]
 
 
-def test_bids_bears_common_deviations(put):
+def test_bids_accepts_common_deviations(put):
     put("SUB-A/SUB-A_flair.nii.gz")
     put("SUB-A/SUB-A_lesion.nii.gz", "lesion-mask")
     put("sub-b/ses-m00/T2FLAIR.nii.gz")
@@ -145,7 +145,7 @@ def test_bids_bears_common_deviations(put):
         assert part in reasons(found)
 
 
-def test_bids_follows_links_once_and_names_those_that_lead_nowhere(put, tmp_path):
+def test_bids_follows_links_once_and_reports_broken_ones(put, tmp_path):
     there = put("sub-1/anat/sub-1_FLAIR.nii.gz")
     elsewhere = tmp_path / "annex" / "key"
     elsewhere.parent.mkdir()
@@ -158,7 +158,7 @@ def test_bids_follows_links_once_and_names_those_that_lead_nowhere(put, tmp_path
     assert ("broken links (fetch the files first)", "sub-1/anat/sub-1_label-lesion_mask.nii.gz") in said(found)
 
 
-def test_bids_sessions_and_sidecars_tell_more_of_a_visit(bids_folder):
+def test_bids_sessions_and_sidecars_give_further_columns(bids_folder):
     root = bids_folder.root
     (root / "sub-01" / "sub-01_sessions.tsv").write_text("session_id\tage\tdiagnosis\nses-2\t33\tNMOSD\n")
     (root / "FLAIR.json").write_text('{"Manufacturer": "GE", "RepetitionTime": 8, "InversionTime": 2.25}')
@@ -172,7 +172,7 @@ def test_bids_sessions_and_sidecars_tell_more_of_a_visit(bids_folder):
     assert (second.columns["field_strength_t"], "X" in second.columns.values()) == ("3", False)
 
 
-def test_labels_may_stand_in_any_column_under_any_name(bids_folder):
+def test_labels_may_be_in_any_column_with_any_name(bids_folder):
     table = bids_folder.root / "participants.tsv"
     table.write_text("participant_id\tgroup\n1\tpatient\nsub-02\tHC\n")
     found = bids(bids_folder, disease_column="group", labels={"patient": "MS", "hc": None})
@@ -192,7 +192,7 @@ def test_labels_may_stand_in_any_column_under_any_name(bids_folder):
         (b"participant_id\tdiagnosis\nsub-01\tMS\t3\n", "longer rows"),
     ],
 )
-def test_a_participants_table_that_cannot_be_used_is_refused(bids_folder, content, says):
+def test_an_invalid_participants_table_is_refused(bids_folder, content, says):
     (bids_folder.root / "participants.tsv").write_bytes(content)
     with pytest.raises(CohortError, match=r"participants\.tsv") as error:
         bids(bids_folder)
@@ -213,7 +213,7 @@ def test_wrong_and_empty_folders_are_refused(tmp_path):
             BidsReader(**BIDS).read(tmp_path / place, tmp_path / "o.tsv")
 
 
-def test_masks_are_known_by_any_word_of_their_name_and_else_by_their_folder(put):
+def test_masks_are_recognised_by_their_name_or_folder(put):
     put("sub-01/anat/sub-01_FLAIR.nii.gz")
     put("sub-01/anat/sub-01_lesion_mask.nii.gz", "lesion-mask")
     put("sub-02/anat/sub-02_FLAIR.nii.gz", subject=2)
@@ -240,7 +240,7 @@ def test_bids_reports_every_unused_file(put):
     assert [about for what, about in sorted(said(found)) if what.startswith("scans of other kinds")] == sorted(left)
 
 
-def test_derivatives_beside_the_raw_data_are_found_from_above_and_missed_with_a_word(put):
+def test_derivatives_are_found_from_the_parent_folder_and_otherwise_reported(put):
     put("rawdata/sub-01/anat/sub-01_FLAIR.nii.gz")
     put("derivatives/manual/sub-01/anat/sub-01_label-lesion_mask.nii.gz", "lesion-mask")
     (put.root / "participants.tsv").write_text("participant_id\tdisease\nsub-01\tMS\n")
@@ -307,7 +307,7 @@ def test_a_broken_link_to_participants_is_reported(bids_folder):
 
 @pytest.mark.parametrize("label", ["NA", "None", "null", "nan", "1e5", "007", "Müller", "李明"])
 @pytest.mark.parametrize("mark", ["\t", ";", ","])
-def test_people_keep_their_names_and_rows(put, label, mark):
+def test_participants_keep_their_names_and_rows(put, label, mark):
     put(f"sub-{label}/anat/sub-{label}_FLAIR.nii.gz")
     text = f"\ufeffparticipant_id{mark}age{mark}diagnosis\nsub-{label}{mark}NA{mark}MS\n"
     (put.root / "participants.tsv").write_text(unicodedata.normalize("NFD", text))
@@ -349,7 +349,7 @@ def test_codes_have_the_meaning_of_the_side_car(put, cells):
 
 
 @pytest.mark.parametrize("cells", [("0", "1"), ("1", "2"), ("1.0", "2.0"), ("True", "False"), ("a b", "1 2")])
-def test_codes_that_nothing_explains_are_asked_for(put, cells):
+def test_unexplained_codes_need_labels(put, cells):
     diseases = coded(put, cells)
     with pytest.raises(CohortError, match=r"expected MS, NMOSD or nothing") as error:
         diseases()
@@ -358,7 +358,7 @@ def test_codes_that_nothing_explains_are_asked_for(put, cells):
     assert diseases(["HC", "MS"], labels=dict(zip(cells, ("HC", "MS"), strict=True))) == ["HC", "MS"]
 
 
-def test_a_code_that_the_side_car_gives_to_no_class_is_asked_for_by_its_name_in_the_table(put):
+def test_a_code_without_a_class_needs_a_label(put):
     diseases = coded(put, ("1", "2"), {"1": "MS", "2": "MOGAD"})
     with pytest.raises(CohortError, match=r"found 2 \(MOGAD; 1 scan\); add 'labels=\{2: null\}'"):
         diseases()
@@ -369,12 +369,12 @@ def test_labels_given_by_the_user_precede_the_side_car(put):
     assert diseases() == ["MS", "MS"]
 
 
-def test_classes_that_are_called_by_numbers_are_not_codes(put):
+def test_numeric_class_names_are_not_codes(put):
     assert coded(put, ("1", "2", "3"))(["1", "2", "3"]) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "7", '{"diagnosis": {"Levels": [0, 1]}}', '{"diagnosis": 3}'])
-def test_a_side_car_that_explains_nothing_leaves_the_codes_to_be_asked_for(put, content):
+def test_an_empty_side_car_leaves_codes_unexplained(put, content):
     diseases = coded(put, ("0", "1"))
     (put.root / "participants.json").write_text(content)
     with pytest.raises(CohortError, match=r"add 'labels=\{0: null, 1: null\}'"):

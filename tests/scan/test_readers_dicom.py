@@ -1,4 +1,4 @@
-"""DICOM trees made cohorts: the right series, the source's voxels and grid, and nobody's name."""
+"""DICOM folders become cohorts: the right series, the source's voxels and grid, and no names."""
 
 import gzip
 import itertools
@@ -196,7 +196,7 @@ def secrets():
     ]
 
 
-def test_the_converted_scan_is_the_source_and_names_nobody(flair, tmp_path, jsc):
+def test_the_converted_scan_equals_the_source_without_names(flair, tmp_path, jsc):
     values, affine = flair
     write_series(tmp_path / "in" / "Zwetschkenbaum Aurelia" / "20190823", values, affine, name="IM{0}")
     (tmp_path / "in" / "notes.txt").write_text("Aurelia was late")
@@ -241,7 +241,7 @@ def test_an_enhanced_file_is_converted_too(flair, tmp_path, jsc):
     np.testing.assert_allclose(made.as_reoriented(turn).affine, affine, atol=2e-3)
 
 
-def test_an_export_that_stamps_each_file_with_its_own_study_is_one_scan(flair, tmp_path, jsc):
+def test_an_export_with_one_study_per_file_is_one_scan(flair, tmp_path, jsc):
     values, affine = flair
     for k in range(values.shape[2]):
         tags = {"StudyTime": f"1345{k:02d}.5", "StudyInstanceUID": f"1.2.4.{k + 1}"}
@@ -390,7 +390,7 @@ def test_one_image_stored_twice_is_one_image(flair, tmp_path, jsc):
         ({"BurnedInAnnotation": "YES"}, "burned into"),
     ],
 )
-def test_a_tree_without_the_wanted_series_is_refused_without_naming_anyone(flair, tmp_path, jsc, tags, says):
+def test_a_folder_without_the_wanted_series_is_refused_without_names(flair, tmp_path, jsc, tags, says):
     values, affine = flair
     write_series(tmp_path / "in" / "Aurelia", values, affine, **tags)
     out = tmp_path / "out"
@@ -401,7 +401,7 @@ def test_a_tree_without_the_wanted_series_is_refused_without_naming_anyone(flair
     assert not out.exists()
 
 
-def test_files_that_are_no_dicom_and_damaged_ones_are_refused(tmp_path, jsc):
+def test_damaged_and_other_files_are_refused(tmp_path, jsc):
     tree = tmp_path / "in"
     tree.mkdir()
     (tree / "a.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x08\x00\x16\x00UIxx")
@@ -421,7 +421,7 @@ def test_missing_packages_are_reported_with_the_install_command(tmp_path, jsc, m
     assert 'pip install "joint_seg_cls[dicom]"' in err
 
 
-def test_a_converter_that_fails_leaves_nothing(flair, tmp_path, jsc, monkeypatch):
+def test_a_failed_conversion_writes_nothing(flair, tmp_path, jsc, monkeypatch):
     values, affine = flair
     write_series(tmp_path / "in", values, affine)
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 3))

@@ -1,4 +1,4 @@
-"""The archive of a challenge, folders by patterns and hand-written tables become the same cohort table."""
+"""Challenge archives, folders with patterns and hand-written tables become the same cohort table."""
 
 import pandas as pd
 import pytest
@@ -46,7 +46,7 @@ def test_the_isbi_archive_gives_visits_and_both_raters(put):
     assert "without a preprocessed FLAIR: ISBI/training/training04" in reasons(found)
 
 
-def test_an_isbi_file_stored_twice_is_refused_naming_both(put):
+def test_an_isbi_file_stored_twice_is_refused(put):
     put("training01/preprocessed/training01_01_flair_pp.nii")
     put("training01/preprocessed/training01_01_flair_pp.nii.gz")
     with pytest.raises(CohortError, match=r"flair_pp\.nii and .*flair_pp\.nii\.gz"):
@@ -106,7 +106,7 @@ def test_labels_come_from_a_table_a_folder_or_one_word(put):
         read(PatternReader(pattern, labels="other.csv"), put.root)
 
 
-def test_two_files_for_one_scan_are_refused_naming_both(put):
+def test_two_files_for_one_scan_are_refused(put):
     put("p1/a_FLAIR.nii.gz")
     put("p1/b_FLAIR.nii.gz")
     with pytest.raises(CohortError, match=r"for p1, found p1/a_FLAIR\.nii\.gz and p1/b_FLAIR\.nii\.gz"):
@@ -141,7 +141,7 @@ def test_an_incomplete_pattern_is_refused(patterns, says):
 
 
 # ----------------------------------------------------------------------------------------------------------- table
-def test_a_table_under_other_names_is_read_and_its_paths_rewritten(phantom, tmp_path):
+def test_a_table_with_other_column_names_is_read_with_rewritten_paths(phantom, tmp_path):
     theirs = pd.read_csv(phantom / "cohort.tsv", sep="\t", dtype=str)
     theirs = theirs.rename(columns={"flair": "FLAIR path", "disease": "dx", "subject": "ID"}).replace({"MS": "RRMS"})
     theirs["note"] = ["a;b", 'said "c"']
@@ -170,7 +170,7 @@ def test_a_table_under_other_names_is_read_and_its_paths_rewritten(phantom, tmp_
         ("subject,flair,t1\ns,f.nii.gz,gone.nii.gz\n", {}, "no file"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, columns, says):
+def test_an_invalid_table_is_refused(tmp_path, text, columns, says):
     (tmp_path / "f.nii.gz").touch()
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(CohortError, match=r"t\.csv") as error:
@@ -190,7 +190,7 @@ def test_wrong_and_empty_folders_are_refused(reader, tmp_path):
             reader.read(tmp_path / place, tmp_path / "o.tsv")
 
 
-def test_a_raters_consensus_is_no_further_rater(put):
+def test_a_consensus_is_not_a_further_rater(put):
     put("p1/FLAIR.nii.gz")
     for rater in ("1", "2", "Consensus"):
         put(f"p1/mask_{rater}.nii.gz", "lesion-mask")
@@ -204,7 +204,7 @@ def test_a_raters_consensus_is_no_further_rater(put):
 
 
 @pytest.mark.parametrize("codes", [("0", "1"), ("1", "2"), ("1.0", "0.0")])
-def test_codes_in_a_table_of_people_or_scans_are_asked_for(put, codes):
+def test_codes_in_a_table_of_subjects_or_scans_need_labels(put, codes):
     rows = []
     for number, code in enumerate(codes):
         put(f"p{number}.nii.gz")

@@ -1,4 +1,4 @@
-"""The way to the network's grid and back: shapes and places survive it, and written files have the scan's header."""
+"""Round trips to the network's grid: shapes and positions are preserved, and written files have the scan's header."""
 
 import nibabel as nib
 import numpy as np
@@ -80,7 +80,7 @@ def test_a_lesion_of_one_millilitre_survives_the_round_trip(geometry, volume_ml,
 
 @settings(max_examples=40, deadline=None)
 @given(geometry=geometries(), shift=st.tuples(*[st.floats(-3, 3)] * 3))
-def test_a_place_is_found_again_within_a_native_voxel(geometry, shift):
+def test_a_position_is_restored_within_a_native_voxel(geometry, shift):
     place = middle_of(geometry.model, shift)
     grids = {"native": geometry.native, "model": geometry.model}
     spots = {n: np.exp(-((millimetres(g) - place) ** 2).sum(-1) / 8).astype(np.float32) for n, g in grids.items()}
@@ -98,7 +98,7 @@ def test_a_place_is_found_again_within_a_native_voxel(geometry, shift):
 
 @settings(max_examples=40, deadline=None)
 @given(geometry=geometries())
-def test_share_that_is_cropped_is_counted_in_volume(geometry):
+def test_the_cropped_share_is_a_fraction_of_volume(geometry):
     inside = np.linalg.solve(
         geometry.model.affine,
         np.c_[millimetres(geometry.native).reshape(-1, 3), np.ones(np.prod(geometry.native.shape))].T,
@@ -139,9 +139,7 @@ def test_written_files_keep_the_scans_forms_codes_and_units(affine, tmp_path, ki
 
 
 @pytest.mark.parametrize(("unit", "millimetres_each"), [("meter", 1000), ("micron", 0.001), ("mm", 1), ("unknown", 1)])
-def test_headers_in_other_units_are_read_in_millimetres_and_written_as_they_were(
-    affine, tmp_path, unit, millimetres_each
-):
+def test_headers_in_other_units_are_read_in_millimetres_and_kept_on_writing(affine, tmp_path, unit, millimetres_each):
     own = affine.copy()
     own[:3] /= millimetres_each
     image = nib.Nifti1Image(np.random.default_rng(0).random((7, 9, 5)).astype(np.float32), own)

@@ -27,7 +27,7 @@ def test_tissue_maps_are_shares_of_one_voxel():
     assert 1600 < template.brain.sum() / 1000 < 2100, "the brain's volume in mL"
 
 
-def test_known_places_hold_their_tissue():
+def test_known_positions_have_their_tissue():
     template = load_template(1)
 
     def at(x, y, z):

@@ -1,4 +1,4 @@
-"""Volumes: what is read is what lies in the file, and what does not fit is refused in one sentence."""
+"""Volumes: voxels and header are read correctly, and invalid files are refused in one sentence."""
 
 import gzip
 import json
@@ -58,13 +58,13 @@ def test_written_volume_has_the_scans_header(save, data, affine, tmp_path, codes
     assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
 
 
-def test_mask_with_values_a_hair_beside_one_is_rounded(save, data, affine):
+def test_mask_values_near_one_are_rounded(save, data, affine):
     scan = read_scan(save("scan.nii.gz", data, affine))
     mask = (data > 1.5).astype(np.float32) * 1.0000153
     np.testing.assert_array_equal(read_mask(save("mask.nii.gz", mask, affine), scan.grid), data > 1.5)
 
 
-def test_mask_stored_with_other_axes_is_turned_to_the_scans(save, data, affine):
+def test_mask_with_other_axes_is_reoriented_to_the_scan(save, data, affine):
     scan = read_scan(save("scan.nii.gz", data, affine))
     turned = nib.as_closest_canonical(nib.Nifti1Image((data > 1.5).astype(np.uint8), affine))
     assert turned.shape == SHAPE
@@ -72,7 +72,7 @@ def test_mask_stored_with_other_axes_is_turned_to_the_scans(save, data, affine):
     np.testing.assert_array_equal(read_mask(path, scan.grid), data > 1.5)
 
 
-def test_mask_apart_by_less_than_half_a_voxel_is_accepted(save, data, affine):
+def test_mask_within_half_a_voxel_is_accepted(save, data, affine):
     scan = read_scan(save("scan.nii.gz", data, affine))
     moved = affine.copy()
     moved[0, 3] += 0.45
@@ -102,7 +102,7 @@ def test_mask_with_other_values_is_refused(save, data, affine, values):
 
 
 @pytest.mark.parametrize(("values", "key"), [((0, 2), "2"), ((0, 255), "255"), ((0, 3, 4), "[3,4]")])
-def test_the_refusal_of_other_whole_values_names_the_key_that_helps(save, data, affine, values, key):
+def test_the_refusal_of_other_integer_values_names_the_key(save, data, affine, values, key):
     scan = read_scan(save("scan.nii.gz", data, affine))
     path = save("mask.nii.gz", np.resize(np.array(values, np.float32), SHAPE), affine)
     with pytest.raises(ScanError, match=rf"lesion_value={re.escape(key)};"):
@@ -144,7 +144,7 @@ def test_a_brain_mask_of_0_and_255_is_binary(save, data, affine):
     np.testing.assert_array_equal(read_mask(save("mask.nii.gz", mask, affine), scan.grid, of="brain"), data > 1.5)
 
 
-def test_a_map_of_many_labels_is_not_taken_for_lesions(save, data, affine):
+def test_a_map_of_many_labels_is_not_a_lesion_mask(save, data, affine):
     scan = read_scan(save("scan.nii.gz", data, affine))
     path = save("mask.nii.gz", np.resize(np.arange(100, dtype=np.float32), SHAPE), affine)
     with pytest.raises(ScanError, match="write lesion voxels as 1") as error:
@@ -165,7 +165,7 @@ def test_lesion_value_selects_the_lesion_voxels(save, data, affine, values, lesi
 
 
 @pytest.mark.parametrize("values", [(0, 1), (0, 2.5)])
-def test_a_mask_without_the_lesion_value_that_was_asked_for_is_refused(save, data, affine, values):
+def test_a_mask_without_the_given_lesion_value_is_refused(save, data, affine, values):
     scan = read_scan(save("scan.nii.gz", data, affine))
     path = save("mask.nii.gz", np.resize(np.array(values, np.float32), SHAPE), affine)
     with pytest.raises(ScanError, match=r"0 and 2 \(lesion_value=2\)"):
@@ -197,7 +197,7 @@ def test_truncated_gzip_is_refused(save, data, affine):
         read_scan(path)
 
 
-def test_a_file_that_is_no_nifti_is_refused(tmp_path):
+def test_a_file_in_another_format_is_refused(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(b"not a scan at all" * 100))
     with pytest.raises(ScanError, match="a damaged file or another format"):
         read_scan(tmp_path / "scan.nii.gz")
@@ -247,7 +247,7 @@ def test_a_damaged_header_is_one_sentence(save, data, affine, offset, value, say
     ],
     ids=["colours", "complex", "beyond float32"],
 )
-def test_voxels_that_are_no_brightness_are_refused(save, data, affine, says):
+def test_colour_and_complex_voxels_are_refused(save, data, affine, says):
     with pytest.raises(ScanError) as error:
         read_scan(save("scan.nii.gz", data, affine))
     assert says in sentence(error).replace("314 NaN", "315 NaN")  # 0 * 1e300 is finite

@@ -1,4 +1,4 @@
-"""Sweeps on a real Slurm: jobs side by side, jobs that are stopped and sent back, one run on two nodes."""
+"""Sweeps on a real Slurm: parallel jobs, requeued jobs, one run on two nodes."""
 
 import csv
 import re
@@ -39,7 +39,7 @@ def weights_of(run):
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def test_two_jobs_are_done_by_slurm_and_not_done_again(sweep, store, tmp_path, jsc, slurm):
+def test_two_slurm_jobs_are_run_once(sweep, store, tmp_path, jsc, slurm):
     runs = tmp_path / "a folder with = and [brackets]"
     words = (f"data.store={store}", f"runs={runs}", *TOY, "trainer.max_epochs=1", "fold=0,1")
     has_gpus = any("gpu" in each for each in slurm("sinfo", "--noheader", "--format=%G"))
@@ -65,9 +65,7 @@ def test_two_jobs_are_done_by_slurm_and_not_done_again(sweep, store, tmp_path, j
     ],
     ids=["time limit", "preempted"],
 )
-def test_a_job_that_is_sent_back_ends_with_the_numbers_of_an_uninterrupted_one(
-    sweep, store, tmp_path, jsc, slurm, stop
-):
+def test_a_requeued_job_has_the_numbers_of_an_uninterrupted_one(sweep, store, tmp_path, jsc, slurm, stop):
     words = (f"data.store={store}", *TOY, "trainer.max_epochs=20", "fold=0")
     process = sweep(*words, f"runs={tmp_path / 'stopped'}", *JOB)
     while not (found := list(tmp_path.glob("stopped/*/*/fold-*/checkpoints/last.ckpt"))):

@@ -1,4 +1,4 @@
-"""The launcher for one machine: a fresh process a job, which knows its GPUs before it can import torch."""
+"""The launcher for one machine: a new process per job, with its GPUs set before torch is imported."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def told(folder):
     return {int(path.stem): json.loads(path.read_text()) for path in folder.glob("[0-9].json")}
 
 
-def test_jobs_take_turns_on_their_gpus_and_a_failed_one_stops_no_other(sweep, tmp_path):
+def test_jobs_share_gpus_and_a_failed_one_does_not_stop_others(sweep, tmp_path):
     with pytest.raises(ConfigError, match="correct it"):
         sweep("number=0,1,2,3")
     jobs = told(tmp_path)
@@ -94,7 +94,7 @@ def test_jobs_take_turns_on_their_gpus_and_a_failed_one_stops_no_other(sweep, tm
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_ctrl_c_leaves_runs_that_go_on(store, tmp_path):
+def test_interrupted_runs_can_be_resumed(store, tmp_path):
     command = [
         sys.executable, "-m", "joint_seg_cls", "train", "-m", f"data.store={store}", f"runs={tmp_path / 'runs'}",
         "network.channels=4", "tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_runs_that_go_on(store, tmp_path):
 
 
 @pytest.mark.parametrize(("key", "value"), [("gpus", 0), ("gpus", "0,1"), ("workers", "abc"), ("slots_per_gpu", 1.5)])
-def test_settings_of_another_kind_are_refused_before_the_sweep_is_planned(key, value):
+def test_settings_of_the_wrong_type_are_refused_before_planning(key, value):
     launcher = LocalLauncher(None, 1, 1, 1, "logs")
     setattr(launcher, key, value)
     with pytest.raises(ConfigError, match=f"hydra.launcher.{key}: expected"):

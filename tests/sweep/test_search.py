@@ -1,4 +1,4 @@
-"""A search goes on past trials that fail, tries none of them twice, and keeps its trials in a database."""
+"""A search continues after failed trials, repeats none of them, and stores its trials in a database."""
 
 from importlib.metadata import version
 
@@ -38,7 +38,7 @@ def search(jsc, store, tmp_path, monkeypatch):
     return run
 
 
-def test_a_failing_trial_is_counted_and_tried_once(search, tmp_path):
+def test_a_failed_trial_is_recorded_and_not_repeated(search, tmp_path):
     search.fails = "DotGuidance"
     words = ("network/guidance=choice(dot,concat)",)
     assert search(*words) == 0, search.err
@@ -47,7 +47,7 @@ def test_a_failing_trial_is_counted_and_tried_once(search, tmp_path):
     assert (tmp_path / "runs" / "store" / "studies" / "optimization_results.yaml").is_file()
 
 
-def test_a_search_of_which_nothing_succeeds_ends_with_what_was_said(search):
+def test_a_search_without_success_ends_with_the_errors(search):
     search.fails = "DotGuidance"
     assert search("network/guidance=choice(dot,dot)") == 1
     assert "no trial succeeded" in search.err
@@ -58,7 +58,7 @@ def test_a_search_of_which_nothing_succeeds_ends_with_what_was_said(search):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_DATABASE, reason="SQLAlchemy 2 is installed, by which Optuna 2 keeps no study")
-def test_a_search_goes_on_in_its_database(search, tmp_path):
+def test_a_search_continues_in_its_database(search, tmp_path):
     words = (f"hydra.sweeper.storage=sqlite:///{tmp_path}/Süche.db", "optimizer.lr=tag(log,interval(1e-5,1e-2))")
     search.fails = None
     assert search(*words, trials=2) == 0, search.err

@@ -1,4 +1,4 @@
-"""What other packages start: a search by Optuna over our launcher, and a sweep on Ray."""
+"""Plugins of other packages: an Optuna search with our launcher, and a sweep on Ray."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def _column(table, name):
     return [row[header.index(name)] for row in rows]
 
 
-def test_the_papers_protocol_has_nothing_to_search_for(jsc, store, tmp_path):
+def test_a_search_needs_a_validation_split(jsc, store, tmp_path):
     code, _, err = jsc(
         "train", "-m", f"data.store={store}", f"runs={tmp_path / 'runs'}", "hydra/sweeper=optuna", "protocol=paper",
         "optimizer.lr=interval(1e-4,1e-2)", *TINY,
@@ -104,5 +104,5 @@ def test_ray_runs_the_jobs_of_a_sweep(sweep, tmp_path):
         ("Could not find 'optimizer/tpe'", None),
     ],
 )
-def test_a_missing_plugin_is_told_by_the_extra_that_brings_it(said, extra):
+def test_a_missing_plugin_is_reported_with_its_extra(said, extra):
     assert missing_extra(said) == extra

@@ -1,4 +1,4 @@
-"""Places for jobs: never two in a slot, none waits for a slot that is free, and all of them end with the program."""
+"""Job slots: one job per slot, no idle slot while jobs wait, and no job outlives the program."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_jobs_of_unequal_length_never_share_a_slot_and_fill_every_slot(tmp_path)
     assert list(used.values()).count(used["job0"]) < 3  # the longest kept its slot, the others went round it
 
 
-def test_a_failed_job_stops_no_other_and_its_code_is_told(tmp_path):
+def test_a_failed_job_does_not_stop_others_and_its_code_is_returned(tmp_path):
     jobs = [job(tmp_path, "good", 0), job(tmp_path, "bad", 0, 3), job(tmp_path, "later", 0)]
     ended = []
     slots = [Slot("worker 0")]
@@ -101,21 +101,21 @@ def test_ctrl_c_interrupts_every_job_and_waits_for_it(tmp_path):
         ([], (1, 1, 2), [("worker 0", ()), ("worker 1", ())]),
     ],
 )  # fmt: skip
-def test_a_machine_has_the_slots_that_were_asked_for(gpus, counts, expected):
+def test_a_machine_has_the_configured_slots(gpus, counts, expected):
     per_job, per_gpu, workers = counts
     slots = machine_slots(gpus, gpus_per_job=per_job, slots_per_gpu=per_gpu, workers=workers)
     assert [(slot.name, slot.gpus) for slot in slots] == expected
     assert [slot.environment()["CUDA_VISIBLE_DEVICES"] for slot in slots] == [",".join(g) for _, g in expected]
 
 
-def test_slots_keep_to_cores_of_their_own(monkeypatch):
+def test_slots_have_separate_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 8, 9, 10}, raising=False)
     slots = machine_slots([], gpus_per_job=1, slots_per_gpu=1, workers=3)
     assert [slot.environment()[CORES] for slot in slots] == ["0,1", "2,3", "8,9"]
 
 
 @pytest.mark.parametrize("counts", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (3, 1, 1), (2, 2, 1)])
-def test_numbers_that_give_no_slot_are_refused(counts):
+def test_settings_without_a_slot_are_refused(counts):
     per_job, per_gpu, workers = counts
     with pytest.raises(ConfigError, match="correct them"):
         machine_slots(["0", "1"], gpus_per_job=per_job, slots_per_gpu=per_gpu, workers=workers)
@@ -133,12 +133,12 @@ def test_numbers_that_give_no_slot_are_refused(counts):
         ("NoDevFiles", []),
     ],
 )
-def test_gpus_are_those_that_the_environment_leaves_visible(monkeypatch, named, expected):
+def test_only_visible_gpus_are_used(monkeypatch, named, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert visible_gpus() == expected
 
 
-def test_gpus_that_this_process_may_not_use_are_refused(monkeypatch):
+def test_invisible_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     assert LocalLauncher(["5"], 1, 1, 1, "logs")._chosen() == ["5"]
     with pytest.raises(ConfigError, match="some of the GPUs 4, 5"):
@@ -147,6 +147,6 @@ def test_gpus_that_this_process_may_not_use_are_refused(monkeypatch):
     assert LocalLauncher([0, 9], 1, 1, 1, "logs")._chosen() == ["0", "9"]
 
 
-def test_a_gpu_named_twice_is_no_two_slots():
+def test_a_gpu_named_twice_is_refused():
     with pytest.raises(ConfigError, match="each GPU once"):
         machine_slots(["0", "0"], gpus_per_job=1, slots_per_gpu=1, workers=1)

@@ -1,4 +1,4 @@
-"""Sweeps: every run is known and checked before the first begins, done once, and gone on with when asked again."""
+"""Sweeps: every run is planned before the first starts, trained once, and resumed by the same command."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def studies(tmp_path):
     return {path.stem: json.loads(path.read_text()) for path in (tmp_path / "runs").glob("store/studies/*.json")}
 
 
-def test_a_sweep_over_values_has_a_folder_for_each_and_started_again_skips_them(sweep, trained, tmp_path):
+def test_a_repeated_sweep_over_values_skips_finished_runs(sweep, trained, tmp_path):
     assert sweep("optimizer.lr=1e-3,1e-4", "fold=0,1", "study=rates") == 0, sweep.err
     done = folders(tmp_path)
     assert len(done) == len(trained) == 4
@@ -97,7 +97,7 @@ def test_a_sweep_over_values_has_a_folder_for_each_and_started_again_skips_them(
 
 
 @pytest.mark.slow
-def test_a_sweep_over_parts_goes_on_where_it_stopped_and_does_no_training_twice(sweep, trained, tmp_path):
+def test_an_interrupted_sweep_continues_without_repeating_runs(sweep, trained, tmp_path):
     assert sweep("network/guidance=dot,concat") == 0, sweep.err
     assert trained == ["dot", "concat"]
     before = folders(tmp_path)
@@ -110,7 +110,7 @@ def test_a_sweep_over_parts_goes_on_where_it_stopped_and_does_no_training_twice(
 
 
 @pytest.mark.slow
-def test_a_training_that_two_tables_share_is_done_once(sweep, trained, tmp_path):
+def test_a_run_shared_by_two_tables_is_trained_once(sweep, trained, tmp_path):
     assert sweep("experiment=table5") == 0, sweep.err
     assert trained == ["only_seg", "only_seg", "joint", "joint"]  # two folds
     assert sweep("experiment=table9") == 0
@@ -120,7 +120,7 @@ def test_a_training_that_two_tables_share_is_done_once(sweep, trained, tmp_path)
     assert [len(content["runs"]) for content in written.values()] == [4, 4]
 
 
-def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, tmp_path):
+def test_a_failed_run_does_not_stop_others_and_is_listed_with_its_log(sweep, trained, tmp_path):
     trained.fails = "dot"
     assert sweep("network/guidance=dot,none") == 1
     assert [name.partition("+")[0] for name in folders(tmp_path)] == ["no_guidance"]
@@ -165,7 +165,7 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_log(sweep, trained, 
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_one_sentence_before_anything_begins(sweep, tmp_path, words, says):
+def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tmp_path, words, says):
     small = tuple(word for word in TINY if not word.startswith("network."))
     assert sweep(*words, tiny=small) == 2, sweep.err
     assert says in sweep.err
@@ -175,7 +175,7 @@ def test_what_cannot_be_is_one_sentence_before_anything_begins(sweep, tmp_path, 
     assert not studies(tmp_path)
 
 
-def test_an_experiment_may_list_what_it_sweeps_and_a_range_of_folds_is_all_there_are(sweep, trained, tmp_path):
+def test_an_experiment_may_define_a_sweep_over_all_folds(sweep, trained, tmp_path):
     own = tmp_path / "own" / "experiment" / "mine.yaml"
     own.parent.mkdir(parents=True)
     params = "hydra:\n  sweeper:\n    params:\n      variant: [dot, joint]\n      fold: range(5)\n"
@@ -185,13 +185,13 @@ def test_an_experiment_may_list_what_it_sweeps_and_a_range_of_folds_is_all_there
 
 
 @pytest.mark.slow
-def test_options_may_be_named_by_a_pattern(sweep, trained):
+def test_options_may_be_selected_by_a_pattern(sweep, trained):
     assert sweep("variant=glob(only_*,exclude=only_s*)", "study=2024") == 0, sweep.err
     assert trained == ["only_cls", "only_global", "only_local"]
 
 
 @pytest.mark.slow
-def test_a_damaged_list_of_a_study_is_put_aside_by_its_sweep(sweep, trained, tmp_path, jsc):
+def test_a_damaged_list_of_a_study_is_renamed(sweep, trained, tmp_path, jsc):
     assert sweep("study=mine") == 0, sweep.err
     path = tmp_path / "runs" / "store" / "studies" / "mine.json"
     path.write_text("garbage")
@@ -203,7 +203,7 @@ def test_a_damaged_list_of_a_study_is_put_aside_by_its_sweep(sweep, trained, tmp
 
 
 @pytest.mark.slow
-def test_a_run_that_was_not_tested_is_tested_when_that_is_asked(sweep, trained, tmp_path, monkeypatch):
+def test_an_untested_run_is_tested_on_request(sweep, trained, tmp_path, monkeypatch):
     from joint_seg_cls.commands import train
 
     tested = []
@@ -223,7 +223,7 @@ def started(weight):
     return {"epoch": 0, "state_dict": {"network.w": torch.tensor(weight)}, "joint_seg_cls": recipe}
 
 
-def test_other_weights_to_start_from_are_another_run(sweep, trained, tmp_path, store, make_store, jsc):
+def test_other_initial_weights_are_another_run(sweep, trained, tmp_path, store, make_store, jsc):
     start = tmp_path / "start.ckpt"
     torch.save(started(0.0), start)
     assert sweep(f"init_from={start}") == 0, sweep.err
@@ -232,7 +232,7 @@ def test_other_weights_to_start_from_are_another_run(sweep, trained, tmp_path, s
     assert "a run with init_hash =" in sweep.err
 
 
-def test_an_experiment_that_is_a_sweep_does_not_run_as_one_training(jsc, store, trained, tmp_path):
+def test_an_experiment_with_a_sweep_is_not_a_single_run(jsc, store, trained, tmp_path):
     where = (f"data.store={store}", f"runs={tmp_path / 'runs'}", *TINY, "experiment=table9")
     code, _, err = jsc("train", *where)
     assert (code, "add -m, or a value for variant and fold" in err) == (2, True)
@@ -275,14 +275,14 @@ def test_the_paper_is_all_tables_without_repeats(experiments):
     assert [str(table) for table in experiments["paper"].tables] == list(ROWS)
 
 
-def test_the_smoke_run_is_every_variant_in_one_process(experiments):
+def test_the_smoke_experiment_has_every_variant(experiments):
     ablations = {path.stem for path in (config_folder() / "ablation").glob("*.yaml")}
     networks = {path.stem for path in (config_folder() / "network").glob("*.yaml")}
     assert set(swept(experiments["smoke"])) == ablations | networks
     assert experiments["smoke"].hydra.runtime.choices["hydra/launcher"] == "basic"
 
 
-def test_the_study_without_a_gpu_is_the_papers_claims_on_three_folds(experiments):
+def test_the_cpu_study_has_the_papers_claims_on_three_folds(experiments):
     config = experiments["cpu"]
     assert set(swept(config)) == {"joint", "only_seg", "only_cls", "no_share", "no_guidance", "no_cross"}
     assert config.hydra.sweeper.params.fold == "0,1,2"
@@ -290,7 +290,7 @@ def test_the_study_without_a_gpu_is_the_papers_claims_on_three_folds(experiments
 
 
 @pytest.mark.parametrize("name", [*(f"table{table}" for table in ROWS), "paper", "smoke", "cpu"])
-def test_the_head_of_a_study_says_command_runs_and_time(experiments, name):
+def test_the_record_of_a_study_has_command_and_runs(experiments, name):
     text = (config_folder() / "experiment" / f"{name}.yaml").read_text()
     head = "".join(line for line in text.splitlines() if line.startswith("#"))
     assert f"jsc train -m experiment={name} data.store=" in head

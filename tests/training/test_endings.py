@@ -1,4 +1,4 @@
-"""What callbacks do at a training's end is what is tested, and is done once however the run was interrupted."""
+"""Final changes by callbacks are tested, and made once even if the run is interrupted."""
 
 import csv
 import importlib
@@ -73,7 +73,7 @@ def interrupt(monkeypatch, when):
     ],
     ids=["swa", "own", "swa-more", "swa-best", "ema", "ema-best", "own-more"],
 )
-def test_what_a_callback_does_at_the_end_is_tested_and_survives_a_kill(train, monkeypatch, callback, protocol, moments):
+def test_final_changes_by_a_callback_are_tested_and_survive_a_kill(train, monkeypatch, callback, protocol, moments):
     words = (f"trainer.callbacks=[{callback}]", f"protocol={protocol}", *QUICK)
     averages = []
     end = StochasticWeightAveraging.on_train_end
@@ -101,7 +101,7 @@ def test_what_a_callback_does_at_the_end_is_tested_and_survives_a_kill(train, mo
 
 
 @pytest.mark.parametrize("when", ["kept", pytest.param("test", marks=pytest.mark.slow)])
-def test_a_run_that_stopped_early_does_not_train_on(train, monkeypatch, when):
+def test_an_early_stopped_run_is_not_continued(train, monkeypatch, when):
     words = (f"trainer.callbacks=[{STOP}]", "protocol=paper", *QUICK)
     with monkeypatch.context() as patch:
         interrupt(patch, when)
@@ -113,13 +113,13 @@ def test_a_run_that_stopped_early_does_not_train_on(train, monkeypatch, when):
 
 
 @pytest.mark.slow
-def test_averaging_that_an_early_stop_leaves_undone_is_reported(train):
+def test_averaging_missed_by_an_early_stop_is_reported(train):
     train(f"trainer.callbacks=[{STOP},{SWA}]", "protocol=paper", *QUICK, epochs=4)
     assert "StochasticWeightAveraging averages only in the last of trainer.max_epochs=4 epochs" in train.err
 
 
 @pytest.mark.parametrize("name", ["OnExceptionCheckpoint, dirpath: x"])
-def test_callbacks_that_do_not_go_with_a_resumable_run_are_refused_by_name(train, name):
+def test_callbacks_unsuitable_for_resumable_runs_are_refused(train, name):
     assert train(f"trainer.callbacks=[{{_target_: {CALLBACKS}.{name}}}]", code=2) is None
     assert f"found {name.partition(',')[0]}" in train.err
     assert train.err.count("error:") == 1

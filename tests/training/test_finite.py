@@ -1,4 +1,4 @@
-"""Numbers that are not finite end a training, with the scans named; they never pass as a result."""
+"""Non-finite numbers end a training with an error that names the scans."""
 
 import csv
 
@@ -38,7 +38,7 @@ class Spoil(Callback):
         ("validation", "expected finite outputs and losses in the validation, found NaN or infinity", 1),
     ],
 )
-def test_a_number_that_is_not_finite_ends_the_training_with_its_scans_named(train, what, says, names):
+def test_a_non_finite_number_ends_the_training_with_its_scans_named(train, what, says, names):
     words = ("data.validation_fraction=0.25", "evaluate=false")
     run = train(f"trainer.callbacks=[{{_target_: {__name__}.Spoil, what: {what}}}]", *words, code=2)
     assert train.err.count("error:") == 1
@@ -72,7 +72,7 @@ class Unlabelled(Callback):
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_an_epoch_without_a_label_repeats_no_number_and_steps_no_plateau(train, part):
+def test_an_epoch_without_labels_logs_no_number_and_steps_no_plateau(train, part):
     words = ("data.validation_fraction=0.25", "evaluate=false", "tracking=csv", f"protocol.monitor={part}/loss/total")
     watching = ("scheduler.patience=0", "scheduler.threshold=1e9", "+scheduler.threshold_mode=abs")
     run = train(f"trainer.callbacks=[{{_target_: {__name__}.Unlabelled, part: {part}}}]", *words, *watching)
@@ -89,7 +89,7 @@ def test_an_epoch_without_a_label_repeats_no_number_and_steps_no_plateau(train, 
     assert {name: tracked.count(name) for name in of_labels} == dict.fromkeys(of_labels, 2)
 
 
-def test_an_early_stopping_that_has_nothing_to_watch_is_one_sentence(train):
+def test_early_stopping_on_a_missing_number_is_one_sentence(train):
     stop = "{_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/dise}"
     train(f"trainer.callbacks=[{stop}]", "evaluate=false", epochs=1, code=2)
     assert "trainer.callbacks: expected an EarlyStopping that monitors a number logged in every epoch" in train.err

@@ -1,4 +1,4 @@
-"""What a training needs of its data follows from the tasks that its network learns, and from what it is trained on."""
+"""Requirements on the training data depend on the network's tasks and on the training scans."""
 
 import pytest
 import torch
@@ -77,7 +77,7 @@ def on_meta(make):
         (Declared, {"lesions"}),
     ],
 )
-def test_tasks_are_those_that_a_network_declares_or_returns(make, tasks):
+def test_tasks_are_declared_or_inferred_from_outputs(make, tasks):
     network = on_meta(make)
     assert tasks_of(network, 1, SIZE) == tasks
     assert network.training
@@ -91,7 +91,7 @@ def test_tasks_are_those_that_a_network_declares_or_returns(make, tasks):
         (Plain, r"network Plain: expected a joint_seg_cls\.batch\.Prediction from its forward pass, found Tensor"),
     ],
 )
-def test_networks_with_unknown_tasks_are_refused_with_what_to_declare(make, says):
+def test_networks_with_unknown_tasks_are_refused_with_a_remedy(make, says):
     with pytest.raises(ConfigError, match=says):
         tasks_of(on_meta(make), 1, SIZE)
 
@@ -126,6 +126,6 @@ def test_a_segmentation_needs_no_fold_with_every_disease(jsc, make_store, tmp_pa
     ("limit", "is_reached"),
     [("0.5", False), ("1", False), ("2", True), ("1.0", True), ("0.99", False), ("null", True), ("5", True)],
 )
-def test_a_last_batch_counts_only_where_an_epoch_reaches_it(limit, is_reached):
+def test_a_last_batch_is_checked_only_if_an_epoch_reaches_it(limit, is_reached):
     assert _reaches_last_batch(OmegaConf.create(f"limit_train_batches: {limit}"), 2) is is_reached
     assert _reaches_last_batch(OmegaConf.create(f"overfit_batches: {limit}"), 2) is is_reached

@@ -1,4 +1,4 @@
-"""A run is of the code that it was trained by: the user's own classes, and this program's."""
+"""A run belongs to the code that trained it: the user's classes, and this program."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def digests(folder):
     return {source.name: source.digest() for source in sources_of({"loss": {"_target_": f"{OWN}.Loss"}})}
 
 
-def test_the_modules_that_a_class_comes_from_and_imports_are_its_code(own):
+def test_the_code_of_a_class_is_its_module_and_imports(own):
     before = digests(own)
     assert set(before) == {OWN, "own_lab_parts"}
     (own / "unrelated.py").write_text("a = 2\n")
@@ -58,7 +58,7 @@ def test_targets_are_found_at_any_depth():
     assert set(_targets(config)) == {"a.B", "c.D", "hydra.utils.get_class", "e.F"}
 
 
-def test_every_shipped_target_is_of_a_package_whose_version_is_kept():
+def test_every_shipped_target_is_in_a_package_with_a_recorded_version():
     for path in config_folder().rglob("*.yaml"):
         named = {target.split(".")[0] for target in _targets(yaml.safe_load(path.read_text()))}
         assert named <= KNOWN, path
@@ -69,7 +69,7 @@ def git(folder, *words):
     subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
 
 
-def test_a_run_of_changed_code_is_refused_until_it_is_accepted(train, own, monkeypatch):
+def test_a_run_with_changed_code_is_refused_unless_accepted(train, own, monkeypatch):
     git(own, "init", "-q")
     git(own, "remote", "add", "origin", "https://secret.example/lab.git")
     git(own, "add", ".")
@@ -104,7 +104,7 @@ def test_a_run_of_changed_code_is_refused_until_it_is_accepted(train, own, monke
     assert "found a run of other code (results_version)" in train.err
 
 
-def test_runs_older_than_the_record_of_code_are_of_version_one(tmp_path, monkeypatch):
+def test_runs_without_a_record_of_code_have_version_one(tmp_path, monkeypatch):
     with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
         pass
     own = {"data_hash": "a", "results_version": 1, "code.lab": "0"}
@@ -125,7 +125,7 @@ def test_status_lists_runs_of_different_code_in_one_study(jsc, tmp_path):
     assert "results_version: these runs used different code: 1: joint/fold-0_seed-0, joint/fold-1_seed-0; 2:" in out
 
 
-def test_a_run_finished_on_a_gpu_is_done_on_a_machine_without(train, monkeypatch):
+def test_a_run_finished_on_a_gpu_is_done_on_a_cpu_machine(train, monkeypatch):
     run = train(epochs=1)
     path = Path(run / "provenance.json")
     record = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Training on scenes: images drawn at each visit, averaged weights, and a second part that starts from the first."""
+"""Training on scenes: new images in each epoch, averaged weights, and fine-tuning from the first part."""
 
 import csv
 
@@ -61,7 +61,7 @@ def losses(run):
         return [row["train/loss/segmentation"] for row in csv.DictReader(file)]
 
 
-def test_the_second_part_goes_on_from_the_first(train):
+def test_the_second_part_starts_from_the_first(train):
     first = train("pretrain", epochs=1)
     assert len(losses(first)) == 1
     found = read_checkpoint(first)
@@ -72,7 +72,7 @@ def test_the_second_part_goes_on_from_the_first(train):
 
 
 @pytest.mark.slow
-def test_the_moving_average_is_kept_and_an_interrupted_training_ends_with_the_same(train, monkeypatch):
+def test_the_moving_average_is_stored_and_survives_an_interruption(train, monkeypatch):
     whole = train("pretrain", epochs=3, runs="whole")
     content = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
     name = "network.segmentation.outputs.3.bias"

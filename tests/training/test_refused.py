@@ -1,4 +1,4 @@
-"""What a training refuses before it begins, in one sentence and with nothing written."""
+"""Errors of a training before it starts: one sentence, and nothing written."""
 
 import json
 
@@ -74,7 +74,7 @@ def test_a_single_scan_is_refused_for_batch_normalisation(train, make_store, jsc
     assert "data.batch_size: expected batches of two scans or more for this network at this image size" in err
 
 
-def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
+def test_impossible_run_folders_are_named(train, jsc, tmp_path):
     (tmp_path / "file").write_text("")
     train(runs="file", code=2)
     assert "a writable folder" in train.err
@@ -93,7 +93,7 @@ def test_places_that_cannot_be_folders_are_named(train, jsc, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_trainer_that_cannot_be_made_is_one_sentence(train):
+def test_invalid_trainer_arguments_are_one_sentence(train):
     assert train("trainer.precision=7", code=2) is None
     assert "trainer: expected arguments consistent with each other" in train.err
     assert "Precision 7 is invalid" in train.err

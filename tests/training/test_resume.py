@@ -1,4 +1,4 @@
-"""A checkpoint to resume from: the error names what is missing in it before Lightning reads it."""
+"""Checkpoints to resume from: missing parts are named before Lightning reads them."""
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ SPOILED = [
 
 
 @pytest.mark.parametrize("spoil", SPOILED)
-def test_what_a_checkpoint_lacks_is_named_in_a_sentence(tmp_path, spoil):
+def test_missing_parts_of_a_checkpoint_are_named(tmp_path, spoil):
     path, content = tmp_path / "last.ckpt", whole()
     torch.save(content, path)
     require_resumable(path, Module())  # whole it is taken
@@ -107,7 +107,7 @@ def test_what_a_checkpoint_lacks_is_named_in_a_sentence(tmp_path, spoil):
     assert str(caught.value).count("\n") == 0
 
 
-def test_a_run_whose_checkpoint_lacks_a_part_is_refused_and_its_remedy_trains_again(train):
+def test_an_incomplete_checkpoint_is_refused_and_its_remedy_works(train):
     run = train(epochs=1)
     (run / "DONE").unlink()
     last = run / "checkpoints" / "last.ckpt"

@@ -1,4 +1,4 @@
-"""A training from the command line: what it leaves, how it resumes, what it refuses."""
+"""A training from the command line: its files, resuming, and errors."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def weights_of(path):
     return torch.load(path, weights_only=True)["state_dict"]
 
 
-def test_a_run_leaves_everything_that_others_rely_on(train, store):
+def test_a_run_writes_all_documented_files(train, store):
     run = train("data.validation_fraction=0.25")
     present = {path.name for path in run.iterdir()}
     assert present >= {"config.yaml", "provenance.json", "metrics.csv", "per_case.csv", "DONE", "heartbeat", "log.txt"}
@@ -63,7 +63,7 @@ def test_total_is_the_weighted_sum_of_the_terms(train):
 
 
 @pytest.mark.slow
-def test_runs_started_one_by_one_are_a_study(train, jsc, tmp_path):
+def test_runs_started_separately_form_a_study(train, jsc, tmp_path):
     for fold in (0, 1):
         train("study=mine", "evaluate=false", f"fold={fold}", "tables=[7]" if fold == 0 else "tables=[]", epochs=1)
     code, out, err = jsc("status", "study=mine", f"runs={tmp_path / 'runs'}")
@@ -118,7 +118,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monke
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 270912")])
-def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch, error):
+def test_a_checkpoint_is_written_atomically(tmp_path, monkeypatch, error):
     def save(content, file):
         file.write(b"half")
         try:
@@ -136,7 +136,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch, erro
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("last.ckpt", "before")]
 
 
-def test_a_damaged_checkpoint_is_named_with_what_to_do(train):
+def test_a_damaged_checkpoint_is_named_with_a_remedy(train):
     run = train(epochs=1)
     (run / "DONE").unlink()
     last = run / "checkpoints" / "last.ckpt"
@@ -158,7 +158,7 @@ def test_damaged_records_of_a_run_are_named(train):
 
 
 @pytest.mark.slow
-def test_workers_do_not_change_a_result(train):
+def test_workers_do_not_change_the_result(train):
     one = train(epochs=2, runs="one")
     two = train("data.workers=2", epochs=2, runs="two")
     assert epochs_of(one) == epochs_of(two)
@@ -178,7 +178,7 @@ def test_paper_protocol_validates_nothing_and_tests_the_last_weights(train):
     assert "last.ckpt, epoch 2" in train.out
 
 
-def test_another_configuration_does_not_enter_a_runs_folder(train, store, tmp_path):
+def test_another_configuration_is_refused_in_a_runs_folder(train, store, tmp_path):
     run = train(epochs=1)
     record = json.loads((run / "provenance.json").read_text())
     record["identity"]["optimizer.lr"] = 0.5
@@ -208,7 +208,7 @@ def test_a_run_is_resumed_after_ctrl_c(train, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["terminated", pytest.param("exited", marks=pytest.mark.slow)])
-def test_a_run_is_resumed_after_a_signal_of_the_cluster(train, monkeypatch, how):
+def test_a_run_is_resumed_after_a_signal_from_the_cluster(train, monkeypatch, how):
     step = JointModule.training_step
 
     def stopped(self, batch, batch_index):
@@ -230,7 +230,7 @@ def test_a_run_is_resumed_after_a_signal_of_the_cluster(train, monkeypatch, how)
     assert (run / "DONE").is_file()
 
 
-def test_losses_are_means_over_the_scans_that_have_the_label(train, make_store, jsc, tmp_path):
+def test_losses_are_means_over_labelled_scans(train, make_store, jsc, tmp_path):
     store = make_store(tmp_path / "store", subjects=12, no_mask=(0, 1, 6), no_disease=(3, 8))
     found = []
     for size in (1, 3):
@@ -257,7 +257,7 @@ def test_two_processes_do_not_train_in_one_folder(train):
     assert (run / "DONE").is_file()
 
 
-def test_fine_tuning_starts_from_the_weights_and_names_what_does_not_fit(train, make_store, tmp_path, jsc):
+def test_fine_tuning_loads_matching_weights_and_names_the_others(train, make_store, tmp_path, jsc):
     first = train(epochs=1)
     other = make_store(tmp_path / "three", subjects=9, disease=("MS", "NMOSD", "MOGAD"))
     code, _, err = jsc(
@@ -288,7 +288,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["truncated", "foreign", "absent", "empty folder", "text", "other archive"])
-def test_checkpoints_that_cannot_be_used_are_refused(tmp_path, spoil):
+def test_invalid_checkpoints_are_refused(tmp_path, spoil):
     path = tmp_path / "x.ckpt"
     if spoil == "truncated":
         torch.save({"state_dict": {"a": torch.zeros(1000)}}, path)
@@ -318,7 +318,7 @@ def test_a_checkpoint_may_not_name_foreign_code(train, jsc, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_folder_that_another_run_took_meanwhile_is_refused_and_left_as_it_is(tmp_path):
+def test_a_folder_used_by_another_run_meanwhile_is_refused_unchanged(tmp_path):
     with RunFolder(tmp_path).recording({"data_hash": "a"}, "a: 1"):
         pass
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
@@ -329,7 +329,7 @@ def test_a_folder_that_another_run_took_meanwhile_is_refused_and_left_as_it_is(t
         pass
 
 
-def test_a_run_that_was_moved_remembers_its_best_weights(tmp_path):
+def test_a_moved_run_keeps_its_best_weights(tmp_path):
     there, here = (keep(RunFolder(tmp_path / name), "best", monitor="val/score", mode="max") for name in "ab")
     kept, score = str(tmp_path / "a" / "checkpoints" / "best.ckpt"), torch.tensor(0.7)
     there.best_model_path = there.kth_best_model_path = kept
@@ -341,7 +341,7 @@ def test_a_run_that_was_moved_remembers_its_best_weights(tmp_path):
     assert here.best_model_path == here.kth_best_model_path == str(tmp_path / "b" / "checkpoints" / "best.ckpt")
 
 
-def test_what_a_network_draws_is_a_function_of_seed_epoch_and_process():
+def test_randomness_of_a_network_is_a_function_of_seed_epoch_and_process():
     def drawn(seed, epoch, rank):
         seed_network(seed, epoch, rank)
         return torch.nn.functional.dropout(torch.ones(64), 0.5).sum().item(), torch.rand(4).tolist()
@@ -352,7 +352,7 @@ def test_what_a_network_draws_is_a_function_of_seed_epoch_and_process():
     assert len({tuple(rest) for _, rest in once}) == 4
 
 
-def test_an_epoch_that_does_not_validate_has_no_validation_numbers_and_steps_no_schedule(train):
+def test_an_epoch_without_validation_has_no_validation_numbers_and_steps_no_schedule(train):
     words = ("data.validation_fraction=0.25", "trainer.check_val_every_n_epoch=2", "protocol.weights=last")
     rows = epochs_of(train(*words, "scheduler.patience=0", epochs=4))
     assert [bool(row["val/loss/total"]) for row in rows] == [False, True, False, True]
@@ -360,7 +360,7 @@ def test_an_epoch_that_does_not_validate_has_no_validation_numbers_and_steps_no_
     assert len({row["lr"] for row in rows}) == 1  # first looked at after epoch 1, again after 3
 
 
-def test_the_weights_that_are_kept_are_those_that_were_validated(train):
+def test_the_stored_weights_are_the_validated_ones(train):
     words = ("data.validation_fraction=0.25", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=2")
     run = train(*words, "evaluate=false", "data.batch_size=1", epochs=2)
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
@@ -370,7 +370,7 @@ def test_the_weights_that_are_kept_are_those_that_were_validated(train):
 
 
 @pytest.mark.slow
-def test_callbacks_of_a_users_own_act(train):
+def test_user_callbacks_are_called(train):
     stop = "{_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: train/loss/total, min_delta: 9, patience: 1}"
     run = train(f"trainer.callbacks=[{stop}]", "evaluate=false", epochs=4)
     assert len(epochs_of(run)) == 2
@@ -386,7 +386,7 @@ def test_batch_normalisation_over_processes_needs_gpus():
     assert isinstance(changed.get_submodule("0"), torch.nn.SyncBatchNorm)
 
 
-def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(train, jsc):
+def test_evaluate_tests_another_fold_or_checkpoint_without_changing_per_case(train, jsc):
     run = train("data.validation_fraction=0.25", epochs=1)
     own = (run / "per_case.csv").read_text()
     code, out, err = jsc("evaluate", f"run={run}", "device=cpu", "name=2024")
@@ -414,7 +414,7 @@ def test_evaluate_tests_another_fold_or_checkpoint_and_leaves_per_case_alone(tra
 
 
 @pytest.mark.slow
-def test_wandb_offline_writes_beside_the_metrics(train, monkeypatch):
+def test_wandb_offline_writes_to_the_run_folder(train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = train("tracking=wandb", epochs=1)
     assert list((run / "wandb").glob("offline-run-*"))
@@ -422,6 +422,6 @@ def test_wandb_offline_writes_beside_the_metrics(train, monkeypatch):
 
 
 @pytest.mark.slow
-def test_best_score_is_what_a_search_would_maximise(train):
+def test_best_score_is_the_objective_of_a_search(train):
     run = train("data.validation_fraction=0.25", epochs=2)
     assert RunFolder(run).best_score() == max(float(row["val/score"]) for row in epochs_of(run))

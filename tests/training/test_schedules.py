@@ -1,4 +1,4 @@
-"""Schedules that go by optimiser steps, and those that are refused."""
+"""Schedules stepped per optimiser step, and refused schedules."""
 
 import csv
 import math
@@ -65,7 +65,7 @@ def test_a_schedule_of_steps_is_stepped_after_each_and_resumes(train, monkeypatc
         (["scheduler=one_cycle", "+scheduler.frequency=0"], "scheduler.frequency: expected a whole number, 1 or more"),
     ],
 )
-def test_schedules_that_would_not_be_stepped_as_meant_are_refused(train, words, says):
+def test_schedules_with_an_unsuitable_interval_are_refused(train, words, says):
     assert train(*words, code=2) is None
     assert says in train.err
     assert train.err.count("error:") == 1

@@ -1,4 +1,4 @@
-"""One run trained by several processes: the numbers of one process, in one folder."""
+"""One run trained by several processes has the numbers of one process, in one folder."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def rows_of(run):
 
 
 @pytest.mark.slow
-def test_two_processes_train_to_the_numbers_of_one_with_unequal_labels(jsc, make_store, tmp_path):
+def test_two_processes_have_the_numbers_of_one_with_unequal_labels(jsc, make_store, tmp_path):
     store = make_store(tmp_path / "store", subjects=12, no_mask=(0, 1, 6), no_disease=(3, 8))
     parts = {"train": range(6), "val": range(6, 9), "test": range(9, 12)}
     split = tmp_path / "split.json"

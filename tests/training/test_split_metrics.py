@@ -1,4 +1,4 @@
-"""Lightning's own validation and test of a module: the same numbers under ``val/`` and ``test/``."""
+"""Lightning's validation and test of a module log the same numbers under ``val/`` and ``test/``."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def scan(image, mask, disease):
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
-def test_the_validation_and_the_test_of_lightning_measure_alike(tmp_path):
+def test_validation_and_test_log_the_same_numbers(tmp_path):
     recipe = {"lesion_threshold": 0.5, "classes": ["MS", "NMOSD"]}
     module = JointModule(Bright(), Losses(), torch.optim.Adam, None, "val/dice", recipe)
     scans = [scan([1.0, 1.0, 0.0], [1.0, 0.0, 0.0], 0), scan([4.0, 0.0, 0.0], None, 1)]

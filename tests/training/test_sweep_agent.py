@@ -1,4 +1,4 @@
-"""A run that an agent of a W&B sweep starts: its words and its environment, without a network."""
+"""A run started by an agent of a W&B sweep: command line and environment, without a network connection."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Run:
 
 
 @pytest.mark.parametrize("agent", [True, False])
-def test_the_environment_decides_the_place_and_the_agent_the_run(tmp_path, monkeypatch, agent):
+def test_the_environment_sets_the_folder_and_the_agent_the_run(tmp_path, monkeypatch, agent):
     import wandb
 
     asked = {}

@@ -1,4 +1,4 @@
-"""What a training tells a tracking service: everything about the numbers, nothing about people or the machine."""
+"""Tracking: services receive all numbers, and no names of people or machines."""
 
 import json
 import logging
@@ -90,7 +90,7 @@ def values(record):
     return [record]
 
 
-def test_an_offline_run_holds_all_numbers_pictures_and_the_table_and_names_nobody(train, people, tmp_path, monkeypatch):
+def test_an_offline_run_has_all_numbers_pictures_and_the_table_without_names(train, people, tmp_path, monkeypatch):
     monkeypatch.setenv("USER", "numbatuser")
     run = train("tracking=wandb", "tracking.panel.every_epochs=1", "study=mystudy", "tables=[7]", "ablation=only_local")
     assert "failed" not in train.err
@@ -213,7 +213,7 @@ class Unreliable:
         return fail
 
 
-def test_a_failing_service_is_reported_once_and_stops_nothing(train, monkeypatch):
+def test_a_failing_service_is_reported_once_and_does_not_stop_the_run(train, monkeypatch):
     service = Unreliable()
     monkeypatch.setattr(WandbTracking, "open", lambda *_: service)
     run = train("tracking.panel.every_epochs=1")
@@ -224,7 +224,7 @@ def test_a_failing_service_is_reported_once_and_stops_nothing(train, monkeypatch
 
 
 @pytest.mark.parametrize("reason", ["absent", "refuses"])
-def test_a_service_that_is_absent_or_does_not_start_is_one_warning(train, monkeypatch, reason):
+def test_a_missing_or_failing_service_is_one_warning(train, monkeypatch, reason):
     if reason == "absent":
         monkeypatch.setitem(sys.modules, "wandb", None)
     else:
@@ -272,7 +272,7 @@ def test_tracking_changes_no_number(train):
 
 
 @pytest.mark.slow
-def test_plain_files_hold_numbers_panels_and_the_table(train):
+def test_plain_files_have_numbers_panels_and_the_table(train):
     run = train("tracking=csv", epochs=3)
     rows = pd.read_csv(run / "tracking" / "version_0" / "metrics.csv")
     losses = rows.dropna(subset=["train/loss/total"])
@@ -290,7 +290,7 @@ def test_plain_files_hold_numbers_panels_and_the_table(train):
 
 
 @pytest.mark.slow
-def test_tensorboard_reads_what_was_tracked_and_no_file_names_the_machine(train):
+def test_tensorboard_reads_the_files_and_none_names_the_machine(train):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = train("tracking=tensorboard", "tracking.panel.every_epochs=1")
@@ -303,7 +303,7 @@ def test_tensorboard_reads_what_was_tracked_and_no_file_names_the_machine(train)
     assert b"zebrapatient" not in path.read_bytes()
 
 
-def test_mlflow_reads_what_was_tracked_and_a_resumed_run_continues(tmp_path):
+def test_mlflow_reads_the_run_and_a_resumed_run_continues(tmp_path):
     from mlflow import MlflowClient
 
     folder = tmp_path / "runs" / "store" / "joint" / "fold-0_seed-0"
@@ -328,7 +328,7 @@ def test_mlflow_reads_what_was_tracked_and_a_resumed_run_continues(tmp_path):
     assert "mlflow.user" not in run.data.tags
 
 
-def test_pseudonyms_are_kept_with_the_run_and_shared_with_no_other(tmp_path):
+def test_pseudonyms_are_stored_with_the_run_and_unique_to_it(tmp_path):
     cases = {"a_1": ("a", "1st"), "b": ("b", None)}
     runs = [tmp_path / name for name in ("one", "two")]
     for run in runs:
@@ -346,7 +346,7 @@ def test_pseudonyms_are_kept_with_the_run_and_shared_with_no_other(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_key_costs_the_tracking_not_the_training(train):
+def test_a_damaged_key_stops_the_tracking_but_not_the_training(train):
     run = train("tracking=csv", "tracking.panel.cases=0", epochs=1)
     (run / "DONE").unlink()
     (run / "pseudonyms.json").write_text("{")
@@ -355,7 +355,7 @@ def test_a_damaged_key_costs_the_tracking_not_the_training(train):
     assert (run / "DONE").is_file()
 
 
-def test_what_is_published_names_no_path_and_nobody(tmp_path):
+def test_published_values_have_no_paths_and_names(tmp_path):
     (tmp_path / "here").mkdir()
     names = Pseudonyms("salt", {"a_1": ("anna", "2020-01-02")})
     shown = names.publishable(
@@ -392,7 +392,7 @@ def test_a_name_within_a_longer_text_is_replaced_if_it_is_unambiguous(text, expe
 
 
 @pytest.mark.slow
-def test_published_weights_can_be_used_and_name_no_path(train, tmp_path):
+def test_published_weights_can_be_used_and_have_no_paths(train, tmp_path):
     run = train("tracking=none", epochs=1)
     kept = {}
 
@@ -412,14 +412,14 @@ def test_published_weights_can_be_used_and_name_no_path(train, tmp_path):
 
 
 @pytest.mark.slow
-def test_weights_are_sent_when_asked_for(train):
+def test_weights_are_uploaded_on_request(train):
     run = train("tracking.upload=best", "tracking.panel.cases=0", epochs=1)
     (artifact,) = of_kind(records(run)[0], "artifact")
     assert (artifact["type"], set(artifact["aliases"])) == ("model", {"best", "latest"})
 
 
 @pytest.mark.slow
-def test_an_evaluation_is_a_run_of_its_own_in_the_trainings_group(train, jsc):
+def test_an_evaluation_is_a_separate_run_in_the_trainings_group(train, jsc):
     run = train("tracking=none", "study=mystudy", epochs=1)
     code, _, err = jsc("evaluate", f"run={run}", "device=cpu", "fold=1", "tracking=wandb")
     assert (code, "failed" in err) == (0, False), err
@@ -438,7 +438,7 @@ def test_an_evaluation_is_a_run_of_its_own_in_the_trainings_group(train, jsc):
     assert card["run_id"] != Pseudonyms.of(run, {}).id_of("train")
 
 
-def test_the_panel_shows_each_class_alike_from_the_cases_it_is_given(store):
+def test_the_panel_shows_equally_many_cases_of_each_class(store):
     cases = PreparedStore(store).cases
     names = ["s0", "s1", "s2", "s4", "s6"]
     chosen = [case.case for case in choose_cases(cases, names, 3)]
@@ -447,7 +447,7 @@ def test_the_panel_shows_each_class_alike_from_the_cases_it_is_given(store):
     assert {case.case for case in choose_cases(cases, names, 99)} == set(names)
 
 
-def test_a_machine_is_shown_when_that_is_switched_on(tmp_path, monkeypatch):
+def test_the_machine_is_recorded_on_request(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_MODE")
     card = RunCard("g", "n", "eval", ["t"], "abc", tmp_path, tmp_path, {})
     tracker = start_tracking(WandbTracking("p", None, "offline", None, True, NO_PANEL), card)
@@ -458,7 +458,7 @@ def test_a_machine_is_shown_when_that_is_switched_on(tmp_path, monkeypatch):
     assert of_kind(found, "run")[0]["job_type"] == "eval"
 
 
-def test_the_environment_switches_wandb_off(tmp_path, monkeypatch):
+def test_the_environment_disables_wandb(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     card = RunCard("g", "n", "train", [], "abc", tmp_path, tmp_path)
     assert start_tracking(WandbTracking("p", None, "online", None, False, NO_PANEL), card) is None

@@ -1,4 +1,4 @@
-"""Weights that know the test scans: refused as a start, told wherever they are tested, and said in the checklist."""
+"""Weights trained on test scans: refused as initial weights, and reported in tests and in the checklist."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,7 @@ def test_marks_reveal_no_name_and_match_an_image_with_other_settings(cases):
     assert overlap(trained, [again], ["other"]).scans == ("other",)
 
 
-def test_the_marks_of_an_older_checkpoint_follow_from_its_fold_if_the_folds_are_the_same(cases):
+def test_the_marks_of_an_older_checkpoint_follow_from_its_fold(cases):
     facts = {"data_hash": "d", "folds_hash": "f"}
     folds = {0: Split(("s0",), (), ("s1",))}
 
@@ -79,7 +79,7 @@ def test_fine_tuning_on_tested_scans_is_refused_unless_accepted_and_then_reporte
     assert "this run was trained on" in err
 
 
-def test_trained_scans_of_a_cohort_are_found_by_scan_and_by_subject(tmp_path, caplog):
+def test_training_scans_in_a_cohort_are_found_by_scan_and_subject(tmp_path, caplog):
     from omegaconf import OmegaConf
 
     from joint_seg_cls.commands.evaluate import _warn_of_trained
