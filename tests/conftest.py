@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 
 # Before torch, numpy and matplotlib are imported: they read these once. Two workers share two cores (`make test`), and
-# with one thread sums come out in the same order everywhere. Programs that a test starts inherit them.
+# One thread gives the same order of summation everywhere. Programs started by a test inherit these.
 os.environ |= {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -20,7 +20,7 @@ for name in ("HYDRA_FULL_ERROR", "FORCE_COLOR"):
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-#: Files that take longest: they begin first, so that at the end no worker waits for another.
+#: The slowest files, which start first so that no worker idles at the end.
 LONG = (
     "training/test_run.py",
     "training/test_tracking.py",

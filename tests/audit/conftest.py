@@ -41,7 +41,7 @@ def save(path, data, affine=AFFINE, codes=(1, 1)):
 
 
 class Files:
-    """The files of one row, to be changed: ``put`` writes a volume again, ``row`` holds the cells."""
+    """The editable files of one row: ``put`` replaces a volume, ``row`` has the cells."""
 
     def __init__(self, folder, number):
         self.folder = folder
@@ -65,7 +65,7 @@ class Files:
 
 @pytest.fixture
 def cohort(tmp_path):
-    """Return a function that writes a cohort of ``count`` heads; ``spoil`` maps a number to what changes its files."""
+    """Return a function that writes a cohort of ``count`` heads; ``spoil`` maps a number to a change of its files."""
 
     def write(count=4, spoil=None):
         lines = ["subject\tflair\tlesion_mask\tdisease\tsite\tage\tsex"]
@@ -106,7 +106,7 @@ def of():
 
 @pytest.fixture
 def facts():
-    """Return a function that makes the facts of a scan without files."""
+    """Return a function that builds the facts of a scan without files."""
 
     def make(case, subject=None, disease="MS", **known):
         columns = known.pop("columns", {})

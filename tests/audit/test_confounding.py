@@ -44,7 +44,7 @@ def test_the_area_of_one_pure_site_among_mixed_ones(facts):
 
 
 def test_repeated_visits_of_few_subjects_widen_the_interval(facts):
-    """The paper's cohort: 21 scans of five people at a site of their own; their scans are not 21 witnesses."""
+    """The paper's cohort, with 21 scans of five subjects at one site, which are not 21 independent observations."""
     alone = [facts(f"i{i}", columns={"site": "isbi"}) for i in range(21)]
     visits = [facts(f"i{i}", f"i{i % 5}", columns={"site": "isbi"}) for i in range(21)]
     others = [facts(f"m{i}", columns={"site": "north"}) for i in range(48)]
@@ -62,13 +62,13 @@ def test_balanced_sites_sexes_and_ages_predict_nothing(facts):
     for number, scan in enumerate(scans):
         scan.columns["age"] = str(20 + number // 2 % 40)
     found, told = measured(scans)
-    assert set(found) == {"site", "age"}  # one sex only: nothing to ask
+    assert set(found) == {"site", "age"}  # there is only one sex
     assert all(one.low < 0.5 for one in found.values())
     assert told == []
 
 
 def test_age_and_voxel_size_are_numeric_predictors(facts):
-    # NMOSD in the middle of the age range and at in-plane sizes between those of MS: no straight line tells them
+    # NMOSD in the middle of the age range and at in-plane sizes between those of MS: not linearly separable
     scans = [
         facts(
             f"c{i}",
@@ -84,7 +84,7 @@ def test_age_and_voxel_size_are_numeric_predictors(facts):
 
 
 def test_visits_of_one_subject_are_in_one_fold(facts):
-    """Every person has a scanner of their own: seen scans would give it away, unseen people do not."""
+    """Every subject has its own scanner, which identifies training scans but not unseen subjects."""
     scans = [
         facts(f"p{i}v{v}", f"p{i}", CLASSES[i % 2], columns={"site": f"scanner {i // 2}"})
         for i in range(20)

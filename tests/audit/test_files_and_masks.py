@@ -8,7 +8,7 @@ import pytest
 
 from joint_seg_cls.errors import CohortError
 
-SMALL = "labels"  # four subjects are few, and that is told; it is another test's matter
+SMALL = "labels"  # the finding about four subjects belongs to another test
 
 
 def test_a_valid_cohort_has_only_a_finding_about_its_size(audit):

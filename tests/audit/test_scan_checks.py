@@ -41,7 +41,7 @@ def test_hand_computed_brightness_of_mask_and_mirror_image():
     image = np.zeros((9, 5, 5), np.float32)
     lesions = np.zeros(image.shape, bool)
     lesions[1, :, :] = True  # mirrored about voxel 4: layer 7
-    lesions[4, 2, 2] = True  # its own mirror image: tells nothing
+    lesions[4, 2, 2] = True  # equals its mirror image
     image[1], image[7] = 3, 12
     (across,) = [one for one in mirrored(image, lesions, 2.0, 5.0, np.array([4.0, 2, 2])) if one.axis == "left-right"]
     assert (across.voxels, across.own, across.mirror) == (25, pytest.approx(0.2), pytest.approx(2.0))
@@ -53,7 +53,7 @@ def test_hand_computed_brightness_of_mask_and_mirror_image():
 def test_the_centre_of_the_scans_grid_in_network_voxels():
     native = Grid((21, 11, 7), np.diag([-2.0, 3.0, 1.0, 1.0]))
     model = native.canonical().cropped((5, 0, 1), (15, 11, 7)).resized((5, 22, 6))
-    # x: middle voxel 10 of 21 is 10 in RAS+ too, 5 after the crop; halved, its centre lies at (5 + 0.5) / 2 - 0.5
+    # x: the middle voxel 10 of 21 is 10 in RAS+, 5 after the crop; halved, its centre is at (5 + 0.5) / 2 - 0.5
     # y doubles: voxel 5 becomes 10.5; z only moves by the voxel that was cut
     np.testing.assert_allclose(mirror_centre(Geometry(native, model)), [2.25, 10.5, 2.0])
 

@@ -19,7 +19,7 @@ def sentences(audit, severity):
 
 @pytest.fixture
 def visits(make_store, edit_case, tmp_path):
-    """Twelve prepared cases: ten subjects, of whom s0 and s1 come twice."""
+    """Twelve prepared cases of ten subjects: s0 and s1 have two each."""
     folder = make_store(tmp_path / "store", subjects=12)
     for number in (10, 11):
         edit_case(folder / f"s{number}", subject=f"s{number - 10}", session="second")
@@ -54,7 +54,7 @@ def test_a_duplicate_prepared_scan_is_reported_with_location_and_warnings(make_s
     for name in ("image.npy", "lesion_mask.npy"):
         shutil.copy(folder / "s2" / name, folder / "s5" / name)
     brain = np.load(folder / "s1" / "brain_mask.npy")
-    brain[:, :6] = 0  # the lesion lies at 5 to 8 along y: a quarter of it is cut off
+    brain[:, :6] = 0  # removes a quarter of the lesion, which spans 5 to 8 along y
     np.save(folder / "s1" / "brain_mask.npy", brain)
     for name in ("s1", "s5"):
         edit_case(folder / name)
@@ -137,7 +137,7 @@ def test_an_audit_survives_the_round_trip(visits, tmp_path):
     found = audit_store(visits).with_findings([Finding("error", "files", "a", "b", "c", ("d",), "e")])
     write_audit(found, tmp_path / "one.json")
     assert read_audit(tmp_path / "one.json") == found
-    assert found.findings[0].check == "files"  # errors come first
+    assert found.findings[0].check == "files"  # errors first
     write_audits([found, found], tmp_path / "two.json")
     record = json.loads((tmp_path / "two.json").read_text())
     assert record["counts"]["errors"] == 2

@@ -49,7 +49,7 @@ def cohort(tmp_path):
 
 
 def sentence(code, err):
-    """The one sentence of a refusal; other lines may only say what was going on."""
+    """Return the only sentence of an error, without progress messages."""
     assert code == 2, err
     assert "Traceback" not in err
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]

@@ -117,7 +117,7 @@ def test_a_store_is_checked_with_its_folds(jsc, store, tmp_path):
     assert "Folds: strict-4_seed-0_validation-0.2" in out
     record = json.loads((out_folder / "audit.json").read_text())
     assert record["audits"][0]["folds_hash"] in (out_folder / "audit.html").read_text()
-    assert not (store / "splits").exists()  # looking freezes nothing
+    assert not (store / "splits").exists()  # checking does not freeze folds
     code, out, err = jsc("check", f"store={store}", f"out={out_folder}", "workers=0")
     assert code == 0, err
     assert (

@@ -25,7 +25,7 @@ def volume(path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two people with two visits; one visit has no mask."""
+    """Two subjects with two visits each; one visit has no mask."""
     root = tmp_path / "our scans, 2024"
     for subject in ("P1", "P2"):
         for visit in ("T1", "T2"):

@@ -78,7 +78,7 @@ def test_a_users_split_names_the_run_by_its_content(train, tmp_path, monkeypatch
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "my split.tsv").write_text(text)
     monkeypatch.chdir(tmp_path / "here")
-    assert train(*words, "data.folds.path=my split.tsv") == run  # the same folds: nothing is trained twice
+    assert train(*words, "data.folds.path=my split.tsv") == run  # equal folds: the run is not repeated
     Path("my split.tsv").write_text(text.replace("s0\t0", "s0\t1").replace("s6\t1", "s6\t0"))
     assert train(*words, "data.folds.path=my split.tsv").parent != run.parent
 

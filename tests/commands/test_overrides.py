@@ -59,7 +59,7 @@ def test_a_launcher_whose_package_is_missing_names_the_extra(jsc, store, monkeyp
     from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
 
-    Plugins.instance()  # what is installed has registered itself
+    Plugins.instance()  # installed plugins register themselves
     monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["launcher"], "submitit_slurm.yaml")
     code, _, err = jsc("train", "-m", f"data.store={store}", "hydra/launcher=slurm")
     assert code == 2

@@ -20,7 +20,7 @@ def stripped_scans():
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A toy network, trained for seconds on a toy cohort: what is tested is the way there and back, not the masks."""
+    """A toy network trained for seconds on a toy cohort; the test is about geometry, not about the masks."""
     from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("toy")

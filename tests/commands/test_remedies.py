@@ -18,7 +18,7 @@ TINY = (
 #: A key with a value, as a remedy has it; `key=` and `key=...` leave the value to the user.
 _WORD = re.compile(r"(?<![\w.{}])((?:[a-z]|\{\})[\w./]*=(?!\.\.\.)(?:\[[^\]]*\]|\{[^}]*\}|(?:[^\s,;:)'\"]|,(?=\S))+))")
 
-#: Where each remedy is followed: a case below, or another test; or why it is not.
+#: The test of each remedy: a case below, or another test; or the reason why there is none.
 FOLLOWED = {
     ("runs/audited.py", "accept=[{}]"): "duplicates",
     ("runs/combinations.py", "network={}"): "part of another network",
@@ -66,7 +66,7 @@ FOLLOWED = {
 
 
 def texts(node):
-    """Return the texts of an expression, with {} where a value is put in."""
+    """Return the texts of an expression, with {} for interpolated values."""
     if isinstance(node, ast.JoinedStr):
         yield "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -77,7 +77,7 @@ def texts(node):
 
 
 def remedies(path):
-    """Return the texts of a file that are remedies: by keyword, by name, or given to a function that refuses."""
+    """Return the remedies in a file: keyword arguments, variables, or arguments of functions that refuse."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         is_keyword = isinstance(node, ast.keyword) and node.arg == "remedy"
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -105,7 +105,7 @@ def test_every_remedy_with_a_value_is_tested():
 
 @pytest.fixture
 def sentence(jsc, tmp_path, monkeypatch):
-    """Return a function that trains in no time and gives the exit code and the error."""
+    """Return a function that trains instantly and returns the exit code and the error."""
     monkeypatch.chdir(tmp_path)
 
     def fit(plan, tracker):
@@ -126,7 +126,7 @@ def key_of(word):
 
 
 def followed(words, error, *, drop):
-    """Return the words of a command as its error's remedy asks for them.
+    """Return a command with its error's remedy applied.
 
     Args:
         drop: what the remedy says to leave out, or to use something else in place of.
@@ -168,7 +168,7 @@ def one_site(store, edit_case):
             edit_case(folder, columns={"site": "north"})
 
 
-#: Name; words of the command; what the remedy replaces; what is done to the store, or which split there is.
+#: Name; command; what the remedy replaces; change of the store, or the split file.
 CASES = [
     ("no validation", ["protocol=paper", "protocol.weights=best"], (), None),
     ("no score", ["trainer.limit_val_batches=0"], (), None),

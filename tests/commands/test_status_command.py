@@ -54,7 +54,7 @@ def test_every_run_has_its_cell(jsc, study):
     lines = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in out.splitlines()]
     assert lines[0] == [
         "study mine: 6 runs, 1 done, 2 running, 1 failed, 1 interrupted, 1 waiting, about 4 min left"
-    ]  # 90 s of one run, 0 of the other, and two to come that last (240 + 180 + 240) / 3 s: (90 + 220 + 220 - 60) / 2
+    ]  # 90 s left of one run, 0 of the other, two waiting of (240 + 180 + 240) / 3 s: (90 + 220 + 220 - 60) / 2
     assert lines[1] == ["variant", "fold 0", "fold 1", "fold 2"]
     assert lines[2] == ["joint", "done", "running: epoch 3/4, 2 min left", "waiting"]
     assert lines[3] == ["dot", "failed after epoch 1/4", "interrupted after epoch 1/4", "running: testing"]

@@ -61,7 +61,7 @@ def test_words_of_lists_sweeps_and_functions_are_quoted_separately(words):
     assert [str(each) for each in parsed(f"x={as_value(f'[{typed}]')}").value()] == expected
     assert swept(as_value(typed)) == expected
     is_argument = not any(word.lower() == "null" for word in asked) and "=" not in typed
-    if is_argument:  # Hydra's choice() takes no null, and a=1 is a keyword of it
+    if is_argument:  # Hydra's choice() refuses null and reads a=1 as a keyword argument
         assert swept(as_value(f"choice({typed})")) == expected
 
 
@@ -107,7 +107,7 @@ def test_an_invalid_override_is_named(jsc, word):
 
 @pytest.fixture
 def place(store, tmp_path):
-    """Return a folder of an odd name with a store in it, and a user's own ablation beside it."""
+    """Return a folder with an unusual name that contains a store and a user's ablation."""
     folder = tmp_path / ODD
     own = folder / "own"
     (own / "ablation").mkdir(parents=True)

@@ -29,7 +29,7 @@ ELSEWHERE = ("network.network.",)
 
 
 def shipped():
-    """Yield the file, dotted key and value of everything that the configuration of a training sets."""
+    """Yield file, dotted key and value of all entries of a training's configuration."""
     root = config_folder()
     for path in [
         root / "train.yaml",

@@ -66,7 +66,7 @@ def make_store(tmp_path: Path, case_record: Callable[..., PreparedCase]) -> Call
 
 @pytest.fixture
 def store(make_store: Callable[..., PreparedStore]) -> PreparedStore:
-    """Ten MS and ten NMOSD cases of as many subjects; one of each class has no mask, one scan has no disease."""
+    """Ten MS and ten NMOSD cases of as many subjects; one per class has no mask, one scan has no disease."""
     rows = [(f"m{i}", f"m{i}", "MS", 20 + i if i else None) for i in range(10)]
     rows += [(f"n{i}", f"n{i}", "NMOSD", 30 + i if i else None) for i in range(10)]
     return make_store([*rows, ("u0", "u0", None, 25)])

@@ -28,7 +28,7 @@ def module(store, **changes) -> JointDataModule:
 
 
 def epochs(data: JointDataModule, numbers) -> list[list[Batch]]:
-    """The training batches of each epoch, as a Trainer asks for them: one loader, its sampler told the epoch."""
+    """Return the training batches of each epoch as in a Trainer: one loader, with the epoch set in its sampler."""
     loader = data.train_dataloader()
     found = []
     for number in numbers:
@@ -195,7 +195,7 @@ def test_fewer_validation_scans_than_processes_are_refused(store):
 
 
 class Recorder(LightningModule):
-    """Notes what it is fed."""
+    """Records its input."""
 
     def __init__(self) -> None:
         super().__init__()

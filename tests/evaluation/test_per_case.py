@@ -18,7 +18,7 @@ CLASSES = ("MS", "NMOSD")
 
 
 class Echo(nn.Module):
-    """Says lesion where the image is 1; the first voxel holds the score of NMOSD."""
+    """Predicts lesion where the image is 1; the first voxel is the score of NMOSD."""
 
     def forward(self, image):
         score = image[0, 0, 0, 0, 0]
@@ -101,7 +101,7 @@ def test_means_are_over_scans_and_diseases_over_known_ones():
     assert summary.loc[("ACC", "scan"), ["n", "value"]].tolist() == [3, pytest.approx(2 / 3)]
     assert summary.loc[("SN", "scan"), "value"] == pytest.approx(1 / 2)
     assert summary.loc[("SP", "scan"), "value"] == 1
-    assert summary.loc[("AUC", "scan"), "value"] == pytest.approx(1 / 2)  # a lies between b and c
+    assert summary.loc[("AUC", "scan"), "value"] == pytest.approx(1 / 2)  # a is between b and c
 
 
 def test_intervals_resample_subjects_not_scans():

@@ -32,7 +32,7 @@ def test_every_extension_point_has_a_recipe():
 
 @pytest.fixture
 def train(jsc, own, store, tmp_path):
-    """Return a function that trains two epochs with words besides, and gives the run folder."""
+    """Return a function that trains two epochs with further words and returns the run folder."""
 
     def run(*words):
         code, _, err = jsc(

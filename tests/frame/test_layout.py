@@ -88,7 +88,7 @@ def test_the_lock_files_pin_every_dependency_within_its_range():
 
 
 def test_each_locked_package_is_installed_with_its_requirements():
-    """The lock is installed without resolving, so nothing else would notice a package that is missing from it."""
+    """The lock is installed without resolving, which would not detect a missing package."""
     pins = locked()
     for line in (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8").splitlines()[1:]:
         name, version = line.split("==")

@@ -109,7 +109,7 @@ def test_the_readme_lists_the_options_of_each_group():
 # ------------------------------------------------------------------------------------------ running the commands
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the files that the README names: a cohort of ten, another of four, a scan."""
+    """A folder with the files named in the README: a cohort of ten, another of four, a scan."""
     from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("a reader's folder")

@@ -21,14 +21,14 @@ LOCK = ROOT / ".ci" / "requirements.txt"
 
 @dataclass(frozen=True)
 class Step:
-    """One command as a user would type it; ``{run}`` and ``{scan}`` stand for what earlier commands wrote."""
+    """One command as typed by a user; ``{run}`` and ``{scan}`` are outputs of earlier commands."""
 
     arguments: tuple[str, ...]
     writes: tuple[str, ...]
 
 
 FLAIR = "c/sub-001/ses-01/sub-001_ses-01_flair.nii.gz"
-#: Every command in the order of a study. The outputs are patterns below the folder where the program runs.
+#: All commands in the order of a study. Outputs are patterns relative to the working folder.
 CHAIN = {
     "phantom": Step(
         ("out=c", "subjects=12", "spacing_mm=2", "phantom=clear", "seed=1"), ("c/cohort.tsv", "c/**/*.nii.gz")
@@ -79,7 +79,7 @@ PLACEHOLDERS = {"runs": "runs", "run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*
 
 @dataclass
 class Installed:
-    """A virtual environment that holds the wheel, and an empty folder to work in."""
+    """A virtual environment with the wheel, and an empty folder."""
 
     python: Path
     folder: Path
@@ -90,7 +90,7 @@ class Installed:
         return self._started(self.python.with_name("jsc"), *arguments)
 
     def python_alone(self, *arguments):
-        """Run Python likewise."""
+        """Run Python in the environment."""
         return self._started(self.python, "-P", *arguments)
 
     def _started(self, *command):
@@ -100,7 +100,7 @@ class Installed:
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
     def run(self, command):
-        """Run the chain up to ``command`` as far as it has not been run, and stop where a command fails."""
+        """Run the chain up to ``command``, without commands that have been run, and stop at a failure."""
         for name in list(CHAIN)[: list(CHAIN).index(command) + 1]:
             if name not in self.failures:
                 arguments = [argument.format(**self._found(argument)) for argument in CHAIN[name].arguments]
@@ -128,7 +128,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """Install the wheel where the installed dependencies are seen, but the checkout is not."""
+    """Install the wheel with access to the installed dependencies, but not to the checkout."""
     venv = tmp_path_factory.mktemp("venv")
     call(sys.executable, "-m", "venv", "--without-pip", venv)
     python = venv / "bin" / "python"
@@ -152,7 +152,7 @@ def installed_alone(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed_with_the_oldest(wheel, tmp_path_factory):
-    """Install the wheel beside the oldest packages that it says it works with.
+    """Install the wheel with the oldest packages that it supports.
 
     Of torch, the newest that is tested: no CPU build of an older one is to be had from the package index.
     """
@@ -165,7 +165,7 @@ def installed_with_the_oldest(wheel, tmp_path_factory):
 
 
 def oldest_dependencies():
-    """Return the lower bounds in pyproject.toml as exact versions; what is pinned or torch is not among them."""
+    """Return the lower bounds in pyproject.toml as exact versions, without pinned packages and torch."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = re.findall(r"^([\w.-]+)>=([\d.]+)", "\n".join(project["dependencies"]), flags=re.MULTILINE)
     return [f"{name}=={version}" for name, version in found if name != "torch"]
@@ -210,7 +210,7 @@ for name, arguments, placeholders in json.loads(sys.argv[1]):
 
 @pytest.mark.timeout(600)
 def test_every_command_of_the_wheel_runs_from_any_folder(installed):
-    alone = {"phantom": ("workers=0",), "prepare": ("workers=0",)}  # processes would import everything again
+    alone = {"phantom": ("workers=0",), "prepare": ("workers=0",)}  # worker processes would repeat all imports
     chain = [
         (
             name,

@@ -27,13 +27,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    """A network of two modalities, trained for an epoch on six scans; every other one has a brain mask."""
+    """A network with two modalities, trained for one epoch on six scans; every other scan has a brain mask."""
     from joint_seg_cls.cli.main import main
 
     index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
     brain = (((index - [18, 20, 17]) / [14, 16, 13]) ** 2).sum(axis=-1) < 1
     lines = ["subject\tflair\tt1\tbrain_mask\tlesion_mask\tdisease"]
-    turned = np.diag([1.3, 1.3, 1.3, 1.0])  # the T1 lies on a grid of its own
+    turned = np.diag([1.3, 1.3, 1.3, 1.0])  # the T1 has another grid
     turned[:3, 3] = AFFINE[:3, :3] @ [18, 20, 17] + AFFINE[:3, 3] - 1.3 * 20
     for number in range(6):
         rng = np.random.default_rng(number)

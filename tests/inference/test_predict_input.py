@@ -23,7 +23,7 @@ def volume(path, data=SCAN):
 
 @pytest.fixture
 def predict(jsc, monkeypatch, tmp_path):
-    """Return a function that predicts a folder with a network that does nothing but write files as the real one."""
+    """Return a function that predicts a folder with a network that writes files without computing."""
     monkeypatch.chdir(tmp_path)
 
     def write(case, out):

@@ -101,7 +101,7 @@ def test_the_threshold_selects_lesion_voxels():
 
 
 class LeftSided(nn.Module):
-    """Finds only what lies left of the middle, and the second class there."""
+    """Segments the left half, and predicts the second class there."""
 
     def forward(self, image):
         near = torch.linspace(4, -4, image.shape[2]).reshape(1, 1, -1, 1, 1)
@@ -148,7 +148,7 @@ def test_patches_cover_the_image_and_the_disease_uses_the_whole_image():
     image = np.random.default_rng(2).normal(size=(1, 32, 48, 32)).astype(np.float32)
     joint, alone = Counting(("lesions", "disease")), Counting(("lesions",))
     found = Predictor(joint, 0.5, views="flips", window=(16, 32, 64))(image)
-    np.testing.assert_array_equal(found.lesions, image[0] > 0)  # each voxel on its own: patches change nothing
+    np.testing.assert_array_equal(found.lesions, image[0] > 0)  # voxel-wise, so that patches change no result
     score = (image > 0).mean()
     np.testing.assert_allclose(found.disease_probability[1], 1 / (1 + np.exp(-2 * score)), rtol=1e-5)
     assert joint.seen[0] == (2, 1, 32, 48, 32)
@@ -207,7 +207,7 @@ def test_written_volumes_have_the_scans_grid_and_the_record_its_numbers(scan, pi
     assert record["lesion_volume_ml"] == pytest.approx(found.lesions.sum() * abs(np.linalg.det(AFFINE)) / 1000)
     assert table["volume_ml"].sum() == pytest.approx(record["lesion_volume_ml"], rel=1e-4)
     assert record["disease_probability"]["NMOSD"] == pytest.approx(0.7311, abs=1e-4)
-    assert any("brain volume" in warning for warning in record["warnings"])  # a ball of 35 mL is no brain
+    assert any("brain volume" in warning for warning in record["warnings"])  # the ball has 35 mL
     write_predictions([record], out)
     row = pd.read_csv(out / "predictions.tsv", sep="\t").iloc[0]
     assert (row["id"], row["disease"], row["lesion_count"]) == ("my scan", "NMOSD", 1)

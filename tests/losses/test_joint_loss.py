@@ -188,7 +188,7 @@ def test_voxel_wise_cross_entropy_can_be_added():
     [
         ({"eta_order": "reversed"}, (0.25, 0.25, 0.5), lambda v: v),
         ({"location": "sigmoid"}, (0.5, 0.25, 0.25), lambda v: 1 / (1 + math.exp(-v))),
-        ({"location": "relu_minmax"}, (0.5, 0.25, 0.25), lambda _: 0.0),  # an even map has no range
+        ({"location": "relu_minmax"}, (0.5, 0.25, 0.25), lambda _: 0.0),  # a constant map has no range
     ],
 )
 def test_hand_computed_cross_task_options(switches, weights, squash):
@@ -266,7 +266,7 @@ def test_the_cross_task_term_alone_trains_both_heads():
     image = torch.randn(2, 1, 32, 32, 32)
     batch = batch_of(torch.zeros_like(image), size=32)
     JointLoss()(network(image), batch)["cross_task"].backward()
-    # Only what the term does not read stays untouched: the class scores' bias.
+    # Only the bias of the class scores is not used by the term.
     dead = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
     assert dead == {"classification.score.bias"}
 
@@ -286,7 +286,7 @@ distributed.all_reduce(weight.grad)
 assert float(weight.grad / 2) == 3.0, weight.grad  # (1 + 2 + 6) / 3, as in one process
 none = mean_over(weight * torch.tensor(scans), torch.tensor([False, False]))
 assert float(none.detach()) == 0.0 and none.requires_grad
-with torch.no_grad():  # nothing is exchanged, so one process may validate alone
+with torch.no_grad():  # no communication, so that one process may validate
     if rank == 0:
         assert float(mean_over(torch.tensor(scans), torch.tensor(chosen))) == 1.5
 distributed.barrier()

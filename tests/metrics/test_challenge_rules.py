@@ -76,12 +76,12 @@ def test_msseg_rejects_lesions_mostly_outside():
 def test_msseg_examines_covering_lesions_until_gamma_of_the_cover():
     reference = lesion(empty(), slice(0, 10))  # 100 voxels
     prediction = lesion(empty(), slice(0, 7), z=slice(0, 5))  # 70 of them: 70 of 78 are 0.90 of the cover
-    prediction[8, 0:2, 1:5] = True  # 8 more, which go on outside
+    prediction[8, 0:2, 1:5] = True  # 8 more voxels, continued outside
     prediction[8, 2:9, 1:9] = True
     assert msseg(prediction, reference, 1.0).sensitivity == 1  # the second is not examined
     prediction[3:7] = False  # now 30 of 38 are 0.79
     assert msseg(prediction, reference, 1.0).sensitivity == 1
-    prediction[2] = prediction[1] = False  # 10 of 18 are 0.56: the second is examined, 56 of its 64 lie outside
+    prediction[2] = prediction[1] = False  # 10 of 18 are 0.56: the second is examined, with 56 of 64 voxels outside
     assert msseg(prediction, reference, 1.0).sensitivity == 0
 
 
@@ -98,7 +98,7 @@ def test_msseg_removes_three_cubic_millimetres_at_any_voxel_size():
     assert msseg(reference, reference, 1.0).ppv == 1
     made_up = reference.copy()
     made_up[10:14] = False
-    assert msseg(made_up, reference, 1.0).f1 == 0  # its lesion is dropped: nothing predicted
+    assert msseg(made_up, reference, 1.0).f1 == 0  # its lesion is removed: an empty prediction
     assert math.isnan(msseg(made_up, reference, 1.0).ppv)
     assert msseg(made_up, reference, 1.01).sensitivity == 1 / 2
 
@@ -138,7 +138,7 @@ def slow_detected(these, others):
 
 
 def has_ties(these, others):
-    """Where two lesions cover the same number of voxels the rule does not say which is examined first."""
+    """The rule does not define the order of lesions with equal overlap."""
     covers = ([len(this & other) for other in others if this & other] for this in these)
     return any(len(set(cover)) < len(cover) for cover in covers)
 

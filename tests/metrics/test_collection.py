@@ -12,7 +12,7 @@ from joint_seg_cls.metrics import task_metrics
 
 
 def scans(masks, predicted, diseases, logits):
-    """A batch of scans of three voxels; None where a label is absent."""
+    """A batch of scans of three voxels; None for a missing label."""
     reference = torch.tensor([[0.0] * 3 if mask is None else mask for mask in masks]).reshape(-1, 1, 3, 1, 1)
     batch = Batch(
         image=torch.zeros_like(reference),

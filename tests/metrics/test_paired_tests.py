@@ -28,7 +28,7 @@ def wins(one, other):
 
 
 def delong_by_pairs(first, second, positive):
-    """DeLong 1988 for one scan a subject: structural components by all pairs, their covariance matrices."""
+    """DeLong 1988 for one scan per subject: structural components by all pairs, and their covariance matrices."""
     components = []
     for score in (first, second):
         above, below = score[positive], score[~positive]
@@ -43,7 +43,7 @@ def delong_by_pairs(first, second, positive):
 
 
 def obuchowski(first, second, positive, subject):
-    """Obuchowski 1997, Eq. for clustered data, written with loops over subjects, variances and covariance apart."""
+    """Obuchowski 1997 for clustered data, with loops over subjects and separate variances and covariances."""
     people, areas, ten, one = sorted(set(subject)), [], [], []
     m, n = positive.sum(), (~positive).sum()
     for score in (first, second):
@@ -91,7 +91,7 @@ def test_delong_equals_all_pairs_with_ties(seed):
 def test_delong_of_subjects_with_several_scans_equals_obuchowski(seed):
     rng = np.random.default_rng(seed)
     subject = rng.integers(0, 12, 45)
-    positive = rng.random(45) < 0.5  # a subject may have scans of both kinds
+    positive = rng.random(45) < 0.5  # a subject may have scans of both classes
     shared = rng.normal(0, 1, 12)[subject]
     first, second = positive + shared + rng.normal(0, 0.5, 45), positive + rng.normal(0, 1, 45)
     found = compare_areas(first, second, positive, subject)
@@ -133,7 +133,7 @@ def test_a_fold_without_a_defined_variance_is_excluded():
         caveat=caveat
     )
     assert found.scans == found.subjects == 20
-    left_out = compare_aucs(first[:, None], second[:, None], positive, subject, fold=subject)  # one subject a fold
+    left_out = compare_aucs(first[:, None], second[:, None], positive, subject, fold=subject)  # one subject per fold
     assert "ranked together" in left_out.caveat
     assert left_out._replace(caveat="") == compare_aucs(first[:, None], second[:, None], positive, subject)
 
@@ -268,7 +268,7 @@ def test_means_and_accuracies_are_means_over_folds_as_in_tables():
     alone = compare_means(gap, np.zeros(72), subject)
     assert found.smallest / alone.smallest == pytest.approx(error / (gap.std(ddof=1) / math.sqrt(72)))
     assert found.low < found.difference < found.high < 0 < alone.difference
-    assert found.p == alone.p  # the test weighs subjects alike: most of them speak for the first method
+    assert found.p == alone.p  # the test weights subjects equally: most of them favour the first method
     assert "opposite direction" in found.caveat
     assert alone.caveat == ""
     right, wrong = (gap > 0)[:, None], (gap <= 0)[:, None]

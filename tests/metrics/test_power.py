@@ -29,7 +29,7 @@ def test_the_smallest_mean_difference_is_that_of_the_t_test_over_the_efficiency(
 
 
 def test_too_few_subjects_detect_no_difference():
-    assert smallest_mean(0.01, 5, 0.05) == math.inf  # even five of five alike have p = 1/16
+    assert smallest_mean(0.01, 5, 0.05) == math.inf  # five equal signs have p = 1/16
     assert smallest_mean(0.01, 6, 0.05) < math.inf
     assert smallest_mean(0.01, 6, 0.05 / 2) == math.inf
     assert math.isnan(smallest_mean(0.0, 30, 0.05))
@@ -61,7 +61,7 @@ def test_delong_detects_the_smallest_difference_of_areas_with_80_percent_power()
 
 
 def power_by_enumeration(scans, difference, discordant, alpha):
-    """All outcomes of McNemar's table: b and c scans speak for one side or the other."""
+    """All outcomes of McNemar's table: b scans favour one method and c scans the other."""
     share = max(discordant, difference)
     for_first, for_second = (share + difference) / 2, (share - difference) / 2
     power = 0.0

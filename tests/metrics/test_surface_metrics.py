@@ -85,7 +85,7 @@ def test_surface_dice_weighs_by_area():
     reference[10:20, 10:20, 25] = True  # 10 x 10 mm, one slice of 4 mm
     reference[10:12, 10:12, 5:15] = True  # 2 x 2 mm, 40 mm long
     prediction[10:12, 10:12, 5:15] = True
-    # the pieces of surface lie on planes between voxels: area of the rod 4 * 2 * 40, of the plate 2 * 100 + 4 * 10 * 4
+    # surface elements are on planes between voxels: area of the rod 4 * 2 * 40, of the plate 2 * 100 + 4 * 10 * 4
     rod, plate = 4 * 2 * 40 + 2 * 4, 2 * 100 + 4 * 10 * 4
     share = surface_dice(prediction, reference, spacing, 0.5)
     assert share == pytest.approx(2 * rod / (2 * rod + plate), abs=0.06)  # edges and corners are cut

@@ -66,7 +66,7 @@ def test_guidance_follows_its_formula(make):
 
 def test_gates_initialised_on_lesions_are_open_there_and_nearly_closed_elsewhere():
     probability = torch.zeros(1, 1, 8, 8, 8)
-    probability[..., 4:6, 4:6, 4:6] = 1  # the 27 voxels about (4, 4, 4) hold these 8; those about (0, 0, 0) none
+    probability[..., 4:6, 4:6, 4:6] = 1  # the 27 voxels around (4, 4, 4) contain these 8; those around (0, 0, 0) none
     gated = DotGuidance(start="lesions")(torch.ones(1, C, 4, 4, 4), probability)
     assert gated[0, 0, 2, 2, 2].item() == pytest.approx(1 / (1 + math.exp(-(8 * 0.5 - 2))))
     assert gated[0, 0, 0, 0, 0].item() == pytest.approx(1 / (1 + math.exp(2)))

@@ -23,7 +23,7 @@ from joint_seg_cls.networks import (
     SingleStem,
 )
 
-SIZE = (32, 48, 16)  # no two axes alike, so that a swapped axis shows
+SIZE = (32, 48, 16)  # unequal sides detect permuted axes
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def box(low, high):
 def test_windows_shift_on_a_grid_of_ten_tokens():
     windows = seeded(lambda: ShiftedWindows(8, 4, (10, 10, 10)))
     assert reach(windows, (10, 10, 10), (0, 0, 0)) == box(0, 7)  # its window 0-4, then the shifted window 2-6
-    assert reach(windows, (10, 10, 10), (9, 9, 9)) == box(2, 10)  # its window 5-9, then 2-6 and 7-9, but never around
+    assert reach(windows, (10, 10, 10), (9, 9, 9)) == box(2, 10)  # its window 5-9, then 2-6 and 7-9, without wrapping
     windows.layers = windows.layers[:1]
     windows.shifts = windows.shifts[:1]
     assert reach(windows, (10, 10, 10), (0, 0, 0)) == box(0, 5)
@@ -115,7 +115,7 @@ def test_windows_shift_only_along_long_axes():
 
 
 def slow_attention(attention, tokens, grid):
-    """Attention within one window over the whole grid, its position bias looked up by each pair's true offset."""
+    """Attention in one window over the whole grid, with the position bias of each pair's true offset."""
     window = attention.window_size
     places = [(x, y, z) for x in range(grid[0]) for y in range(grid[1]) for z in range(grid[2])]
     heads, width = attention.num_heads, attention.dim // attention.num_heads

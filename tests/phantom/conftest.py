@@ -86,7 +86,7 @@ def draw_labels(scale: float = 1.0) -> np.ndarray:
 
 
 def save_labels(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> None:
-    """Write labels in the format that the file's name asks for."""
+    """Write labels in the format of the file's suffix."""
     kind = nib.MGHImage if path.suffix == ".mgz" else nib.Nifti1Image
     nib.save(kind(array.astype(np.int32), np.eye(4) if affine is None else affine), path)
 

@@ -11,7 +11,7 @@ from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer, is_brain
 
 @pytest.fixture
 def only(tmp_path, write_labels):
-    """Return a function that writes one label map to a folder of its own and gives the folder's anatomies."""
+    """Return a function that writes one label map to a new folder and returns the folder's anatomies."""
 
     def written(array, affine=None):
         folder = tmp_path / f"folder {len(list(tmp_path.iterdir()))}"

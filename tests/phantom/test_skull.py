@@ -79,7 +79,7 @@ def test_the_face_is_in_front_and_the_field_of_view_truncates_the_neck(pair):
     values, brain, _ = canonical(pair[1])
     white = np.percentile(values[brain], 60)
     tissue = ndimage.binary_opening(values > 0.25 * white)
-    assert tissue[:, :, 0].mean() > 0.08  # the neck goes on below
+    assert tissue[:, :, 0].mean() > 0.08  # the neck continues below
     assert tissue[:, :, -1].mean() < 0.01  # there is air above the head
     lowest = int(np.argwhere(brain)[:, 2].min())
     in_front = np.argwhere(brain[:, :, lowest + 8])[:, 1].max() + 8

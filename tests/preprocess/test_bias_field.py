@@ -54,7 +54,7 @@ def test_a_simulated_field_is_recovered(site):
     whole = (image * field)[brain] / corrected.image[brain]
     further = whole / (image[brain] / plain[brain])  # beyond the phantom's own field
     assert np.corrcoef(np.log(further), np.log(field[brain]))[0, 1] > 0.97
-    # the phantom's own field and the further one are gone: the same brain comes out but for a factor
+    # both the phantom's field and the added one are removed: the brains differ only by a factor
     ratio = np.log(corrected.image[brain] / plain[brain])
     assert np.median(np.abs(ratio - np.median(ratio))) < 0.02
     low, high = np.percentile(whole, (1, 99))

@@ -134,7 +134,7 @@ def test_a_surface_encloses_inner_and_touched_voxels():
     solid = octahedron(centre, radius).solid((31, 29, 27))
     far = np.abs(np.stack(np.meshgrid(*map(np.arange, solid.shape), indexing="ij"), -1) - centre).sum(-1)
     assert solid[far <= radius].all()  # |x| + |y| + |z| <= r is inside
-    assert not solid[far > radius + 1.5].any()  # a touched voxel's centre lies at most half a voxel off on each axis
+    assert not solid[far > radius + 1.5].any()  # the centre of a touched voxel is within half a voxel on each axis
 
 
 def test_a_surface_is_cropped_at_the_image_border():

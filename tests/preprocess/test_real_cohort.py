@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def row(flair):
-    """A line of the table: the masks that lie beside a scan."""
+    """One line of the table, with the masks of the scan."""
     name = flair.name.removesuffix("_flair.nii.gz")
     beside = {kind: flair.with_name(f"{name}_{kind}.nii.gz") for kind in ("brain_mask", "lesion_mask")}
     files = {kind: str(file) if file.is_file() else "" for kind, file in beside.items()}

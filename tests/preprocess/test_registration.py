@@ -37,7 +37,7 @@ def flair():
 
 
 def moved_t1(flair, t1, move):
-    """The T1 as it is seen on an oblique grid of its own after the head has moved by ``move``."""
+    """The T1 on another, oblique grid, after the head has moved by ``move``."""
     affine = turn((6, -9, 12)) @ np.diag([2.1, 2.5, 2.4, 1])
     affine[:3, 3] = middle(flair.grid) - affine[:3, :3] @ [45.5, 45.5, 39.5]
     grid = Grid((92, 92, 80), affine)
@@ -64,7 +64,7 @@ def test_a_known_motion_is_found_within_half_a_voxel(flair, degrees, shift_mm):
     print(f"at most {apart_mm.max():.2f} mm off")
     assert apart_mm.max() < 1.0  # half of 2 mm
     overlap = np.corrcoef(found.data[fixed.data > 0], t1[fixed.data > 0])[0, 1]
-    assert overlap > 0.9  # what two interpolations leave
+    assert overlap > 0.9  # two interpolations reduce the overlap
     assert found.rotation_degrees == pytest.approx(np.degrees(np.arccos((np.trace(move[:3, :3]) - 1) / 2)), abs=0.5)
 
 

@@ -96,7 +96,7 @@ def prepare(path, store, *, raters="intersection", image_size=16):
 
 @pytest.fixture
 def program(tmp_path):
-    """Return a function that starts ``jsc prepare`` in a process of its own; each scan takes ``seconds``."""
+    """Return a function that starts ``jsc prepare`` in another process; each scan takes ``seconds``."""
     running = []
 
     def start(path, store, *words, seconds=0.0, workers=0):
@@ -225,7 +225,7 @@ def test_a_case_locked_by_another_process_is_prepared_last(table, tmp_path, capl
     (store / ".locks").mkdir(parents=True)
     taken = threading.Event()
 
-    def other():  # stands for another process: a lock belongs to the thread that took it
+    def other():  # acts as another process, since a lock belongs to its thread
         with FileLock(store / ".locks" / "s00.lock"):
             taken.set()
             wait_for((store / "s02" / "case.json").is_file)
@@ -439,7 +439,7 @@ def peak_mb(tmp_path, path, count):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_memory_is_independent_of_the_number_of_cases(table, tmp_path):
-    path = table(60, (60, 64, 56))  # 0.9 MB a scan as float32: keeping them would show
+    path = table(60, (60, 64, 56))  # 0.9 MB per scan as float32: keeping them would increase the memory
     few, many = peak_mb(tmp_path, path, 2), peak_mb(tmp_path, path, 60)
     print("peak MB of the parent and of the larger worker:", few, many)
     assert (many - few < 15).all(), f"MB of (parent, worker) with 2 cases: {few}, with 60: {many}"

@@ -38,7 +38,7 @@ CLASSES = ("MS", "NMOSD")
 
 @pytest.fixture
 def make_run(store, tmp_path):
-    """Return a function that leaves what a finished run leaves, with tables made up."""
+    """Return a function that writes the files of a finished run, with simulated tables."""
     cases = PreparedStore(store).cases
 
     def make(base, fold, *, seed=0, segments=True, names=True, state="done", data_hash=None):
@@ -157,7 +157,7 @@ def test_the_case_of_median_dsc_is_shown(make_run):
 
 
 def test_a_case_is_drawn_by_networks_not_trained_on_it(make_run, tmp_path):
-    """Two methods whose folds were dealt the other way round."""
+    """Two methods with permuted folds."""
     joint = [make_run("joint", 0), make_run("joint", 1)]
     other = [make_run("unet3d", 0), make_run("unet3d", 1)]
     swapped = [replace(other[0], fold=1), replace(other[1], fold=0)]
@@ -186,7 +186,7 @@ def test_true_positives_are_red_false_positives_green_and_misses_yellow():
 
 def test_errors_of_each_method_are_drawn_for_one_case_per_class(make_run, tmp_path):
     class Shifted(nn.Module):
-        """Finds each lesion two voxels beside its place."""
+        """Segments each lesion shifted by two voxels."""
 
         def forward(self, image):
             lesion = (image[:, :1] > 3).float()
@@ -243,7 +243,7 @@ def test_a_bootstrap_band_resamples_whole_subjects():
     np.testing.assert_array_equal(low[1:], 1)
     np.testing.assert_array_equal(high, 1)
     rng = np.random.default_rng(0)
-    score = np.repeat(np.r_[rng.normal(0, 1, 6), rng.normal(1, 1, 6)], 5)  # five alike scans a person
+    score = np.repeat(np.r_[rng.normal(0, 1, 6), rng.normal(1, 1, 6)], 5)  # five equal scans per subject
     positive = np.repeat([False, True], 30)
     scans = band(score, positive, np.arange(60), seed=0)
     people = band(score, positive, np.arange(60) // 5, seed=0)

@@ -49,7 +49,7 @@ def study(tmp_path):
 
 
 def _rows(base, fold, seed, better):
-    """Two scans a subject; one without lesions in each fold, one whose lesions were all missed."""
+    """Two scans per subject; per fold one without lesions, and one with all lesions missed."""
     numbers = np.array([one for one in range(SCANS) if one // 2 % 3 == fold])
     shared, own = np.random.default_rng(fold), np.random.default_rng([len(base), ord(base[0]), fold, seed])
     disease = np.where(numbers // 2 % 2 == 0, "MS", "NMOSD")
@@ -266,7 +266,7 @@ def test_a_mean_over_fewer_folds_is_noted(study, jsc, tmp_path):
         for fold in range(3):
             path = study(base, fold) / "per_case.csv"
             rows = pd.read_csv(path)
-            if fold == 2:  # a fold without patients of one disease
+            if fold == 2:  # a fold without patients of one class
                 rows.assign(disease="MS").to_csv(path, index=False)
             if fold == 1:  # and one with a single patient of it
                 others = rows.index[rows["disease"] == "NMOSD"][2:]
@@ -377,7 +377,7 @@ def test_the_checklist_does_not_list_segmentation_for_classifiers(study, jsc, tm
     jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     items = pd.read_csv(report_of(tmp_path) / "checklist.csv", index_col="number")["answer"]
     assert items[1] == "3-D networks that classify the disease: Only Cls Model"
-    assert items[29].endswith("over subjects")  # nothing was compared
+    assert items[29].endswith("over subjects")  # no comparison was made
 
 
 def test_a_study_without_finished_runs_has_a_page(study, jsc, tmp_path):

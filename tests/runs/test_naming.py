@@ -49,7 +49,7 @@ def composer():
 def composed(words):
     try:
         return composer()(["data.store=store", *words])
-    except HydraException:  # parts of the joint network asked of another
+    except HydraException:  # parts of the joint network with another network
         assume(False)
 
 
@@ -59,7 +59,7 @@ def placed(*words):
 
 
 def decisive(words):
-    """All that decides the numbers, resolved, whole floats and integers alike."""
+    """Return the identity, resolved, with equal values for whole floats and integers."""
     return json.loads(json.dumps(identity(plain(composed(words).config))))
 
 

@@ -322,7 +322,7 @@ LEVELS = {"0": "control", "1": "MS", "2": {"Description": "neuromyelitis optica 
 
 
 def coded(put, cells, levels=None):
-    """Write a data set whose participants have codes; return what their table says of the diseases."""
+    """Write a data set whose participants have codes; return the diseases in its table."""
     lines = ["participant_id\tdiagnosis"]
     for number, cell in enumerate(cells):
         put(f"sub-{number}/anat/sub-{number}_FLAIR.nii.gz")

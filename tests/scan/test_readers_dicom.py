@@ -18,7 +18,7 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageS
 
 from joint_seg_cls.errors import CohortError  # noqa: E402
 
-#: What must never leave the headers: everything that says who, when and where.
+#: Header values that must not be written: names, dates and places.
 IDENTIFYING = {
     "PatientName": "Zwetschkenbaum^Aurelia",
     "PatientID": "MRN-8675309",
@@ -96,7 +96,7 @@ def header(**tags):
 
 
 def place(affine):
-    """Return what DICOM calls the directions, spacings and positions of the slices along the third axis."""
+    """Return DICOM's directions, spacings, and positions of the slices along the third axis."""
     lps = np.diag([-1, -1, 1, 1]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     across, down, through = (lps[:3, :3] / spacing).T
@@ -163,7 +163,7 @@ def flair(phantom):
 
 
 def bytes_of(folder):
-    """Return every byte that was written below a folder, names and what is inside of compressed files included."""
+    """Return all bytes written to a folder, including file names and the content of compressed files."""
     content = b""
     for path in sorted(folder.rglob("*")):
         content += str(path.relative_to(folder)).encode() + b"\n"
@@ -291,7 +291,7 @@ def test_the_series_of_each_visit_is_chosen_by_description_and_geometry(flair, t
     visits = {subject: [session for who, session in found if who == subject] for subject, _ in found}
     (twice,) = (subject for subject, sessions in visits.items() if len(sessions) == 2)
     assert sorted(visits) == ["sub-001", "sub-002"]
-    # the visit of 2020 comes first; that of 2021 has the finer series
+    # the visit of 2020 is first; that of 2021 has the finer series
     assert found[twice, "ses-01"].header.get_zooms()[2] == pytest.approx(2 * np.linalg.norm(affine[:3, 2]), rel=1e-4)
     assert found[twice, "ses-02"].header.get_zooms()[2] == pytest.approx(np.linalg.norm(affine[:3, 2]), rel=1e-4)
     for number, why in (

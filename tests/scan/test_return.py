@@ -73,7 +73,7 @@ def test_a_lesion_of_one_millilitre_survives_the_round_trip(geometry, volume_ml,
     assert overlap(lesion, back) >= 0.90
     moved = np.argwhere(back).mean(axis=0) - np.argwhere(lesion).mean(axis=0)
     assert np.linalg.norm(moved) < 1  # native voxels
-    # what the network says comes back as a map, cut at one half
+    # the network's output is mapped back as probabilities and thresholded at one half
     probability = geometry.to_model(lesion.astype(np.float32), linear=True)
     assert overlap(lesion, geometry.to_native(probability, linear=True) >= 0.5) >= 0.97
 
@@ -117,7 +117,7 @@ def test_written_files_keep_the_scans_forms_codes_and_units(affine, tmp_path, ki
     data = np.random.default_rng(0).random((7, 9, 5)).astype(np.float32)
     image = kind(data, affine)
     other = affine.copy()
-    other[:3, 3] += 0.3  # where a scan has both forms they may differ
+    other[:3, 3] += 0.3  # the two forms of a header may differ
     image.set_qform(other if codes[0] else None, codes[0])
     image.set_sform(affine if codes[1] else None, codes[1])
     image.header.set_xyzt_units(*units)

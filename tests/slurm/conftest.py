@@ -15,7 +15,7 @@ def _said(*command):
 
 @pytest.fixture(scope="session")
 def slurm():
-    """Return how to ask Slurm something; skip where there is none, or where its jobs would not see our folders."""
+    """Return how to call Slurm; skip without Slurm, or if its jobs cannot access our folders."""
     nodes = _said("sinfo", "--noheader", "--Node", "--Format=NodeAddr") if shutil.which("sinfo") else []
     if not nodes:
         pytest.skip("sinfo does not answer; to start a Slurm: tests/slurm/local_slurm")
@@ -26,8 +26,8 @@ def slurm():
 
 @pytest.fixture
 def sweep(slurm, tmp_path):
-    """Return a function that starts ``jsc train -m`` on Slurm, in a process of its own."""
-    environment = os.environ | {"MASTER_ADDR": "127.0.0.1"}  # the nodes' names are known to Slurm alone
+    """Return a function that starts ``jsc train -m`` on Slurm, in another process."""
+    environment = os.environ | {"MASTER_ADDR": "127.0.0.1"}  # node names are known only to Slurm
     started = []
 
     def start(*words):

@@ -60,8 +60,8 @@ def test_two_slurm_jobs_are_run_once(sweep, store, tmp_path, jsc, slurm):
 @pytest.mark.parametrize(
     "stop",
     [
-        ("scancel", "--signal=USR2"),  # as Slurm warns a job of its time limit
-        ("scontrol", "requeue"),  # as it takes a job's machine away
+        ("scancel", "--signal=USR2"),  # Slurm's warning before the time limit
+        ("scontrol", "requeue"),  # preemption
     ],
     ids=["time limit", "preempted"],
 )

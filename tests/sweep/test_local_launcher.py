@@ -39,7 +39,7 @@ def task(config):
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
-    """Return a function that sweeps a plain task over ``number`` with our launcher, in processes of its own."""
+    """Return a function that sweeps a trivial task over ``number`` with our launcher, in other processes."""
     (tmp_path / "tasks_of_a_test.py").write_text(TASKS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))

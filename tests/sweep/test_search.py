@@ -10,13 +10,13 @@ TINY = (
     "network.channels=4", "tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
     "trainer.max_epochs=1", "evaluate=false", "data.validation_fraction=0.25",
 )  # fmt: skip
-#: Optuna 2 keeps nothing by SQLAlchemy 2 and later.
+#: Optuna 2 cannot store with SQLAlchemy 2 and later.
 HAS_DATABASE = int(version("SQLAlchemy").split(".")[0]) < 2
 
 
 @pytest.fixture
 def search(jsc, store, tmp_path, monkeypatch):
-    """Return a function that searches with a training of no time; the guidances trained are ``search.tried``."""
+    """Return a function that searches with an instant training; ``search.tried`` lists the trained guidances."""
 
     def fit(plan, tracker):
         guidance = plan.config.network.guidance["_target_"].rpartition(".")[2]

@@ -22,7 +22,7 @@ TINY = (
 
 @pytest.fixture
 def sweep(store, tmp_path):
-    """Return a function that sweeps in a process of its own, which may reach itself over the network."""
+    """Return a function that sweeps in another process, which may use the network to connect to itself."""
 
     def run(*words):
         command = [
@@ -66,8 +66,8 @@ def test_optuna_searches_for_the_highest_score_on_the_validation_split(sweep, tm
     assert f"Best value: {max(scores)}" in sweep.said
     best = OmegaConf.load(tmp_path / "runs" / "store" / "studies" / "optimization_results.yaml")
     assert best.best_value == max(scores)
-    assert {path.name for path in tmp_path.iterdir()} == {"store", "runs"}  # nothing where the command was typed
-    assert sweep(*search, space) == 0  # the same draws: nothing is trained again
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "runs"}  # no other output in the working folder
+    assert sweep(*search, space) == 0  # the same draws: no run is repeated
     assert sweep.said.count("is done") == 2
     assert done_runs(tmp_path) == runs
 

@@ -37,7 +37,7 @@ ROWS = {
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Put an epoch that only says so in the place of every training; return the variants in the order of training.
+    """Replace every training by an instant one; return the variants in the order of training.
 
     A variant that is called as the attribute ``fails`` fails.
     """
@@ -60,7 +60,7 @@ def trained(monkeypatch):
 
 @pytest.fixture
 def sweep(jsc, store, tmp_path):
-    """Return a function that sweeps in this process, gives the exit code and leaves what was said."""
+    """Return a function that sweeps in this process and returns the exit code and the output."""
 
     def run(*words, tiny=TINY):
         code, _, run.err = jsc(

@@ -14,7 +14,7 @@ SMALL = (
 
 @pytest.fixture
 def train(jsc, store, tmp_path):
-    """Return a function that trains small and gives the run folder; what was said is ``out`` and ``err``."""
+    """Return a function that runs a small training and returns the run folder; ``out`` and ``err`` are the output."""
 
     def run(*words, epochs=3, runs="runs", code=0):
         found, out, err = jsc(

@@ -22,7 +22,7 @@ SIZE = (16, 16, 16)
 
 
 class Lesions(nn.Module):
-    """A user's own segmentation network, which declares nothing."""
+    """A user's segmentation network without declared tasks."""
 
     def __init__(self):
         super().__init__()
@@ -36,7 +36,7 @@ class Declared(Lesions):
     tasks = ("lesions",)
 
     def forward(self, image):
-        if image.mean().item() > 1e9:  # cannot be asked on the meta device
+        if image.mean().item() > 1e9:  # fails on the meta device
             return Prediction()
         return super().forward(image)
 

@@ -18,7 +18,7 @@ OWN = "own_lab_losses"
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A user's module with a loss, which imports another one beside it; return its folder."""
+    """Write a user's module with a loss that imports another module; return the folder."""
     folder = tmp_path / "lab"
     folder.mkdir()
     (folder / f"{OWN}.py").write_text(

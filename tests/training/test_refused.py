@@ -60,7 +60,7 @@ import pytest
     ],
 )
 def test_wrong_settings_are_refused_before_training(train, words, says):
-    assert train(*words, code=2) is None  # no run folder was made
+    assert train(*words, code=2) is None  # no run folder was created
     assert says in train.err
     assert "Traceback" not in train.err
     assert train.err.count("error:") == 1

@@ -17,7 +17,7 @@ class Module(nn.Module):
 
 
 def whole():
-    """Return the content of a checkpoint from which a training goes on."""
+    """Return the content of a checkpoint from which a training can resume."""
     recipe = {
         "format": 1,
         "network": {"_target_": "a.B"},

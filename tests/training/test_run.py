@@ -110,7 +110,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(train, monke
     assert "resuming" in train.err
     assert not (killed / "FAILED").exists()
     assert epochs_of(killed) == epochs_of(whole)
-    assert len({row["lr"] for row in epochs_of(whole)}) > 1  # the schedule has moved, and moved alike
+    assert len({row["lr"] for row in epochs_of(whole)}) > 1  # the schedule changed the rate, equally in both runs
     for name, value in weights_of(whole / "checkpoints" / "last.ckpt").items():
         if isinstance(value, torch.Tensor):
             torch.testing.assert_close(weights_of(killed / "checkpoints" / "last.ckpt")[name], value, rtol=0, atol=0)
@@ -223,7 +223,7 @@ def test_a_run_is_resumed_after_a_signal_from_the_cluster(train, monkeypatch, ho
         run = train(epochs=3, code=143 if how == "terminated" else -1)
     assert not {"DONE", "FAILED", "heartbeat"} & {path.name for path in run.iterdir()}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert 1 <= len(epochs_of(run)) < 3  # the batch in which a signal comes is finished, and may be its epoch's last
+    assert 1 <= len(epochs_of(run)) < 3  # the current batch is finished, and may be the last of its epoch
     train(epochs=3)
     assert [row["epoch"] for row in epochs_of(run)] == ["0", "1", "2"]
     assert "resuming" in train.err
@@ -357,7 +357,7 @@ def test_an_epoch_without_validation_has_no_validation_numbers_and_steps_no_sche
     rows = epochs_of(train(*words, "scheduler.patience=0", epochs=4))
     assert [bool(row["val/loss/total"]) for row in rows] == [False, True, False, True]
     assert all(row["train/loss/total"] for row in rows)
-    assert len({row["lr"] for row in rows}) == 1  # first looked at after epoch 1, again after 3
+    assert len({row["lr"] for row in rows}) == 1  # validated after epochs 1 and 3 only
 
 
 def test_the_stored_weights_are_the_validated_ones(train):
@@ -365,7 +365,7 @@ def test_the_stored_weights_are_the_validated_ones(train):
     run = train(*words, "evaluate=false", "data.batch_size=1", epochs=2)
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
-    assert last["global_step"] % 2 == 0  # the split of this store: three scans an epoch, so 2, 4 and 6 are validated
+    assert last["global_step"] % 2 == 0  # three scans per epoch in this store, so 2, 4 and 6 are validated
     assert best["global_step"] in (2, 4, 6)
 
 

@@ -41,7 +41,7 @@ def test_two_processes_have_the_numbers_of_one_with_unequal_labels(jsc, make_sto
         assert code == 0, err
         (run,) = (tmp_path / name).glob("*/*/fold-*")
         assert (run / "DONE").is_file()
-        assert len(list((tmp_path / name).glob("*/*"))) == 1  # the second process has made no folder of its own
+        assert len(list((tmp_path / name).glob("*/*"))) == 1  # the second process has created no folder
         runs.append(run)
     one, two = map(rows_of, runs)
     assert [row["epoch"] for row in two] == [0, 1, 2]

@@ -9,7 +9,7 @@ from joint_seg_cls.training import JointModule
 
 
 class Bright(torch.nn.Module):
-    """Takes what is bright for lesions, and the first class for the disease."""
+    """Segments bright voxels, and predicts the first class."""
 
     def forward(self, image):
         return Prediction(lesion_logits=image[:, :1] - 0.5, disease_logits=torch.tensor([[1.0, 0.0]] * len(image)))

@@ -32,7 +32,7 @@ def test_words_with_hyphens_set_keys_unless_they_are_flags(word, expected):
 
 
 class Run:
-    """What `wandb.init` gives, as far as it is looked at when a run is opened."""
+    """A stand-in for the result of `wandb.init`."""
 
     def define_metric(self, *_, **__):
         pass

@@ -38,7 +38,7 @@ NO_PANEL = PanelPlan(0, 1)
 
 @pytest.fixture
 def people(make_store, edit_case, tmp_path):
-    """A prepared store whose cases, subjects and sessions can be told from any other word."""
+    """A prepared store with distinctive names of cases, subjects and sessions."""
     folder = make_store(tmp_path / "store")
     record = json.loads((folder / "store.json").read_text())
     names = {}
@@ -69,7 +69,7 @@ def train(jsc, people, tmp_path, monkeypatch):
 
 
 def records(run):
-    """What W&B's own reader finds in the offline files of a run, oldest first."""
+    """Return the records in a run's offline files, oldest first, read by W&B's reader."""
     found = []
     for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
         words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
@@ -186,7 +186,7 @@ def test_a_fine_tuned_run_does_not_reveal_the_path_of_its_start(train, tmp_path)
 
 
 class Silent:
-    """A service that takes everything."""
+    """A service that accepts everything."""
 
     @property
     def logger(self):
@@ -424,7 +424,7 @@ def test_an_evaluation_is_a_separate_run_in_the_trainings_group(train, jsc):
     code, _, err = jsc("evaluate", f"run={run}", "device=cpu", "fold=1", "tracking=wandb")
     assert (code, "failed" in err) == (0, False), err
     (run / "pseudonyms.json").rename(run / "kept.json")
-    (run / "pseudonyms.json").write_text("{")  # a damaged key costs the tracking alone
+    (run / "pseudonyms.json").write_text("{")  # a damaged key only stops the tracking
     code, out, err = jsc("evaluate", f"run={run}", "device=cpu", "fold=1", "name=again", "tracking=wandb")
     assert (code, "this test is not tracked" in err, "AUC" in out) == (0, True, True), err
     (run / "kept.json").replace(run / "pseudonyms.json")
