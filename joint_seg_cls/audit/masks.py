@@ -39,8 +39,8 @@ def read_masks(
         mask = _read(case, path, scan, lesion_value, mask_geometry, findings)
         if mask is not None:
             masks.append(mask)
-    whole = len(masks) == len(paths) and masks
-    return Masks(np.logical_and.reduce(masks) if whole else None, findings)
+    is_complete = len(masks) == len(paths) and masks
+    return Masks(np.logical_and.reduce(masks) if is_complete else None, findings)
 
 
 def _read(

@@ -68,7 +68,7 @@ def train(config: DictConfig) -> float | None:
         _list_in_study(plan)
         write_audit(audit, run.path / AUDIT_FILE)
         _log_sizes(plan)
-        with track_training(config, run, data, plan.place.variant, identity) as tracker:
+        with track_training(config, run, data, plan.location.variant, identity) as tracker:
             with children_repeat_this_job():
                 network = _fit(plan, tracker)
             device = "cpu" if config.trainer.get("accelerator") == "cpu" else "auto"
@@ -146,7 +146,7 @@ def _recipe(plan: Plan) -> dict[str, Any]:
         "modalities": list(data.store.modalities),
         "model_shape": list(data.image_size),
         "lesion_threshold": float(config.lesion_threshold),
-        "variant": plan.place.variant,
+        "variant": plan.location.variant,
         MARKS: trained_marks(data.store.cases, data.split, () if start is None else start.marks),
         "trained_on": {"collection": collection, "fold": config.fold, "seed": config.seed, **plan.facts},
     }
@@ -171,7 +171,7 @@ def _list_in_study(plan: Plan) -> None:
         name = "search" if plan.config.study is None else str(plan.config.study)
         words = shlex.join(["jsc", "train", *plan.overrides])
         tables = tuple(map(str, plan.config.tables))
-        Study(plan.place.collection_path, name, words, (StudyRun.of(plan),), tables).record(keep="all")
+        Study(plan.location.collection_path, name, words, (StudyRun.of(plan),), tables).record(keep="all")
 
 
 def _log_sizes(plan: Plan) -> None:

@@ -84,10 +84,10 @@ class _Words:
             here = rest[0]
             if here == closing:
                 return done + _word(word)
-            whole = _ESCAPE.match(rest) or _INTERPOLATION.match(rest) or (None if word.strip() else _QUOTED.match(rest))
-            if whole:
-                word += whole[0]
-                self._at += whole.end()
+            token = _ESCAPE.match(rest) or _INTERPOLATION.match(rest) or (None if word.strip() else _QUOTED.match(rest))
+            if token:
+                word += token[0]
+                self._at += token.end()
             elif here in _OPENING and self._opens(here, word):
                 self._at += 1
                 inner = self.until(_OPENING[here])

@@ -70,13 +70,13 @@ class Options:
             found += self.keys(group, chosen) if entry == group else []
         return found
 
-    def chosen(self, asked: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Return the option of each group of ``train`` if the options ``asked`` are selected."""
+    def chosen(self, selection: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return the option of each group of ``train`` for a ``selection`` of options by group."""
         overrides = {}
-        for group, options in asked.items():
+        for group, options in selection.items():
             for option in options:
                 overrides |= self.overridden_by(group, option)
-        overrides |= {group: options[-1] for group, options in asked.items() if options}
+        overrides |= {group: options[-1] for group, options in selection.items() if options}
         if "ablation" in overrides:
             overrides = self.overridden_by("ablation", overrides["ablation"]) | overrides
         return dict(self._walk("", "train", overrides))

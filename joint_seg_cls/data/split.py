@@ -111,8 +111,8 @@ def pick(
     where = where_of(cases)
     if fold not in splits:
         numbers = sorted(name for name in splits if isinstance(name, int))
-        whole = numbers == list(range(len(numbers))) and len(numbers) > 1
-        known = f"a fold from 0 to {numbers[-1]}" if whole else f"a fold among {', '.join(map(str, numbers))}"
+        is_contiguous = numbers == list(range(len(numbers))) and len(numbers) > 1
+        known = f"a fold from 0 to {numbers[-1]}" if is_contiguous else f"a fold among {', '.join(map(str, numbers))}"
         raise SplitError(
             where,
             expected=f"{known}{f' or {HELD_OUT}' if HELD_OUT in splits else ''}",

@@ -76,12 +76,12 @@ def compare_aucs_of_many(
         seed: seed of the bootstrap.
         resamples: number of resamples.
     """
-    whole, alone = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
+    every, alone = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
     of_fold, caveat = alone if fold is None else np.unique(fold, return_inverse=True)[1], ""
-    difference = _gap(first, second, disease, of_fold, whole)
+    difference = _gap(first, second, disease, of_fold, every)
     if math.isnan(difference):
         of_fold, caveat = alone, _ALL_TOGETHER
-        difference = _gap(first, second, disease, of_fold, whole)
+        difference = _gap(first, second, disease, of_fold, every)
     if math.isnan(difference):
         return NOTHING
     _, code = np.unique(subject, return_inverse=True)

@@ -40,7 +40,7 @@ class Item(NamedTuple):
 
     number: str
     part: str
-    asks: str
+    question: str
     answer: str
 
 
@@ -64,10 +64,10 @@ def checklist(
     answers = _of_runs(runs, variants) | _of_results(variants, tables) | _of_data(audit) | {"uncertainty": claimed}
     if any(figure.name == _MAPS and figure.png is not None for figure in figures):
         answers["explainability"] = "location maps (Eq. 10) and Grad-CAM: Figure 12"
-    asked = json.loads(files("joint_seg_cls.report").joinpath("checklist.json").read_text(encoding="utf-8"))
+    questions = json.loads(files("joint_seg_cls.report").joinpath("checklist.json").read_text(encoding="utf-8"))
     return [
-        Item(one, part, asks, without_folders(answers.get(key, UNKNOWN)) if key else UNKNOWN)
-        for one, part, asks, key in asked
+        Item(one, part, question, without_folders(answers.get(key, UNKNOWN)) if key else UNKNOWN)
+        for one, part, question, key in questions
     ]
 
 

@@ -57,17 +57,17 @@ class TableMaker:
     seed: int = 0
     resamples: int = 1000
 
-    def tables(self, asked: Sequence[str]) -> list[StudyTable]:
+    def tables(self, requested: Sequence[str]) -> list[StudyTable]:
         """Return the paper's tables and that of the other variants.
 
         Args:
-            asked: tables named by the study, such as ``table7``; if empty, all tables in which one of its variants
+            requested: tables named by the study, such as ``table7``; if empty, all tables in which one of its variants
                 is listed with the joint model.
         """
         measured = {
             one.label: measure(one, _METRICS, seed=self.seed, resamples=self.resamples) for one in self.variants
         }
-        chosen = _of_paper(asked, {one.base for one in self.variants})
+        chosen = _of_paper(requested, {one.base for one in self.variants})
         made = [self._paper(table, measured) for table in chosen]
         bases = {row.base for table in chosen for row in table.rows}
         others = [one for one in self.variants if one.base not in bases]
@@ -184,8 +184,8 @@ class TableMaker:
         return notes
 
 
-def _of_paper(asked: Sequence[str], bases: set[str]) -> list[PublishedTable]:
-    numbers = {int(found[0]) for name in asked if (found := re.findall(r"\d+", str(name)))}
+def _of_paper(requested: Sequence[str], bases: set[str]) -> list[PublishedTable]:
+    numbers = {int(found[0]) for name in requested if (found := re.findall(r"\d+", str(name)))}
     if numbers:
         return [table for table in published_tables() if table.number in numbers]
     return [table for table in published_tables() if any(row.base in bases for row in table.rows if row.base != JOINT)]

@@ -93,12 +93,12 @@ def _refuse_two_variants(choices: Mapping[str, str | None], overrides: Sequence[
     variants = [option for option in chosen.get(VARIANT, []) if option != "null"]
     for group in ("ablation", "network"):
         if variants and group in chosen:
-            asked = f"{group}={','.join(chosen[group])}"
+            other = f"{group}={','.join(chosen[group])}"
             raise ConfigError(
                 f"variant={','.join(variants)}",
                 expected="no ablation or network beside it, since a variant selects both",
-                found=asked,
-                remedy=f"drop {asked}, or set the variant alone (a study experiment sweeps over variant)",
+                found=other,
+                remedy=f"drop {other}, or set the variant alone (a study experiment sweeps over variant)",
             )
 
 

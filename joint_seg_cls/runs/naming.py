@@ -21,7 +21,7 @@ _SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[
 
 @final
 @dataclass(frozen=True)
-class Place:
+class RunLocation:
     """The folder of a run: ``<runs>/<collection>/<variant>/fold-<fold>_seed-<seed>``.
 
     Args:
@@ -58,9 +58,9 @@ class Place:
         return self.collection_path / self.folder
 
 
-def place(
+def locate(
     config: Config, choices: Mapping[str, str | None], overrides: Iterable[str], compose: Composer, *labels: str
-) -> Place:
+) -> RunLocation:
     """Return the folder of a composed configuration.
 
     Equal configurations have equal folders: options without effect are omitted, an ablation is recognised by the
@@ -78,12 +78,12 @@ def place(
     settings = {_suffix(group, option) for group, option in variant.groups}
     if any(map(is_named, keys_set(overrides, compose.options.groups()))):
         settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
-    return place_named(config, variant.base, [*sorted(settings), *labels])
+    return named_location(config, variant.base, [*sorted(settings), *labels])
 
 
-def place_named(config: Config, base: str, settings: Sequence[str]) -> Place:
-    """Return the place of a run whose name is already known."""
-    return Place(str(config.runs), str(config.collection), base, tuple(settings), config.fold, config.seed)
+def named_location(config: Config, base: str, settings: Sequence[str]) -> RunLocation:
+    """Return the location of a run whose name is already known."""
+    return RunLocation(str(config.runs), str(config.collection), base, tuple(settings), config.fold, config.seed)
 
 
 def absolute_paths(config: Config) -> None:

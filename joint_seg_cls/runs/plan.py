@@ -34,7 +34,7 @@ class Plan:
         config: the configuration, with absolute paths and the sizes of the data.
         overrides: the overrides of the composition.
         data: the data module, set up.
-        place: the run folder.
+        location: the run folder.
         facts: hashes of store, split and folds, and of the initial weights.
         sources: external code that the configuration names.
         start: provenance of the initial weights; None if the weights are random.
@@ -44,7 +44,7 @@ class Plan:
     config: Config
     overrides: list[str]
     data: JointDataModule
-    place: naming.Place
+    location: naming.RunLocation
     facts: dict[str, str]
     sources: Sequence[Source]
     start: Start | None
@@ -53,7 +53,7 @@ class Plan:
     @property
     def run(self) -> RunFolder:
         """The run folder."""
-        return RunFolder(self.place.path)
+        return RunFolder(self.location.path)
 
     def identity(self) -> dict[str, Any]:
         """Return all keys and facts that change the run's results."""
@@ -71,7 +71,7 @@ class Plan:
 
     def handed_over(self) -> str:
         """Return a summary of this plan, with which a job skips repeated checks (see :meth:`Planner.plan`)."""
-        where = self.place
+        where = self.location
         return json.dumps([self.fingerprint, self.facts, where.base, list(where.settings)])
 
     def is_done(self) -> bool:
@@ -133,16 +133,16 @@ class Planner:
             return self.plan(config, choices, overrides)
         if known is None:
             labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
-            place = naming.place(config, choices, overrides, self._compose, *labels)
+            location = naming.locate(config, choices, overrides, self._compose, *labels)
             _refuse_other_sizes(config, overrides, data)
             fit_network_to(config, data)
             refuse_unlearnable(config, data, self._outline(config))
         else:
-            place = naming.place_named(config, *known[1:])
+            location = naming.named_location(config, *known[1:])
             fit_network_to(config, data)
         sources = sources_of(_decisive(plain(config)))
         start = self._start(config, data, facts)
-        plan = Plan(config, list(overrides), data, place, facts, sources, start, fingerprint)
+        plan = Plan(config, list(overrides), data, location, facts, sources, start, fingerprint)
         if plan.start is not None and config.evaluate and not plan.run.is_done(tested=True):
             plan.start.refuse_trained_on_test(config)
         return plan
@@ -220,13 +220,13 @@ def _refuse_other_sizes(config: Config, overrides: Sequence[str], data: JointDat
     """Refuse explicitly set sizes that differ from the data, since they would be ignored."""
     typed = {word.split("=", 1)[0].lstrip("+") for word in overrides if "=" in word}
     for key, value in _sizes(data).items():
-        asked = plain(get(config, key))
-        asked = [asked] * len(value) if isinstance(value, list) and isinstance(asked, int) else asked
-        if key in typed and asked != value:
+        given = plain(get(config, key))
+        given = [given] * len(value) if isinstance(value, list) and isinstance(given, int) else given
+        if key in typed and given != value:
             raise ConfigError(
                 key,
                 expected=f"{value}, the size of the data in {data.path}",
-                found=str(asked),
+                found=str(given),
                 remedy=f"omit {key}, or prepare another store",
             )
 

@@ -74,10 +74,10 @@ def _base(
     options: Options,
 ) -> tuple[str, dict[str, str], str]:
     """Return the name of the ablation or network, the other replaced parts, and the ablation to compose with."""
-    asked = {"experiment": experiments, "network": [final["network"]], "loss": [final["loss"]]}
+    selection = {"experiment": experiments, "network": [final["network"]], "loss": [final["loss"]]}
     ablation = final["ablation"]
     is_more = ablation != brought["ablation"] and _is_more(ablation, options)
-    usual = options.chosen(asked | ({"ablation": [ablation]} if is_more else {}))
+    usual = options.chosen(selection | ({"ablation": [ablation]} if is_more else {}))
     exchanged = {group: each for group, each in final.items() if _is_part(group) and each != usual.get(group)}
     if not is_more:
         ablation = brought["ablation"]

@@ -69,10 +69,10 @@ class LocalLauncher(Launcher):
 
     def _chosen(self) -> list[str]:
         """Return the requested ids; refuse those that are not visible (unless no GPU is detected)."""
-        asked, seen = [str(gpu) for gpu in self.gpus or ()], visible_gpus()
-        if seen and any(gpu.isdecimal() and gpu not in seen for gpu in asked):
-            _refuse("gpus", f"some of the GPUs {', '.join(seen)}, which this process may use", self.gpus)
-        return asked
+        requested, visible = [str(gpu) for gpu in self.gpus or ()], visible_gpus()
+        if visible and any(gpu.isdecimal() and gpu not in visible for gpu in requested):
+            _refuse("gpus", f"some of the GPUs {', '.join(visible)}, which this process may use", self.gpus)
+        return requested
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs and return their results or errors."""

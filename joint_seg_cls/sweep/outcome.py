@@ -14,7 +14,7 @@ LOGS = "studies/logs"
 
 def job_name(plan: Plan) -> str:
     """Return the job name of a run, used on a cluster and for its output file."""
-    return plan.place.folder.replace("/", "_")
+    return plan.location.folder.replace("/", "_")
 
 
 def refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn], reason: str) -> None:
@@ -29,7 +29,7 @@ def refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn], reason
         SystemExit: a run is unfinished.
     """
     errors = dict(enumerate(map(failure, returned)))
-    states = [(number, plan, run_state(plan.place.path)) for number, plan in enumerate(plans)]
+    states = [(number, plan, run_state(plan.location.path)) for number, plan in enumerate(plans)]
     missing = [(number, plan, state) for number, plan, state in states if state.state != "done"]
     if not missing:
         return
@@ -37,9 +37,9 @@ def refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn], reason
     for number, plan, state in missing:
         error = errors.get(number)
         why = (last_line(error) if error else "") or state.reason or reason or "stopped"
-        logs = [plan.place.collection_path / LOGS / f"{job_name(plan)}.txt", plan.place.path / LOG]
+        logs = [plan.location.collection_path / LOGS / f"{job_name(plan)}.txt", plan.location.path / LOG]
         log = next((f"; see {path}" for path in logs if path.is_file()), "")
-        lines.append(f"  {plan.place.folder}: {state.state}: {why}{log}")
+        lines.append(f"  {plan.location.folder}: {state.state}: {why}{log}")
     print("\n".join(lines), file=sys.stderr)
     sys.exit(1)
 

@@ -138,8 +138,8 @@ class _TrialLauncher(Launcher):
         Raises:
             InputError: two trials failed with the same input error and none succeeded.
         """
-        asked = [tuple(_quoted(word) for word in words) for words in job_overrides]
-        new = [words for words in dict.fromkeys(asked) if words not in self.failed]
+        trials = [tuple(_quoted(word) for word in words) for words in job_overrides]
+        new = [words for words in dict.fromkeys(trials) if words not in self.failed]
         returned = dict(zip(new, self._launcher.launch(new, initial_job_idx) if new else [], strict=True))
         for words, each in returned.items():
             if (error := failure(each)) is None:
@@ -148,7 +148,7 @@ class _TrialLauncher(Launcher):
             if isinstance(error, InputError) and not self._has_succeeded and self._is_repeated(error):
                 raise error
             self.failed[words] = error
-        return [returned[words] if words in returned else _failed_again(words, self.failed[words]) for words in asked]
+        return [returned[words] if words in returned else _failed_again(words, self.failed[words]) for words in trials]
 
     def _is_repeated(self, error: InputError) -> bool:
         return any(isinstance(other, InputError) and str(other) == str(error) for other in self.failed.values())

@@ -46,7 +46,7 @@ class StudyRun:
     @classmethod
     def of(cls, plan: Plan) -> "StudyRun":
         """Return the entry of a planned run."""
-        where = plan.place
+        where = plan.location
         settings = list(where.settings)
         return cls(where.folder, where.variant, where.base, settings, where.fold, where.seed, plan.overrides)
 

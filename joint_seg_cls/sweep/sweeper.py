@@ -109,7 +109,7 @@ class StudySweeper(Sweeper):
             self._refuse_sweep_in_sweep(config, choices, composer)
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             plan = planner.plan(task, choices, list(config.hydra.overrides.task))
-            found.setdefault(plan.place.path, (words, plan))
+            found.setdefault(plan.location.path, (words, plan))
         return list(found.values())
 
     def _composed(self, words: Sequence[str]) -> DictConfig:
@@ -186,7 +186,7 @@ def _listed(values: Any) -> str:
 
 def _absolute_paths(plan: Plan) -> list[str]:
     """Return a plan's paths as absolute overrides, since a cluster may start jobs in another folder."""
-    words = [f"runs={quoted(str(plan.place.collection_path.parent.resolve()))}"]
+    words = [f"runs={quoted(str(plan.location.collection_path.parent.resolve()))}"]
     paths = {key: OmegaConf.select(plan.config, key) for key in PATHS}
     return words + [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
 
@@ -198,11 +198,11 @@ def _job_settings(plan: Plan) -> list[str]:
 
 def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:
     """Write the study into each collection that contains its runs."""
-    by_place: dict[tuple[Path, str], list[Plan]] = {}
+    by_collection: dict[tuple[Path, str], list[Plan]] = {}
     for _, plan in plans:
         named = plan.config.study
-        name = sweep_name([each.place.folder for _, each in plans], swept) if named is None else str(named)
-        by_place.setdefault((plan.place.collection_path, name), []).append(plan)
+        name = sweep_name([each.location.folder for _, each in plans], swept) if named is None else str(named)
+        by_collection.setdefault((plan.location.collection_path, name), []).append(plan)
     return [
         Study(
             collection=collection,
@@ -211,7 +211,7 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
             runs=tuple(StudyRun.of(plan) for plan in members),
             tables=tuple(dict.fromkeys(str(table) for plan in members for table in plan.config.tables)),
         ).record()
-        for (collection, name), members in by_place.items()
+        for (collection, name), members in by_collection.items()
     ]
 
 

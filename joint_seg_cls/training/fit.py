@@ -134,9 +134,9 @@ def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) ->
     return nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
 
-def _several(asked: Any) -> list[Any]:
+def _several(argument: Any) -> list[Any]:
     """Return a Trainer argument (one object, a list or None) as a list."""
-    return [] if asked is None else list(asked) if isinstance(asked, list | tuple) else [asked]
+    return [] if argument is None else list(argument) if isinstance(argument, list | tuple) else [argument]
 
 
 def _cluster() -> list[SLURMEnvironment]:

@@ -33,13 +33,13 @@ def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: An
         warnings.filterwarnings("ignore", message=r"You passed `Trainer\(accelerator='cpu', precision='16-mixed'\)`")
         warnings.filterwarnings("ignore", message=r"`precision=\w+` is supported for historical reasons")
         trainer = make_trainer(**arguments)
-    asked = str(getattr(make_trainer, "keywords", {}).get("precision"))
-    asked = _PRECISIONS.get(asked, asked)
-    if asked.endswith(("-mixed", "-true")) and trainer.precision != asked:
+    requested = str(getattr(make_trainer, "keywords", {}).get("precision"))
+    requested = _PRECISIONS.get(requested, requested)
+    if requested.endswith(("-mixed", "-true")) and trainer.precision != requested:
         raise ConfigError(
             "trainer.precision",
             expected=f"a precision that this machine ({type(trainer.accelerator).__name__}) computes in",
-            found=f"{asked}, which Lightning replaces by {trainer.precision}",
+            found=f"{requested}, which Lightning replaces by {trainer.precision}",
             remedy=f"set trainer.precision={trainer.precision}, or 32-true",
         )
     for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]

@@ -61,8 +61,8 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
     """
     if start is None:
         return None
-    seen = {*split.train, *split.validation}
-    return sorted(set(start).union(*(marks_of(case) for case in cases if case.case in seen)))
+    matched = {*split.train, *split.validation}
+    return sorted(set(start).union(*(marks_of(case) for case in cases if case.case in matched)))
 
 
 def known_marks(
@@ -99,13 +99,13 @@ def overlap(
         own: names of cases whose subjects are in several parts of the split, which the audit reports.
     """
     known, names, beside = set(trained), set(tested), set(own)
-    seen = {case.case for case in cases if marks_of(case) & known}
-    people = {case.subject for case in cases if case.case in seen} - {
+    matched = {case.case for case in cases if marks_of(case) & known}
+    people = {case.subject for case in cases if case.case in matched} - {
         case.subject for case in cases if case.case in beside
     }
     return Overlap(
-        tuple(sorted(names & seen)),
-        tuple(sorted(case.case for case in cases if case.case in names - seen and case.subject in people)),
+        tuple(sorted(names & matched)),
+        tuple(sorted(case.case for case in cases if case.case in names - matched and case.subject in people)),
     )
 
 

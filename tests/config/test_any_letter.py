@@ -122,7 +122,7 @@ def test_a_sweep_over_unusual_names_runs_once(jsc, place, monkeypatch):
     ran = []
 
     def fit(plan, tracker):
-        ran.append(plan.place.base)
+        ran.append(plan.location.base)
         plan.run.metrics.write_text("epoch,seconds\n0,1.0\n")
 
     monkeypatch.setattr(train, "_fit", fit)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from joint_seg_cls.config.compose import Composer
 from joint_seg_cls.config.schema import changes_result
 from joint_seg_cls.config.tree import plain
-from joint_seg_cls.runs.naming import identity, place
+from joint_seg_cls.runs.naming import identity, locate
 
 #: One of these a key: options of groups, defaults among them, and single values that may or may not change anything.
 CHOICES = {
@@ -55,7 +55,7 @@ def composed(words):
 
 def placed(*words):
     found = composed(words)
-    return place(found.config, found.choices, ["data.store=store", *words], composer())
+    return locate(found.config, found.choices, ["data.store=store", *words], composer())
 
 
 def decisive(words):

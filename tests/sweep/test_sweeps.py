@@ -49,8 +49,8 @@ def trained(monkeypatch):
     order = Trained()
 
     def fit(plan, tracker):
-        order.append(plan.place.base)
-        if plan.place.base == order.fails:
+        order.append(plan.location.base)
+        if plan.location.base == order.fails:
             raise MemoryError("the GPU is full")
         plan.run.metrics.write_text("epoch,seconds\n0,1.0\n")
 

@@ -81,7 +81,7 @@ def test_an_epoch_without_labels_logs_no_number_and_steps_no_plateau(train, part
     of_labels = [name for name in rows[0] if name.startswith(f"{part}/") and not name.endswith("cross_task")]
     assert {f"{part}/loss/total", f"{part}/loss/segmentation", f"{part}/loss/classification"} <= set(of_labels)
     assert [[bool(row[name]) for row in rows] for name in of_labels] == [[True, False, True]] * len(of_labels)
-    # epoch 0 sets the best, epoch 1 has no value, epoch 2 is worse by a tiny amount: the rate has not changed yet
+    # epoch 0 sets the best, epoch 1 has no value, epoch 2 improves by less than the threshold: the rate is unchanged
     assert len({row["lr"] for row in rows}) == 1
     assert (run / "checkpoints" / "best.ckpt").is_file()
     with (run / "tracking" / "version_0" / "metrics.csv").open() as file:

@@ -81,12 +81,12 @@ def _unnamed_host() -> Iterator[None]:
     """Keep the host name out of the names of event files that are opened in the block."""
     from tensorboard.summary.writer import event_file_writer as opening
 
-    asked = opening.socket
+    original = opening.socket
     opening.socket = SimpleNamespace(gethostname=lambda: _WITHHELD)
     try:
         yield
     finally:
-        opening.socket = asked
+        opening.socket = original
 
 
 def _forget_hosts(folder: Path) -> None:
