@@ -4,11 +4,11 @@ from joint_seg_cls.data.augmentation import FlipRotation, RandFlipRotated
 from joint_seg_cls.data.datamodule import JointDataModule
 from joint_seg_cls.data.dataset import Augmentation, CaseDataset, collate
 from joint_seg_cls.data.folds import Folds, make_folds
-from joint_seg_cls.data.frozen import FrozenFolds, freeze, frozen_files, read_frozen
+from joint_seg_cls.data.frozen import freeze, frozen_files, read_frozen
 from joint_seg_cls.data.leave_one_out import LeaveOneOut
 from joint_seg_cls.data.sampler import CaseSampler
 from joint_seg_cls.data.split import HELD_OUT, FoldMaker, FoldName, Split, folds_hash
-from joint_seg_cls.data.split_check import empty_classes, leaking_subjects
+from joint_seg_cls.data.split_check import leaking_subjects
 from joint_seg_cls.data.split_file import SplitFile
 
 __all__ = [
@@ -20,14 +20,12 @@ __all__ = [
     "FoldMaker",
     "FoldName",
     "Folds",
-    "FrozenFolds",
     "JointDataModule",
     "LeaveOneOut",
     "RandFlipRotated",
     "Split",
     "SplitFile",
     "collate",
-    "empty_classes",
     "folds_hash",
     "freeze",
     "frozen_files",

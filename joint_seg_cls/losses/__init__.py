@@ -7,7 +7,7 @@ from joint_seg_cls.losses.classification import CrossEntropyLoss
 from joint_seg_cls.losses.cross_task import CrossTaskLoss, NoCrossTaskLoss
 from joint_seg_cls.losses.joint import JointLoss
 from joint_seg_cls.losses.segmentation import DiceCrossEntropyLoss, DiceLoss
-from joint_seg_cls.losses.terms import ClassificationLoss, ConsistencyLoss, SegmentationLoss, attached_zero, mean_over
+from joint_seg_cls.losses.terms import ClassificationLoss, ConsistencyLoss, SegmentationLoss, mean_over
 
 __all__ = [
     "ClassificationLoss",
@@ -19,6 +19,5 @@ __all__ = [
     "JointLoss",
     "NoCrossTaskLoss",
     "SegmentationLoss",
-    "attached_zero",
     "mean_over",
 ]

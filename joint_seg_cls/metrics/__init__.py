@@ -2,7 +2,7 @@
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio
-from joint_seg_cls.metrics.by_size import SIZE_EDGES_MM3, SIZES, OfSize, detected_by_size
+from joint_seg_cls.metrics.by_size import SIZES, detected_by_size
 from joint_seg_cls.metrics.calibration import (
     BINS,
     LEAST_SCANS,
@@ -16,7 +16,7 @@ from joint_seg_cls.metrics.calibration import (
     tempered,
 )
 from joint_seg_cls.metrics.collection import DiseaseOverScans, MeanOverScans, task_metrics
-from joint_seg_cls.metrics.delong import AreaDifference, compare_areas, placements
+from joint_seg_cls.metrics.delong import compare_areas, placements
 from joint_seg_cls.metrics.disease import accuracy, auc, sensitivity, specificity
 from joint_seg_cls.metrics.isbi import isbi_score
 from joint_seg_cls.metrics.lesion_wise import LesionWise, lesion_wise
@@ -24,7 +24,7 @@ from joint_seg_cls.metrics.msseg import Msseg, msseg
 from joint_seg_cls.metrics.paired import Comparison, compare_accuracies, compare_means, flip_test
 from joint_seg_cls.metrics.paired_areas import compare_aucs, compare_aucs_of_many
 from joint_seg_cls.metrics.power import POWER, smallest_mean, smallest_normal, smallest_share
-from joint_seg_cls.metrics.summary import EmptyReferences, Summary, empty_references, summarise
+from joint_seg_cls.metrics.summary import Summary, empty_references, summarise
 from joint_seg_cls.metrics.surface import SURFACE_TOLERANCE_MM, diagonal_mm, hd95_mm, surface_dice
 from joint_seg_cls.metrics.voxel_wise import dice, ppv, tpr, volume_difference
 
@@ -34,19 +34,15 @@ __all__ = [
     "POWER",
     "RESAMPLES",
     "SIZES",
-    "SIZE_EDGES_MM3",
     "SURFACE_TOLERANCE_MM",
     "AcrossFolds",
-    "AreaDifference",
     "Comparison",
     "Coverage",
     "DiseaseOverScans",
-    "EmptyReferences",
     "Interval",
     "LesionWise",
     "MeanOverScans",
     "Msseg",
-    "OfSize",
     "Reliability",
     "Summary",
     "accuracy",

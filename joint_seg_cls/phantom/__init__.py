@@ -1,7 +1,7 @@
 """Simulated MS and NMOSD cohorts on the MNI152 anatomy, with lesions based on the literature and on real masks."""
 
 from joint_seg_cls.phantom.anatomies import Anatomies, LabelMaps, TemplateAnatomy
-from joint_seg_cls.phantom.cohort import subject_name, write_cohort
+from joint_seg_cls.phantom.cohort import write_cohort
 from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes, lesion_shapes
 from joint_seg_cls.phantom.patient import Patient, Population
@@ -35,7 +35,6 @@ __all__ = [
     "lesion_shapes",
     "simulate_lesions",
     "simulate_scans",
-    "subject_name",
     "write_cohort",
     "write_scene_store",
 ]

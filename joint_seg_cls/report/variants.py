@@ -60,14 +60,6 @@ class Variant:
         known = self.rows["disease"].isin(self.classes) & self.rows[f"{PROBABILITY}{self.classes[0]}"].notna()
         return self.rows[known]
 
-    def label_with_progress(self) -> str:
-        """Return the label, with the number of runs if some are not finished."""
-        done, planned = len(self.done), len(self.runs)
-        if done == planned:
-            return self.label
-        what = "folds" if len({run.seed for run in self.runs}) == 1 else "runs"
-        return f"{self.label} ({done} of {planned} {what})"
-
     def converged(self) -> str:
         """Return whether its trainings converged: ``yes``, ``no``, ``2 of 3``, or ``unknown``."""
         found = [verdict for run in self.done if (verdict := has_converged(run.metrics)) is not None]

@@ -15,7 +15,7 @@ from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse, warmed_up
-from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_path, shipped_weights
+from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_path
 from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 from joint_seg_cls.training.trained_scans import (
@@ -69,7 +69,6 @@ __all__ = [
     "refuse_misuse",
     "release",
     "shipped_path",
-    "shipped_weights",
     "shown",
     "start_tracking",
     "trained_marks",
