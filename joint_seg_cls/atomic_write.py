@@ -26,7 +26,7 @@ PARTIAL_FILES = ".partial-*"
 _OWNER = re.compile(r"\.partial-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-(?P<token>[0-9a-f]{6})-\d+-")
 _TOKEN = secrets.token_hex(3)  # in a container, each run may have the same process number
 _COUNT = itertools.count()
-#: Partial output that was not written to for this long is abandoned, on whatever machine.
+#: Partial output that was not written to for this long is abandoned, on any machine.
 _ABANDONED_S = 24 * 3600
 #: Number of characters of the file name kept in the partial name: all suffixes, and far below 255 bytes in UTF-8.
 _KEPT = 40

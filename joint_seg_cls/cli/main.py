@@ -102,7 +102,7 @@ def run_command(config: "DictConfig") -> object:
     except InputError as error:
         if HydraConfig.get().mode is not RunMode.RUN:
             raise
-        # exit here, since Hydra would print a line of its own
+        # exit here, since Hydra would print another line
         sys.exit(_report(error))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def annotations_of(make: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotated argument types of a class of this program; empty if it has no constructor of its own."""
+    """Return the annotated argument types of a class of this program; empty if it does not define a constructor."""
     return get_type_hints(vars(make)["__init__"]) if "__init__" in vars(make) else {}
 
 

@@ -15,7 +15,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.preprocess.bias_field import Corrected
 from joint_seg_cls.scan import Grid
 
-#: Maximum distance of sampled voxels, whatever the shrink factor: the finest spline has knots about 30 mm
+#: Maximum distance of sampled voxels for any shrink factor: the finest spline has knots about 30 mm
 #: apart, and with fewer voxels its ends are unstable.
 COARSEST_MM = 4.0
 #: Minimum number of voxels that determine a field.

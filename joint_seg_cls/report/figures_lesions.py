@@ -98,7 +98,7 @@ def hits_and_misses(
 
 
 def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
-    each = "each by the network of its own fold" if methods > 1 else "by the network of its fold"
+    each = "each by the network of its test fold" if methods > 1 else "by the network of its test fold"
     cases = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (
         f"Shown: {cases} of {chosen_by.label}, held out, {each}; the axial slice with most of the reference "

@@ -23,7 +23,7 @@ class Start:
     Args:
         marks: identifiers of their training scans; None if the checkpoint does not record them.
         tested: test scans among them, and other scans of the same subjects.
-        validated: likewise for the validation part.
+        validated: the same for the validation part.
         sizes: numbers of test and validation scans.
     """
 

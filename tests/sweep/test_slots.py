@@ -117,7 +117,7 @@ def test_slots_have_separate_cores(monkeypatch):
 @pytest.mark.parametrize("counts", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (3, 1, 1), (2, 2, 1)])
 def test_settings_without_a_slot_are_refused(counts):
     per_job, per_gpu, workers = counts
-    with pytest.raises(ConfigError, match="correct them"):
+    with pytest.raises(ConfigError, match="correct these settings"):
         machine_slots(["0", "1"], gpus_per_job=per_job, slots_per_gpu=per_gpu, workers=workers)
 
 

@@ -52,7 +52,7 @@ def test_a_schedule_of_steps_is_stepped_after_each_and_resumes(train, monkeypatc
         (["scheduler=null"], "scheduler: expected one of its options, found none; set scheduler=constant."),
         (["~scheduler"], "scheduler: expected one of its options, found none; set scheduler=constant."),
         (["~loss"], "loss: expected one of its options, found none; set loss=joint."),
-        (["network/guidance=null"], "network/guidance: expected one of its options, found none; leave"),
+        (["network/guidance=null"], "network/guidance: expected one of its options, found none; omit"),
         (["tracking=null"], "tracking: expected one of its options, found none; set tracking=none."),
         (["protocol=null"], "protocol: expected one of its options, found none; set protocol=strict."),
         (
