@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from joint_seg_cls.batch import Views
-from joint_seg_cls.config.from_file import OF_ARGUMENTS, Recorded, build_trusted, check_recorded, of_file, reason_of
 from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.networks import outlined, prediction_shapes
 from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import FORMAT
 from joint_seg_cls.training import Checkpoint, read_checkpoint
+
+if TYPE_CHECKING:  # `from_file` imports all classes that a file may name, which a training does not need
+    from joint_seg_cls.config.from_file import Recorded
 
 #: Values that a network may hold besides its weights, such as position tables and unsaved buffers.
 _BESIDE_WEIGHTS = 2**24
@@ -43,6 +45,8 @@ def load_predictor(
     checkpoint = read_checkpoint(path)
     where = _device(device)
     if network is None:
+        from joint_seg_cls.config.from_file import check_recorded
+
         recorded = check_recorded(checkpoint.recipe.network, checkpoint.path, "network", trust)
         _refuse_misfit(recorded, checkpoint)
         network = recorded.build()
@@ -68,6 +72,8 @@ def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline
         CheckpointError: the format of the preprocessing differs, its output shape differs from the network's input, or
             as :func:`load_predictor`.
     """
+    from joint_seg_cls.config.from_file import build_trusted
+
     recipe = checkpoint.recipe
     if recipe.preprocess_format != FORMAT:
         made = recipe.preprocess_format
@@ -84,11 +90,13 @@ def load_pipeline(checkpoint: Checkpoint, trust: Sequence[str] = ()) -> Pipeline
     return pipeline
 
 
-def _refuse_misfit(recorded: Recorded, checkpoint: Checkpoint) -> None:
+def _refuse_misfit(recorded: "Recorded", checkpoint: Checkpoint) -> None:
     """Refuse a network larger than its weights or inconsistent with the recipe; allocates no memory.
 
     If a class of a trusted package cannot run on the meta device, the check ends there.
     """
+    from joint_seg_cls.config.from_file import OF_ARGUMENTS, of_file, reason_of
+
     recipe = checkpoint.recipe
     stored = sum(weight.numel() for weight in checkpoint.weights.values())
     try:
