@@ -23,12 +23,12 @@ def people(facts, count, column, value, **more):
 
 
 def test_a_site_for_each_disease_predicts_the_disease(facts):
-    found, told = measured(people(facts, 20, "site", lambda i: "north" if i % 2 else "south"))
+    found, reported = measured(people(facts, 20, "site", lambda i: "north" if i % 2 else "south"))
     site = found["site"]
     assert (site.auc, site.low, site.high, site.scans) == (1.0, 1.0, 1.0, 20)
     assert site.pure == ("north is all NMOSD (10 scans of 10 subjects)", "south is all MS (10 scans of 10 subjects)")
-    assert [(f.severity, f.check) for f in told] == [("warning", "confounding")]
-    assert "AUC 1.00 (1.00 to 1.00)" in told[0].found
+    assert [(f.severity, f.check) for f in reported] == [("warning", "confounding")]
+    assert "AUC 1.00 (1.00 to 1.00)" in reported[0].found
 
 
 def test_the_area_of_one_pure_site_among_mixed_ones(facts):
@@ -36,11 +36,11 @@ def test_the_area_of_one_pure_site_among_mixed_ones(facts):
     # the 1,200 others are ties, so the area is (400 + 600) / 1600, in each fold as in all of them
     scans = [facts(f"m{i}", columns={"site": "isbi" if i < 10 else "north"}) for i in range(40)]
     scans += [facts(f"n{i}", disease="NMOSD", columns={"site": "north"}) for i in range(40)]
-    found, told = measured(scans)
+    found, reported = measured(scans)
     assert found["site"].auc == pytest.approx(0.625, abs=0.03)
     assert found["site"].low < 0.625 < found["site"].high
     assert found["site"].pure == ("isbi is all MS (10 scans of 10 subjects)",)
-    assert [f.severity for f in told] == ["warning"]
+    assert [f.severity for f in reported] == ["warning"]
 
 
 def test_repeated_visits_of_few_subjects_widen_the_interval(facts):
@@ -61,10 +61,10 @@ def test_balanced_sites_sexes_and_ages_predict_nothing(facts):
     )
     for number, scan in enumerate(scans):
         scan.columns["age"] = str(20 + number // 2 % 40)
-    found, told = measured(scans)
+    found, reported = measured(scans)
     assert set(found) == {"site", "age"}  # there is only one sex
     assert all(one.low < 0.5 for one in found.values())
-    assert told == []
+    assert reported == []
 
 
 def test_age_and_voxel_size_are_numeric_predictors(facts):
@@ -78,9 +78,9 @@ def test_age_and_voxel_size_are_numeric_predictors(facts):
         )
         for i in range(60)
     ]
-    found, told = measured(scans)
+    found, reported = measured(scans)
     assert found["age"].auc == found["voxel size"].auc == 1.0
-    assert {f.expected.split(" alone")[0] for f in told} == {"that age", "that voxel size"}
+    assert {f.expected.split(" alone")[0] for f in reported} == {"that age", "that voxel size"}
 
 
 def test_visits_of_one_subject_are_in_one_fold(facts):
@@ -104,10 +104,10 @@ def test_missing_values_are_a_category(facts):
 
 @pytest.mark.parametrize("count", [2, 4, 8])
 def test_tiny_cohorts_have_no_area(facts, count):
-    found, told = measured(people(facts, count, "scanner", lambda i: f"kind {i % 2}"))
+    found, reported = measured(people(facts, count, "scanner", lambda i: f"kind {i % 2}"))
     assert all(math.isnan(one.auc) and "too few" in one.sentence for one in found.values())
-    assert told[-1].severity == "note"
-    assert "too few" in told[-1].found
+    assert reported[-1].severity == "note"
+    assert "too few" in reported[-1].found
 
 
 def test_a_single_class_or_no_disease_is_not_checked(facts):
@@ -120,9 +120,9 @@ def test_columns_of_names_are_skipped_and_clinical_ones_are_noted(facts):
     scans = people(facts, 20, "patient_code", lambda i: f"P{i}")
     for scan in scans:
         scan.columns["antibody"] = "aqp4" if scan.disease == "NMOSD" else "none"
-    found, told = measured(scans)
+    found, reported = measured(scans)
     assert set(found) == {"antibody"}
-    assert [f.severity for f in told] == ["note"]
+    assert [f.severity for f in reported] == ["note"]
 
 
 def test_a_textual_voxel_size_is_skipped(facts):

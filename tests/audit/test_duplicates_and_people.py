@@ -50,9 +50,9 @@ def test_a_filtered_copy_under_another_subject_is_a_warning(audit, of, made_up_h
         noise = np.random.default_rng(9).normal(0, 2, scan.shape)
         files.put("flair", np.where(scan > 0, 1.7 * scan + noise, 0).astype(np.float32))
 
-    (told,) = of(audit(4, {3: copy_of_0}), "duplicates")
-    assert (told.severity, told.cases) == ("warning", ("s0", "s3"))
-    assert "as similar as one resampled scan or two of one person" in told.found
+    (reported,) = of(audit(4, {3: copy_of_0}), "duplicates")
+    assert (reported.severity, reported.cases) == ("warning", ("s0", "s3"))
+    assert "as similar as one resampled scan or two of one person" in reported.found
 
 
 def test_signatures_correlate_for_a_brighter_copy_and_not_for_other_heads():
@@ -86,8 +86,8 @@ def test_subjects_at_two_sites_with_two_sexes_or_impossible_ages(facts):
         facts("c2", "c", columns={"sex": "m", "age": "70"}),
         facts("d", columns={"age": "-1"}),
     ]
-    told = check_people(scans)
-    assert [(f.severity, f.found) for f in told] == [
+    reported = check_people(scans)
+    assert [(f.severity, f.found) for f in reported] == [
         ("warning", "a with north and south"),
         ("warning", "b with F and M"),
         ("warning", "c at the ages 21 and 70"),
@@ -100,8 +100,8 @@ def test_missing_labels_are_counted(facts):
     scans = [facts(f"m{i}", has_reference=True, lesion_count=int(i > 0)) for i in range(6)]
     scans += [facts(f"n{i}", disease="NMOSD") for i in range(5)]
     scans += [facts("u", disease=None, has_reference=True, lesion_count=3), facts("v", disease=None)]
-    told = {(f.severity, f.expected): (f.found, len(f.cases)) for f in check_labels(scans)}
-    assert told == {
+    reported = {(f.severity, f.expected): (f.found, len(f.cases)) for f in check_labels(scans)}
+    assert reported == {
         ("note", "a disease for every scan"): ("2 of 13 scans without a disease", 2),
         ("note", "a lesion mask for every scan"): ("6 of 13 scans without a lesion mask", 6),
         ("warning", "a disease or a lesion mask for every scan"): (
@@ -115,7 +115,7 @@ def test_missing_labels_are_counted(facts):
 def test_small_classes_and_subjects_of_two_classes_are_reported(facts):
     scans = [facts(f"m{i}", f"m{i % 5}") for i in range(9)] + [facts(f"n{i}", f"m{i}", "NMOSD") for i in range(2)]
     scans.append(facts("x", has_reference=True))
-    told = check_labels(scans)
+    reported = check_labels(scans)
     few = [(f.expected, f.remedy) for f in check_sizes(scans, ["MS", "NMOSD", "MOGAD"], 6)]
     assert few == [
         ("at least 6 subjects of NMOSD", "collect more, or use data.folds.count=2"),
@@ -123,4 +123,4 @@ def test_small_classes_and_subjects_of_two_classes_are_reported(facts):
     ]
     assert [f.found for f in check_sizes(scans, ["MS", "NMOSD"], 3)] == ["2 subjects of NMOSD for 3 folds"]
     assert check_sizes(scans, ["MS", "NMOSD"], 2) == []
-    assert [f.found for f in told if f.severity == "error"] == ["m0 with MS and NMOSD", "m1 with MS and NMOSD"]
+    assert [f.found for f in reported if f.severity == "error"] == ["m0 with MS and NMOSD", "m1 with MS and NMOSD"]

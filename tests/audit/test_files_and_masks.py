@@ -36,9 +36,9 @@ def test_every_broken_file_is_reported_and_the_others_are_checked(audit, of):
         5: lambda files: (files.folder / files.row["lesion_mask"]).write_bytes(gzip.compress(b"no image" * 99)),
     }
     found = audit(8, spoil)
-    told = of(found, "files")
-    assert all(finding.severity == "error" for finding in told)
-    assert [(finding.cases[0], finding.found.split(" (")[0]) for finding in told] == [
+    reported = of(found, "files")
+    assert all(finding.severity == "error" for finding in reported)
+    assert [(finding.cases[0], finding.found.split(" (")[0]) for finding in reported] == [
         ("s0", f"no file {found.source.replace('cohort.tsv', 's0_flair.nii.gz')}"),
         ("s1", "a damaged file or another format"),
         ("s2", "shape"),
@@ -46,7 +46,7 @@ def test_every_broken_file_is_reported_and_the_others_are_checked(audit, of):
         ("s4", "the constant value 7"),
         ("s5", "a damaged file or another format"),
     ]
-    assert "(31, 35, 29, 2)" in told[2].found
+    assert "(31, 35, 29, 2)" in reported[2].found
     lesions = next(table for table in found.tables if table.title == "Lesions by class")
     assert [row[:2] for row in lesions.rows] == [["MS", "1"], ["NMOSD", "1"], ["all", "2"]]  # s6 and s7
 
@@ -68,14 +68,14 @@ def test_invalid_rows_are_reported_with_their_line(audit, of):
         3: lambda files: files.row.update(subject="S4"),
     }
     found = audit(5, spoil)
-    told = of(found, "table") + of(found, "files")
-    assert sorted(finding.found for finding in told) == [
+    reported = of(found, "table") + of(found, "files")
+    assert sorted(finding.found for finding in reported) == [
         "Alzheimer",
         "an empty cell",
         "an empty cell",
         "s4 in lines 5, 6",
     ]
-    assert {finding.file.rpartition(", ")[2] for finding in told if "cell" in finding.found} == {"line 3", "line 4"}
+    assert {finding.file.rpartition(", ")[2] for finding in reported if "cell" in finding.found} == {"line 3", "line 4"}
 
 
 def test_a_missing_table_is_refused(tmp_path, audit):
@@ -114,8 +114,8 @@ def test_values_near_one_are_rounded_and_reported(audit, of):
 
 def test_an_inverted_mask_is_reported(audit, of):
     spoil = {0: lambda files: files.put("lesion_mask", 1 - files.lesion)}
-    told = of(audit(2, spoil), "mask values")
-    assert [finding.expected for finding in told] == ["lesions in less than 30 % of the brain"]
+    reported = of(audit(2, spoil), "mask values")
+    assert [finding.expected for finding in reported] == ["lesions in less than 30 % of the brain"]
 
 
 def test_lesion_voxels_outside_the_brain_are_reported(audit, of):
@@ -125,8 +125,8 @@ def test_lesion_voxels_outside_the_brain_are_reported(audit, of):
         lesion[0, 16:19, 13:16] = 1  # nine voxels at the edge of the grid, four blocks of nine in all
         files.put("lesion_mask", lesion)
 
-    (told,) = of(audit(2, {1: nine_of_36_outside}), "masks outside the brain")
-    assert (told.severity, told.found) == ("warning", "25.0 % of the lesion voxels outside")
+    (reported,) = of(audit(2, {1: nine_of_36_outside}), "masks outside the brain")
+    assert (reported.severity, reported.found) == ("warning", "25.0 % of the lesion voxels outside")
 
 
 def test_a_brain_mask_is_used_and_checked(tmp_path, cohort, of):

@@ -34,8 +34,8 @@ def found(tmp_path_factory):
 
 
 def cases(found, check, *severities):
-    told = [finding for finding in found.findings if finding.check == check and finding.severity in severities]
-    return [finding.cases for finding in told]
+    reported = [finding for finding in found.findings if finding.check == check and finding.severity in severities]
+    return [finding.cases for finding in reported]
 
 
 def test_only_rotated_masks_are_reported(found):

@@ -10,10 +10,10 @@ from joint_seg_cls.scan import Geometry, Grid
 
 def test_a_mirrored_mask_is_reported_with_evidence(audit, of):
     found = audit(3, {1: lambda files: files.put("lesion_mask", files.lesion[::-1])})
-    (told,) = of(found, "left-right mismatch")
-    assert (told.severity, told.cases) == ("warning", ("s1",))
-    assert "36 lesion voxels" in told.found
-    assert "the mask fits the mirrored scan clearly better" in told.found
+    (reported,) = of(found, "left-right mismatch")
+    assert (reported.severity, reported.cases) == ("warning", ("s1",))
+    assert "36 lesion voxels" in reported.found
+    assert "the mask fits the mirrored scan clearly better" in reported.found
 
 
 def test_a_mask_with_other_axes_is_reported(audit, of):
@@ -32,9 +32,9 @@ def test_contradictory_affines_are_reported(audit, of, how):
             files.affine[:3, 0] *= -1
         files.put("lesion_mask", files.lesion, files.affine)
 
-    (told,) = of(audit(2, {0: turn}), "left-right mismatch")
-    assert told.severity == "error"
-    assert "disagree about left and right" in told.found
+    (reported,) = of(audit(2, {0: turn}), "left-right mismatch")
+    assert reported.severity == "error"
+    assert "disagree about left and right" in reported.found
 
 
 def test_hand_computed_brightness_of_mask_and_mirror_image():
@@ -59,9 +59,9 @@ def test_the_centre_of_the_scans_grid_in_network_voxels():
 
 
 def test_a_header_without_orientation_is_reported(audit, of):
-    (told,) = of(audit(2, {0: lambda files: files.put("flair", files.scan, codes=(0, 0))}), "orientations")[:1]
-    assert (told.severity, told.cases) == ("warning", ("s0",))
-    assert "left and right are uncertain" in told.found
+    (reported,) = of(audit(2, {0: lambda files: files.put("flair", files.scan, codes=(0, 0))}), "orientations")[:1]
+    assert (reported.severity, reported.cases) == ("warning", ("s0",))
+    assert "left and right are uncertain" in reported.found
 
 
 def test_different_sform_and_qform_are_reported(audit, of):
@@ -72,9 +72,9 @@ def test_different_sform_and_qform_are_reported(audit, of):
         image.set_qform(np.diag([-1.0, 1, 1, 1]) @ image.affine, code=1)
         nib.save(image, files.folder / files.row["flair"])
 
-    told = [f for f in of(audit(2, {0: turned}), "orientations") if f.severity == "warning"]
-    assert len(told) == 1
-    assert "axes LPS and RPS" in told[0].found
+    reported = [f for f in of(audit(2, {0: turned}), "orientations") if f.severity == "warning"]
+    assert len(reported) == 1
+    assert "axes LPS and RPS" in reported[0].found
 
 
 def test_mixed_orientations_are_counted(audit, of):
@@ -83,8 +83,8 @@ def test_mixed_orientations_are_counted(audit, of):
         files.put("flair", files.scan, affine)
         files.put("lesion_mask", files.lesion, affine)
 
-    (told,) = of(audit(3, {2: turned}), "orientations")
-    assert (told.severity, told.found) == ("note", "axes are LPS (2), RPS (1)")
+    (reported,) = of(audit(3, {2: turned}), "orientations")
+    assert (reported.severity, reported.found) == ("note", "axes are LPS (2), RPS (1)")
 
 
 def test_voxels_in_metres_and_slabs_are_reported(audit, of):
@@ -97,8 +97,8 @@ def test_voxels_in_metres_and_slabs_are_reported(audit, of):
         files.put("flair", files.scan, files.affine)
         files.put("lesion_mask", files.lesion, files.affine)
 
-    told = of(audit(3, {1: slab, 2: fine}), "grids")
-    assert [(f.severity, f.cases[0], f.found) for f in told] == [
+    reported = of(audit(3, {1: slab, 2: fine}), "grids")
+    assert [(f.severity, f.cases[0], f.found) for f in reported] == [
         ("warning", "s1", "a field of view of 186 x 210 x 60 mm"),
         ("warning", "s2", "voxels of 0.06 x 0.06 x 0.06 mm"),
     ]
@@ -122,16 +122,16 @@ def test_negative_clipped_and_standardised_intensities_are_reported(audit, of):
         2: lambda files: files.put("flair", np.minimum(files.scan, 530)),
         3: lambda files: files.put("flair", files.scan.astype(np.float32) * 500),
     }
-    told = of(audit(6, spoil), "intensities")
-    assert [(f.severity, f.cases) for f in told] == [
+    reported = of(audit(6, spoil), "intensities")
+    assert [(f.severity, f.cases) for f in reported] == [
         ("warning", ("s1",)),
         ("warning", ("s2",)),
         ("warning", ("s3",)),
         ("note", ("s0",)),
     ]
-    assert told[0].found.endswith("negative, down to -40")
-    assert "at exactly 530: clipped" in told[1].found
-    assert "already standardised" in told[3].found
+    assert reported[0].found.endswith("negative, down to -40")
+    assert "at exactly 530: clipped" in reported[1].found
+    assert "already standardised" in reported[3].found
 
 
 def test_levels_are_compared_by_factors_of_the_median(facts):
@@ -140,6 +140,6 @@ def test_levels_are_compared_by_factors_of_the_median(facts):
     scans = [
         facts(f"c{i}", level=level) for i, level in enumerate((100.0, 110.0, 90.0, 100.0, 2000.0, 90000.0, 0.5, -3.0))
     ]
-    told = {finding.severity: finding.cases for finding in check_levels(scans)}
-    assert told == {"warning": ("c5", "c6"), "note": ("c4",)}
+    reported = {finding.severity: finding.cases for finding in check_levels(scans)}
+    assert reported == {"warning": ("c5", "c6"), "note": ("c4",)}
     assert check_levels(scans[4:6]) == []

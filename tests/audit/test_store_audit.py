@@ -72,8 +72,8 @@ def test_a_mirrored_mask_is_reported_for_a_prepared_case(make_store, edit_case, 
     mask = np.load(folder / "s3" / "lesion_mask.npy")
     np.save(folder / "s3" / "lesion_mask.npy", mask[::-1])
     edit_case(folder / "s3")
-    told = [finding for finding in audit_store(PreparedStore(folder)).findings if finding.check.startswith("left")]
-    assert [finding.cases for finding in told] == [("s3",)]
+    reported = [finding for finding in audit_store(PreparedStore(folder)).findings if finding.check.startswith("left")]
+    assert [finding.cases for finding in reported] == [("s3",)]
 
 
 def test_random_folds_of_several_visits_leak_and_strict_ones_do_not(visits):
@@ -85,8 +85,8 @@ def test_random_folds_of_several_visits_leak_and_strict_ones_do_not(visits):
             if (folds := Folds(kind, 5, seed)) and (not leaks or _apart(folds.splits(visits.cases, 0)))
         )
         found = audit_folds(base, visits, folds.splits(visits.cases, 0), folds, name="it")
-        told = [finding for finding in found.findings if finding.check == "leakage"]
-        assert [finding.severity for finding in told] == ["warning"] * leaks
+        reported = [finding for finding in found.findings if finding.check == "leakage"]
+        assert [finding.severity for finding in reported] == ["warning"] * leaks
     assert found.folds_hash
 
 
@@ -100,11 +100,11 @@ def test_hand_counted_leakage(visits):
         1: Split(("s0", "s10", "s1"), ("s11",), ("s4",)),
         2: Split(("s0", "s10"), (), ("s1", "s11")),
     }
-    told = check_leakage(splits, visits.cases, [("s2", "s3"), ("s0", "s10")], name="mine", severity="error")
-    assert [finding.severity for finding in told] == ["error"] * 3
-    assert told[0].found.startswith("2 subjects (s0, s1) with 4 scans on both sides in 2 of 3 folds of mine")
-    assert told[1].found == "the same scan as s2 and s3 on both sides of fold 0 of mine"
-    assert told[2].found == "the same scan as s0 and s10 on both sides of fold 0 of mine"
+    reported = check_leakage(splits, visits.cases, [("s2", "s3"), ("s0", "s10")], name="mine", severity="error")
+    assert [finding.severity for finding in reported] == ["error"] * 3
+    assert reported[0].found.startswith("2 subjects (s0, s1) with 4 scans on both sides in 2 of 3 folds of mine")
+    assert reported[1].found == "the same scan as s2 and s3 on both sides of fold 0 of mine"
+    assert reported[2].found == "the same scan as s0 and s10 on both sides of fold 0 of mine"
 
 
 def test_a_users_leaking_split_is_an_error_unless_allowed(visits, tmp_path):
@@ -117,8 +117,8 @@ def test_a_users_leaking_split_is_an_error_unless_allowed(visits, tmp_path):
         found = audit_folds(base, visits, splits, SplitFile(path, allow=allow), name="mine")
         assert [finding.severity for finding in found.findings if finding.check == "leakage"] == [severity]
     found = audit_folds(base, visits, splits, SplitFile(path), name="mine", accept=["leakage"])
-    (told,) = [finding for finding in found.findings if finding.check == "leakage"]
-    assert (told.severity, "accepted by the user" in told.remedy) == ("warning", True)
+    (reported,) = [finding for finding in found.findings if finding.check == "leakage"]
+    assert (reported.severity, "accepted by the user" in reported.remedy) == ("warning", True)
 
 
 def test_outdated_frozen_folds_are_reported(visits, edit_case):
@@ -127,9 +127,9 @@ def test_outdated_frozen_folds_are_reported(visits, edit_case):
     assert audit_frozen(visits, but="other") == []
     edit_case(visits.path / "s3", disease="MS")
     changed = PreparedStore(visits.path)
-    (told,) = audit_frozen(changed, but="other")
-    assert (told.severity, told.check) == ("warning", "folds")
-    assert "1 with another subject or disease (s3)" in told.found
+    (reported,) = audit_frozen(changed, but="other")
+    assert (reported.severity, reported.check) == ("warning", "folds")
+    assert "1 with another subject or disease (s3)" in reported.found
     assert audit_frozen(changed, but=folds.name(0.0)) == []
 
 

@@ -25,10 +25,10 @@ def test_more_than_three_similar_warnings_are_summarised():
     many = [finding(f"s{number}", f"corners {number} mm apart") for number in range(6)]
     errors = [finding(f"e{number}", "no file", "error") for number in range(5)]
     few = [finding(f"f{number}", "thick", remedy="other") for number in range(3)]
-    told = counted([*many, *errors, *few])
-    assert len(told) == 1 + 5 + 3
-    assert told[0].cases == tuple(f"s{number}" for number in range(6))
-    assert told[0].sentence == (
+    reported = counted([*many, *errors, *few])
+    assert len(reported) == 1 + 5 + 3
+    assert reported[0].cases == tuple(f"s{number}" for number in range(6))
+    assert reported[0].sentence == (
         "orientations: s0, s1, s2, s3, s4 and 1 more: corners 0 mm apart (in s0; 5 more like it); look at it."
     )
 
@@ -54,8 +54,8 @@ def test_class_sizes_are_compared_with_the_number_of_folds(make_store, tmp_path)
     base, splits = audit_store(store), Folds("random", 3).splits(store.cases, 0)
     for count, warned in ((2, 0), (3, 0), (4, 2)):
         folds = Folds("random", count)
-        told = audit_folds(base, store, splits, folds, name="it").findings
-        few = [one.sentence for one in told if one.check == "labels" and "folds" in one.found]
+        reported = audit_folds(base, store, splits, folds, name="it").findings
+        few = [one.sentence for one in reported if one.check == "labels" and "folds" in one.found]
         assert len(few) == warned
         assert all("data.folds.count=3" in one for one in few)
 
@@ -76,8 +76,8 @@ def test_the_audit_of_a_single_scan(tmp_path):
         "the header has neither sform nor qform, so left and right are uncertain (convert the scan again from its "
         "source)"
     ]
-    (told,) = found((1, 1), change=True)
-    assert "sform and qform place the scan's corners up to" in told
+    (reported,) = found((1, 1), change=True)
+    assert "sform and qform place the scan's corners up to" in reported
 
 
 def test_an_invalid_quaternion_is_one_finding_and_other_scans_are_checked(audit, of):
@@ -90,7 +90,7 @@ def test_an_invalid_quaternion_is_one_finding_and_other_scans_are_checked(audit,
         path.write_bytes(gzip.compress(bytes(content)))
 
     found = audit(3, {1: spoil})
-    (told,) = of(found, "files")
-    assert (told.severity, told.cases) == ("error", ("s1",))
-    assert "a quaternion of length" in told.found
+    (reported,) = of(found, "files")
+    assert (reported.severity, reported.cases) == ("error", ("s1",))
+    assert "a quaternion of length" in reported.found
     assert found.scans == 3

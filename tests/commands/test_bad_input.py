@@ -127,10 +127,10 @@ def empty_cohort(cohort):
     ids=lambda spoil: spoil.__name__,
 )  # fmt: skip
 def test_an_invalid_cohort_is_refused_by_every_command(jsc, cohort, tmp_path, spoil):
-    says = spoil(cohort)
+    message = spoil(cohort)
     store = tmp_path / "store"
     code, _, err = jsc("prepare", f"cohort={cohort.table}", f"store={store}", *PREPARE)
-    assert says in sentence(code, err)
+    assert message in sentence(code, err)
     code, _, err = jsc("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", "tracking=none")
     sentence(code, err)
     assert not (tmp_path / "runs").exists()
@@ -147,7 +147,7 @@ def test_several_invalid_scans_are_named_in_one_sentence_and_others_kept(jsc, co
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["image_size=50"], "use 48 x 48 x 48"),
         (["image_size=[16,16]"], "one or three integers, found 16 x 16"),
@@ -161,9 +161,9 @@ def test_several_invalid_scans_are_named_in_one_sentence_and_others_kept(jsc, co
         (["imagesize=3"], "imagesize"),
     ],
 )
-def test_a_wrong_setting_is_refused_before_a_scan_is_read(jsc, cohort, tmp_path, words, says):
+def test_a_wrong_setting_is_refused_before_a_scan_is_read(jsc, cohort, tmp_path, words, message):
     code, _, err = jsc("prepare", f"cohort={cohort.table}", f"store={tmp_path / 's'}", *PREPARE[1:-1], *words)
-    assert says in sentence(code, err)
+    assert message in sentence(code, err)
     assert not (tmp_path / "s").exists()
 
 

@@ -91,7 +91,7 @@ def test_the_suggested_remedies_work(jsc, cohort, tmp_path, word):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         ((), "a value for cohort or store"),
         (("cohort=none.tsv",), "no such file"),
@@ -100,13 +100,13 @@ def test_the_suggested_remedies_work(jsc, cohort, tmp_path, word):
         (("store={store}", "out={file}"), "a file"),
     ],
 )
-def test_an_invalid_source_is_one_sentence_and_writes_nothing(jsc, store, tmp_path, monkeypatch, words, says):
+def test_an_invalid_source_is_one_sentence_and_writes_nothing(jsc, store, tmp_path, monkeypatch, words, message):
     (tmp_path / "file").write_text("")
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
     code, out, err = jsc("check", *(word.format(store=store, file=tmp_path / "file") for word in words))
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert says in err
+    assert message in err
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

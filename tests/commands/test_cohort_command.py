@@ -42,15 +42,15 @@ PATTERNS = ("flair={subject}/{session}/*_FLAIR.nii.gz", "lesion_mask={subject}/{
 def test_patterns_need_no_quoting(jsc, folder, tmp_path, prefix):
     out = tmp_path / "a table.tsv"
     words = [f"{prefix}{pattern}" for pattern in PATTERNS]
-    code, said, err = jsc("cohort", "source=pattern", f"path={folder}", *words, f"out={out}", "disease=MS")
+    code, output, err = jsc("cohort", "source=pattern", f"path={folder}", *words, f"out={out}", "disease=MS")
     assert (code, err) == (0, "")
     cases = read_cohort(out)
     assert [case.case for case in cases] == ["P1_T1", "P1_T2", "P2_T1", "P2_T2"]
     assert [len(case.lesion_masks) for case in cases] == [1, 1, 1, 0]
-    assert "4 scans of 2 subjects" in said
-    assert "lesion mask  3" in said
-    assert "disease      4: MS 4 (2 subjects)" in said
-    assert "FLAIRs without a lesion mask (1): P2 T2" in said
+    assert "4 scans of 2 subjects" in output
+    assert "lesion mask  3" in output
+    assert "disease      4: MS 4 (2 subjects)" in output
+    assert "FLAIRs without a lesion mask (1): P2 T2" in output
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_an_equal_table_is_kept_and_another_is_never_overwritten(jsc, folder, tm
     words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS, f"out={out}")
     assert jsc(*words)[0] == 0
     before = out.stat()
-    code, said, _ = jsc(*words)
-    assert (code, "unchanged" in said) == (0, True)
+    code, output, _ = jsc(*words)
+    assert (code, "unchanged" in output) == (0, True)
     assert out.stat().st_mtime_ns == before.st_mtime_ns
     text = out.read_text()
     code, _, err = jsc(*words, "disease=MS")
@@ -151,7 +151,7 @@ def test_a_table_keeps_its_paths_when_it_moves_with_its_folder(jsc, folder, tmp_
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("source=bids",), "a value for path"),
         (("path=.",), "source= one of bids, dicom, isbi2015"),
@@ -171,7 +171,7 @@ def test_a_table_keeps_its_paths_when_it_moves_with_its_folder(jsc, folder, tmp_
         (("source=dicom", "path=.", "out=c.tsv", "choice.take.flair=['(']"), "regular expressions"),
     ],
 )  # fmt: skip
-def test_invalid_input_is_one_sentence_and_writes_nothing(jsc, tmp_path, monkeypatch, words, says):
+def test_invalid_input_is_one_sentence_and_writes_nothing(jsc, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.tsv").mkdir()
     (tmp_path / "file").touch()
@@ -180,7 +180,7 @@ def test_invalid_input_is_one_sentence_and_writes_nothing(jsc, tmp_path, monkeyp
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert says in err
+    assert message in err
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "file", "folder.tsv", "x.nii.gz"]
 
 
@@ -210,9 +210,9 @@ def test_inaccessible_paths_are_named(jsc, folder, tmp_path, monkeypatch):
 
 def test_further_classes_can_be_named(jsc, folder, tmp_path):
     words = ("cohort", "source=pattern", f"path={folder}", *PATTERNS, f"out={tmp_path / 'c.tsv'}", "disease=MOGAD")
-    code, said, err = jsc(*words, "classes=[MS,NMOSD,MOGAD]")
+    code, output, err = jsc(*words, "classes=[MS,NMOSD,MOGAD]")
     assert code == 0, err
-    assert "MOGAD 4 (2 subjects)" in said
+    assert "MOGAD 4 (2 subjects)" in output
 
 
 @pytest.mark.skipif(not SCANS, reason="JSC_TEST_SCANS does not name a folder with open_ms/ (real scans)")

@@ -84,7 +84,7 @@ def test_a_users_split_names_the_run_by_its_content(train, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("data/folds=leave_one_site_out", "data.folds.column=scanner"), "a value of scanner for every case"),
         (("data/folds=file",), "a value for data.folds.path"),
@@ -93,8 +93,8 @@ def test_a_users_split_names_the_run_by_its_content(train, tmp_path, monkeypatch
         (("data.folds.held_out=2", "data.folds.count=2"), "a share between 0 and 1"),
     ],
 )
-def test_impossible_folds_are_one_sentence_and_write_no_run(jsc, sites, tmp_path, words, says):
+def test_impossible_folds_are_one_sentence_and_write_no_run(jsc, sites, tmp_path, words, message):
     code, out, err = jsc("train", f"data.store={sites}", f"runs={tmp_path / 'runs'}", *SMALL, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert says in err
+    assert message in err
     assert not (tmp_path / "runs").exists()

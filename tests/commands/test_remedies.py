@@ -99,7 +99,7 @@ def test_every_remedy_with_a_value_is_tested():
     cases = {case.values[0] if hasattr(case, "values") else case[0] for case in CASES}
     cases |= {"names"}
     elsewhere = ("test", "example", "user's", "before the training")
-    missing = {told for told in FOLLOWED.values() if not any(word in told for word in elsewhere)} - cases
+    missing = {reported for reported in FOLLOWED.values() if not any(word in reported for word in elsewhere)} - cases
     assert not missing
 
 
@@ -227,15 +227,15 @@ def test_a_remedy_works(sentence, make_store, edit_case, tmp_path, name, words, 
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(["accept=labels"], "accept=[duplicates]"), (["modalities=x"], "modalities=[flair]")]
+    ("words", "message"), [(["accept=labels"], "accept=[duplicates]"), (["modalities=x"], "modalities=[flair]")]
 )
-def test_a_list_is_shown_in_command_line_syntax(sentence, make_store, tmp_path, words, says):
+def test_a_list_is_shown_in_command_line_syntax(sentence, make_store, tmp_path, words, message):
     """`names`: the remedy's word is taken by the same command."""
     command = ["check", f"store={make_store(tmp_path / 'store')}", f"out={tmp_path / 'audit'}", "workers=0"]
     if words == ["modalities=x"]:
         command = ["prepare", "cohort=nowhere.tsv", f"store={tmp_path / 'new'}"]
     code, error = sentence(*command, *words)
     assert code == 2
-    assert f"write {says}." in error
+    assert f"write {message}." in error
     _, second = sentence(*followed([*command, *words], error, drop=()))
     assert "different names" not in second

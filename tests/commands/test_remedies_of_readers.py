@@ -148,6 +148,6 @@ def test_values_of_a_mask(jsc, folder, values):
     np.testing.assert_array_equal(PreparedStore(folder / "store").cases[0].lesion_mask_native(), mask > 0)
     checked = ("check", "cohort=c.csv", "out=audit", "workers=0", "pictures=0")
     assert advised(jsc(*checked)[1], "lesion_value") == [word]
-    said = jsc(*checked, word)[1]
-    assert "mask values" not in said
+    output = jsc(*checked, word)[1]
+    assert "mask values" not in output
     assert "count as background" in jsc(*checked, f"lesion_value={values[1]}")[1]

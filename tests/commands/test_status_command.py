@@ -72,10 +72,10 @@ def test_without_a_study_all_runs_are_shown(jsc, study):
 def test_seeds_are_separate_rows(tmp_path):
     runs = tuple(StudyRun(f"joint/fold-0_seed-{s}", "joint", "joint", [], 0, s, []) for s in (0, 1))
     console = Console(width=100)
-    with console.capture() as said:
+    with console.capture() as output:
         console.print(view(Study(tmp_path, "seeds", "", runs)))
-    assert "joint seed 0" in said.get()
-    assert "joint seed 1" in said.get()
+    assert "joint seed 0" in output.get()
+    assert "joint seed 1" in output.get()
 
 
 @pytest.mark.parametrize(("ago_s", "state"), [(170, "running"), (190, "interrupted")])
@@ -129,12 +129,12 @@ def test_a_paused_study_is_watched_for_some_minutes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(("study=other",), "one of the studies mine"), (("runs=nowhere",), "run folders")]
+    ("words", "message"), [(("study=other",), "one of the studies mine"), (("runs=nowhere",), "run folders")]
 )
-def test_a_missing_study_is_one_sentence(jsc, study, words, says):
+def test_a_missing_study_is_one_sentence(jsc, study, words, message):
     code, out, err = jsc("status", f"runs={study.collection.parent}", *words)
     assert (code, out) == (2, "")
-    assert says in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -21,7 +21,7 @@ def table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["lesion_value=white"], "lesion_value: expected numbers other than 0, found white"),
         (["lesion_value=0"], "lesion_value: expected numbers other than 0, found 0"),
@@ -30,17 +30,17 @@ def table(tmp_path):
         (["store={folder}/file/store"], "store: expected a writable folder, found a file"),
     ],
 )
-def test_prepare_refuses_before_any_work(jsc, table, tmp_path, words, says):
+def test_prepare_refuses_before_any_work(jsc, table, tmp_path, words, message):
     before = sorted(tmp_path.rglob("*"))
     words = [word.format(folder=tmp_path) if "{folder}" in word else word for word in words]
     code, out, err = jsc("prepare", f"cohort={table}", f"store={tmp_path / 'store'}", *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
-    assert says in err
+    assert message in err
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["accept=labels"], "accept: expected a list"),
         (["pictures=all"], "pictures: expected a whole number, 0 or more, found 'all'"),
@@ -50,12 +50,12 @@ def test_prepare_refuses_before_any_work(jsc, table, tmp_path, words, says):
         (["out=/proc/audit"], "out: expected a writable folder"),
     ],
 )
-def test_check_refuses_wrong_values(jsc, table, tmp_path, words, says):
+def test_check_refuses_wrong_values(jsc, table, tmp_path, words, message):
     before = sorted(tmp_path.rglob("*"))
     words = [word.format(folder=tmp_path) for word in words]
     code, out, err = jsc("check", f"cohort={table}", f"out={tmp_path / 'audit'}", *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
-    assert says in err
+    assert message in err
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -71,7 +71,7 @@ def test_check_refuses_wrong_values(jsc, table, tmp_path, words, says):
 )
 def test_cohort_requires_mappings(jsc, table, tmp_path, words, key):
     out = tmp_path / "out" / "cohort.tsv"
-    code, said, err = jsc("cohort", f"path={tmp_path}", f"out={out}", *words)
-    assert (code, said, len(err.splitlines())) == (2, "", 1), err
+    code, output, err = jsc("cohort", f"path={tmp_path}", f"out={out}", *words)
+    assert (code, output, len(err.splitlines())) == (2, "", 1), err
     assert err.startswith(f"error: {key}: expected a mapping of names, found ")
     assert not out.parent.exists()

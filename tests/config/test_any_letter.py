@@ -55,12 +55,12 @@ def test_words_of_lists_sweeps_and_functions_are_quoted_separately(words):
         jobs = combinations([parsed(f"x={word}")])
         return [str(parsed(each).value()) for (each,) in jobs]
 
-    asked = [word.strip() for word in words]
+    requested = [word.strip() for word in words]
     typed = ",".join(words)
-    expected = [str(parsed(f"x={as_value(word)}").value()) for word in asked]
+    expected = [str(parsed(f"x={as_value(word)}").value()) for word in requested]
     assert [str(each) for each in parsed(f"x={as_value(f'[{typed}]')}").value()] == expected
     assert swept(as_value(typed)) == expected
-    is_argument = not any(word.lower() == "null" for word in asked) and "=" not in typed
+    is_argument = not any(word.lower() == "null" for word in requested) and "=" not in typed
     if is_argument:  # Hydra's choice() refuses null and reads a=1 as a keyword argument
         assert swept(as_value(f"choice({typed})")) == expected
 

@@ -214,7 +214,7 @@ def test_a_users_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "says"),
+    ("file", "text", "message"),
     [
         (
             "ablation/mine.yaml",
@@ -232,19 +232,19 @@ def test_a_users_network_is_trained_and_tested(jsc, store, tmp_path, monkeypatch
         ),
     ],
 )
-def test_a_users_file_that_would_be_ignored_is_refused(jsc, store, tmp_path, file, text, says):
+def test_a_users_file_that_would_be_ignored_is_refused(jsc, store, tmp_path, file, text, message):
     own = tmp_path / "own" / file
     own.parent.mkdir(parents=True)
     own.write_text(f"{text}\n")
     chosen = f"{own.parent.name}={own.stem}"
     words = ("--config-dir", str(tmp_path / "own"), f"data.store={store}", f"runs={tmp_path / 'runs'}", chosen)
     code, _, err = jsc("train", *words)
-    assert (code, says in err, err.count("error:")) == (2, True, 1), err
+    assert (code, message in err, err.count("error:")) == (2, True, 1), err
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("prepar",), "did you mean prepare"),
         (("prepare", "store=s"), "a value for cohort"),
@@ -257,11 +257,11 @@ def test_a_users_file_that_would_be_ignored_is_refused(jsc, store, tmp_path, fil
         (("prepare", "cohort=nowhere.tsv", "store=s", "image_size=50"), "48 x 48 x 48"),
     ],
 )
-def test_an_invalid_word_is_one_sentence_and_exit_code_2(jsc, tmp_path, monkeypatch, words, says):
+def test_an_invalid_word_is_one_sentence_and_exit_code_2(jsc, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     code, out, err = jsc(*words)
     assert code == 2
-    assert says in err
+    assert message in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert out == ""

@@ -109,8 +109,8 @@ class Installed:
             assert not self.failures[name], f"jsc {name} failed: {self.failures[name]}"
 
     def _found(self, argument):
-        asked = {name: pattern for name, pattern in PLACEHOLDERS.items() if f"{{{name}}}" in argument}
-        return {name: min(self.folder.glob(pattern)) for name, pattern in asked.items()}
+        requested = {name: pattern for name, pattern in PLACEHOLDERS.items() if f"{{{name}}}" in argument}
+        return {name: min(self.folder.glob(pattern)) for name, pattern in requested.items()}
 
 
 def call(*arguments):

@@ -120,11 +120,11 @@ def test_another_reader_agrees_well_but_not_fully_and_misses_small_lesions(visit
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("notes.txt", "notes.txt"), ("simulation.json", "differs in")], ids=["foreign", "other"]
+    ("content", "output"), [("notes.txt", "notes.txt"), ("simulation.json", "differs in")], ids=["foreign", "other"]
 )
-def test_a_folder_with_other_content_is_refused_and_unchanged(preset, write, tmp_path, content, said):
+def test_a_folder_with_other_content_is_refused_and_unchanged(preset, write, tmp_path, content, output):
     (tmp_path / content).write_text('{"seed": 1}')
-    with pytest.raises(CohortError, match=said):
+    with pytest.raises(CohortError, match=output):
         write(preset("clear", "subjects=1"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [content]
 

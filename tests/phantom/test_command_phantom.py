@@ -7,9 +7,9 @@ from joint_seg_cls.scan import read_cohort
 
 def test_phantom_writes_a_cohort_and_reports_it(jsc, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, _, said = jsc("phantom", "out=a folder", "subjects=1", "spacing_mm=2", "phantom=lifelike", "workers=0")
+    code, _, output = jsc("phantom", "out=a folder", "subjects=1", "spacing_mm=2", "phantom=lifelike", "workers=0")
     assert code == 0
-    assert "1 scans" in said
+    assert "1 scans" in output
     assert len(read_cohort(tmp_path / "a folder" / "cohort.tsv")) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a folder"]
 
@@ -30,16 +30,16 @@ def test_phantom_writes_a_cohort_and_reports_it(jsc, tmp_path, monkeypatch):
 )
 def test_invalid_settings_give_an_error_message(jsc, tmp_path, monkeypatch, override, named):
     monkeypatch.chdir(tmp_path)
-    code, _, said = jsc("phantom", "out=cohort", override)
+    code, _, output = jsc("phantom", "out=cohort", override)
     assert code == 2
-    assert named in said
-    assert "expected" in said
-    assert "Traceback" not in said
-    assert len(said.strip().splitlines()) == 1
+    assert named in output
+    assert "expected" in output
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) == 1
     assert not any(tmp_path.iterdir())
 
 
 def test_out_is_required(jsc):
-    code, _, said = jsc("phantom")
+    code, _, output = jsc("phantom")
     assert code == 2
-    assert "out" in said
+    assert "out" in output

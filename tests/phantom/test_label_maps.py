@@ -86,11 +86,11 @@ def without(*numbers):
 def test_a_map_without_a_brain_is_refused(only, labels, changed, affine, named):
     with pytest.raises(InputError) as refused:
         only(changed(labels()), affine).head(0)
-    said = str(refused.value)
-    assert named in said
-    assert "one.nii.gz" in said
-    assert said.count("expected") == 1
-    assert "\n" not in said
+    output = str(refused.value)
+    assert named in output
+    assert "one.nii.gz" in output
+    assert output.count("expected") == 1
+    assert "\n" not in output
 
 
 def test_probabilities_and_damaged_files_are_refused(tmp_path, labels):

@@ -150,8 +150,8 @@ def test_a_subject_is_independent_of_the_rest_of_the_cohort(cohort, tmp_path, di
 
 def test_whole_heads_include_the_labels_outside_the_brain(jsc, folder, tmp_path):
     words = ("phantom=randomised", f"out={tmp_path / 'heads'}", "subjects=1", "workers=0", "spacing_mm=2")
-    code, _, said = jsc("phantom", *words, "anatomy=label_maps", f"path={folder}", "skull=labels")
-    assert code == 0, said
+    code, _, output = jsc("phantom", *words, "anatomy=label_maps", f"path={folder}", "skull=labels")
+    assert code == 0, output
     flair = read_scan(next((tmp_path / "heads").rglob("*_flair.nii.gz")))
     brain = read_mask(next((tmp_path / "heads").rglob("*_brain-mask.nii.gz")), flair.grid, of="brain")
     assert (flair.data[~brain] > 0.1 * np.median(flair.data[brain])).mean() > 0.05
@@ -240,11 +240,11 @@ def test_an_invalid_file_of_shapes_is_refused(tmp_path, changes):
 )
 def test_invalid_settings_give_an_error_message_and_write_nothing(jsc, tmp_path, monkeypatch, words, named):
     monkeypatch.chdir(tmp_path)
-    code, _, said = jsc("phantom", *words)
+    code, _, output = jsc("phantom", *words)
     assert code == 2
-    assert named in said
-    assert "Traceback" not in said
-    assert len(said.strip().splitlines()) == 1
+    assert named in output
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) == 1
     assert not any(tmp_path.iterdir())
 
 

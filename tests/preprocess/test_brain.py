@@ -76,7 +76,7 @@ def test_an_empty_mask_in_the_table_is_refused(finder):
 
 
 @pytest.mark.parametrize(
-    ("mask", "says"),
+    ("mask", "message"),
     [
         (np.zeros(GRID.shape, bool), "found none"),
         (ball(30), "found 1?1[0-9] mL"),
@@ -88,8 +88,8 @@ def test_an_empty_mask_in_the_table_is_refused(finder):
     ],
     ids=["nothing", "too small", "too large", "two halves"],
 )
-def test_an_implausible_brain_is_refused_with_file_and_remedy(mask, says):
-    with pytest.raises(ScanError, match=rf"some_flair.*500 to 2500 mL.*{says}.*do this"):
+def test_an_implausible_brain_is_refused_with_file_and_remedy(mask, message):
+    with pytest.raises(ScanError, match=rf"some_flair.*500 to 2500 mL.*{message}.*do this"):
         plausible_brain(mask, WITH_SKULL, smallest_ml=500, largest_ml=2500, remedy="do this")
 
 

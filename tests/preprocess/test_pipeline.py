@@ -175,7 +175,7 @@ def test_a_removed_row_is_removed_from_the_store(cohort, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "column", "says"),
+    ("spoil", "column", "message"),
     [
         (lambda d: np.where(d > 130, np.nan, d).astype(np.float32), "flair", "NaN"),
         (np.zeros_like, "flair", "constant"),
@@ -185,9 +185,9 @@ def test_a_removed_row_is_removed_from_the_store(cohort, tmp_path):
         (lambda d: d[:-1], "lesion_mask", "grid"),
     ],
 )
-def test_one_invalid_scan_is_reported_and_the_others_are_kept(cohort, tmp_path, spoil, column, says):
+def test_one_invalid_scan_is_reported_and_the_others_are_kept(cohort, tmp_path, spoil, column, message):
     path = cohort(3, spoil, column)
-    with pytest.raises(ScanError, match=f"1_{column}.*{says}"):
+    with pytest.raises(ScanError, match=f"1_{column}.*{message}"):
         prepare(path, tmp_path / "store")
     assert (tmp_path / "store" / "s2" / "case.json").is_file()
     with pytest.raises(StoreError, match="unfinished preparation"):

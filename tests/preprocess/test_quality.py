@@ -64,7 +64,7 @@ def test_without_lesions_none_are_lost():
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({}, None),
         ({"brain_ml": 2100.0}, "brain volume 2100 mL (bet) is outside 900-1900"),
@@ -78,10 +78,10 @@ def test_without_lesions_none_are_lost():
         ({"lesions": {"erased": 0, "cropped": 0, "native_count": 20}}, None),
     ],
 )
-def test_warnings_describe_findings_to_check(change, says):
+def test_warnings_describe_findings_to_check(change, message):
     found = warnings_of(FIGURES | change)
-    assert len(found) == (says is not None)
-    assert says is None or says in found[0]
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
 
 
 @pytest.mark.parametrize(("erased_ml", "warns"), [(0.4, False), (2.0, True)])
@@ -114,7 +114,7 @@ def test_voxels_of_extreme_intensity_are_a_warning(brightest, count, warns):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"covered_share": 0.8}, "b_t1.nii.gz covers 80 % of the brain"),
         ({"rotation_degrees": 50.0}, "b_t1.nii.gz was rotated by 50 degrees"),
@@ -122,11 +122,11 @@ def test_voxels_of_extreme_intensity_are_a_warning(brightest, count, warns):
         ({}, None),
     ],
 )
-def test_a_modality_with_implausible_motion_is_reported(change, says):
+def test_a_modality_with_implausible_motion_is_reported(change, message):
     other = FIGURES["modalities"][0] | {"file": "b_t1.nii.gz"} | change
     found = warnings_of(FIGURES | {"modalities": [*FIGURES["modalities"], other]})
-    assert (found[0] if found else None) is None or says in found[0]
-    assert bool(found) == (says is not None)
+    assert (found[0] if found else None) is None or message in found[0]
+    assert bool(found) == (message is not None)
 
 
 @pytest.fixture

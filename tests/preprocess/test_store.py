@@ -197,9 +197,9 @@ def test_ctrl_c_on_a_terminal_is_one_sentence(table, program, tmp_path):
 def test_two_processes_share_one_store(table, program, tmp_path):
     path, store = table(8), tmp_path / "store"
     both = [program(path, store, seconds=0.3) for _ in range(2)]
-    said = [process.communicate(timeout=240)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sum(map(prepared_now, said)) == 8  # every scan was prepared by one of them, once
+    output = [process.communicate(timeout=240)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], output
+    assert sum(map(prepared_now, output)) == 8  # every scan was prepared by one of them, once
     alone = program(path, tmp_path / "alone")
     assert alone.wait(240) == 0
     shared, own = images_of(store), images_of(tmp_path / "alone")
@@ -212,11 +212,11 @@ def test_two_processes_share_one_store(table, program, tmp_path):
 def test_two_processes_with_different_settings_do_not_share_a_store(table, program, tmp_path):
     path, store = table(4), tmp_path / "store"
     both = [program(path, store, f"preprocess.raters={rule}", seconds=0.3) for rule in ("union", "majority")]
-    said = [process.communicate(timeout=240)[0] for process in both]
+    output = [process.communicate(timeout=240)[0] for process in both]
     codes = [process.returncode for process in both]
-    assert sorted(codes) == [0, 2], said
+    assert sorted(codes) == [0, 2], output
     won, lost = codes.index(0), codes.index(2)
-    assert "settings.raters" in said[lost]
+    assert "settings.raters" in output[lost]
     assert PreparedStore(store).settings["raters"] == ("union", "majority")[won]
 
 

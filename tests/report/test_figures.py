@@ -298,8 +298,8 @@ def test_the_page_is_self_contained_and_lists_runs_and_missing_parts(make_run, t
     assert "12 MS &amp; 12 NMOSD" in text
     assert '<td class="best">74.9</td><td class="second">70.1</td>' in text
     missing = text.split("<strong>Missing</strong>")[1].split("</ul>")[0]
-    for told in ("only cls</b>: fold 0, seed 0: waiting", "Table 3</b>: no VNet yet", "Figure 11"):
-        assert told in missing
+    for reported in ("only cls</b>: fold 0, seed 0: waiting", "Table 3</b>: no VNet yet", "Figure 11"):
+        assert reported in missing
     assert "1 of 2 runs done" in text
     assert [item.name for item in path.parent.iterdir()] == ["index.html"]
 

@@ -27,7 +27,7 @@ def test_names_remain_text_and_empty_cells_are_nan(table):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (HEAD + LINES[0] + LINES[1][:-4], "ends in the middle of a line"),
         ("", "ends in the middle of a line"),
@@ -41,8 +41,8 @@ def test_names_remain_text_and_empty_cells_are_nan(table):
         (HEAD + LINES[0] + 'b,"\n', "is not a table"),
     ],
 )
-def test_an_invalid_table_is_refused(table, text, says):
-    with pytest.raises(ValueError, match=says):
+def test_an_invalid_table_is_refused(table, text, message):
+    with pytest.raises(ValueError, match=message):
         read_per_case(table(text), scans=2)
 
 

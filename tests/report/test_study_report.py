@@ -218,10 +218,10 @@ def test_the_caption_states_the_tested_weights(tmp_path):
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(yaml.safe_dump({"protocol": {"name": name, "weights": weights}}))
         runs.append(ReportRun(folder, "joint", "Joint", 0, 0))
-    told = [protocol([run]) for run in runs]
-    assert ["inner validation" in one for one in told] == [True, False, False, False]
-    assert ["last epoch" in one for one in told] == [False, True, True, True]
-    assert told[3] == "mine (weights of the last epoch)"
+    reported = [protocol([run]) for run in runs]
+    assert ["inner validation" in one for one in reported] == [True, False, False, False]
+    assert ["last epoch" in one for one in reported] == [False, True, True, True]
+    assert reported[3] == "mine (weights of the last epoch)"
 
 
 @pytest.mark.parametrize(
@@ -299,10 +299,10 @@ def test_an_unfinished_study_is_reported_with_missing_parts(study, jsc, tmp_path
     assert code == 0, err
     page = (report_of(tmp_path) / "index.html").read_text()
     missing = page.split("<strong>Missing</strong>")[1].split("</ul>")[0]
-    for told in ("Joint Model</b>: fold 1, seed 0: no run folder", "Only Cls Model</b>: fold 1, seed 0: out of memory",
+    for text in ("Joint Model</b>: fold 1, seed 0: no run folder", "Only Cls Model</b>: fold 1, seed 0: out of memory",
                  "3D UNet</b>: fold 0, seed 0: per_case.csv ends in the middle of a line; delete ",
                  "VNet is not in this study"):  # fmt: skip
-        assert told in missing
+        assert text in missing
     assert "1 of 2" in page
     assert "warning: confounding" in page
     assert "warning: confounding" in out

@@ -101,7 +101,7 @@ def test_several_modalities_are_read_in_order(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("subject,flair\n", "without rows"),
         ("", "header"),
@@ -128,11 +128,11 @@ def test_several_modalities_are_read_in_order(folder):
         ("subject,flair\ns1,a.nii.gz\n,\n\ns2,none.nii.gz\n", "line 4"),
     ],
 )
-def test_an_invalid_table_is_refused(folder, text, says):
+def test_an_invalid_table_is_refused(folder, text, message):
     path = table(folder, text)
     with pytest.raises(CohortError) as error:
         read_cohort(path)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert str(path) in str(error.value)
 
 

@@ -31,7 +31,7 @@ def put(tmp_path):
     return write
 
 
-def told(found):
+def reported(found):
     return {(remark.what.split(",")[0], remark.about) for remark in found.remarks}
 
 
@@ -52,7 +52,7 @@ def test_hidden_files_broken_links_and_other_files_are_skipped(put):
     found = scan_files(put.root)
     assert found.names == ["b/p2.nii", "b/p10.nii.gz"]
     assert found.missing == ["b/gone.nii.gz"]
-    assert told(found) == {
+    assert reported(found) == {
         ("hidden NIfTI files", "b/._p2.nii"),
         ("hidden NIfTI files", "b/.partial-17-p3.nii.gz"),
         ("broken links (fetch the files first)", "b/gone.nii.gz"),
@@ -87,7 +87,7 @@ def test_outputs_of_predict_are_recognised_by_record_or_header(put):
     (put.root / "other.json").write_text(record_of("p1"))
     found = scan_files(put.root)
     assert found.names == ["mine_lesions.nii.gz", "other_lesions.nii.gz", "p1.nii.gz"]
-    assert {about for _, about in told(found)} == {
+    assert {about for _, about in reported(found)} == {
         "p1_lesions.nii.gz", "p1_lesion-probability.nii.gz", "p1_location-map.nii.gz", "p2_lesions.nii.gz",
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ BIDS = {
 }
 
 
-def said(found):
+def output(found):
     return {(remark.what, remark.about) for remark in found.remarks}
 
 
@@ -155,7 +155,7 @@ def test_bids_follows_links_once_and_reports_broken_ones(put, tmp_path):
     (put.root / "sub-1" / "anat" / "sub-1_label-lesion_mask.nii.gz").symlink_to(tmp_path / "gone")
     found = bids(put)
     assert found.scans[0].files == {"flair": there}
-    assert ("broken links (fetch the files first)", "sub-1/anat/sub-1_label-lesion_mask.nii.gz") in said(found)
+    assert ("broken links (fetch the files first)", "sub-1/anat/sub-1_label-lesion_mask.nii.gz") in output(found)
 
 
 def test_bids_sessions_and_sidecars_give_further_columns(bids_folder):
@@ -181,7 +181,7 @@ def test_labels_may_be_in_any_column_with_any_name(bids_folder):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"participant_id\tdiagnosis\nsub-01\tMS\nsub-01\tNMOSD\n", "line 3"),
         (b"participant_id\tdiagnosis\n\xff\xfe\xff", "not UTF-8"),
@@ -192,11 +192,11 @@ def test_labels_may_be_in_any_column_with_any_name(bids_folder):
         (b"participant_id\tdiagnosis\nsub-01\tMS\t3\n", "longer rows"),
     ],
 )
-def test_an_invalid_participants_table_is_refused(bids_folder, content, says):
+def test_an_invalid_participants_table_is_refused(bids_folder, content, message):
     (bids_folder.root / "participants.tsv").write_bytes(content)
     with pytest.raises(CohortError, match=r"participants\.tsv") as error:
         bids(bids_folder)
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_repeated_participant_with_equal_cells_is_accepted(bids_folder):
@@ -208,8 +208,8 @@ def test_a_repeated_participant_with_equal_cells_is_accepted(bids_folder):
 def test_wrong_and_empty_folders_are_refused(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
-    for place, says in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
-        with pytest.raises(CohortError, match=says):
+    for place, message in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
+        with pytest.raises(CohortError, match=message):
             BidsReader(**BIDS).read(tmp_path / place, tmp_path / "o.tsv")
 
 
@@ -224,7 +224,7 @@ def test_masks_are_recognised_by_their_name_or_folder(put):
     names_of = [scan.files["lesion_mask"].name for scan in found.scans]
     assert names_of == ["sub-01_lesion_mask.nii.gz", "sub-02_desc-manual_mask.nii.gz"]
     assert "lesion_mask_2" not in found.scans[1].files
-    unclear = {about for what, about in said(found) if what == "masks identified neither as lesions nor as brain"}
+    unclear = {about for what, about in output(found) if what == "masks identified neither as lesions nor as brain"}
     assert unclear == {
         "derivatives/lesion-tool/sub-02/anat/sub-02_label-GM_dseg.nii.gz",
         "derivatives/brain_lesion/sub-02/anat/sub-02_seg.nii.gz",
@@ -237,7 +237,7 @@ def test_bids_reports_every_unused_file(put):
     for place in left:
         put(place)
     found = bids(put)
-    assert [about for what, about in sorted(said(found)) if what.startswith("scans of other kinds")] == sorted(left)
+    assert [about for what, about in sorted(output(found)) if what.startswith("scans of other kinds")] == sorted(left)
 
 
 def test_derivatives_are_found_from_the_parent_folder_and_otherwise_reported(put):
@@ -293,7 +293,7 @@ def test_a_consensus_replaces_its_raters(put):
         ("lesion_mask", "sub-01_desc-consensus_label-lesion_mask.nii.gz")
     ]
     assert "consensus masks, used instead of single raters' masks: derivatives/manual/sub-01" in reasons(found)
-    assert sum(what == "single raters' masks, not used because of a consensus" for what, _ in said(found)) == 3
+    assert sum(what == "single raters' masks, not used because of a consensus" for what, _ in output(found)) == 3
 
 
 def test_a_broken_link_to_participants_is_reported(bids_folder):

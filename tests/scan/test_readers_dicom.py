@@ -202,7 +202,7 @@ def test_the_converted_scan_equals_the_source_without_names(flair, tmp_path, jsc
     (tmp_path / "in" / "notes.txt").write_text("Aurelia was late")
     (tmp_path / "in" / ".DS_Store").write_bytes(b"x")
     out = tmp_path / "out"
-    code, said, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={out / 'cohort.tsv'}")
+    code, output, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={out / 'cohort.tsv'}")
     assert code == 0, err
     (row,) = rows(out / "cohort.tsv")
     assert (row["subject"], row["session"], row["disease"]) == ("sub-001", "ses-01", "")
@@ -220,11 +220,11 @@ def test_the_converted_scan_equals_the_source_without_names(flair, tmp_path, jsc
     assert len(made.header.extensions) == 0
     written = bytes_of(out)
     for secret in secrets():
-        assert secret.casefold() not in (said + err).casefold(), secret
+        assert secret.casefold() not in (output + err).casefold(), secret
         assert secret.casefold().encode() not in written.lower(), secret
     assert sorted(path.name for path in out.iterdir()) == ["cohort.tsv", "cohort_scans"]
-    again, said, _ = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={out / 'cohort.tsv'}")
-    assert (again, "unchanged" in said) == (0, True)
+    again, output, _ = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={out / 'cohort.tsv'}")
+    assert (again, "unchanged" in output) == (0, True)
     assert bytes_of(out) == written
 
 
@@ -246,9 +246,9 @@ def test_an_export_with_one_study_per_file_is_one_scan(flair, tmp_path, jsc):
     for k in range(values.shape[2]):
         tags = {"StudyTime": f"1345{k:02d}.5", "StudyInstanceUID": f"1.2.4.{k + 1}"}
         write_series(tmp_path / "in", values, affine, slices=[k], **tags)
-    code, said, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={tmp_path / 'c.tsv'}")
+    code, output, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={tmp_path / 'c.tsv'}")
     assert code == 0, err
-    assert "1 scan of 1 subject" in said
+    assert "1 scan of 1 subject" in output
     made = nib.load(tmp_path / "c_scans" / "sub-001_ses-01_flair.nii.gz")
     turn = nib.orientations.ornt_transform(nib.io_orientation(made.affine), nib.io_orientation(affine))
     np.testing.assert_array_equal(nib.apply_orientation(np.asarray(made.dataobj), turn), values)
@@ -285,7 +285,7 @@ def test_the_series_of_each_visit_is_chosen_by_description_and_geometry(flair, t
     series(10, SeriesDescription="FLAIR", ImageType=["ORIGINAL", "PRIMARY", "PROJECTION IMAGE"])
     series(1, place_=second, data=thick, at=thick_affine)
     series(1, place_=other, ImageType=["DERIVED", "SECONDARY"])
-    code, said, err = jsc("cohort", "source=dicom", f"path={tree}", f"out={tmp_path / 'c.tsv'}")
+    code, output, err = jsc("cohort", "source=dicom", f"path={tree}", f"out={tmp_path / 'c.tsv'}")
     assert code == 0, err
     found = {(row["subject"], row["session"]): nib.load(tmp_path / row["flair"]) for row in rows(tmp_path / "c.tsv")}
     visits = {subject: [session for who, session in found if who == subject] for subject, _ in found}
@@ -298,10 +298,10 @@ def test_the_series_of_each_visit_is_chosen_by_description_and_geometry(flair, t
         (1, "loc"), (2, "mpr"), (3, "preferred"), (5, "t1"), (6, "preferred"), (7, "fewer than 15"), (9, "missing"),
         (10, "PROJECTION IMAGE"),
     ):  # fmt: skip
-        (line,) = (part for part in said.split(", sub-") if f"{twice[4:]} ses-02 series {number}:" in part)
+        (line,) = (part for part in output.split(", sub-") if f"{twice[4:]} ses-02 series {number}:" in part)
         assert why in line
-    assert "marked as derived" in said
-    assert f"{twice} ses-02 series 8" in said
+    assert "marked as derived" in output
+    assert f"{twice} ses-02 series 8" in output
 
 
 def test_the_key_and_the_person_are_written_only_on_request(flair, tmp_path, jsc):
@@ -382,7 +382,7 @@ def test_one_image_stored_twice_is_one_image(flair, tmp_path, jsc):
 
 
 @pytest.mark.parametrize(
-    ("tags", "says"),
+    ("tags", "message"),
     [
         ({"SeriesDescription": "T2 TSE", "ProtocolName": "T2 TSE"}, "take.flair="),
         ({"Modality": "CT"}, "it is not MR"),
@@ -390,13 +390,13 @@ def test_one_image_stored_twice_is_one_image(flair, tmp_path, jsc):
         ({"BurnedInAnnotation": "YES"}, "burned into"),
     ],
 )
-def test_a_folder_without_the_wanted_series_is_refused_without_names(flair, tmp_path, jsc, tags, says):
+def test_a_folder_without_the_wanted_series_is_refused_without_names(flair, tmp_path, jsc, tags, message):
     values, affine = flair
     write_series(tmp_path / "in" / "Aurelia", values, affine, **tags)
     out = tmp_path / "out"
-    code, said, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={out / 'c.tsv'}")
-    assert (code, said, err.count("\n")) == (2, "", 1)
-    assert says in err
+    code, output, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={out / 'c.tsv'}")
+    assert (code, output, err.count("\n")) == (2, "", 1)
+    assert message in err
     assert not any(secret in err for secret in secrets())
     assert not out.exists()
 
@@ -408,8 +408,8 @@ def test_damaged_and_other_files_are_refused(tmp_path, jsc):
     (tree / "b").write_bytes(b"\x08\x00\x05\x00" + b"\xff" * 50)
     (tree / "c.jpg").write_bytes(b"\xff\xd8\xff" * 100)
     (tree / "empty").touch()
-    code, said, err = jsc("cohort", "source=dicom", f"path={tree}", f"out={tmp_path / 'c.tsv'}")
-    assert (code, said, err.count("\n")) == (2, "", 1)
+    code, output, err = jsc("cohort", "source=dicom", f"path={tree}", f"out={tmp_path / 'c.tsv'}")
+    assert (code, output, err.count("\n")) == (2, "", 1)
     assert "DICOM images" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 

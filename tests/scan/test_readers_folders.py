@@ -8,7 +8,7 @@ from joint_seg_cls.scan import read_cohort
 from joint_seg_cls.scan.readers import Isbi2015Reader, PatternReader, TableReader, write_cohort_table
 
 
-def said(found):
+def output(found):
     return {(remark.what, remark.about) for remark in found.remarks}
 
 
@@ -79,8 +79,8 @@ def test_named_parts_join_masks_to_scans_and_become_columns(put):
     }
     assert set(found.scans[1].files) == {"flair"}
     assert found.scans[0].columns == {"site": "north", "scanner": "one"}
-    assert ("lesion_mask without its FLAIR", "north/P99/v1/mask A.nii.gz") in said(found)
-    assert ("NIfTI files that match no pattern", "north/P2/v1/extra.nii.gz") in said(found)
+    assert ("lesion_mask without its FLAIR", "north/P99/v1/mask A.nii.gz") in output(found)
+    assert ("NIfTI files that match no pattern", "north/P2/v1/extra.nii.gz") in output(found)
 
 
 def test_a_repeated_part_must_be_the_same_and_a_star_stays_within_one_name(put):
@@ -99,7 +99,7 @@ def test_labels_come_from_a_table_a_folder_or_one_word(put):
     pattern = "*/{subject}_flair.nii.gz"
     found = read(PatternReader(pattern, labels="labels.csv", names={"rr": "MS"}), put.root)
     assert [(scan.disease, scan.columns) for scan in found.scans] == [("MS", {"sex": "F"}), ("MS", {"sex": "M"})]
-    assert ("subjects in labels.csv without a scan", "p3") in said(found)
+    assert ("subjects in labels.csv without a scan", "p3") in output(found)
     by_folder = PatternReader("{disease}/{subject}_flair.nii.gz", labels={"nmo": "NMOSD"})
     assert [scan.disease for scan in read(by_folder, put.root).scans] == ["MS", "NMOSD"]
     with pytest.raises(CohortError, match=r"other\.csv.*no such file"):
@@ -119,7 +119,7 @@ def test_two_files_for_one_scan_are_refused(put):
 
 
 @pytest.mark.parametrize(
-    ("patterns", "says"),
+    ("patterns", "message"),
     [
         ({"flair": "*/FLAIR.nii.gz"}, "the named part {subject}"),
         ({"flair": "{subject/FLAIR.nii.gz"}, "named parts such as {subject}"),
@@ -134,10 +134,10 @@ def test_two_files_for_one_scan_are_refused(put):
         ),
     ],
 )
-def test_an_incomplete_pattern_is_refused(patterns, says):
+def test_an_incomplete_pattern_is_refused(patterns, message):
     with pytest.raises(ConfigError) as error:
         PatternReader(**patterns)
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 # ----------------------------------------------------------------------------------------------------------- table
@@ -159,7 +159,7 @@ def test_a_table_with_other_column_names_is_read_with_rewritten_paths(phantom, t
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "says"),
+    ("text", "columns", "message"),
     [
         ("subject,flair\n", {}, "at least one scan"),
         ("subject,flair\ns,gone.nii.gz\n", {}, "line 2"),
@@ -170,14 +170,14 @@ def test_a_table_with_other_column_names_is_read_with_rewritten_paths(phantom, t
         ("subject,flair,t1\ns,f.nii.gz,gone.nii.gz\n", {}, "no file"),
     ],
 )
-def test_an_invalid_table_is_refused(tmp_path, text, columns, says):
+def test_an_invalid_table_is_refused(tmp_path, text, columns, message):
     (tmp_path / "f.nii.gz").touch()
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(CohortError, match=r"t\.csv") as error:
         write_cohort_table(
             TableReader(columns).read(tmp_path / "t.csv", tmp_path / "o.tsv"), tmp_path / "o.tsv", classes=["MS"]
         )
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert not (tmp_path / "o.tsv").exists()
 
 
@@ -185,8 +185,8 @@ def test_an_invalid_table_is_refused(tmp_path, text, columns, says):
 def test_wrong_and_empty_folders_are_refused(reader, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
-    for place, says in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
-        with pytest.raises(CohortError, match=says):
+    for place, message in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "0 NIfTI files")):
+        with pytest.raises(CohortError, match=message):
             reader.read(tmp_path / place, tmp_path / "o.tsv")
 
 
@@ -199,7 +199,7 @@ def test_a_consensus_is_not_a_further_rater(put):
         "flair": "FLAIR.nii.gz",
         "lesion_mask": "mask_Consensus.nii.gz",
     }
-    assert ("single raters' masks, not used because of a consensus", "p1/mask_1.nii.gz") in said(found)
+    assert ("single raters' masks, not used because of a consensus", "p1/mask_1.nii.gz") in output(found)
     assert "without its FLAIR" not in reasons(found)
 
 

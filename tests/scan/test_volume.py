@@ -173,7 +173,7 @@ def test_a_mask_without_the_given_lesion_value_is_refused(save, data, affine, va
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "message"),
     [
         (lambda d: np.where(d > 1.9, np.nan, d), "NaN"),
         (lambda d: np.where(d > 1.9, np.inf, d), "infinite"),
@@ -182,11 +182,11 @@ def test_a_mask_without_the_given_lesion_value_is_refused(save, data, affine, va
         (lambda d: d[..., 0], "shape"),
     ],
 )
-def test_unusable_values_are_refused(save, data, affine, spoil, says):
+def test_unusable_values_are_refused(save, data, affine, spoil, message):
     path = save("scan.nii.gz", spoil(data).astype(np.float32), affine)
     with pytest.raises(ScanError) as error:
         read_scan(path)
-    assert says in sentence(error)
+    assert message in sentence(error)
     assert "scan.nii.gz" in sentence(error)
 
 
@@ -219,7 +219,7 @@ def spoilt(path, offset, value):
 
 
 @pytest.mark.parametrize(
-    ("offset", "value", "says"),
+    ("offset", "value", "message"),
     [
         (70, np.array([999], np.int16), "data code 999"),  # datatype
         (108, np.array([5], np.float32), "vox offset 5"),
@@ -230,16 +230,16 @@ def spoilt(path, offset, value):
         (344, np.zeros(4, np.uint8), "a damaged file or another format"),  # magic
     ],
 )
-def test_a_damaged_header_is_one_sentence(save, data, affine, offset, value, says):
+def test_a_damaged_header_is_one_sentence(save, data, affine, offset, value, message):
     path = spoilt(save("scan.nii", data, affine), offset, value)
     with pytest.raises(ScanError) as error:
         read_scan(path)
-    assert says in sentence(error)
+    assert message in sentence(error)
     assert "scan.nii" in sentence(error)
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (np.ones(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "colours"),
         (np.ones(SHAPE, np.complex64), "complex numbers"),
@@ -247,7 +247,7 @@ def test_a_damaged_header_is_one_sentence(save, data, affine, offset, value, say
     ],
     ids=["colours", "complex", "beyond float32"],
 )
-def test_colour_and_complex_voxels_are_refused(save, data, affine, says):
+def test_colour_and_complex_voxels_are_refused(save, data, affine, message):
     with pytest.raises(ScanError) as error:
         read_scan(save("scan.nii.gz", data, affine))
-    assert says in sentence(error).replace("314 NaN", "315 NaN")  # 0 * 1e300 is finite
+    assert message in sentence(error).replace("314 NaN", "315 NaN")  # 0 * 1e300 is finite

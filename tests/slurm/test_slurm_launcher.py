@@ -75,10 +75,10 @@ def test_a_requeued_job_has_the_numbers_of_an_uninterrupted_one(sweep, store, tm
     slurm(*stop, job)
     stopped = found[0].parents[1]
     assert process.wait() == 0, (tmp_path / "sweep-0.txt").read_text()
-    said = (stopped / "log.txt").read_text()
-    assert said.count("interrupted; the same command resumes") == 1
-    assert said.count("resuming") == 1
-    assert re.search(r"training: epoch ([2-9]|\d\d) of 20", said)
+    output = (stopped / "log.txt").read_text()
+    assert output.count("interrupted; the same command resumes") == 1
+    assert output.count("resuming") == 1
+    assert re.search(r"training: epoch ([2-9]|\d\d) of 20", output)
     assert jsc("train", *words, f"runs={tmp_path / 'whole'}")[0] == 0
     (whole,) = tmp_path.glob("whole/*/*/fold-*")
     assert rows_of(stopped) == rows_of(whole)

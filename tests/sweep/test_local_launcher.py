@@ -70,14 +70,14 @@ def sweep(tmp_path, monkeypatch):
     return run
 
 
-def told(folder):
+def reported(folder):
     return {int(path.stem): json.loads(path.read_text()) for path in folder.glob("[0-9].json")}
 
 
 def test_jobs_share_gpus_and_a_failed_one_does_not_stop_others(sweep, tmp_path):
     with pytest.raises(ConfigError, match="correct it"):
         sweep("number=0,1,2,3")
-    jobs = told(tmp_path)
+    jobs = reported(tmp_path)
     assert set(jobs) == {0, 1, 2, 3}
     assert {job["gpu"] for job in jobs.values()} == {"7", "9"}
     assert len({job["pid"] for job in jobs.values()} | {os.getpid()}) == 5
@@ -106,13 +106,13 @@ def test_interrupted_runs_can_be_resumed(store, tmp_path):
         assert sweeping.poll() is None
         time.sleep(0.2)
     sweeping.send_signal(signal.SIGINT)
-    _, said = sweeping.communicate(timeout=300)
-    assert sweeping.returncode == 130, said
-    assert "repeat the command to continue" in said
+    _, output = sweeping.communicate(timeout=300)
+    assert sweeping.returncode == 130, output
+    assert "repeat the command to continue" in output
     for run in runs:
         assert not {"DONE", "FAILED", "heartbeat"} & {path.name for path in run.iterdir()}
-    asked = [sys.executable, "-m", "joint_seg_cls", "status", "study=stopped", f"runs={tmp_path / 'runs'}"]
-    status = subprocess.run(asked, capture_output=True, text=True, check=True)
+    requested = [sys.executable, "-m", "joint_seg_cls", "status", "study=stopped", f"runs={tmp_path / 'runs'}"]
+    status = subprocess.run(requested, capture_output=True, text=True, check=True)
     assert "2 runs, 2 interrupted" in status.stdout
 
 

@@ -38,7 +38,7 @@ def sweep(store, tmp_path):
         done = subprocess.run(
             [*command, *TINY, *words], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )
-        run.said = done.stdout + done.stderr
+        run.output = done.stdout + done.stderr
         return done.returncode
 
     return run
@@ -57,18 +57,18 @@ def test_optuna_searches_for_the_highest_score_on_the_validation_split(sweep, tm
         "data.validation_fraction=0.25",
     )
     space = "optimizer.lr=tag(log,interval(1e-4,1e-2))"
-    assert sweep(*search, space) == 0, sweep.said
+    assert sweep(*search, space) == 0, sweep.output
     runs = done_runs(tmp_path)
     assert len(runs) == 2
     (study,) = (tmp_path / "runs").glob("store/studies/search.json")
     assert len(json.loads(study.read_text())["runs"]) == 2
     scores = [max(float(row) for row in _column(run / "metrics.csv", "val/score")) for run in runs]
-    assert f"Best value: {max(scores)}" in sweep.said
+    assert f"Best value: {max(scores)}" in sweep.output
     best = OmegaConf.load(tmp_path / "runs" / "store" / "studies" / "optimization_results.yaml")
     assert best.best_value == max(scores)
     assert {path.name for path in tmp_path.iterdir()} == {"store", "runs"}  # no other output in the working folder
     assert sweep(*search, space) == 0  # the same draws: no run is repeated
-    assert sweep.said.count("is done") == 2
+    assert sweep.output.count("is done") == 2
     assert done_runs(tmp_path) == runs
 
 
@@ -90,19 +90,19 @@ def test_a_search_needs_a_validation_split(jsc, store, tmp_path):
 
 @pytest.mark.slow
 def test_ray_runs_the_jobs_of_a_sweep(sweep, tmp_path):
-    assert sweep("hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2", "ablation=joint,dot") == 0, sweep.said
+    assert sweep("hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2", "ablation=joint,dot") == 0, sweep.output
     assert [run.parent.name.partition("+")[0] for run in done_runs(tmp_path)] == ["dot", "joint"]
     assert sweep("hydra/launcher=ray", "ablation=joint,dot") == 0
-    assert "2 runs, 2 already done" in sweep.said
+    assert "2 runs, 2 already done" in sweep.output
 
 
 @pytest.mark.parametrize(
-    ("said", "extra"),
+    ("output", "extra"),
     [
         ("Could not find 'hydra/sweeper/sampler/tpe'", "optuna"),
         ("Unknown plugin class : 'hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher'", "ray"),
         ("Could not find 'optimizer/tpe'", None),
     ],
 )
-def test_a_missing_plugin_is_reported_with_its_extra(said, extra):
-    assert missing_extra(said) == extra
+def test_a_missing_plugin_is_reported_with_its_extra(output, extra):
+    assert missing_extra(output) == extra

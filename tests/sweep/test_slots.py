@@ -44,12 +44,12 @@ def test_jobs_of_unequal_length_never_share_a_slot_and_fill_every_slot(tmp_path)
     assert codes == [0] * 8
     assert most == 4
     assert set(used.values()) == {"GPU 5 slot 0", "GPU 7 slot 0", "GPU 5 slot 1", "GPU 7 slot 1"}
-    told = {each.name: json.loads(each.log.read_text()) for each in jobs}
+    reported = {each.name: json.loads(each.log.read_text()) for each in jobs}
     for name, slot in used.items():
-        assert told[name]["gpus"] == slot.split()[1]
-        assert not told[name]["torch"]
-        others = [told[other] for other in used if other != name and used[other] == slot]
-        assert all(o["ended"] <= told[name]["began"] or o["began"] >= told[name]["ended"] for o in others)
+        assert reported[name]["gpus"] == slot.split()[1]
+        assert not reported[name]["torch"]
+        others = [reported[other] for other in used if other != name and used[other] == slot]
+        assert all(o["ended"] <= reported[name]["began"] or o["began"] >= reported[name]["ended"] for o in others)
     assert used["job1"] != used["job0"]
     assert list(used.values()).count(used["job0"]) < 3  # the longest kept its slot, the others went round it
 

@@ -133,7 +133,7 @@ def test_a_failed_run_does_not_stop_others_and_is_listed_with_its_log(sweep, tra
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("ablation=joint,only_cls", "network/guidance=full"), "network has no segmentation"),
         (("ablation=only_seg", "network/guidance=dot"), "network has no classification"),
@@ -165,10 +165,10 @@ def test_a_failed_run_does_not_stop_others_and_is_listed_with_its_log(sweep, tra
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
 )  # fmt: skip
-def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tmp_path, words, says):
+def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tmp_path, words, message):
     small = tuple(word for word in TINY if not word.startswith("network."))
     assert sweep(*words, tiny=small) == 2, sweep.err
-    assert says in sweep.err
+    assert message in sweep.err
     assert sweep.err.count("error:") == 1
     assert "Traceback" not in sweep.err
     assert not folders(tmp_path)

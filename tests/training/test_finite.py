@@ -31,19 +31,19 @@ class Spoil(Callback):
 
 
 @pytest.mark.parametrize(
-    ("what", "says", "names"),
+    ("what", "message", "names"),
     [
         ("loss", "expected a finite loss, found segmentation nan", 2),
         ("weight", "expected finite weights after the optimiser's step, found NaN or infinity", 2),
         ("validation", "expected finite outputs and losses in the validation, found NaN or infinity", 1),
     ],
 )
-def test_a_non_finite_number_ends_the_training_with_its_scans_named(train, what, says, names):
+def test_a_non_finite_number_ends_the_training_with_its_scans_named(train, what, message, names):
     words = ("data.validation_fraction=0.25", "evaluate=false")
     run = train(f"trainer.callbacks=[{{_target_: {__name__}.Spoil, what: {what}}}]", *words, code=2)
     assert train.err.count("error:") == 1
     failed = (run / "FAILED").read_text()
-    assert says in failed
+    assert message in failed
     assert "epoch 2, scans " in failed
     assert len(failed.partition("scans ")[2].partition(":")[0].split(", ")) == names
     assert not (run / "DONE").exists()

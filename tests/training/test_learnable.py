@@ -84,15 +84,15 @@ def test_tasks_are_declared_or_inferred_from_outputs(make, tasks):
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (Undeclared, r'network Undeclared: expected an attribute tasks.*declare tasks = \("lesions",\)'),
         (Wrong, r"Wrong\.tasks: expected lesions, disease or both, found masks"),
         (Plain, r"network Plain: expected a joint_seg_cls\.batch\.Prediction from its forward pass, found Tensor"),
     ],
 )
-def test_networks_with_unknown_tasks_are_refused_with_a_remedy(make, says):
-    with pytest.raises(ConfigError, match=says):
+def test_networks_with_unknown_tasks_are_refused_with_a_remedy(make, message):
+    with pytest.raises(ConfigError, match=message):
         tasks_of(on_meta(make), 1, SIZE)
 
 

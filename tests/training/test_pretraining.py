@@ -49,8 +49,8 @@ def train(jsc, scenes, tmp_path):
     def run(experiment, *words, epochs=2, runs="runs"):
         patch = () if experiment == "pretrain_joint" else ("data.augmentation.patch=[32,32,32]",)
         where = (f"data.store={scenes}", f"runs={tmp_path / runs}", f"trainer.max_epochs={epochs}")
-        code, _, said = jsc("train", f"experiment={experiment}", *where, *SMALL, *patch, *words)
-        assert code == 0, said
+        code, _, output = jsc("train", f"experiment={experiment}", *where, *SMALL, *patch, *words)
+        assert code == 0, output
         return next((tmp_path / runs).glob("*/joint*/fold-0_seed-0"))
 
     return run

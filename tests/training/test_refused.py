@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["data.folds.count=9"], "fold"),
         (["fold=7"], "fold"),
@@ -59,9 +59,9 @@ import pytest
         ),
     ],
 )
-def test_wrong_settings_are_refused_before_training(train, words, says):
+def test_wrong_settings_are_refused_before_training(train, words, message):
     assert train(*words, code=2) is None  # no run folder was created
-    assert says in train.err
+    assert message in train.err
     assert "Traceback" not in train.err
     assert train.err.count("error:") == 1
 
@@ -79,7 +79,7 @@ def test_impossible_run_folders_are_named(train, jsc, tmp_path):
     train(runs="file", code=2)
     assert "a writable folder" in train.err
     run = train(epochs=1)
-    for words, says in (
+    for words, message in (
         (("evaluate", f"run={run}", "name=../elsewhere"), "name: expected the name of a folder"),
         (("evaluate", f"run={run}", "name=.."), "name: expected the name of a folder"),
         (("evaluate", f"run={run}", "device=gpu7"), "device: expected auto, cpu or a GPU of this machine, found gpu7"),
@@ -88,7 +88,7 @@ def test_impossible_run_folders_are_named(train, jsc, tmp_path):
         (("predict", "input=a.nii", f"checkpoint={run}", f"out={tmp_path / 'file'}"), "found a file,"),
     ):
         code, _, err = jsc(*words)
-        assert (code, says in err, err.count("error:")) == (2, True, 1), err
+        assert (code, message in err, err.count("error:")) == (2, True, 1), err
     assert not (run / "evaluations").exists()
     assert not (tmp_path / "out").exists()
 

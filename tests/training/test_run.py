@@ -400,7 +400,7 @@ def test_evaluate_tests_another_fold_or_checkpoint_without_changing_per_case(tra
     assert not set(other["case"]) & set(pd.read_csv(run / "per_case.csv")["case"])
     assert "AUC" in out
     assert (run / "per_case.csv").read_text() == own
-    for words, says in (
+    for words, message in (
         (
             ("fold=1",),
             "one of best.ckpt on fold 1, found one of last.ckpt on fold 1; add name=",
@@ -408,7 +408,7 @@ def test_evaluate_tests_another_fold_or_checkpoint_without_changing_per_case(tra
         (("fold=1", "cohort=c.tsv"), "fold: expected none with cohort="),
     ):
         code, _, err = jsc("evaluate", f"run={run}", "device=cpu", *words)
-        assert (code, says in err) == (2, True), err
+        assert (code, message in err) == (2, True), err
     code, _, err = jsc("evaluate", f"run={run}/checkpoints/last.ckpt", "cohort=c.tsv")
     assert (code, "run: expected a run folder" in err) == (2, True), err
 

@@ -47,7 +47,7 @@ def test_a_schedule_of_steps_is_stepped_after_each_and_resumes(train, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["scheduler=null"], "scheduler: expected one of its options, found none; set scheduler=constant."),
         (["~scheduler"], "scheduler: expected one of its options, found none; set scheduler=constant."),
@@ -65,9 +65,9 @@ def test_a_schedule_of_steps_is_stepped_after_each_and_resumes(train, monkeypatc
         (["scheduler=one_cycle", "+scheduler.frequency=0"], "scheduler.frequency: expected a whole number, 1 or more"),
     ],
 )
-def test_schedules_with_an_unsuitable_interval_are_refused(train, words, says):
+def test_schedules_with_an_unsuitable_interval_are_refused(train, words, message):
     assert train(*words, code=2) is None
-    assert says in train.err
+    assert message in train.err
     assert train.err.count("error:") == 1
     assert "Traceback" not in train.err
 

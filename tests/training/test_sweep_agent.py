@@ -42,8 +42,8 @@ class Run:
 def test_the_environment_sets_the_folder_and_the_agent_the_run(tmp_path, monkeypatch, agent):
     import wandb
 
-    asked = {}
-    monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or Run())
+    requested = {}
+    monkeypatch.setattr(wandb, "init", lambda **words: requested.update(words) or Run())
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
     if agent:
@@ -51,9 +51,9 @@ def test_the_environment_sets_the_folder_and_the_agent_the_run(tmp_path, monkeyp
         monkeypatch.setenv("WANDB_RUN_ID", "agentrun")
     card = RunCard("g", "n", "train", [], "own", tmp_path / "run", tmp_path)
     assert start_tracking(WandbTracking("p", None, "online", None, False, PanelPlan(0, 1)), card) is not None
-    assert asked["dir"] == tmp_path / "elsewhere"
-    assert asked["dir"].is_dir()
-    assert (asked["id"], asked["project"]) == ((None, None) if agent else ("own", "p"))
+    assert requested["dir"] == tmp_path / "elsewhere"
+    assert requested["dir"].is_dir()
+    assert (requested["id"], requested["project"]) == ((None, None) if agent else ("own", "p"))
 
 
 @pytest.mark.slow
