@@ -171,7 +171,9 @@ def _warn_of_trained(
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
     found = Overlap(tuple(seen), tuple(others))
     if found:
-        _log.warning("%s: this network was trained on %s: the test is biased upwards", config.cohort, found.of(len(rows)))
+        _log.warning(
+            "%s: this network was trained on %s: the test is biased upwards", config.cohort, found.of(len(rows))
+        )
     return found.counts()
 
 
