@@ -148,7 +148,7 @@ def test_its_requirements_name_every_package_that_its_code_imports(bundle):
         (("out={out}",), "expected a run folder, or weights as checkpoint="),
         (("run={site}", "out={out}"), "expected checkpoints/best.ckpt or last.ckpt"),
         (("run={run}", "out={site}"), "expected a folder that is empty or does not exist"),
-        (("run={run}", "out={site}/cohort.tsv"), "expected a folder that can be written"),
+        (("run={run}", "out={site}/cohort.tsv"), "expected a writable folder"),
         (("run={run}", "out={out}", "onnx=yes"), "expected true or false"),
     ],
 )

@@ -42,7 +42,10 @@ import pytest
             ["protocol.monitor=val/dice"],
             "scheduler.mode: expected max for protocol.monitor=val/dice, found min",
         ),
-        (["scheduler=cosine", "trainer.max_epochs=null", "trainer.max_time=1:0:0:0"], "scheduler: expected arguments"),
+        (
+            ["scheduler=cosine", "trainer.max_epochs=null", "trainer.max_time=1:0:0:0"],
+            "scheduler: expected valid arguments",
+        ),
         (["trainer.max_steps=5"], "trainer.max_steps: expected none"),
         (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: expected none"),
         (["trainer.logger=true"], "trainer.logger: expected none: tracking= selects the loggers, found True"),
