@@ -2,7 +2,7 @@
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio
-from joint_seg_cls.metrics.by_size import SIZES, detected_by_size
+from joint_seg_cls.metrics.by_size import SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.calibration import (
     BINS,
     LEAST_SCANS,
@@ -43,6 +43,7 @@ __all__ = [
     "LesionWise",
     "MeanOverScans",
     "Msseg",
+    "OfSize",
     "Reliability",
     "Summary",
     "accuracy",
