@@ -14,8 +14,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch._dynamo as dynamo
 from loading import write_store  # experiments/benchmarks/loading.py
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
@@ -70,13 +72,13 @@ def operations() -> dict[str, int]:
             run()  # what is set up at the first call is not counted
             counts |= {f"{kind}, {name}, batch {batch}": count for kind, count in _counted(run).items()}
     network = JointNetwork(channels=CHANNELS, image_size=SIDE).eval()
-    explained = torch._dynamo.explain(network)(torch.zeros(2, 1, SIDE, SIDE, SIDE))  # noqa: SLF001
+    explained = dynamo.explain(network)(torch.zeros(2, 1, SIDE, SIDE, SIDE))
     return counts | {"graph breaks": explained.graph_break_count}
 
 
 def _joint(batch: int, device: str) -> tuple[Callable[[], None], Callable[[], None]]:
     torch.manual_seed(0)
-    network = JointNetwork(channels=CHANNELS, image_size=SIDE).to(device)
+    network: Any = JointNetwork(channels=CHANNELS, image_size=SIDE).to(device)
     network.to(memory_format=memory_format(device))
     loss, optimizer = JointLoss(), torch.optim.Adam(network.parameters(), lr=1e-4)
     image = torch.randn(batch, 1, SIDE, SIDE, SIDE, device=device)

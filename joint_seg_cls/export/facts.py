@@ -12,8 +12,8 @@ import pandas as pd
 
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.evaluation import summarise
+from joint_seg_cls.metrics import expected_calibration_error
 from joint_seg_cls.report import ReportRun
-from joint_seg_cls.report.figures_calibration import expected_calibration_error
 from joint_seg_cls.report.per_case import read_per_case
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint, find_checkpoint, marks_of

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 _SPACE = (2, 3, 4)
 
 
+@final
 class InstanceNorm(nn.InstanceNorm3d):
     """``torch.nn.InstanceNorm3d``, whose output keeps the memory format of its input on CPUs.
 
