@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from omegaconf import DictConfig
 
@@ -27,13 +27,13 @@ from joint_seg_cls.evaluation import (
     summarise,
     write_evaluation,
 )
-from joint_seg_cls.preprocess import case_key, content_hash
+from joint_seg_cls.preprocess import case_key, content_hash, voxel_hash
 from joint_seg_cls.runs.audited import repeat_warnings
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
 from joint_seg_cls.runs.run_config import read_run_config
 from joint_seg_cls.runs.testing import raise_first, split_of
 from joint_seg_cls.runs.track import track_evaluation
-from joint_seg_cls.scan import CohortCase, read_cohort, require_lesion_value, require_mask_geometry
+from joint_seg_cls.scan import CohortCase, read_cohort, read_scan, require_lesion_value, require_mask_geometry
 from joint_seg_cls.training import (
     Checkpoint,
     Overlap,
@@ -165,7 +165,7 @@ def _warn_of_trained(
         )
         return None
     known, settings = set(trained), checkpoint.recipe.preprocess
-    marked = {row.case: marks(case_key(row, settings), content_hash(row.images[0])) for row in rows}
+    marked = {row.case: _marks_of_row(row, settings) for row in rows}
     people = {row.subject for row in rows if marked[row.case] & known} | _trained_subjects(run, known)
     seen = sorted(row.case for row in rows if marked[row.case] & known)
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
@@ -175,6 +175,14 @@ def _warn_of_trained(
             "%s: this network was trained on %s: the test is biased upwards", config.cohort, found.of(len(rows))
         )
     return found.counts()
+
+
+def _marks_of_row(row: CohortCase, settings: dict[str, Any]) -> set[str]:
+    try:
+        of_voxels = voxel_hash(read_scan(row.images[0]).data)
+    except InputError:  # reported when it is tested
+        of_voxels = None
+    return marks(case_key(row, settings), content_hash(row.images[0]), of_voxels)
 
 
 def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
@@ -190,6 +198,8 @@ def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:
 
 def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Scans:
     configured = read_run_config(run, "data")
+    if isinstance(configured, dict):  # a test augments nothing, so the augmentation is not built and needs no trust
+        configured = {name: value for name, value in configured.items() if name != "augmentation"}
     own: JointDataModule = build_trusted(configured, run.config, "data", config.trust)
     fold = own.fold if config.fold is None else config.fold
     data: JointDataModule = build_trusted(configured | {"fold": fold}, run.config, "data", config.trust)

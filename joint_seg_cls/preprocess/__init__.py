@@ -9,7 +9,7 @@ from joint_seg_cls.preprocess.intensity import Intensity, TissueMode, ZScore, ti
 from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
 from joint_seg_cls.preprocess.model_input import ModelInput, Steps
 from joint_seg_cls.preprocess.n4 import N4
-from joint_seg_cls.preprocess.pipeline import Pipeline, content_hash
+from joint_seg_cls.preprocess.pipeline import Pipeline, content_hash, voxel_hash
 from joint_seg_cls.preprocess.quality import (
     counted_warnings,
     lost_lesions,
@@ -66,6 +66,7 @@ __all__ = [
     "summary",
     "tissue_brightness",
     "tissue_mode",
+    "voxel_hash",
     "warnings_of",
     "without_numbers",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Num
 
 from joint_seg_cls.errors import require_choice
 from joint_seg_cls.preprocess.bias_field import BiasField
@@ -103,6 +103,7 @@ class Pipeline:
         figures = dict(prepared.figures)
         figures["sources"] = [path.name for path in (*row.images, row.brain_mask, *row.lesion_masks) if path]
         figures["image_hash"] = content_hash(row.images[0])
+        figures["voxel_hash"] = voxel_hash(prepared.scan.data)
         figures["lesions"] = model_lesions = None
         if lesions is not None:
             model_lesions = prepared.geometry.to_model(lesions, linear=False)
@@ -133,3 +134,9 @@ def content_hash(path: Path) -> str:
     """Return a fingerprint of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def voxel_hash(data: Num[np.ndarray, "x y z"]) -> str:
+    """Return a fingerprint of a scan's values, whatever file and type they are stored as."""
+    values = np.ascontiguousarray(data, dtype=np.float32)
+    return hashlib.sha256(str(values.shape).encode() + values.tobytes()).hexdigest()[:32]

@@ -1,7 +1,9 @@
 """Marks of the training scans of a network, stored in its checkpoint to detect tests on training scans.
 
-A scan has two marks: a hash of the inputs of its preparation (file contents and settings), and a hash of its image
-file. Marks reveal no names. A checkpoint initialised from another one has the marks of both.
+A scan has three marks: hashes of the inputs of its preparation (file contents and settings), of its image file, and of
+the values of its voxels, which stay where the file was compressed again or saved as another type. With the scan one can
+check whether it was trained on; the marks reveal no names. A checkpoint that started from another one has the marks of
+both.
 """
 
 import hashlib
@@ -39,16 +41,16 @@ class Overlap:
         return {"scans": len(self.scans), "by_subject": len(self.by_subject)}
 
 
-def marks(key: str, image_hash: str | None) -> set[str]:
-    """Return the marks of a scan: of the ``key`` of its preparation, and of its image file's hash if known."""
-    found = {_mark("key", key)}
-    return found if image_hash is None else found | {_mark("image", image_hash)}
+def marks(key: str, image_hash: str | None, voxel_hash: str | None = None) -> set[str]:
+    """Return the marks of a scan: of the ``key`` of its preparation, and of the hashes of file and voxels if known."""
+    known = {"key": key, "image": image_hash, "voxels": voxel_hash}
+    return {_mark(kind, value) for kind, value in known.items() if value is not None}
 
 
 def marks_of(case: PreparedCase) -> set[str]:
     """Return the marks of a prepared scan."""
-    image_hash = case.provenance.get("image_hash")
-    return marks(case.key, None if image_hash is None else str(image_hash))
+    of_file, of_voxels = (case.provenance.get(name) for name in ("image_hash", "voxel_hash"))
+    return marks(case.key, None if of_file is None else str(of_file), None if of_voxels is None else str(of_voxels))
 
 
 def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[str] | None = ()) -> list[str] | None:

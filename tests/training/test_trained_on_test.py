@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from joint_seg_cls.data import Split
@@ -102,3 +104,18 @@ def test_training_scans_in_a_cohort_are_found_by_scan_and_subject(tmp_path, capl
     caplog.clear()
     _warn_of_trained(config, RunFolder(tmp_path), rows[2:], checkpoint)
     assert not caplog.text
+
+
+def test_a_trained_scan_is_found_where_its_file_was_saved_anew(tmp_path):
+    from joint_seg_cls.commands.evaluate import _marks_of_row
+    from joint_seg_cls.preprocess import voxel_hash
+    from joint_seg_cls.scan import CohortCase, read_scan
+    from joint_seg_cls.training import marks
+
+    data = np.random.default_rng(0).integers(0, 900, (5, 6, 7))
+    files = {"first.nii.gz": (data, np.int16), "again.nii": (data, np.float32), "other.nii.gz": (data + 1, np.int16)}
+    for name, (values, kind) in files.items():
+        nib.save(nib.Nifti1Image(values.astype(kind), np.diag([-1.0, -1, 2, 1])), tmp_path / name)
+    trained = marks("key", "hash of the file", voxel_hash(read_scan(tmp_path / "first.nii.gz").data))
+    rows = [CohortCase(name, name, None, (tmp_path / name,), None, (), None, {}) for name in files]
+    assert [bool(_marks_of_row(row, {}) & trained) for row in rows] == [True, True, False]

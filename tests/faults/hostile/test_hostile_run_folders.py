@@ -12,19 +12,13 @@ import joint_seg_cls
 def _hostile_data(canary):
     """What a configuration may carry under `data`."""
     return {
-        "augmentation": {"augmentation": {"_target_": "builtins.open", "file": str(canary), "mode": "w"}},
         "folds": {"folds": {"_target_": "os.mkdir", "path": str(canary)}},
         "another data module": {"_target_": "pathlib.Path.write_text", "self": str(canary), "data": "x"},
-        "composed": {
-            "augmentation": {
-                "_target_": "monai.transforms.Compose",
-                "transforms": [{"_target_": "builtins.open", "file": str(canary), "mode": "w"}],
-            }
-        },
+        "composed": {"folds": {"_target_": "joint_seg_cls.data.Folds", "kind": {"_target_": "os.mkdir", "path": "x"}}},
+        "list": {"folds": [{"_target_": "builtins.open", "file": str(canary), "mode": "w"}]},
         "interpolation": {"store": "${oc.create:{_target_: os.mkdir, path: canary}}"},
         "environment": {"store": "${oc.env:HOME}"},
         "partial": {"_partial_": True},
-        "list": {"augmentation": [[{"_target_": "builtins.open", "file": str(canary), "mode": "w"}]]},
         "numbers": {"batch_size": 10**12},
         "types": {"fold": {"a": [1]}},
         "store": {"store": ["a"]},
@@ -80,6 +74,15 @@ def test_a_run_folder_is_trusted_no_more_than_a_checkpoint(carries, run, jsc, ca
     assert (code, err.count("error:"), err.count("\n"), out) == (2, 1, 1, ""), err
     assert str(run / "config.yaml") in err
     assert set(run.rglob("*")) == before
+
+
+@pytest.mark.parametrize("augmentation", ["own_lab.Blur", "builtins.open"])
+def test_the_augmentation_of_a_run_is_not_built_for_its_test_and_needs_no_trust(augmentation, run, jsc, canary):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["augmentation"] = {"_target_": augmentation, "file": str(canary), "mode": "w"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    code, _, err = jsc("evaluate", f"run={run}", "device=cpu")
+    assert code == 0, err
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
