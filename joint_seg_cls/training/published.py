@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from joint_seg_cls.scan.cells import read_written
+from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.recipe import RECIPE
 from joint_seg_cls.training.tracking import Guard, Tracker
@@ -32,7 +33,7 @@ def publish_weights(tracker: Tracker, checkpoint: Path, name: str, pseudonyms: P
     """Log weights and recipe, without paths, optimiser state or Lightning's record of the machine."""
 
     def log() -> None:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content = read_archive(checkpoint)
         shown = {"state_dict": content["state_dict"], "epoch": content["epoch"]}
         shown[RECIPE] = pseudonyms.publishable(content[RECIPE])
         with tempfile.TemporaryDirectory() as folder:

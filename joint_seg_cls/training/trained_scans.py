@@ -1,9 +1,8 @@
 """Marks of the training scans of a network, stored in its checkpoint to detect tests on training scans.
 
 A scan has three marks: hashes of the inputs of its preparation (file contents and settings), of its image file, and of
-the values of its voxels, which stay where the file was compressed again or saved as another type. With the scan one can
-check whether it was trained on; the marks reveal no names. A checkpoint that started from another one has the marks of
-both.
+its voxel values, which do not change if the file is compressed again or saved as another type. Marks reveal no names. A
+checkpoint initialised from another one has the marks of both.
 """
 
 import hashlib

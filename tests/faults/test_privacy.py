@@ -2,8 +2,7 @@
 
 Private to the site, and so named here and nowhere searched (``PRIVATE``): the cohort and its prepared store, which
 hold the patients' data; in a run folder the configuration with its paths, the log, the provenance, the audit's record
-and the key to the pseudonyms; the list of a study's commands; and the records of MLflow's local store, which MLflow
-finds its own files by.
+and the key to the pseudonyms; and the list of a study's commands.
 """
 
 import os
@@ -33,10 +32,10 @@ MARKERS = {
     "header": "gnunameinheader",
     "free column": "quaggacomment",
 }
-#: Files of a run folder, of a study and of MLflow's local store that stay at the site.
+#: Files of a run folder and of a study that stay at the site.
 PRIVATE = {
     "config.yaml", "log.txt", "provenance.json", "audit.json", "pseudonyms.json", "FAILED", "heartbeat", ".lock",
-    "mystudy.json", "meta.yaml",
+    "mystudy.json",
 }  # fmt: skip
 
 

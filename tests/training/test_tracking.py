@@ -303,7 +303,7 @@ def test_tensorboard_reads_the_files_and_none_names_the_machine(train):
     assert b"zebrapatient" not in path.read_bytes()
 
 
-def test_mlflow_reads_the_run_and_a_resumed_run_continues(tmp_path):
+def test_mlflow_reads_the_run_and_a_resumed_run_continues(tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
     folder = tmp_path / "runs" / "store" / "joint" / "fold-0_seed-0"
@@ -317,13 +317,18 @@ def test_mlflow_reads_the_run_and_a_resumed_run_continues(tmp_path):
         tracker.log_pictures("panel", [picture], step)
         tracker.log_table("test/cases", pd.DataFrame({"case": ["case-1"], "dsc": [0.5]}))
         tracker.finish()
-    client = MlflowClient((tmp_path / "runs" / "mlruns").as_uri())
+    assert not any(str(tmp_path) in path.read_text() for path in tmp_path.rglob("meta.yaml"))
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    client = MlflowClient((tmp_path / "moved" / "mlruns").as_uri())
     (run,) = client.search_runs([client.get_experiment_by_name("joint_seg_cls").experiment_id])
     assert run.info.status == "FINISHED"
     assert (run.data.tags["group"], run.data.params["optimizer.lr"]) == ("study", "0.1")
     dice = [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, "val/dice")]
     assert dice == [(3, 0.3), (7, 0.7)]
     assert len(client.list_artifacts(run.info.run_id, "panel")) == 2
+    (table,) = client.list_artifacts(run.info.run_id, "test")
+    assert Path(client.download_artifacts(run.info.run_id, table.path)).read_text() == "case,dsc\ncase-1,0.5\n"
     assert "MLFLOW_TRACKING_URI" not in os.environ, "the next run of this process has its own folder"
     assert "mlflow.user" not in run.data.tags
 

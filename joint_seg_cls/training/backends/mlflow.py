@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pandas as pd
 from lightning.pytorch.loggers import MLFlowLogger
 from matplotlib.image import imsave
 
+from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.scan.cells import table_text
 from joint_seg_cls.training.backends.missing import missing_extra
 from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
@@ -76,7 +79,26 @@ class MlflowTracking:
             _ = logger.experiment
         if not known:
             logger.log_hyperparams(dict(card.config))
-        return _MlflowRun(logger, run_id)
+        if not uri.startswith("file:"):
+            return _MlflowRun(logger, run_id, None)
+        store = Path(url2pathname(urlsplit(uri).path))
+        _forget_place(store, store / experiment / run_id)
+        return _MlflowRun(logger, run_id, store / experiment / run_id / "artifacts")
+
+
+def _forget_place(store: Path, run: Path) -> None:
+    """Make the paths in a local store's records relative to the folder that holds the store.
+
+    MLflow writes absolute ones. ``mlflow ui`` finds relative ones where it is started in that folder, and also after
+    the folder was moved to another machine.
+    """
+    for path in (*store.glob("*/meta.yaml"), run / "meta.yaml"):
+        record = path.read_text(encoding="utf-8")
+        relative = record
+        for place in (store.as_uri(), str(store)):
+            relative = relative.replace(f"{place}/", f"{store.name}/")
+        if relative != record:
+            write_text(path, relative)
 
 
 @contextmanager
@@ -96,24 +118,42 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @final
 class _MlflowRun:
-    """An open MLflow run."""
+    """An open MLflow run.
 
-    def __init__(self, logger: MLFlowLogger, run_id: str) -> None:
+    Args:
+        logger: Lightning's logger of the run.
+        run_id: MLflow's name of the run.
+        artifacts: the folder of its files in a local store, whose records hold relative paths; None for a server.
+    """
+
+    def __init__(self, logger: MLFlowLogger, run_id: str, artifacts: Path | None) -> None:
         self.logger = logger
-        self._run_id = run_id
+        self._run_id, self._artifacts = run_id, artifacts
 
     def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for one in pictures:
                 path = Path(folder) / f"{one.name}_step-{step}.png"
                 imsave(path, one.pixels)
-                self.logger.experiment.log_artifact(self._run_id, str(path), name)
+                self._keep(path, name)
 
     def log_table(self, name: str, rows: pd.DataFrame) -> None:
-        self.logger.experiment.log_text(self._run_id, table_text(rows), f"{name}.csv")
+        place, _, table = name.rpartition("/")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{table}.csv"
+            path.write_text(table_text(rows), encoding="utf-8")
+            self._keep(path, place)
 
     def log_model(self, path: Path, name: str) -> None:
-        self.logger.experiment.log_artifact(self._run_id, str(path), f"model/{name}")
+        self._keep(path, f"model/{name}")
+
+    def _keep(self, path: Path, place: str) -> None:
+        if self._artifacts is None:
+            self.logger.experiment.log_artifact(self._run_id, str(path), place)
+            return
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(self._artifacts.as_uri()).log_artifact(str(path), place)
 
     def finish(self, *, failed: bool) -> None:
         self.logger.finalize("failed" if failed else "success")
