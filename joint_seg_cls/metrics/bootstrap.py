@@ -55,8 +55,10 @@ def bootstrap_interval(
     select = rows.iloc if isinstance(rows, pd.DataFrame) else rows
     members = _members(rows, group)
 
-    def measure(draws: np.ndarray) -> list[float]:
-        return [statistic(select[np.concatenate([members[which] for which in drawn])]) for drawn in draws]
+    def measure(draws: np.ndarray) -> np.ndarray:
+        different, which = np.unique(draws, axis=0, return_inverse=True)  # of few subjects, the same are often drawn
+        found = [statistic(select[np.concatenate([members[number] for number in drawn])]) for drawn in different]
+        return np.array(found)[which.ravel()]
 
     return _percentiles(measure, len(members), seed, resamples, confidence)
 

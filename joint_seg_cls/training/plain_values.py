@@ -2,15 +2,23 @@
 
 import io
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from joint_seg_cls.errors import ConfigError
 
+_DTYPES = frozenset(
+    (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
+    )
+)
 #: Exceptions of torch for values that it cannot write, or cannot read without executing code.
 _REFUSALS = (pickle.PickleError, RuntimeError, AttributeError, TypeError, ValueError, ImportError, EOFError)
 
@@ -33,13 +41,38 @@ def plain_values(value: Any) -> Any:
 def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Refuse a checkpoint at ``path`` that cannot be read without executing code.
 
+    One of plain values alone is not read: reading all tensors at every epoch takes longer than writing them.
+
     Raises:
         ConfigError: the state of a callback, or another entry, cannot be read.
     """
+    if is_plain(checkpoint):
+        return
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except _REFUSALS as error:
         raise unwritable(checkpoint) or error from None
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether ``value`` is of types that torch reads without executing code; False where that is not certain."""
+    try:
+        return _is_plain(value)
+    except RecursionError:
+        return False
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind in (Tensor, nn.Parameter):
+        is_common = value.layout == torch.strided and value.dtype in _DTYPES and value.device.type in ("cpu", "cuda")
+        return is_common and not vars(value)
+    if kind in (dict, OrderedDict):
+        inner = [*value.keys(), *value.values(), *getattr(value, "__dict__", {}).values()]  # a state dict has metadata
+        return all(map(_is_plain, inner))
+    if kind in (list, tuple):
+        return all(map(_is_plain, value))
+    return value is None or kind in (bool, int, float, str)
 
 
 def unwritable(checkpoint: Mapping[str, Any]) -> ConfigError | None:

@@ -24,6 +24,8 @@ _MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
 _MOST_MM3 = 1000.0
 #: Lower and upper bound of the temperature of the class probabilities.
 _TEMPERATURES = 0.01, 1000.0
+#: Signs that change the direction of what follows, so that a text is shown as another.
+_DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 _REMEDY = "use a checkpoint of jsc train, and copy it again if it is damaged"
 
 
@@ -226,7 +228,8 @@ def _is_range(value: Any) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Return whether a value is printable text, without control characters and surrogates."""
+    """Return whether a value is a text of one line: no control characters, no surrogates, no change of direction."""
     if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
         return False
-    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)
+    is_odd = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)
+    return not is_odd and not any(unicodedata.bidirectional(letter) in _DIRECTIONS for letter in value)

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from joint_seg_cls.errors import ConfigError, DiskError
 from joint_seg_cls.training import RunFolder, read_checkpoint, run_folder
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
+from joint_seg_cls.training.plain_values import is_plain
 
 RECIPE = {"joint_seg_cls": {"format": 1}, "state_dict": {}, "epoch": 0}
 SMALL = (
@@ -42,6 +44,47 @@ def test_numbers_of_numpy_in_a_callbacks_state_can_be_read_back(tmp_path, state,
 
 class Odd:
     """Something that is no plain value."""
+
+
+class OwnTensor(torch.Tensor):
+    """A tensor of a class of one's own."""
+
+
+def with_attribute():
+    tensor = torch.ones(2)
+    tensor.note = Odd()
+    return tensor
+
+
+def nested():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.nn.Conv3d(1, 2, 1).state_dict(),
+        {"optimiser": [(1, 2.0, None, True, "a"), torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16))]},
+        {1: OrderedDict(a=[]), (2, "b"): torch.zeros(0, dtype=torch.bool)},
+    ],
+)
+def test_values_that_are_taken_for_plain_are_read_without_code(tmp_path, value):
+    assert is_plain(value)
+    torch.save(value, tmp_path / "x.ckpt")
+    torch.load(tmp_path / "x.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Odd(), {"a": {Odd(): 1}}, OwnTensor(), with_attribute(), nested(), torch.ones(2).to_sparse(), np.float32(1),
+        torch.ones(2, device="meta"), {1}, Path("x"), type("D", (dict,), {})(a=1),
+    ],
+)  # fmt: skip
+def test_other_values_are_not_taken_for_plain(value):
+    assert not is_plain(value)
 
 
 @pytest.mark.parametrize(
