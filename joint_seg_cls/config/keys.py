@@ -66,7 +66,7 @@ def require_mapping(config: DictConfig, key: str) -> None:
     value = OmegaConf.select(config, key)
     if not (value is None or isinstance(value, DictConfig)):
         name = key.rpartition(".")[2]
-        remedy = f"write '{name}={{one: two}}', with a space after the colon"
+        remedy = f"""write '{name}={{one: two, "#3": four}}', with a space after the colon and signs in quotes"""
         raise ConfigError(name, expected="a mapping of names", found=str(value), remedy=remedy)
 
 

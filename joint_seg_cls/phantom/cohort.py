@@ -65,6 +65,7 @@ def write_cohort(
     out, skull = Path(out), skull or NoSkull()
     settings = cohort.settings() | {"spacing_mm": spacing, "readers": readers}
     settings |= {} if skull.stripped else {"skull": skull.name}
+    _refuse_others(out, settings)
     cohort.prepare(spacing, skull)
     _claim(out, settings)
     subjects = range(1, cohort.recruitment.subjects() + 1)
@@ -104,25 +105,32 @@ def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Accept an empty folder or a cohort with the same settings; refuse others."""
+    """Take an empty folder for this cohort, or one with the same settings."""
+    _refuse_others(out, settings)
+    clear_partial(out)
+    if not (out / _RECORD).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / _RECORD, json.dumps(settings, indent=1) + "\n", keep=True)
+    _refuse_others(out, settings)  # another process may have been first
+
+
+def _refuse_others(out: Path, settings: dict[str, Any]) -> None:
+    """Refuse a folder with something else than a cohort with the same settings."""
     if out.exists() and not out.is_dir():
         raise CohortError(out, expected="a folder", found="a file", remedy="choose another folder with out=")
-    clear_partial(out)
-    record = out / _RECORD
     names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
     content = [name for name in names if not fnmatch(name, PARTIAL_FILES)]  # from another process
-    if content and _RECORD not in content:
+    if not content:
+        return
+    if _RECORD not in content:
         raise CohortError(
             out,
             expected="an empty folder or a simulated cohort",
             found=f"{', '.join(content[:3])}{' ...' if len(content) > 3 else ''}",
             remedy="choose another folder with out=",
         )
-    if not content:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(record, json.dumps(settings, indent=1) + "\n", keep=True)
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = json.loads((out / _RECORD).read_text(encoding="utf-8"))
     except ValueError:
         found = {}
     if found != settings:

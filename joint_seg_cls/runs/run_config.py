@@ -31,7 +31,7 @@ def read_run_config(run: RunFolder, key: str) -> Any:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise _refusal(run, f"a damaged file ({type(error).__name__})") from error
     if not isinstance(content, dict):
-        raise _refusal(run, f"a {type(content).__name__}")
+        raise _refusal(run, "an empty file" if content is None else f"a {type(content).__name__}")
     if (fault := not_plain(content.get(key))) is not None:
         raise _refusal(run, f"{fault} in {key}")
     return content.get(key)

@@ -2,14 +2,15 @@
 
 import difflib
 import inspect
+import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from joint_seg_cls.config.build import REFUSALS, build, target_of
 from joint_seg_cls.config.schedule import interval_of, schedule_of
 from joint_seg_cls.config.schema import CLOSED, KEYS, keys_of, nearest
-from joint_seg_cls.config.tree import Config, get, plain
+from joint_seg_cls.config.tree import Config, as_written, flatten, get, plain
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs.combinations import GROUPS, without_option
 from joint_seg_cls.training import refuse_misuse
@@ -34,7 +35,7 @@ _TRIED_STEPS = 1000
 
 
 def refuse_wrong_values(config: Config) -> None:
-    """Refuse values that do not match the type, range or choices of the schema.
+    """Refuse values that do not match the type, range or choices of the schema, and NaN or infinity in any key.
 
     Raises:
         ConfigError: a value is invalid.
@@ -49,6 +50,18 @@ def refuse_wrong_values(config: Config) -> None:
             remedy = "write tables=[7]" if name == "tables" else f"correct {key.name}="
             found = "null" if value is None else str(value) if name == "tables" else repr(value)
             raise ConfigError(key.name, expected=expected, found=found, remedy=remedy)
+    for name, value in flatten(as_written(config)):
+        if any(isinstance(each, float) and not math.isfinite(each) for each in _numbers(value)):
+            raise ConfigError(name, expected="a finite number", found=str(value), remedy=f"correct {name}=")
+
+
+def _numbers(value: Any) -> Iterator[Any]:
+    """Yield what a value consists of: itself, or what is in a list at any depth."""
+    if isinstance(value, list):
+        for each in value:
+            yield from (found for _, inner in flatten(each) for found in _numbers(inner))
+    else:
+        yield value
 
 
 def refuse_unknown_keys(config: Config, choices: Mapping[str, str | None]) -> None:

@@ -52,7 +52,8 @@ def open_content(path: Path) -> io.BufferedIOBase:
     if not path.is_file():
         if path.is_symlink() and not path.exists():
             refuse(path, "a broken link", "fetch the file (datalad get) or correct the link")
-        refuse(path, "a folder" if path.is_dir() else "no such file", "correct the path")
+        found = "a folder" if path.is_dir() else "a pipe or device" if path.exists() else "no such file"
+        refuse(path, found, "correct the path")
     try:
         with path.open("rb") as file:
             start = file.read(64)

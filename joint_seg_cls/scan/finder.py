@@ -92,6 +92,8 @@ def scan_files(folder: Path, *, below: bool = True, remedy: str = "correct path=
             remarks.append(Remark("hidden NIfTI files, skipped", name))
         elif (readable := name.encode("utf-8", "replace").decode()) != name:
             remarks.append(Remark("NIfTI files whose names are not UTF-8 text, skipped (rename them)", readable))
+        elif (folder / name).exists() and not (folder / name).is_file():
+            remarks.append(Remark("pipes and devices, skipped", name))
         elif not (folder / name).is_file():
             missing.append(name)
             remarks.append(Remark("broken links (fetch the files first)", name))

@@ -177,7 +177,7 @@ def _unreadable(path: Path, error: Exception, remedy: str) -> tuple[str, str]:
     if isinstance(error, IsADirectoryError):
         return "a folder", remedy
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return str(reason), remedy
+    return reason or type(error).__name__, remedy
 
 
 def _separator(path: Path, text: str, subject: str | None) -> str:

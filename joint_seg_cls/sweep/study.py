@@ -151,9 +151,14 @@ def _run(
     """
     words = [folder, variant, base, *settings, *overrides]
     is_valid = isinstance(fold, int | str) and isinstance(seed, int) and all(isinstance(word, str) for word in words)
-    if not is_valid or not isinstance(settings, list) or not isinstance(overrides, list) or ".." in Path(folder).parts:
+    if not is_valid or not isinstance(settings, list) or not isinstance(overrides, list) or not _is_inside(folder):
         raise TypeError
     return StudyRun(folder, variant, base, settings, fold, seed, overrides)
+
+
+def _is_inside(folder: str) -> bool:
+    parts = Path(folder).parts
+    return bool(parts) and not Path(folder).is_absolute() and ".." not in parts and "\0" not in folder
 
 
 def find_study(name: str, runs: str | Path, collection: str | None = None) -> Study:

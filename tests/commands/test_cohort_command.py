@@ -167,6 +167,10 @@ def test_a_table_keeps_its_paths_when_it_moves_with_its_folder(jsc, folder, tmp_
         (("source=pattern", "path=.", "out=c.tsv"), "flair='{subject}"),
         (("source=pattern", "path=.", "out=c.tsv", "flair={subject}/none.nii.gz"), "none of which match (a/x.nii.gz)"),
         (("source=pattern", "path=.", "out=c.tsv", "flair={subject}/x.nii.gz", "disease=HC"), "labels={HC: null}"),
+        (
+            ("source=pattern", "path=.", "out=c.tsv", "flair={subject}/x.nii.gz", "disease=NMO"),
+            "labels={NMO: NMOSD}' if it means NMOSD",
+        ),
         (("source=pattern", "path=.", "out=c.tsv", "flar={subject}/x.nii.gz"), "source.flar"),
         (("source=dicom", "path=.", "out=c.tsv", "choice.take.flair=['(']"), "regular expressions"),
     ],

@@ -67,6 +67,15 @@ def test_a_damaged_list_of_runs_is_refused_by_name(tmp_path, count):
             run_state(folder)
 
 
+@pytest.mark.parametrize("folder", ["/etc", "../other/joint/fold-0_seed-0", "", ".", "a\0b"])
+def test_a_list_of_runs_names_no_folder_outside_its_collection(tmp_path, folder):
+    study = Study(tmp_path, "mine", "jsc", (StudyRun(folder, "joint", "joint", [], 0, 0, []),))
+    study.path.parent.mkdir(parents=True)
+    study.path.write_text(json.dumps(study.content()))
+    with pytest.raises(InputError, match=r"mine\.json: expected a study's list of runs, found a damaged file"):
+        read_study(study.path)
+
+
 @pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
 def test_a_damaged_run_is_reported_or_unknown(tmp_path, count):
     identity = {"data_hash": "a", "folds_hash": "b", "results_version": 1, "code.lab": "0"}

@@ -2,12 +2,13 @@
 
 import gzip
 import json
+import os
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from joint_seg_cls.errors import CohortError
+from joint_seg_cls.errors import CohortError, ScanError
 from joint_seg_cls.scan import read_scan, write_volume
 from joint_seg_cls.scan.finder import is_nifti, lines, natural, scan_files, stem, stored_twice
 from joint_seg_cls.scan.readers import PatternReader
@@ -49,6 +50,9 @@ def test_hidden_files_broken_links_and_other_files_are_skipped(put):
     (put.root / "b" / "gone.nii.gz").symlink_to(put.root / "nowhere.nii.gz")
     (put.root / "b" / "notes.txt").touch()
     (put.root / "b" / "folder.nii.gz").mkdir()
+    os.mkfifo(put.root / "b" / "pipe.nii.gz")
+    with pytest.raises(ScanError, match=r"found a pipe or device; correct the path"):
+        read_scan(put.root / "b" / "pipe.nii.gz")
     found = scan_files(put.root)
     assert found.names == ["b/p2.nii", "b/p10.nii.gz"]
     assert found.missing == ["b/gone.nii.gz"]
@@ -56,6 +60,7 @@ def test_hidden_files_broken_links_and_other_files_are_skipped(put):
         ("hidden NIfTI files", "b/._p2.nii"),
         ("hidden NIfTI files", "b/.partial-17-p3.nii.gz"),
         ("broken links (fetch the files first)", "b/gone.nii.gz"),
+        ("pipes and devices", "b/pipe.nii.gz"),
     }
     assert next(iter(lines(found.remarks))) == "hidden NIfTI files, skipped (2): b/._p2.nii, b/.partial-17-p3.nii.gz"
     assert scan_files(put.root, below=False).names == []

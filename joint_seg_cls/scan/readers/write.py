@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from filecmp import cmp
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
     word = labels_word(asked)
     filled = f"with {' or '.join(classes)} instead of null for each name that means a class"
     if len(asked) == 1:
-        filled = f"or {word.replace(': null', f': {classes[0]}')} if it means {classes[0]}"
+        (like,) = get_close_matches(next(iter(counts)).upper(), classes, n=1, cutoff=0)
+        filled = f"or {word.replace(': null', f': {like}')} if it means {like}"
     return CohortError(
         "the column of diseases",
         expected=f"{', '.join(classes)} or nothing",
