@@ -24,14 +24,25 @@ from joint_seg_cls.scan import read_mask, read_scan, reorient
 @final
 @dataclass(frozen=True)
 class Size:
-    """Size of the demo."""
+    """Size of the demo.
+
+    Args:
+        subjects: of the simulated cohort.
+        image_size: voxels along each side of the network's image.
+        experiment: the settings of the training.
+        first_spacing_mm: voxel size of the first scan that is predicted.
+        more: words for the commands that work on many scans.
+    """
 
     subjects: int
     image_size: int
     experiment: str
+    first_spacing_mm: int
+    more: tuple[str, ...] = ()
 
 
-SIZES = {"small": Size(subjects=320, image_size=64, experiment="demo"), "toy": Size(12, 32, "toy")}
+#: The toy has so few scans that starting worker processes takes longer than the work.
+SIZES = {"small": Size(320, 64, "demo", first_spacing_mm=1), "toy": Size(12, 32, "toy", 2, more=("workers=0",))}
 
 
 def main() -> None:
@@ -43,15 +54,16 @@ def main() -> None:
     size, out = SIZES[arguments.size], arguments.out / arguments.size
     began = time.monotonic()
 
-    first_prediction(out / "pretrained")
+    first_prediction(out / "pretrained", size)
     cohort, store, runs, findings = out / "cohort", out / "store", out / "runs", out / "findings"
-    jsc("phantom", f"out={cohort}", "phantom=clear", f"subjects={size.subjects}", "spacing_mm=2", "seed=2")
+    jsc("phantom", f"out={cohort}", "phantom=clear", f"subjects={size.subjects}", "spacing_mm=2", "seed=2", *size.more)
     jsc(
         "prepare",
         f"cohort={cohort / 'cohort.tsv'}",
         f"store={store}",
         f"image_size={size.image_size}",
         "preprocess/bias_field=none",  # N4 takes seconds per scan; the simulated field is mild
+        *size.more,
     )
     jsc("train", f"experiment={size.experiment}", f"data.store={store}", f"runs={runs}", "fold=0")
     run = next(runs.glob("*/*/fold-0_seed-0"))
@@ -82,10 +94,11 @@ def cohort_row(table: Path, case: pd.Series) -> pd.Series:
     return rows[(rows["subject"] == case["subject"]) & (rows["session"] == case["session"])].iloc[0]
 
 
-def first_prediction(out: Path) -> None:
+def first_prediction(out: Path, size: Size) -> None:
     """Segment a simulated scan with the pretrained network, before anything is trained."""
     cohort, findings = out / "cohort", out / "findings"
-    jsc("phantom", f"out={cohort}", "phantom=clear", "subjects=2", "seed=3")
+    spacing = f"spacing_mm={size.first_spacing_mm}"
+    jsc("phantom", f"out={cohort}", "phantom=clear", "subjects=2", spacing, "seed=3", *size.more)
     row = pd.read_csv(cohort / "cohort.tsv", sep="\t", dtype=str).iloc[0]
     jsc("predict", f"input={cohort / row['flair']}", f"out={findings}", "accept=[other_model]")
     picture = draw(cohort, row, findings)

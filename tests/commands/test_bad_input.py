@@ -1,8 +1,6 @@
 """Invalid input on the command line: one sentence, exit code 2, no traceback, and no training."""
 
 import json
-import subprocess
-import sys
 
 import nibabel as nib
 import numpy as np
@@ -190,7 +188,7 @@ WRONG_TYPES = {
 }
 
 
-def test_values_of_the_wrong_type_are_refused(cohort):
+def test_values_of_the_wrong_type_are_refused(cohort, forks):
     words = ["prepare", f"cohort={cohort.table}", f"store={cohort.folder / 's'}", "preprocess/bias_field=none"]
     code = (
         "import contextlib, io, json\n"
@@ -202,7 +200,5 @@ def test_values_of_the_wrong_type_are_refused(cohort):
         "    said.append(err.getvalue())\n"
         "print(json.dumps(said))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for found, expected in zip(json.loads(done.stdout), WRONG_TYPES.values(), strict=True):
+    for found, expected in zip(json.loads(forks.unwatched(code)), WRONG_TYPES.values(), strict=True):
         assert sentence(2, found).startswith(f"error: {expected};")

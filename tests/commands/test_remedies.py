@@ -11,10 +11,6 @@ import joint_seg_cls
 from joint_seg_cls.commands import train as trainings
 
 PACKAGE = Path(joint_seg_cls.__file__).parent
-TINY = (
-    "network.channels=4", "tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
-    "trainer.max_epochs=1", "evaluate=false",
-)  # fmt: skip
 #: A key with a value, as a remedy has it; `key=` and `key=...` leave the value to the user.
 _WORD = re.compile(r"(?<![\w.{}])((?:[a-z]|\{\})[\w./]*=(?!\.\.\.)(?:\[[^\]]*\]|\{[^}]*\}|(?:[^\s,;:)'\"]|,(?=\S))+))")
 
@@ -204,7 +200,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "words", "drop", "made"), CASES)
-def test_a_remedy_works(sentence, make_store, edit_case, tmp_path, name, words, drop, made):
+def test_a_remedy_works(sentence, tiny, make_store, edit_case, tmp_path, name, words, drop, made):
     store = make_store(tmp_path / "store", subjects=made if isinstance(made, int) else 10 if made is one_site else 8)
     if isinstance(made, list):
         words = split_table(tmp_path, [*made, *words])
@@ -212,7 +208,7 @@ def test_a_remedy_works(sentence, make_store, edit_case, tmp_path, name, words, 
         made(store, edit_case)
         words = [*words, *(split_table(tmp_path, parts()) if name == "leakage" else ())]
     first = [word for word in words if "n_trials" not in word]  # which the plain sweeper does not have
-    tiny = [word for word in TINY if key_of(word) not in {key_of(each) for each in words}]
+    tiny = [word for word in tiny if key_of(word) not in {key_of(each) for each in words}]
     if "data/folds=file" in words or "data/folds=leave_one_site_out" in words:
         tiny = [word for word in tiny if key_of(word) != "data.folds.count"]
     if any(word.startswith("network=") for word in words):

@@ -17,10 +17,6 @@ TEXTS = st.text(SIGNS, min_size=1, max_size=12) | st.text(
     st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12
 )
 ODD = "Müller (2) #李, =x' שלום 😀"
-TINY = (
-    "network.channels=4", "tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
-    "trainer.max_epochs=1", "evaluate=false",
-)  # fmt: skip
 
 
 def parsed(word):
@@ -116,7 +112,7 @@ def place(store, tmp_path):
     return folder
 
 
-def test_a_sweep_over_unusual_names_runs_once(jsc, place, monkeypatch):
+def test_a_sweep_over_unusual_names_runs_once(jsc, tiny, place, monkeypatch):
     from joint_seg_cls.commands import train
 
     ran = []
@@ -127,7 +123,7 @@ def test_a_sweep_over_unusual_names_runs_once(jsc, place, monkeypatch):
 
     monkeypatch.setattr(train, "_fit", fit)
     words = (f"data.store={place / ODD}", f"runs={place / 'Läufe'}", "--config-dir", str(place / "own"))
-    sweep = ("train", "-m", *words, *TINY, "study=李明", "hydra/launcher=basic", "ablation=joint,größer")
+    sweep = ("train", "-m", *words, *tiny, "study=李明", "hydra/launcher=basic", "ablation=joint,größer")
     code, _, err = jsc(*sweep)
     assert code == 0, err
     assert ran == ["joint", "größer"]
@@ -140,7 +136,7 @@ def test_a_sweep_over_unusual_names_runs_once(jsc, place, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_command_works_in_a_folder_with_an_unusual_name(jsc, place):
+def test_every_command_works_in_a_folder_with_an_unusual_name(jsc, tiny, place):
     runs, cohort = place / "Läufe", place / "Kohorte ü"
     small = ("image_size=16", "preprocess/bias_field=none", "workers=0")
     steps = [
@@ -148,7 +144,7 @@ def test_every_command_works_in_a_folder_with_an_unusual_name(jsc, place):
         ("check", f"cohort={cohort / 'cohort.tsv'}", f"out={place / 'Prüfung'}", "workers=0"),
         ("cohort", "source=table", f"path={cohort / 'cohort.tsv'}", f"out={cohort / '表.tsv'}"),
         ("prepare", f"cohort={cohort / '表.tsv'}", f"store={place / 'Speicher'}", *small),
-        ("train", "-m", f"data.store={place / 'Speicher'}", f"runs={runs}", "study=研究 1", *TINY[:-1], "fold=0,1",
+        ("train", "-m", f"data.store={place / 'Speicher'}", f"runs={runs}", "study=研究 1", *tiny[:-1], "fold=0,1",
          "accept=[labels]"),
         ("evaluate", f"run={runs / 'Speicher' / 'joint+data.folds.count-2+network.channels-4+trainer.max_epochs-1'}"
          "/fold-0_seed-0", f"cohort={cohort / '表.tsv'}", "name=früh"),

@@ -1,11 +1,9 @@
-"""A small cohort with everything that is made of it, and a server that runs commands on it in their own processes."""
+"""A small cohort with everything that is made of it."""
 
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,46 +30,6 @@ PREPARE = ("image_size=16", "preprocess/brain=none", "preprocess/bias_field=none
 _NO_RESULTS = {"heartbeat", "log.txt", ".verified.json"}
 
 
-class Server:
-    """Start commands one after another; each is a process that can be killed."""
-
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._server.stdout.readline() == "ready\n"
-
-    def start(self, cwd: Path, *words: str) -> int:
-        """Return the number of the process that carries out ``jsc`` with these words in ``cwd``."""
-        asked = {"cwd": str(cwd), "words": list(words), "log": str(cwd / "said.txt")}
-        self._server.stdin.write(json.dumps(asked) + "\n")
-        self._server.stdin.flush()
-        return int(self._server.stdout.readline())
-
-    def ended(self) -> int:
-        """Wait for the process; return its exit code, or minus the signal that killed it."""
-        return int(self._server.stdout.readline())
-
-    def run(self, cwd: Path, *words: str) -> int:
-        self.start(cwd, *words)
-        return self.ended()
-
-    def close(self) -> None:
-        self._server.stdin.close()
-        self._server.wait()
-        self._server.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def server():
-    made = Server()
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="session")
 def faults():
     """Return what these tests share: words of commands, and what is looked at after a fault."""
@@ -81,7 +39,7 @@ def faults():
 
 
 @pytest.fixture(scope="session")
-def world(server, tmp_path_factory, request):
+def world(forks, tmp_path_factory, request):
     """A folder with a cohort of four scans, their store, two trained runs and their study."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(request.config, "workerinput") else base) / "first-world"
@@ -92,7 +50,7 @@ def world(server, tmp_path_factory, request):
                 ["prepare", "cohort=cohort.tsv", "store=store", "workers=0", *PREPARE],
                 *(["train", "data.store=store", f"fold={fold}", "study=small", *SMALL] for fold in (0, 1)),
             ):
-                assert server.run(folder, *words) == 0, (folder / "said.txt").read_text()
+                assert forks.run(folder, *words) == 0, (folder / "said.txt").read_text()
             (folder / "ready").touch()
     return Path(shutil.copytree(folder, tmp_path_factory.mktemp("worlds") / "world"))
 

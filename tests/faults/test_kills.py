@@ -3,6 +3,7 @@
 Nothing half-written stays, and no process. The figures are printed: ``pytest -m slow -s tests/faults/test_kills.py``.
 """
 
+import multiprocessing
 import os
 import random
 import shutil
@@ -13,7 +14,9 @@ from contextlib import suppress
 
 import pytest
 
+from joint_seg_cls import parallel
 from joint_seg_cls.atomic_write import PARTIAL_FILES
+from joint_seg_cls.phantom.atlas import load_atlas
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 #: For each command: what it finds, its words, how many kills in the long form and in the short one.
@@ -48,17 +51,17 @@ def place(world, folder, command):
     return folder
 
 
-def kill_until_done(server, faults, folder, words, *, moments, seconds, kills, drawn):
+def kill_until_done(forks, faults, folder, words, *, moments, seconds, kills, drawn):
     """Kill the command until it was killed ``kills`` times, or was done before; return the signals."""
     sent = []
     while len(sent) < kills:
         began = time.monotonic()
-        leader = server.start(folder, *words)
+        leader = forks.start(folder, *words)
         number = drawn.choice(SIGNALS)
         time.sleep(max(0.0, moments() * seconds - (time.monotonic() - began)))
         with suppress(ProcessLookupError):
             os.kill(leader, number)
-        code = server.ended()
+        code = forks.ended(leader)
         assert faults.wait_until(lambda leader=leader: not faults.descendants(leader, folder), 120), (
             "a process has stayed"
         )
@@ -71,12 +74,12 @@ def kill_until_done(server, faults, folder, words, *, moments, seconds, kills, d
     return sent
 
 
-def assert_kills_change_no_result(server, faults, world, tmp_path, command, kills, seed):
+def assert_kills_change_no_result(forks, faults, world, tmp_path, command, kills, seed):
     drawn = random.Random(f"{seed} {command}")
     words = words_of(command, world, faults)
     whole = place(world, tmp_path / "whole", command)
     began = time.monotonic()
-    assert server.run(whole, *words) == 0, (whole / "said.txt").read_text()
+    assert forks.run(whole, *words) == 0, (whole / "said.txt").read_text()
     seconds = time.monotonic() - began
     expected = without_log(faults.results(whole))
     sent: list[int] = []
@@ -84,9 +87,9 @@ def assert_kills_change_no_result(server, faults, world, tmp_path, command, kill
         folder = place(world, tmp_path / str(trial), command)
         in_a_row = min(2, kills - len(sent))
         sent += kill_until_done(
-            server, faults, folder, words, moments=drawn.random, seconds=seconds, kills=in_a_row, drawn=drawn
+            forks, faults, folder, words, moments=drawn.random, seconds=seconds, kills=in_a_row, drawn=drawn
         )
-        assert server.run(folder, *words) == 0, (folder / "said.txt").read_text()
+        assert forks.run(folder, *words) == 0, (folder / "said.txt").read_text()
         assert without_log(faults.results(folder)) == expected
         assert not list(folder.rglob(PARTIAL_FILES))
         shutil.rmtree(folder)
@@ -105,15 +108,19 @@ def without_log(found):
 
 @pytest.mark.parametrize("command", [name for name, each in COMMANDS.items() if each[3]])
 def test_a_killed_command_that_is_repeated_gives_the_results_of_an_uninterrupted_one(
-    server, faults, world, tmp_path, command
+    forks, faults, world, tmp_path, command
 ):
-    assert_kills_change_no_result(server, faults, world, tmp_path, command, COMMANDS[command][3], seed=int(time.time()))
+    assert_kills_change_no_result(forks, faults, world, tmp_path, command, COMMANDS[command][3], seed=int(time.time()))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_fifty_kills_at_random_moments_change_no_result(server, faults, world, tmp_path, command):
+def test_fifty_kills_at_random_moments_change_no_result(forks, faults, world, tmp_path, monkeypatch, command):
+    # forked, so that a kill meets work and not imports; tests/preprocess/test_store.py kills workers that are spawned
+    monkeypatch.setattr(parallel, "get_context", lambda _: multiprocessing.get_context("fork"))
+    if command == "phantom":
+        load_atlas(2)
     assert_kills_change_no_result(
-        server, faults, world, tmp_path, command, COMMANDS[command][2], seed=os.environ.get("JSC_SEED", "0")
+        forks, faults, world, tmp_path, command, COMMANDS[command][2], seed=os.environ.get("JSC_SEED", "0")
     )

@@ -1,8 +1,6 @@
 """Two processes at once: one store, one folder of findings, one run, one cohort."""
 
 import shutil
-import subprocess
-import sys
 import threading
 import time
 
@@ -15,21 +13,18 @@ from joint_seg_cls.errors import DiskError
 from joint_seg_cls.training import RunFolder, run_folder
 
 
-def both(folder, *commands):
-    """Run commands side by side; return their exit codes, and what they said."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "joint_seg_cls", *words],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for words in commands
-    ]
-    said = [process.communicate()[0] for process in running]
-    assert not any("Traceback" in text for text in said), said
-    return [process.returncode for process in running], said
+@pytest.fixture
+def both(forks, tmp_path):
+    """Return a function that runs commands side by side and gives their exit codes and what they said."""
+
+    def run(folder, *commands):
+        logs = [tmp_path / f"said{number}.txt" for number in range(len(commands))]
+        running = [forks.start(folder, *words, log=str(log)) for words, log in zip(commands, logs, strict=True)]
+        codes, said = [forks.ended(process) for process in running], [log.read_text() for log in logs]
+        assert not any("Traceback" in text for text in said), said
+        return codes, said
+
+    return run
 
 
 def copied(world, folder, *names):
@@ -41,7 +36,7 @@ def copied(world, folder, *names):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["prepare", "phantom", "predict", "evaluate", "report"])
-def test_two_simultaneous_commands_give_the_result_of_one(world, faults, server, tmp_path, command):
+def test_two_simultaneous_commands_give_the_result_of_one(world, faults, forks, both, tmp_path, command):
     run = str(next(world.glob("runs/store/*/fold-0_seed-0")).relative_to(world))
     words = {
         "prepare": ["cohort=cohort.tsv", "store=new", "workers=2", *faults.prepare],
@@ -52,7 +47,7 @@ def test_two_simultaneous_commands_give_the_result_of_one(world, faults, server,
     }[command]
     names = ("scans", "cohort.tsv", "store", "runs")
     alone, together = (copied(world, tmp_path / name, *names) for name in ("alone", "together"))
-    assert server.run(alone, command, *words) == 0, (alone / "said.txt").read_text()
+    assert forks.run(alone, command, *words) == 0, (alone / "said.txt").read_text()
     (alone / "said.txt").unlink()
     codes, said = both(together, [command, *words], [command, *words])
     assert codes == [0, 0], said
@@ -61,7 +56,7 @@ def test_two_simultaneous_commands_give_the_result_of_one(world, faults, server,
 
 
 @pytest.mark.slow
-def test_halves_of_a_cohort_predicted_at_once_stand_in_one_table(world, tmp_path):
+def test_halves_of_a_cohort_predicted_at_once_stand_in_one_table(world, both, tmp_path):
     run = next(world.glob("runs/store/*/fold-0_seed-0"))
     halves = [",".join(f"scans/s{number}_flair.nii.gz" for number in half) for half in ((0, 1), (2, 3))]
     words = [["predict", f"input=[{half}]", f"checkpoint={run}", f"out={tmp_path}", "device=cpu"] for half in halves]
@@ -71,7 +66,7 @@ def test_halves_of_a_cohort_predicted_at_once_stand_in_one_table(world, tmp_path
 
 
 @pytest.mark.slow
-def test_of_two_trainings_of_one_run_the_second_is_refused_and_the_first_is_whole(world, faults, tmp_path):
+def test_of_two_trainings_of_one_run_the_second_is_refused_and_the_first_is_whole(world, faults, both, tmp_path):
     folder = copied(world, tmp_path / "here", "store")
     words = ["train", "data.store=store", *faults.small, "trainer.max_epochs=20"]
     codes, said = both(folder, words, words)

@@ -1,14 +1,11 @@
 """Closed choices are ``Literal``; other values are refused with their key, also outside tests."""
 
-import subprocess
-import sys
-
 import pytest
 from jaxtyping import TypeCheckError
 
 from joint_seg_cls.losses import CrossTaskLoss
 
-#: The types of arguments are checked in tests only, so a fresh interpreter constructs these.
+#: The types of arguments are checked in tests only, so these are constructed without.
 REFUSED = {
     "losses.CrossTaskLoss(eta_order='up')": "loss.cross_task.eta_order: expected blocks or reversed, found up;",
     "losses.CrossTaskLoss(location='up')": "loss.cross_task.location: expected one of linear, sigmoid, relu_minmax,",
@@ -31,9 +28,8 @@ for words in sys.argv[1:]:
 """
 
 
-def test_an_invalid_choice_is_refused_with_its_key():
-    done = subprocess.run([sys.executable, "-c", CODE, *REFUSED], capture_output=True, text=True, check=True)
-    for found, expected in zip(done.stdout.splitlines(), REFUSED.values(), strict=True):
+def test_an_invalid_choice_is_refused_with_its_key(forks):
+    for found, expected in zip(forks.unwatched(CODE, *REFUSED).splitlines(), REFUSED.values(), strict=True):
         assert found.startswith(expected)
 
 

@@ -1,8 +1,7 @@
 """Metrics by epoch: hand-computed means over scans, NaN if undefined, independent of the number of processes."""
 
 import math
-import subprocess
-import sys
+import multiprocessing
 
 import pytest
 import torch
@@ -68,20 +67,19 @@ def test_clones_are_independent():
     assert math.isnan(test.update(*scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])) or test.compute()["test/acc"])
 
 
-PROCESS = """
-import sys
-import torch
-from tests.metrics.test_collection import FIRST, SECOND, numbers, scans
-torch.distributed.init_process_group("gloo", init_method=sys.argv[1], rank=int(sys.argv[2]), world_size=2)
-parts = [[FIRST, SECOND], [scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])]]
-print(numbers(*parts[int(sys.argv[2])]))
-"""
+def numbers_of_a_part(meeting, rank, out):
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    parts = [[FIRST, SECOND], [scans([None], [[9.0] * 3], [None], [[1.0, 0.0]])]]
+    out.send(numbers(*parts[rank]))
 
 
 def test_a_process_without_labels_has_the_numbers_of_all(tmp_path):
-    words = [sys.executable, "-c", PROCESS, (tmp_path / "meeting").as_uri()]
-    both = [subprocess.Popen([*words, rank], stdout=subprocess.PIPE, text=True) for rank in "01"]
-    out = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert out[0] == out[1]
-    assert eval(out[0]) == numbers(FIRST, SECOND)
+    forks, (read, write) = multiprocessing.get_context("fork"), multiprocessing.Pipe(duplex=False)
+    meeting = (tmp_path / "meeting").as_uri()
+    both = [forks.Process(target=numbers_of_a_part, args=(meeting, rank, write)) for rank in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(120)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert [read.recv(), read.recv()] == [numbers(FIRST, SECOND)] * 2

@@ -6,17 +6,13 @@ import pytest
 
 from joint_seg_cls.commands import train as trainings
 
-TINY = (
-    "network.channels=4", "tracking=none", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
-    "trainer.max_epochs=1", "evaluate=false", "data.validation_fraction=0.25",
-)  # fmt: skip
 #: Optuna 2 cannot store with SQLAlchemy 2 and later.
 HAS_DATABASE = int(version("SQLAlchemy").split(".")[0]) < 2
 
 
 @pytest.fixture
-def search(jsc, store, tmp_path, monkeypatch):
-    """Return a function that searches with an instant training; ``search.tried`` lists the trained guidances."""
+def search(jsc, tiny, store, tmp_path, monkeypatch):
+    """Return a function that searches with a training of no time; the guidances trained are ``search.tried``."""
 
     def fit(plan, tracker):
         guidance = plan.config.network.guidance["_target_"].rpartition(".")[2]
@@ -29,7 +25,7 @@ def search(jsc, store, tmp_path, monkeypatch):
         run.tried = []
         code, _, run.err = jsc(
             "train", "-m", f"data.store={store}", f"runs={tmp_path / 'runs'}", "hydra/sweeper=optuna",
-            "hydra/launcher=basic", f"hydra.sweeper.n_trials={trials}", *TINY, *words,
+            "hydra/launcher=basic", f"hydra.sweeper.n_trials={trials}", *tiny, "data.validation_fraction=0.25", *words,
         )  # fmt: skip
         return code
 

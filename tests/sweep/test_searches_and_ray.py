@@ -10,19 +10,10 @@ from omegaconf import OmegaConf
 
 from joint_seg_cls.sweep.register import missing_extra
 
-TINY = (
-    "network.channels=4",
-    "tracking=none",
-    "data.workers=0",
-    "data.folds.count=2",
-    "trainer.accelerator=cpu",
-    "trainer.max_epochs=1",
-)
-
 
 @pytest.fixture
-def sweep(store, tmp_path):
-    """Return a function that sweeps in another process, which may use the network to connect to itself."""
+def sweep(store, tiny, tmp_path):
+    """Return a function that sweeps in a process of its own, which may reach itself over the network."""
 
     def run(*words):
         command = [
@@ -36,7 +27,7 @@ def sweep(store, tmp_path):
         ]
         environment = os.environ | {"PYTHONWARNINGS": "ignore"}
         done = subprocess.run(
-            [*command, *TINY, *words], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+            [*command, *tiny, *words], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )
         run.output = done.stdout + done.stderr
         return done.returncode
@@ -77,10 +68,10 @@ def _column(table, name):
     return [row[header.index(name)] for row in rows]
 
 
-def test_a_search_needs_a_validation_split(jsc, store, tmp_path):
+def test_a_search_needs_a_validation_split(jsc, tiny, store, tmp_path):
     code, _, err = jsc(
         "train", "-m", f"data.store={store}", f"runs={tmp_path / 'runs'}", "hydra/sweeper=optuna", "protocol=paper",
-        "optimizer.lr=interval(1e-4,1e-2)", *TINY,
+        "optimizer.lr=interval(1e-4,1e-2)", *tiny,
     )  # fmt: skip
     assert code == 2, err
     assert "an inner validation split for the search's objective, val/score" in err

@@ -14,15 +14,6 @@ from joint_seg_cls.config import resolvers
 from joint_seg_cls.config.compose import register_variants
 from joint_seg_cls.config.folders import config_folder
 
-TINY = (
-    "network.channels=4",
-    "tracking=none",
-    "data.workers=0",
-    "data.folds.count=2",
-    "trainer.accelerator=cpu",
-    "trainer.max_epochs=1",
-    "evaluate=false",
-)
 #: The rows of the paper's tables 3 to 9.
 ROWS = {
     "3": {"unet3d", "vnet", "attention_unet", "joint"},
@@ -59,10 +50,10 @@ def trained(monkeypatch):
 
 
 @pytest.fixture
-def sweep(jsc, store, tmp_path):
-    """Return a function that sweeps in this process and returns the exit code and the output."""
+def sweep(jsc, tiny, store, tmp_path):
+    """Return a function that sweeps in this process, gives the exit code and leaves what was said."""
 
-    def run(*words, tiny=TINY):
+    def run(*words, tiny=tiny):
         code, _, run.err = jsc(
             "train", "-m", f"data.store={store}", f"runs={tmp_path / 'runs'}", "hydra/launcher=basic", *tiny, *words
         )
@@ -165,8 +156,8 @@ def test_a_failed_run_does_not_stop_others_and_is_listed_with_its_log(sweep, tra
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
 )  # fmt: skip
-def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tmp_path, words, message):
-    small = tuple(word for word in TINY if not word.startswith("network."))
+def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tiny, tmp_path, words, says):
+    small = tuple(word for word in tiny if not word.startswith("network."))
     assert sweep(*words, tiny=small) == 2, sweep.err
     assert message in sweep.err
     assert sweep.err.count("error:") == 1
@@ -232,8 +223,8 @@ def test_other_initial_weights_are_another_run(sweep, trained, tmp_path, store, 
     assert "a run with init_hash =" in sweep.err
 
 
-def test_an_experiment_with_a_sweep_is_not_a_single_run(jsc, store, trained, tmp_path):
-    where = (f"data.store={store}", f"runs={tmp_path / 'runs'}", *TINY, "experiment=table9")
+def test_an_experiment_with_a_sweep_is_not_a_single_run(jsc, tiny, store, trained, tmp_path):
+    where = (f"data.store={store}", f"runs={tmp_path / 'runs'}", *tiny, "experiment=table9")
     code, _, err = jsc("train", *where)
     assert (code, "add -m, or a value for variant and fold" in err) == (2, True)
     code, _, err = jsc("train", *where, "variant=no_cross", "fold=1")
