@@ -45,7 +45,9 @@ def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
 
 def _known(store: PreparedStore) -> Audit | None:
     known = read_audit(store.path / AUDIT_FILE)
-    return known if known is not None and known.data_hash == store.content_hash else None
+    if known is None or known.data_hash != store.content_hash:
+        return None
+    return replace(known, source=str(store.path))  # the store may have been moved
 
 
 def _look(store: PreparedStore, workers: int) -> Audit:

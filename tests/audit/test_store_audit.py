@@ -35,6 +35,8 @@ def test_the_audit_is_reused_until_the_store_changes(make_store, edit_case, tmp_
     with monkeypatch.context() as patch:
         patch.setattr("joint_seg_cls.audit.store.measure_case", None)  # asking would fail
         assert audit_store(PreparedStore(folder)) == first
+        folder = folder.rename(tmp_path / "moved")
+        assert audit_store(PreparedStore(folder)).source == str(folder)
     edit_case(folder / "s3", columns={"site": "north"})
     assert audit_store(PreparedStore(folder)).data_hash != first.data_hash
 

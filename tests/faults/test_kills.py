@@ -19,11 +19,12 @@ from joint_seg_cls.atomic_write import PARTIAL_FILES
 from joint_seg_cls.phantom.atlas import load_atlas
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+CHECK = ("cohort=cohort.tsv", "store=store", "data.folds.count=2", "out=audit", "workers=2")
 #: For each command: what it finds, its words, how many kills in the long form and in the short one.
 COMMANDS = {
     "phantom": ((), ("out=cohort", "subjects=2", "spacing_mm=2", "workers=2"), 5, 0),
     "cohort": (("scans",), ("source=pattern", "path=scans", "out=found.tsv", "flair={subject}_flair.nii.gz"), 4, 0),
-    "check": (("scans", "cohort.tsv", "store"), ("cohort=cohort.tsv", "store=store", "out=audit", "workers=2"), 5, 0),
+    "check": (("scans", "cohort.tsv", "store"), CHECK, 5, 0),
     "prepare": (("scans", "cohort.tsv"), ("cohort=cohort.tsv", "store=new", "workers=2", "PREPARE"), 8, 0),
     "train": (("store",), ("data.store=store", "fold=0", "SMALL"), 10, 1),
     "evaluate": (("store", "runs"), ("run=RUN", "fold=1", "device=cpu"), 6, 0),
