@@ -175,7 +175,7 @@ def amend_recipe(path: Path, entries: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: the recipe does not hold with these entries, or the disk is full or read-only.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read_archive(path)
     recipe = plain_values({**content[RECIPE], **entries})
     Recipe.parse(recipe, path)
     WholeCheckpointIO().save_checkpoint(content | {RECIPE: recipe}, path)
