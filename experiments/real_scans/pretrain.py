@@ -1,9 +1,10 @@
 """Make the weights that are installed with the program: simulated scenes, two trainings, the decision, the release.
 
-    python experiments/real_scans/pretrain.py --labels FOLDER --shapes SHAPES.npz --work FOLDER [--steps patches joint]
+    python experiments/real_scans/pretrain.py --labels FOLDER --shapes SHAPES.npz --work FOLDER [--epochs PATCHES JOINT]
 
-LABELS holds label maps with FreeSurfer's numbers, SHAPES real lesion shapes (docs: `jsc phantom --help`). Everything
-lies below WORK. A step that is done is not done again, and an interrupted training resumes: repeat the command.
+LABELS holds label maps with FreeSurfer's numbers, SHAPES real lesion shapes (docs: `jsc phantom --help`). With 0 epochs
+of the joint training, the network segments only. Everything lies below WORK. A step that is done is not done again, and
+an interrupted training resumes: repeat the command.
 
 The threshold, the least volume of a lesion and whether the segmentation reads patches or the whole image are chosen on
 images of the validation scenes of the last training, which are simulated; no real scan is used.
@@ -27,6 +28,7 @@ from joint_seg_cls.data import read_frozen
 from joint_seg_cls.inference import Predictor, ranges_of
 from joint_seg_cls.lesions import without_small
 from joint_seg_cls.metrics import dice
+from joint_seg_cls.networks import TASKS, declared_tasks
 from joint_seg_cls.phantom.random_appearance import RandomAppearance
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedStore
@@ -46,18 +48,21 @@ def main() -> None:
     words.add_argument("--shapes", required=True, type=Path)
     words.add_argument("--work", required=True, type=Path)
     words.add_argument("--subjects", type=int, default=600)
-    words.add_argument("--steps", nargs=2, type=int, default=(400, 80), metavar=("PATCHES", "JOINT"), help="epochs")
+    words.add_argument("--epochs", nargs=2, type=int, default=(400, 80), metavar=("PATCHES", "JOINT"))
     asked = words.parse_args()
     scenes, runs = asked.work / "scenes", asked.work / "runs"
     jsc("phantom", "phantom=randomised", f"store={scenes}", f"subjects={asked.subjects}", "seed=1",
         "anatomy=label_maps", f"path={asked.labels}", f"shapes={asked.shapes}")  # fmt: skip
     common = (f"data.store={scenes}", "fold=0", f"runs={runs}")
-    patches, joint = asked.steps
+    patches, joint = asked.epochs
     jsc("train", "experiment=pretrain", *common, "collection=patches", f"trainer.max_epochs={patches}")
     first = next(runs.glob("patches/*/fold-0_seed-0"))
-    jsc("train", "experiment=pretrain_joint", *common, "collection=joint", f"init_from={first}",
-        f"trainer.max_epochs={joint}")  # fmt: skip
-    ship(next(runs.glob("joint/*/fold-0_seed-0")) / "checkpoints" / "last.ckpt", scenes, shipped_path())
+    last = first
+    if joint:
+        jsc("train", "experiment=pretrain_joint", *common, "collection=joint", f"init_from={first}",
+            f"trainer.max_epochs={joint}")  # fmt: skip
+        last = next(runs.glob("joint/*/fold-0_seed-0"))
+    ship(last / "checkpoints" / "last.ckpt", scenes, shipped_path())
 
 
 def jsc(*words: str) -> None:
@@ -88,7 +93,8 @@ def choose(checkpoint: Path, scenes: Path) -> dict[str, Any]:
     predictor, _ = load_predictor(checkpoint, device="cpu", views="flips")
     images = list(draw_validation(scenes))
     best: tuple[float, dict[str, Any]] = (-1.0, {})
-    for window in (None, WINDOW):
+    joint = "disease" in (declared_tasks(predictor.network) or TASKS)  # trained last on the whole grid
+    for window in (None, WINDOW) if joint else (WINDOW,):
         predictor.window = window
         scores = np.mean([scores_of(predictor, drawn) for drawn in images], axis=0)
         for (row, threshold), (column, least) in itertools.product(enumerate(THRESHOLDS), enumerate(LEAST_MM3)):

@@ -33,8 +33,8 @@ class SegmentationUNet(Segmentation):
     Args:
         channels: width of the input features, even.
         output_bias: initial bias of each f_1x1.
-        image_channels: modalities of the image concatenated with the features on its grid; 0 as in [1], whose finest
-            encoder features have half the resolution.
+        image_channels: modalities of the image, which replaces the second convolution on its grid; 0 as in [1]. See
+            :class:`ImageSkip`.
 
     Raises:
         ConfigError: an odd width.
@@ -64,7 +64,7 @@ class SegmentationUNet(Segmentation):
         self.decode_half = conv_module(2 * full, full)
         self.up_full = DoubledGrid(full, half)
         self.takes_image = image_channels > 0
-        self.decode_full = conv_module(half + image_channels, half)
+        self.decode_full = ImageSkip(half, image_channels) if image_channels else conv_module(half, half)
         self.outputs = nn.ModuleList(Conv3d(width, 1, kernel_size=1) for width in (quadruple, double, full, half))
         for output in self.outputs:
             nn.init.constant_(output.get_parameter("bias"), output_bias)
@@ -78,11 +78,39 @@ class SegmentationUNet(Segmentation):
         eighth = self.encode_eighth(self.down_eighth(skip_quarter))
         quarter = self.decode_quarter(torch.cat([self.up_quarter(eighth), skip_quarter], dim=1))
         half = self.decode_half(torch.cat([self.up_half(quarter), skip_half], dim=1))
-        full = self.up_full(half)
-        full = self.decode_full(full if image is None else torch.cat([full, image], dim=1))
+        full = self.decode_full(self.up_full(half), *([] if image is None else [image]))
         scales = (eighth, quarter, half, full)
         scale_logits = tuple(output(scale) for output, scale in zip(self.outputs, scales, strict=True))
         return Segmented(combine_scales(scale_logits), scale_logits)
+
+
+@final
+class ImageSkip(nn.Module):
+    r"""Features and image on one grid, joined by a convolution; not in [1].
+
+    .. math:: f_{out} = LeakyReLU(Conv_{3\times3}(f) + Conv_{3\times3}(I))
+
+    The finest encoder features of [1] have half the image's resolution; with the image, borders are as sharp as its
+    voxels. There is no norm, so that the intensity relative to white matter reaches the lesion map.
+
+    Args:
+        channels: width of the features.
+        image_channels: modalities of the image.
+
+    [1] https://doi.org/10.3389/fnins.2024.1351387
+    """
+
+    def __init__(self, channels: int, image_channels: int) -> None:
+        super().__init__()
+        self.features = conv3(channels, channels, bias=True)
+        self.image = conv3(image_channels, channels)
+        self.act = nn.LeakyReLU(inplace=True)
+
+    def forward(
+        self, features: Float[Tensor, "b c x y z"], image: Float[Tensor, "b modalities x y z"]
+    ) -> Float[Tensor, "b c x y z"]:
+        """Return the joined features."""
+        return self.act(self.features(features) + self.image(image))
 
 
 @final

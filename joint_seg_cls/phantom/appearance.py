@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32
+from scipy import ndimage
 
+from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.phantom.lesion_contrast import paint_lesions
 from joint_seg_cls.phantom.look_alikes import add_look_alikes, stripped
 from joint_seg_cls.phantom.scan_effects import blurred_or_sharpened, draw_slices, moved, received, sliced
@@ -16,6 +18,8 @@ from joint_seg_cls.phantom.tissue_contrast import draw_tissue_contrast, paint_ti
 #: Fraction of images without lesions, and of images with all lesions of their scene.
 _LESION_FREE, _ALL_LESIONS = 0.08, 0.45
 _LEAST_WHITE = 300
+#: Minimum contrast of a lesion of the reference, and edge of the cube of white matter that it is compared with.
+_LEAST_CONTRAST, _NEIGHBOURHOOD_MM = 0.1, 18.0
 
 
 @final
@@ -88,7 +92,9 @@ def draw_appearance(scene: Scene, extent: tuple[float, float], rng: np.random.Ge
         image, lesions = sliced(image, lesions, slices, scene.spacing_mm, rng)
     image = received(blurred_or_sharpened(moved(image, rng), scene.spacing_mm, rng), rng)
     image = np.where(signal.brain, image, 0).astype(np.float32)
-    return Appearance(image, signal.brain, lesions & signal.brain, _white(image, scene.tissue, lesions, signal.brain))
+    normal = (scene.tissue == Tissue.WHITE) & ~lesions & signal.brain
+    seen = visible_lesions(image, lesions & signal.brain, normal, scene.spacing_mm)
+    return Appearance(image, signal.brain, seen, _white(image, normal, signal.brain))
 
 
 def _shown(rng: np.random.Generator) -> Bool[np.ndarray, "256"]:
@@ -99,13 +105,36 @@ def _shown(rng: np.random.Generator) -> Bool[np.ndarray, "256"]:
     return np.ones(256, dtype=bool) if fate < _LESION_FREE + _ALL_LESIONS else luck < share
 
 
-def _white(
+def visible_lesions(
     image: Float32[np.ndarray, "x y z"],
-    tissue: UInt8[np.ndarray, "x y z"],
     lesions: Bool[np.ndarray, "x y z"],
-    brain: Bool[np.ndarray, "x y z"],
+    normal: Bool[np.ndarray, "x y z"],
+    spacing_mm: float,
+) -> Bool[np.ndarray, "x y z"]:
+    """Return the lesions whose mean is at least a tenth above the normal white matter around, as a reader would.
+
+    Slices, blur and the receive field hide some. A network that has to segment what cannot be seen learns to segment
+    white matter where lesions are frequent.
+
+    Args:
+        image: intensity.
+        lesions: all lesions.
+        normal: normal white matter.
+        spacing_mm: edge of a voxel.
+    """
+    numbers, count = label_lesions(lesions)
+    if not count or not normal.any():
+        return lesions
+    side = 2 * round(_NEIGHBOURHOOD_MM / 2 / spacing_mm) + 1
+    total = ndimage.uniform_filter(np.where(normal, image, 0), side)
+    share = ndimage.uniform_filter(normal.astype(np.float32), side)
+    around = np.where(share > 1e-3, total / np.maximum(share, 1e-3), np.median(image[normal]))
+    contrast = ndimage.mean(image / np.maximum(around, 1e-3), numbers, np.arange(count + 1))
+    return np.nan_to_num(contrast)[numbers] * lesions >= 1 + _LEAST_CONTRAST
+
+
+def _white(
+    image: Float32[np.ndarray, "x y z"], normal: Bool[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
 ) -> float:
-    white = (tissue == Tissue.WHITE) & ~lesions & brain
-    if white.sum() < _LEAST_WHITE:
-        white = brain
+    white = normal if normal.sum() >= _LEAST_WHITE else brain
     return max(float(np.median(image[white])), 1e-3) if white.any() else 1.0

@@ -1,4 +1,4 @@
-"""Bright structures on FLAIR that are not lesions: ventricular rims and caps, septum, plexus, flow, skull remains."""
+"""Bright structures on FLAIR that are not lesions: ventricular rims, caps, tracts, septum, plexus, flow, fat."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -34,8 +34,11 @@ def add_look_alikes(
     """
     lateral = tissue == Tissue.LATERAL_VENTRICLE
     if lateral.sum() * spacing_mm**3 > 150:
+        distance_mm = spacing_mm * ndimage.distance_transform_edt(~lateral).astype(np.float32)
+        if rng.random() < 0.6:
+            _radiation(signal, tissue, distance_mm, spacing_mm, extent, rng)
         if rng.random() < 0.85:
-            _rim(signal, tissue, lateral, texture, spacing_mm, extent, rng)
+            _rim(signal, tissue, distance_mm, texture, spacing_mm, extent, rng)
         if rng.random() < 0.5:
             _septum(signal, tissue, lateral, spacing_mm, rng)
         if rng.random() < 0.7:
@@ -46,21 +49,39 @@ def add_look_alikes(
         _sinus(signal, tissue, texture, spacing_mm, rng)
 
 
+def _radiation(
+    signal: Volume,
+    tissue: Labels,
+    distance_mm: Volume,
+    spacing_mm: float,
+    extent: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Brighten the white matter around the posterior horns over centimetres, as in the optic radiation."""
+    rear, front = extent
+    along = (np.arange(tissue.shape[1]) - rear) / max(front - rear, 1)
+    posterior = 1 / (1 + np.exp((along - rng.uniform(0.3, 0.6)) / 0.08))[None, :, None]
+    shell = np.exp(-(((distance_mm - rng.uniform(4, 12)) / rng.uniform(4, 9)) ** 2))
+    uneven = 1 + 0.4 * smooth_noise(tissue.shape, 12 / spacing_mm, rng)
+    brighter = 1 + rng.uniform(0.02, 0.25) * posterior * shell * np.clip(uneven, 0, 1.6)
+    white = tissue == Tissue.WHITE
+    signal[white] *= brighter[white]
+
+
 def _rim(
     signal: Volume,
     tissue: Labels,
-    lateral: Bool[np.ndarray, "x y z"],
+    distance_mm: Volume,
     texture: Volume,
     spacing_mm: float,
     extent: tuple[float, float],
     rng: np.random.Generator,
 ) -> None:
     """Brighten the white matter at the ventricle's wall, fading outwards, widest at the horns."""
-    distance_mm = spacing_mm * ndimage.distance_transform_edt(~lateral).astype(np.float32)
     rear, front = extent
-    along = np.abs((np.arange(lateral.shape[1]) - (rear + front) / 2) / max(front - rear, 1) * 2)[None, :, None]
+    along = np.abs((np.arange(tissue.shape[1]) - (rear + front) / 2) / max(front - rear, 1) * 2)[None, :, None]
     width_mm = rng.uniform(0.4, 2.4) + rng.uniform(0, 3.3) * np.clip(along - 0.5, 0, 1)
-    width_mm = width_mm + 0.9 * np.maximum(0, smooth_noise(lateral.shape, 12 / spacing_mm, rng))
+    width_mm = width_mm + 0.9 * np.maximum(0, smooth_noise(tissue.shape, 12 / spacing_mm, rng))
     fading = np.exp(-np.maximum(distance_mm - width_mm, 0) / rng.uniform(0.4, 1.6))
     bright = 1 + rng.uniform(0.03, 0.5) * fading * (1 + 0.05 * texture)
     near = (tissue == Tissue.WHITE) & (distance_mm < _RIM_REACH_MM)
