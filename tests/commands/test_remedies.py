@@ -114,6 +114,7 @@ def sentence(jsc, tmp_path, monkeypatch):
         return code, " ".join(lines)
 
     monkeypatch.setattr(trainings, "_fit", fit)
+    monkeypatch.setattr(trainings, "calibrate", lambda *_, **__: None)
     return run
 
 

@@ -122,6 +122,7 @@ def test_a_sweep_over_unusual_names_runs_once(jsc, tiny, place, monkeypatch):
         plan.run.metrics.write_text("epoch,seconds\n0,1.0\n")
 
     monkeypatch.setattr(train, "_fit", fit)
+    monkeypatch.setattr(train, "calibrate", lambda *_, **__: None)
     words = (f"data.store={place / ODD}", f"runs={place / 'Läufe'}", "--config-dir", str(place / "own"))
     sweep = ("train", "-m", *words, *tiny, "study=李明", "hydra/launcher=basic", "ablation=joint,größer")
     code, _, err = jsc(*sweep)

@@ -46,6 +46,7 @@ def trained(monkeypatch):
         plan.run.metrics.write_text("epoch,seconds\n0,1.0\n")
 
     monkeypatch.setattr(train, "_fit", fit)
+    monkeypatch.setattr(train, "calibrate", lambda *_, **__: None)
     return order
 
 
@@ -156,7 +157,7 @@ def test_a_failed_run_does_not_stop_others_and_is_listed_with_its_log(sweep, tra
         (("optimizer.lr=interval(0,1)",), "hydra/sweeper=optuna"),
     ],
 )  # fmt: skip
-def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tiny, tmp_path, words, says):
+def test_an_invalid_sweep_is_one_sentence_before_any_run(sweep, tiny, tmp_path, words, message):
     small = tuple(word for word in tiny if not word.startswith("network."))
     assert sweep(*words, tiny=small) == 2, sweep.err
     assert message in sweep.err

@@ -403,7 +403,7 @@ def test_evaluate_tests_another_fold_or_checkpoint_without_changing_per_case(tra
     for words, message in (
         (
             ("fold=1",),
-            "one of best.ckpt on fold 1, found one of last.ckpt on fold 1; add name=",
+            "a test of best.ckpt on fold 1, found a test of last.ckpt on fold 1; add name=",
         ),
         (("fold=1", "cohort=c.tsv"), "fold: expected none with cohort="),
     ):
