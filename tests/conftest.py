@@ -272,7 +272,7 @@ def write_store(
         "raters": "intersection",
         "lesion_value": None,
     }
-    kinds = {"classes": disease, "modalities": modalities, "model_shape": [side] * 3}
+    kinds = {"classes": list(dict.fromkeys(disease)), "modalities": modalities, "model_shape": [side] * 3}
     write_store_record(folder, settings=settings, cases=names, **kinds)
     return folder
 

@@ -30,7 +30,7 @@ def test_a_fingerprint_depends_on_the_content_and_not_on_the_path(cohort):
 
 
 def test_two_cohorts_with_one_name_have_separate_folders(tmp_path):
-    scans = _Scans("cohort", "cohort.tsv, content aa", 1, None, iter(()))
+    scans = _Scans("cohort", "cohort.tsv, content aa", 1, None, iter(()), None)
     other = replace(scans, where="cohort.tsv, content bb")
     run = RunFolder(tmp_path)
     assert _free_name(run, scans) == "cohort"

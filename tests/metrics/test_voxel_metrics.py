@@ -69,5 +69,5 @@ def test_empty_masks_follow_the_rule():
 def test_values_other_than_0_and_1_are_refused():
     with pytest.raises(ValueError, match="different grids"):
         dice(np.zeros((2, 3), dtype=bool), np.zeros((3, 2), dtype=bool))
-    with pytest.raises(ValueError, match="other values"):
+    with pytest.raises(ValueError, match="has others"):
         dice(np.full(SHAPE, 0.7), np.zeros(SHAPE, dtype=bool))
