@@ -146,7 +146,11 @@ def test_wandb_keeps_weights_beside_its_run_and_names_no_folder(tmp_path, site):
     (kept,) = run.glob("wandb/offline-run-*/weights/best.ckpt")
     (file,) = run.glob("wandb/offline-run-*/*.wandb")
     assert kept.read_bytes() == b"weights"
-    assert kept.relative_to(run).as_posix().encode() in file.read_bytes()
+    named = kept.relative_to(run).as_posix().encode()
+    deadline = time.monotonic() + 30  # W&B's own process writes the file
+    while named not in file.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert named in file.read_bytes()
     assert leaks(site / "runs") == []
     assert str(tmp_path).encode() not in file.read_bytes()
     assert not (site.parent / ".local" / "share" / "wandb").exists()
