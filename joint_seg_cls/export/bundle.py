@@ -17,7 +17,7 @@ from joint_seg_cls.export.carried import ENTRIES, Carried
 from joint_seg_cls.export.configs import carried_steps, inference, metadata, modules_of, targets
 from joint_seg_cls.export.facts import Facts
 from joint_seg_cls.export.onnx import check_onnx, require_onnx, write_onnx
-from joint_seg_cls.export.program import check_programs, parts_of, write_program
+from joint_seg_cls.export.program import Part, check_programs, parts_of, write_program
 from joint_seg_cls.training import Checkpoint, shipped_path
 
 _PREDICTOR = "joint_seg_cls.inference.predictor"
@@ -91,15 +91,7 @@ def export_bundle(
     with atomic_folder(out) as folder:
         for name in ("configs", "models", "docs"):
             (folder / name).mkdir()
-        differences: dict[str, dict[str, float]] = {}
-        for part in parts:
-            write_program(network, part, channels, folder / "models")
-        differences["torch.export"] = check_programs(network, folder / "models", parts, channels)
-        if onnx:
-            differences["ONNX"] = {}
-            for part in parts:
-                path = write_onnx(network, part, channels, folder / "models")
-                differences["ONNX"] |= check_onnx(network, part, channels, path)
+        differences = _write_programs(network, parts, channels, folder / "models", onnx=onnx)
         carried.write(folder)
         write_json(folder / "configs" / "inference.json", inference(checkpoint, parts, steps))
         metrics = _quoted(facts)
@@ -118,6 +110,21 @@ def export_bundle(
         write_text(folder / "requirements.txt", "\n".join(requirements) + "\n")
         write_text(folder / "LICENSE", _licence())
     return Exported(out, differences, missing)
+
+
+def _write_programs(
+    network: nn.Module, parts: Sequence[Part], channels: int, folder: Path, *, onnx: bool
+) -> dict[str, dict[str, float]]:
+    """Write the programs, and return their differences from the network by kind and output."""
+    for part in parts:
+        write_program(network, part, channels, folder)
+    differences = {"torch.export": check_programs(network, folder, parts, channels)}
+    if onnx:
+        differences["ONNX"] = {}
+        for part in parts:
+            path = write_onnx(network, part, channels, folder)
+            differences["ONNX"] |= check_onnx(network, part, channels, path)
+    return differences
 
 
 def _as_new(requirement: str) -> str:

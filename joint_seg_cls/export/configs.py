@@ -8,7 +8,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.export.carried import ENTRIES, carried_name, home_of
 from joint_seg_cls.export.program import Part
-from joint_seg_cls.training import Checkpoint
+from joint_seg_cls.training import Checkpoint, Recipe
 
 #: Schema of MONAI that ``metadata.json`` follows.
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -124,36 +124,11 @@ def metadata(
     checkpoint: Checkpoint, parts: Sequence[Part], requirements: Sequence[str], eval_metrics: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return ``metadata.json``."""
-    recipe, part = checkpoint.recipe, parts[0]
+    recipe = checkpoint.recipe
     segments = any("lesion_logits" in each.outputs for each in parts)
     classifies = any("disease_logits" in each.outputs for each in parts)
     tasks = [*(["lesion segmentation"] if segments else []), *(["diagnosis"] if classifies else [])]
     diseases = ", ".join(recipe.classes)
-    image = {
-        **_image(
-            part.size, len(recipe.modalities), dict(enumerate(recipe.modalities)), is_patch=recipe.window is not None
-        ),
-        "format": "magnitude",
-        "value_range": [],
-    }
-    lesion = {
-        **_image(part.size, 1, {0: "logit of lesion"}, is_patch=recipe.window is not None),
-        "format": "segmentation",
-        "value_range": [],
-    }
-    disease = {
-        "type": "probabilities",
-        "format": "classes",
-        "modality": "n/a",
-        "num_channels": len(recipe.classes),
-        "spatial_shape": [],
-        "dtype": "float32",
-        "value_range": [],
-        "is_patch_data": False,
-        "channel_def": {str(code): f"logit of {name}" for code, name in enumerate(recipe.classes)},
-    }
-    outputs = {"pred": lesion if segments else disease}
-    outputs |= {"disease": disease} if segments and classifies else {}
     return {
         "schema": SCHEMA,
         "version": "1.0.0",
@@ -186,8 +161,38 @@ def metadata(
             "Huang et al., A joint model for lesion segmentation and classification of MS and NMOSD, "
             "Front. Neurosci. 18:1351387 (2024), https://doi.org/10.3389/fnins.2024.1351387"
         ],
-        "network_data_format": {"inputs": {"image": image}, "outputs": outputs},
+        "network_data_format": _data_format(recipe, parts[0], segments=segments, classifies=classifies),
     }
+
+
+def _data_format(recipe: Recipe, part: Part, *, segments: bool, classifies: bool) -> dict[str, Any]:
+    """Return ``network_data_format``."""
+    image = {
+        **_image(
+            part.size, len(recipe.modalities), dict(enumerate(recipe.modalities)), is_patch=recipe.window is not None
+        ),
+        "format": "magnitude",
+        "value_range": [],
+    }
+    lesion = {
+        **_image(part.size, 1, {0: "logit of lesion"}, is_patch=recipe.window is not None),
+        "format": "segmentation",
+        "value_range": [],
+    }
+    disease = {
+        "type": "probabilities",
+        "format": "classes",
+        "modality": "n/a",
+        "num_channels": len(recipe.classes),
+        "spatial_shape": [],
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": False,
+        "channel_def": {str(code): f"logit of {name}" for code, name in enumerate(recipe.classes)},
+    }
+    outputs = {"pred": lesion if segments else disease}
+    outputs |= {"disease": disease} if segments and classifies else {}
+    return {"inputs": {"image": image}, "outputs": outputs}
 
 
 def _image(size: Sequence[int], channels: int, meaning: Mapping[int, str], *, is_patch: bool) -> dict[str, Any]:

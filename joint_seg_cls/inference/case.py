@@ -139,7 +139,6 @@ def case_findings(
     withheld = record.get("registration", {}).get("withheld")
     if found.disease_probability is not None:
         record["disease"] = classes[int(found.disease_probability.argmax())]
-        record["disease_probability"] = dict(zip(classes, found.disease_probability.tolist(), strict=True))
         diagnosed = answer(
             found.disease_probability,
             classes,
@@ -151,22 +150,33 @@ def case_findings(
             limits=limits,
         )
         record |= {"diagnosis": diagnosed.diagnosis, "reasons": list(diagnosed.reasons)}
-    if found.uncalibrated_probability is not None:
-        before = found.uncalibrated_probability.tolist()
-        record["uncalibrated_probability"] = dict(zip(classes, before, strict=True))
-    if found.disease_disagreement is not None:
-        record["disease_disagreement"] = dict(zip(classes, found.disease_disagreement.tolist(), strict=True))
+    record |= _by_class(found, classes)
     record |= {"brain_volume_ml": prepared.brain_ml, "model": dict(model), "preprocessing": prepared.figures}
-    warnings = [f"do not rely on these findings: {sentence}" for sentence in differences]
-    warnings += cut + _warnings(name, prepared)
-    if withheld:
-        warnings.append(f"the regions of lesions are withheld, because the template does not fit the scan: {withheld}")
-    if record.get("lesion_count") == 0 and "disease" in record and record["disease"] not in trained.lesion_free:
-        warnings.append("no lesion was segmented; the diagnosis is not supported by one")
-    record["warnings"] = warnings  # the gravest first
+    unlike = [f"do not rely on these findings: {sentence}" for sentence in differences]
+    record["warnings"] = [*unlike, *cut, *_warnings(name, prepared), *_of_findings(record, trained.lesion_free)]
     record["use"] = "research only; not a medical device"
     record |= more or {}
     return CaseFindings(name, prepared, found, tuple(classes), table, record, grad_cam)
+
+
+def _by_class(found: Findings, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the entries of a record with one value per class."""
+    values = {
+        "disease_probability": found.disease_probability,
+        "uncalibrated_probability": found.uncalibrated_probability,
+        "disease_disagreement": found.disease_disagreement,
+    }
+    return {key: dict(zip(classes, each.tolist(), strict=True)) for key, each in values.items() if each is not None}
+
+
+def _of_findings(record: Mapping[str, Any], lesion_free: Sequence[str]) -> list[str]:
+    """Return the warnings that the findings give reason for."""
+    warnings = []
+    if withheld := record.get("registration", {}).get("withheld"):
+        warnings.append(f"the regions of lesions are withheld, because the template does not fit the scan: {withheld}")
+    if record.get("lesion_count") == 0 and "disease" in record and record["disease"] not in lesion_free:
+        warnings.append("no lesion was segmented; the diagnosis is not supported by one")
+    return warnings
 
 
 def _warnings(name: str, prepared: ModelInput) -> list[str]:

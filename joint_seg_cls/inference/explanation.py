@@ -22,17 +22,15 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from joint_seg_cls.inference.filling import filled, mirrored
 from joint_seg_cls.inference.findings import Findings
+from joint_seg_cls.inference.map_measures import share_in, similarity
 from joint_seg_cls.networks import ResidualClassifier, summed_map
 
 #: Times that the classifier's weights are shuffled.
 SHUFFLES = 3
-#: Most voxels of the brain over which maps are compared.
-_MOST_COMPARED = 50_000
 
 
 @final
@@ -151,30 +149,6 @@ def explain(
         cam,
         seconds,
     )
-
-
-def share_in(
-    volume: Float[np.ndarray, "x y z"], lesions: Bool[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
-) -> tuple[float, float]:
-    """Return the share of the map's positive part in lesions, and its ratio to the lesions' share of the brain."""
-    positive = np.maximum(volume, 0).astype(np.float64)
-    total, size = float(positive.sum()), float(lesions.sum())
-    if total == 0 or size == 0 or not brain.any():
-        return math.nan, math.nan
-    share = float(positive[lesions].sum()) / total
-    return share, share / (size / float(brain.sum()))
-
-
-def similarity(
-    first: Float[np.ndarray, "x y z"], second: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
-) -> float:
-    """Return Spearman's rank correlation of two maps over the brain, from at most 50,000 voxels at equal distances."""
-    inside = np.flatnonzero(brain)
-    inside = inside[:: max(-(-len(inside) // _MOST_COMPARED), 1)]
-    one, other = first.ravel()[inside], second.ravel()[inside]
-    if len(inside) < 3 or one.min() == one.max() or other.min() == other.max():
-        return math.nan
-    return float(spearmanr(one, other).statistic)
 
 
 def shuffled(network: nn.Module, generator: torch.Generator) -> nn.Module:

@@ -23,6 +23,7 @@ from joint_seg_cls.inference import (
 )
 from joint_seg_cls.preprocess import Pipeline, content_hash
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
+from joint_seg_cls.runs.model_card import card_of, common, merged, sha256_of
 from joint_seg_cls.scan import CohortCase, MaskGeometry
 from joint_seg_cls.training import Checkpoint, Recipe, RunFolder, is_pretrained
 
@@ -61,19 +62,19 @@ class Model:
         The entries of an ensemble are those of a single network, with a list where its members differ; ``sha256`` is
         then the hash of the members' hashes. ``members`` has the card of each.
         """
-        cards = [_card(checkpoint) for checkpoint in self.checkpoints]
+        cards = [card_of(checkpoint) for checkpoint in self.checkpoints]
         if len(cards) == 1:
             return {**cards[0], "views": self._views[0]}
         return {
             "variant": " + ".join(dict.fromkeys(card["variant"] for card in cards)),
-            "trained_on": _merged([card["trained_on"] for card in cards]),
-            "epoch": _common([card["epoch"] for card in cards]),
-            "temperature": _common([card["temperature"] for card in cards]),
-            "calibration_scans": _common([card["calibration_scans"] for card in cards]),
+            "trained_on": merged([card["trained_on"] for card in cards]),
+            "epoch": common([card["epoch"] for card in cards]),
+            "temperature": common([card["temperature"] for card in cards]),
+            "calibration_scans": common([card["calibration_scans"] for card in cards]),
             "lesion_threshold": self.predictor.lesion_threshold,
             "least_lesion_mm3": self.predictor.least_lesion_mm3,
             "sha256": hashlib.sha256(" ".join(card["sha256"] for card in cards).encode()).hexdigest(),
-            "views": _common(self._views),
+            "views": common(self._views),
             "members": cards,
         }
 
@@ -206,7 +207,7 @@ def _refuse_misfit(checkpoints: Sequence[Checkpoint]) -> None:
                 found=are[1],
                 remedy="predict with this checkpoint alone, into another folder",
             )
-    twice = next((each for each in others if _sha256(each) == _sha256(last)), None)
+    twice = next((each for each in others if sha256_of(each) == sha256_of(last)), None)
     if twice is not None:
         raise CheckpointError(
             last.path,
@@ -226,30 +227,3 @@ def _content(file: Path) -> str:
 
 def _said(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
-
-
-def _card(checkpoint: Checkpoint) -> dict[str, Any]:
-    recipe = checkpoint.recipe
-    return {
-        "variant": recipe.variant,
-        "trained_on": recipe.trained_on,
-        "epoch": checkpoint.epoch,
-        "temperature": recipe.temperature,
-        "calibration_scans": recipe.calibration_scans,
-        "lesion_threshold": recipe.lesion_threshold,
-        "least_lesion_mm3": recipe.least_lesion_mm3,
-        "sha256": _sha256(checkpoint),
-    }
-
-
-def _sha256(checkpoint: Checkpoint) -> str:
-    with checkpoint.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {key: _common([each.get(key) for each in facts]) for key in facts[0]}
-
-
-def _common(values: Sequence[Any]) -> Any:
-    return values[0] if all(value == values[0] for value in values) else list(values)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from joint_seg_cls.inference import Findings
-from joint_seg_cls.inference.explanation import explain, maps_of, share_in, shuffled, similarity
+from joint_seg_cls.inference.explanation import explain, maps_of, shuffled
 from joint_seg_cls.inference.filling import filled, mirrored
+from joint_seg_cls.inference.map_measures import share_in, similarity
 from joint_seg_cls.networks import JointNetwork, NoClassification, NoGuidance, summed_map
 
 SIDE = 16
