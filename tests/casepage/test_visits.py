@@ -1,5 +1,7 @@
 """Two visits of one person: lesions are matched across a movement of the head."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -99,6 +101,17 @@ def test_the_command_writes_a_page_and_a_table(findings, jsc, tmp_path):
     code, _, err = jsc("compare", f"input={cohort}", f"findings={findings}", f"out={tmp_path}")
     assert code == 2
     assert "predict these scans into this folder with jsc predict" in err
+
+
+def test_the_remedy_for_a_single_scan_compares_two(tiny, jsc, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("visit1", "visit2"):
+        tiny.write(tmp_path / "findings", name)
+    code, _, err = jsc("compare", "input=visit1.nii.gz", "findings=findings", "out=out")
+    assert code == 2
+    code, _, err = jsc("compare", re.findall(r"input=\[.*?\]", err)[0], "findings=findings", "out=out")
+    assert code == 0, err
+    assert (tmp_path / "out" / "visit2_since_visit1.tsv").is_file()
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,9 @@ def test_a_common_disease_that_is_translated_to_a_class(jsc, folder):
     words = ("cohort", "source=pattern", "path=.", "flair={subject}.nii.gz", "out=c.tsv", "disease=1")
     code, _, err = jsc(*words)
     assert code == 2
-    assert advised(err, "labels") == ["labels={1: null}", "labels={1: NMOSD}"]
-    assert jsc(*words, "labels={1: NMOSD}")[0] == 0
-    assert [case.disease for case in read_cohort("c.tsv")] == ["NMOSD"]
+    assert advised(err, "labels") == ["labels={1: null}", "labels={1: MS}"]
+    assert jsc(*words, "labels={1: MS}")[0] == 0
+    assert [case.disease for case in read_cohort("c.tsv")] == ["MS"]
     assert jsc(*words[:-2], "out=d.tsv", "disease=1", "classes=[1,2,3]")[0] == 0
     assert [case.disease for case in read_cohort("d.tsv", classes=["1", "2", "3"])] == ["1"]
 

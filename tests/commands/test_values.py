@@ -1,5 +1,8 @@
 """Values of the wrong type on the command line: one sentence, exit code 2, and nothing written."""
 
+import re
+import shlex
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -75,3 +78,8 @@ def test_cohort_requires_mappings(jsc, table, tmp_path, words, key):
     assert (code, output, len(err.splitlines())) == (2, "", 1), err
     assert err.startswith(f"error: {key}: expected a mapping of names, found ")
     assert not out.parent.exists()
+    (shown,) = shlex.split(re.findall(r"write ('[^']+'), with", err)[0])
+    _, _, err = jsc("cohort", f"path={tmp_path}", f"out={out}", *words[:-1], shown)
+    assert shown == f'{key}={{one: two, "#3": four}}'
+    assert "a mapping" not in err
+    assert "grammar" not in err

@@ -1,6 +1,7 @@
 """`jsc predict` and `joint_seg_cls.predict`: many scans, several networks, and inputs that are none."""
 
 import json
+import re
 from dataclasses import replace
 
 import nibabel as nib
@@ -82,8 +83,10 @@ def test_a_folder_of_another_model_is_refused_unless_it_is_accepted(made, predic
     code, err = predict(one, out, "accept=[other_model]", checkpoint=made / "1.ckpt")
     assert code == 0, err
     assert record_of(out, "p0")["model"]["sha256"] != before["model"]["sha256"]
-    code, err = predict(one, out, "accept=[all]")
+    code, err = predict(one, out, "accept=[all]", checkpoint=made / "1.ckpt")
     assert (code, "accept: expected other_model, found all" in err) == (2, True)
+    code, err = predict(one, out, re.findall(r"accept=\[.*?\]", err)[0], checkpoint=made / "1.ckpt")
+    assert code == 0, err
 
 
 def test_pages_are_added_to_finished_predictions_and_kept_while_these_are_the_same(made, predict, tmp_path):
@@ -145,6 +148,29 @@ def test_what_is_no_scan_is_refused_in_a_sentence_and_leaves_no_folder(made, pre
         code, err = predict(path, out)
         assert (code, says in err, "Traceback" in err) == (2, True, False), err
         assert not out.exists()
+
+
+def test_the_remedies_for_missing_modalities_and_nested_scans_work(
+    predict, jsc, write_checkpoint, write_scan, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    two = write_checkpoint(tmp_path / "two.ckpt", channels=2)
+    for number, name in enumerate(("flair", "t1")):
+        write_scan(tmp_path / f"{name}.nii.gz", seed=number)
+    code, err = predict("flair.nii.gz", "out", checkpoint=two)
+    assert (code, "expected 2 files a scan" in err) == (2, True)
+    files = re.findall(r"input=(\[.*?\])", err)[0]
+    code, err = predict(files, "out", checkpoint=two)
+    assert (code, column(tmp_path / "out" / "predictions.tsv", "id")) == (0, ["flair"]), err
+
+    write_scan(tmp_path / "nested" / "p1" / "flair.nii.gz")
+    code, err = predict("nested", "again")
+    assert code == 2
+    command = re.findall("`jsc (.*?)`", err)[0].split()
+    code, _, err = jsc(*command, "path=nested", "out=c.tsv", "flair={subject}/flair.nii.gz")
+    assert code == 0, err
+    code, err = predict("c.tsv", "again")
+    assert (code, column(tmp_path / "again" / "predictions.tsv", "id")) == (0, ["p1"]), err
 
 
 def test_half_a_scan_gets_a_warning_in_its_record(made, predict, tmp_path):

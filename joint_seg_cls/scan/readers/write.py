@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from filecmp import cmp
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
     word = labels_word(asked)
     filled = f"with {' or '.join(classes)} instead of null for each name that means a class"
     if len(asked) == 1:
-        (like,) = get_close_matches(next(iter(counts)).upper(), classes, n=1, cutoff=0)
+        like = _most_alike(next(iter(counts)), classes)
         filled = f"or {word.replace(': null', f': {like}')} if it means {like}"
     return CohortError(
         "the column of diseases",
@@ -108,6 +108,11 @@ def _unknown(diseases: Sequence[str], named: Mapping[str, str], classes: Sequenc
         found=examples(unknown, _MOST_NAMED),
         remedy=f"add {word} (null means no class), {filled}, or list all classes with classes=[...]",
     )
+
+
+def _most_alike(text: str, classes: Sequence[str]) -> str:
+    """Return the class spelled most like ``text``; the first of those equally alike, as for a code."""
+    return max(classes, key=lambda name: SequenceMatcher(None, name.casefold(), text.casefold()).ratio())
 
 
 def _text(scans: Sequence[FoundScan], out: Path, folder: Path) -> str:
