@@ -1,4 +1,4 @@
-"""One 3-D network that segments demyelinating lesions on brain FLAIR and tells MS from NMOSD (Huang et al. 2024)."""
+"""Segment demyelinating lesions on brain FLAIR and distinguish MS from NMOSD with one network (Huang et al. 2024)."""
 
 import importlib
 

@@ -34,7 +34,7 @@ COMMANDS = {
 }
 
 _HELP = """\
-jsc {version}: one network that segments demyelinating lesions on FLAIR and tells MS from NMOSD
+jsc {version}: one network that segments demyelinating lesions on FLAIR and distinguishes MS from NMOSD
 
 usage: jsc COMMAND [key=value ...] [-m] [--cfg job] [--help]
 

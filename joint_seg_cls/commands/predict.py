@@ -68,7 +68,7 @@ def predict(config: DictConfig) -> None:
             except InputError as error:
                 error.drop_frames()  # the next scan needs the memory
                 failures.append((scan.case, error))
-    finally:  # what was written before a Ctrl-C, or before the memory was full, stands in the tables
+    finally:  # also after a Ctrl-C, or when the memory is full: the tables list what was written
         _write_tables(records, failures, out)
         if draws and records and (index := write_index(out, hide_names=hides)) is not None:
             _log.info("pages: %s", index)

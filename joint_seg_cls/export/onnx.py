@@ -66,7 +66,7 @@ def write_onnx(network: nn.Module, part: Part, channels: int, folder: Path) -> P
                 verbose=False,
                 optimize=True,
             )
-    except Exception as error:
+    except Exception as error:  # torch and the converters raise errors of any type
         raise not_exportable(network, error) from error
     assert made is not None
     _forget_origin(made.model)

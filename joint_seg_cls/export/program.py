@@ -111,7 +111,7 @@ def exported(network: nn.Module, part: Part, channels: int, *, batch: int) -> to
     try:
         with torch.no_grad():
             return torch.export.export(wrapped, (example,), strict=False)
-    except Exception as error:
+    except Exception as error:  # torch and the network raise errors of any type
         raise not_exportable(network, error) from error
 
 

@@ -1,4 +1,4 @@
-"""The findings of one scan with everything that is written, drawn and said about them."""
+"""Findings of one scan with their lesion table, record and figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One checkpoint or several, made what a scan goes through from its files to its findings."""
+"""One or several networks with their preprocessing, for predictions from files."""
 
 import hashlib
 import logging
@@ -145,7 +145,7 @@ def load_model(
 ) -> Model:
     """Load checkpoints as one model; arguments as in :func:`~joint_seg_cls.runs.load.load_predictor`.
 
-    A folder whose subfolders ``fold-*`` are runs stands for those that are finished.
+    A folder of runs ``fold-*`` is replaced by those that are finished.
 
     Raises:
         CheckpointError: a checkpoint cannot be used, or differs from the first in classes, modalities or preprocessing,
@@ -199,7 +199,7 @@ def _refuse_misfit(checkpoints: Sequence[Checkpoint]) -> None:
             are = (
                 ("that of the first checkpoint", "another")
                 if what == "preprocessing"
-                else (_said(expected), _said(found))
+                else (_joined(expected), _joined(found))
             )
             raise CheckpointError(
                 last.path,
@@ -225,5 +225,5 @@ def _content(file: Path) -> str:
         raise ScanError(file, expected="a readable NIfTI file", found=found, remedy="correct the path") from error
 
 
-def _said(values: Sequence[object]) -> str:
+def _joined(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))

@@ -17,7 +17,7 @@ from joint_seg_cls.scan.tables import SEPARATORS
 from joint_seg_cls.training import Recipe
 
 _log = logging.getLogger(__name__)
-#: Names of masks: what stands before them is the scan's name.
+#: Names of masks; the first group is the scan's name.
 _MASK = re.compile(r"(.+)_(?:lesion|brain)[-_]?mask(?:[-_]?[0-9]+)?", re.IGNORECASE)
 #: Table of the scans that were converted from DICOM; they lie beside it.
 _CONVERTED = "dicom.tsv"

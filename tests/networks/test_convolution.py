@@ -10,7 +10,7 @@ from joint_seg_cls.networks.convolution import Conv3d, DoubledGrid
 FORMATS = [torch.contiguous_format, torch.channels_last_3d]
 
 
-def equal_in_value_and_gradients(ours: torch.nn.Module, theirs: torch.nn.Module, image: torch.Tensor) -> None:
+def assert_equal_values_and_gradients(ours: torch.nn.Module, theirs: torch.nn.Module, image: torch.Tensor) -> None:
     theirs.load_state_dict(ours.state_dict())
     into, reference = image.clone(memory_format=torch.preserve_format).requires_grad_(), image.clone().requires_grad_()
     out, expected = ours(into), theirs(reference)
@@ -37,7 +37,7 @@ def equal_in_value_and_gradients(ours: torch.nn.Module, theirs: torch.nn.Module,
 def test_equals_torchs_convolution(settings: dict, batch: int, memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
     image = torch.randn(batch, 3, 8, 16, 8).to(memory_format=memory_format)
-    equal_in_value_and_gradients(Conv3d(3, 4, **settings), torch.nn.Conv3d(3, 4, **settings), image)
+    assert_equal_values_and_gradients(Conv3d(3, 4, **settings), torch.nn.Conv3d(3, 4, **settings), image)
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
@@ -46,7 +46,7 @@ def test_equals_torchs_transposed_convolution(batch: int, memory_format: torch.m
     torch.manual_seed(0)
     image = torch.randn(batch, 4, 3, 4, 5).to(memory_format=memory_format)
     theirs = torch.nn.ConvTranspose3d(4, 2, kernel_size=2, stride=2, bias=False)
-    equal_in_value_and_gradients(DoubledGrid(4, 2), theirs, image)
+    assert_equal_values_and_gradients(DoubledGrid(4, 2), theirs, image)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
