@@ -295,3 +295,25 @@ def make_store():
 @pytest.fixture
 def store(tmp_path):
     return write_store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def template_head():
+    """Return the template as a FLAIR of 3 mm, its brain, its grid, and two lesions: periventricular, cerebellar."""
+    from joint_seg_cls.lesions import template_map
+    from joint_seg_cls.scan import Grid, resample_oblique
+
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = (-96.0, -132.0, -70.0)
+    template, grid = template_map(), Grid((65, 77, 62), affine)
+    tissue, brain = (
+        resample_oblique(volume.astype(np.float32), template.grid, grid, np.eye(4), linear=True)[0]
+        for volume in (template.tissue, template.masks["brain"])
+    )
+    brain = brain > 0.5
+    image = np.where(brain, tissue, 0).astype(np.float32)
+    lesions = np.zeros(grid.shape, bool)
+    for place in ((19, -15, 27), (30, -60, -40)):
+        x, y, z = np.round(np.linalg.solve(affine, [*place, 1])[:3]).astype(int)
+        lesions[x : x + 1, y - 1 : y + 2, z : z + 1] = True
+    return image, brain, grid, lesions

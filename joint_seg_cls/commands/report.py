@@ -26,6 +26,7 @@ from joint_seg_cls.report import (
     draw_figures,
     gather,
     published_label,
+    region_tables,
     trust_tables,
     verdicts,
 )
@@ -56,10 +57,12 @@ def report(config: DictConfig) -> None:
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
     warnings += contaminated(runs) + [f"warning: {line}" for line in differing_code(run.folder for run in runs)]
     figures = _figures(config, runs, out / "figures") if draws_figures else []
+    further = region_tables(runs, seed=config.seed, resamples=config.resamples)
     trust, explanations = _trust(config, runs, explained if draws_figures else 0)
+    further |= trust
     rows = [_page_run(run) for run in runs]
     audit = audits[0] if audits else None
-    made = StudyReport(study.name, variants, tables, figures, rows, audit, warnings, trust, explanations)
+    made = StudyReport(study.name, variants, tables, figures, rows, audit, warnings, further, explanations)
     made.write(out)
     print(headline(study, [run_state(run.folder) for run in runs]))
     for run, row in zip(runs, rows, strict=True):
@@ -69,7 +72,7 @@ def report(config: DictConfig) -> None:
         print(f"{table.title}{f'; {verdicts(table)}' if table.claims else ''}")
         if table.missing:
             print(f"  missing: {table.missing}")
-    for part in (*trust.values(), *figures):
+    for part in (*further.values(), *figures):
         if part.missing:
             print(f"{part.title}: missing: {part.missing}")
     for line in warnings:

@@ -17,7 +17,7 @@ MORE_MEMORY = "close other programs or take a machine with more memory, and repe
 @final
 @dataclass(frozen=True, eq=False)
 class TestCase:
-    """One scan with its labels; ``reference_native`` is None without a lesion mask."""
+    """One scan with its labels; ``brain_mask`` is in model space, references are None without a lesion mask."""
 
     __test__ = False  # keeps pytest from collecting this class
 
@@ -29,6 +29,7 @@ class TestCase:
     geometry: Geometry
     reference_model: Bool[np.ndarray, "x y z"] | None
     reference_native: Bool[np.ndarray, "X Y Z"] | None
+    brain_mask: Bool[np.ndarray, "x y z"]
 
 
 def from_store(case: PreparedCase) -> TestCase:
@@ -48,6 +49,7 @@ def from_store(case: PreparedCase) -> TestCase:
             geometry=case.geometry,
             reference_model=None if mask is None else np.asarray(mask, dtype=bool),
             reference_native=case.lesion_mask_native(),
+            brain_mask=np.asarray(case.brain_mask(), dtype=bool),
         )
 
 
@@ -69,4 +71,5 @@ def from_cohort(row: CohortCase, pipeline: Pipeline) -> TestCase:
             geometry=prepared.geometry,
             reference_model=None if native is None else prepared.geometry.to_model(native, linear=False),
             reference_native=native,
+            brain_mask=prepared.brain_mask,
         )

@@ -8,6 +8,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from joint_seg_cls.evaluation.lesion_columns import SURFACE_DICE
+from joint_seg_cls.evaluation.region_columns import column
+from joint_seg_cls.lesions import REGIONS
 from joint_seg_cls.metrics import (
     SIZES,
     SURFACE_TOLERANCE_MM,
@@ -72,11 +74,17 @@ RECALLS = {
     f"recall {size.replace('_', ' ')}": LesionMetric((f"lesions_reference_{size}", f"lesions_detected_{size}"), _recall)
     for size in SIZES
 }
+#: Recall by anatomical region, over the lesions of the scans whose regions are known.
+REGION_RECALLS = {
+    f"recall {region}": LesionMetric((column("lesions_reference", region), column("lesions_detected", region)), _recall)
+    for region in REGIONS
+}
 #: All lesion-wise and surface metrics, by their names in tables.
 LESION_METRICS = (
-    {name: mean_of(column) for name, column in LESION_MEANS.items()}
+    {name: mean_of(mean) for name, mean in LESION_MEANS.items()}
     | {"ISBI score": LesionMetric(_SCORE, _score)}
     | RECALLS
+    | REGION_RECALLS
 )
 
 

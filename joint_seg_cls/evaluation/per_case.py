@@ -11,7 +11,8 @@ from jaxtyping import Bool
 from joint_seg_cls.errors import InputError, enough_memory
 from joint_seg_cls.evaluation.cases import MORE_MEMORY, TestCase
 from joint_seg_cls.evaluation.lesion_columns import lesion_columns
-from joint_seg_cls.inference import Findings, Predictor
+from joint_seg_cls.evaluation.region_columns import WITHHELD, region_columns
+from joint_seg_cls.inference import Findings, Predictor, fit_anatomy
 from joint_seg_cls.lesions import label_lesions
 from joint_seg_cls.metrics import dice, ppv, tpr, volume_difference
 from joint_seg_cls.parallel import watched
@@ -65,7 +66,9 @@ def evaluate_cases(
     * ``hd95_mm``, ``surface_dice_1mm`` (tolerance 1 mm);
     * ``lesions_reference_<size>``, ``lesions_detected_<size>``: number of 26-connected reference lesions and of those
       detected, ``<size>`` one of ``below_10_mm3``, ``10_to_100_mm3``, ``100_to_1000_mm3``,
-      ``above_1000_mm3`` (``metrics.SIZES``). Recall by size is the quotient of their sums over scans.
+      ``above_1000_mm3`` (``metrics.SIZES``). Recall by size is the quotient of their sums over scans;
+    * ``lesions_reference_<region>`` and further columns by anatomical region, see :mod:`.region_columns`;
+      ``regions_withheld``: why they are NaN, empty where the template fits the scan.
     """
     rows = []
     for result in watched(_results(cases, predictor, classes, fold), total=total, label="test"):
@@ -108,8 +111,7 @@ def _row(case: TestCase, predictor: Predictor, classes: Sequence[str], fold: int
     }
     for prefix, found in (("p_", native.disease_probability), ("uncalibrated_", native.uncalibrated_probability)):
         row |= {f"{prefix}{name}": np.nan if found is None else float(found[code]) for code, name in enumerate(classes)}
-    row |= _segmentation(case, model, native)
-    return row
+    return row | _segmentation(case, model, native) | _regions(case, native)
 
 
 def _segmentation(case: TestCase, model: Findings, native: Findings) -> dict[str, float]:
@@ -131,6 +133,17 @@ def _segmentation(case: TestCase, model: Findings, native: Findings) -> dict[str
         else np.nan
     )
     return row | lesion_columns(native.lesions, case.reference_native, case.geometry.native)
+
+
+def _regions(case: TestCase, native: Findings) -> dict[str, Any]:
+    """Return the columns of regions; nothing is registered for a network that does not segment."""
+    if native.lesions is None:
+        return {WITHHELD: "", **region_columns(None, None, case.geometry.native, None)}
+    brain = case.geometry.to_native(case.brain_mask, linear=False)
+    brain_ml = float(brain.sum()) * case.geometry.native.voxel_ml
+    fitted = fit_anatomy(case.image, case.brain_mask, brain, case.geometry, brain_ml)
+    columns = region_columns(native.lesions, case.reference_native, case.geometry.native, fitted.anatomy)
+    return {WITHHELD: fitted.withheld or "", **columns}
 
 
 def _voxel_metrics(

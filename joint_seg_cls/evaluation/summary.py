@@ -9,6 +9,7 @@ from rich.table import Table
 
 from joint_seg_cls.evaluation.lesion_summary import LESION_MEANS, LESION_RULE, isbi_row, recall_rows
 from joint_seg_cls.evaluation.per_case import EMPTY_RULE
+from joint_seg_cls.evaluation.regions import print_regions, summarise_regions
 from joint_seg_cls.metrics import accuracy, auc, bootstrap_interval, empty_references, sensitivity, specificity
 from joint_seg_cls.metrics import summarise as mean_over_scans
 
@@ -60,6 +61,7 @@ def print_summary(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> None
             f"[dim]{empty.n} scans with an empty reference: {empty.predicted_empty:.0%} predicted empty, "
             f"{empty.false_positive_ml:.2f} mL false positive on average[/dim]"
         )
+    print_regions(rows, summarise_regions(rows))
 
 
 def _mean(label: str, space: str, rows: pd.DataFrame, column: str, seed: int) -> dict[str, object]:

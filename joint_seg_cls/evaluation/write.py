@@ -4,11 +4,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from joint_seg_cls.evaluation.regions import summarise_regions
 from joint_seg_cls.scan.cells import write_table
+
+_REGIONS = "regions.csv"
 
 
 def write_evaluation(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> None:
-    """Write ``per_case.csv`` and ``summary.csv`` to ``folder``. Atomic."""
+    """Write ``per_case.csv``, ``summary.csv`` and, if the regions of a scan are known, ``regions.csv``. Atomic."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in (("summary.csv", summary), ("per_case.csv", rows)):
+    regions = summarise_regions(rows)
+    tables = {"summary.csv": summary, _REGIONS: regions, "per_case.csv": rows}
+    if not regions["scans"].any():
+        del tables[_REGIONS]
+        (folder / _REGIONS).unlink(missing_ok=True)  # of an earlier test
+    for name, table in tables.items():
         write_table(table, folder / name)

@@ -1,6 +1,7 @@
 """Prediction for a scan with a checkpoint or several, with results in the scan's own grid."""
 
 from joint_seg_cls.inference.abstention import Limits
+from joint_seg_cls.inference.anatomy import FittedAnatomy, fit_anatomy
 from joint_seg_cls.inference.case import CaseFindings, case_findings, summary_of
 from joint_seg_cls.inference.cost import Stopwatch
 from joint_seg_cls.inference.ensemble import Ensemble
@@ -15,6 +16,7 @@ __all__ = [
     "CaseFindings",
     "Ensemble",
     "Findings",
+    "FittedAnatomy",
     "Limits",
     "Predictor",
     "Stopwatch",
@@ -22,6 +24,7 @@ __all__ = [
     "case_findings",
     "examine",
     "finished",
+    "fit_anatomy",
     "quantiles_of",
     "ranges_of",
     "require_views",

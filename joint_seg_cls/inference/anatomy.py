@@ -4,12 +4,23 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float32
 
 from joint_seg_cls.inference.field_of_view import cut_sides
 from joint_seg_cls.inference.findings import Findings
-from joint_seg_cls.lesions import REGION_COLUMNS, REGIONS, criteria, lesion_regions, scan_anatomy
+from joint_seg_cls.lesions import (
+    REGION_COLUMNS,
+    REGIONS,
+    ScanAnatomy,
+    criteria,
+    lesion_regions,
+    region_key,
+    scan_anatomy,
+)
 from joint_seg_cls.preprocess import ModelInput, TemplateFit, register_to_template, tissue_brightness
+from joint_seg_cls.scan import Geometry
 
 #: Brains of other volumes are not registered.
 _BRAIN_ML = (500.0, 2500.0)
@@ -27,23 +38,60 @@ class Located(NamedTuple):
     record: dict[str, Any]
 
 
+class FittedAnatomy(NamedTuple):
+    """The anatomy of a scan, where the template fits it.
+
+    anatomy: None if regions are withheld.
+    quality: of the registration; ``withheld`` is the reason for withholding regions, None if there is none.
+    """
+
+    anatomy: ScanAnatomy | None
+    quality: dict[str, Any]
+
+    @property
+    def withheld(self) -> str | None:
+        """Why regions are withheld; None if the template fits."""
+        return self.quality["withheld"]
+
+
+def fit_anatomy(
+    image: Float32[np.ndarray, "c x y z"],
+    brain_mask: Bool[np.ndarray, "x y z"],
+    brain: Bool[np.ndarray, "i j k"],
+    geometry: Geometry,
+    brain_ml: float,
+) -> FittedAnatomy:
+    """Return the anatomy of a scan by affine registration of the template to the prepared image.
+
+    Args:
+        image: in model space; the first modality is registered.
+        brain_mask: in model space.
+        brain: in the scan's own grid.
+        geometry: both grids.
+        brain_ml: volume of the brain in the scan's own grid.
+    """
+    if (withheld := _unsuitable(brain, geometry, brain_ml)) is not None:
+        return FittedAnatomy(None, _quality(None, withheld))
+    brightness = tissue_brightness(image[0], brain_mask)
+    fit = None if brightness is None else register_to_template(brightness, geometry.model)
+    if brightness is None or fit is None:
+        return FittedAnatomy(None, _quality(None, "the scan cannot be compared with the template"))
+    if fit.doubt is not None:
+        return FittedAnatomy(None, _quality(fit, fit.doubt))
+    anatomy = scan_anatomy(brightness, brain_mask, geometry.model, fit.to_template)
+    return FittedAnatomy(anatomy, _quality(fit, None) | {"ventricle_ml": anatomy.ventricle_ml})
+
+
 def locate(prepared: ModelInput, found: Findings, table: pd.DataFrame) -> Located:
-    """Return the regions of the lesions in ``table``, by affine registration of the template to the prepared image."""
+    """Return the regions of the lesions in ``table``; see :func:`fit_anatomy`."""
     native = prepared.geometry.native
     slice_mm = max(native.spacing_mm)
-    brightness = tissue_brightness(prepared.image[0], prepared.brain_mask)
-    fit = None
-    withheld = _unsuitable(prepared)
-    if withheld is None:
-        fit = None if brightness is None else register_to_template(brightness, prepared.geometry.model)
-        withheld = "the scan cannot be compared with the template" if fit is None else fit.doubt
-    record: dict[str, Any] = {"registration": _quality(fit, withheld)}
-    if withheld is not None or fit is None or brightness is None or found.lesions is None:
+    fitted = fit_anatomy(prepared.image, prepared.brain_mask, prepared.brain, prepared.geometry, prepared.brain_ml)
+    record: dict[str, Any] = {"registration": fitted.quality}
+    if fitted.anatomy is None or found.lesions is None:
         nothing = pd.DataFrame(None, index=table.index, columns=list(REGION_COLUMNS), dtype=object)
         return Located(nothing, {**record, "regions": None, "criteria": _plain(None, slice_mm)})
-    anatomy = scan_anatomy(brightness, prepared.brain_mask, prepared.geometry.model, fit.to_template)
-    record["registration"]["ventricle_ml"] = anatomy.ventricle_ml
-    placed = table.join(lesion_regions(found.lesions, native, anatomy))
+    placed = table.join(lesion_regions(found.lesions, native, fitted.anatomy))
     record["regions"] = {
         region: {"count": len(here), "volume_ml": float(here["volume_ml"].sum())}
         for region in REGIONS
@@ -56,18 +104,18 @@ def columns_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a record in ``predictions.tsv``: count and mL by region, criteria; empty if withheld."""
     regions, answers = record.get("regions") or {}, record.get("criteria") or {}
     totals = {
-        f"{region.replace(' ', '_')}_{short}": regions.get(region, {}).get(name, "")
+        f"{region_key(region)}_{short}": regions.get(region, {}).get(name, "")
         for region in REGIONS
         for short, name in (("count", "count"), ("ml", "volume_ml"))
     }
     return totals | {name: answers.get(name, {}).get("value", "") for name in _plain(None, 1.0)}
 
 
-def _unsuitable(prepared: ModelInput) -> str | None:
+def _unsuitable(brain: Bool[np.ndarray, "i j k"], geometry: Geometry, brain_ml: float) -> str | None:
     low, high = _BRAIN_ML
-    if not low <= prepared.brain_ml <= high:
-        return f"the brain has {prepared.brain_ml:.0f} mL, not {low:.0f} to {high:.0f}"
-    sides = cut_sides(prepared.brain, prepared.scan.grid)
+    if not low <= brain_ml <= high:
+        return f"the brain has {brain_ml:.0f} mL, not {low:.0f} to {high:.0f}"
+    sides = cut_sides(brain, geometry.native)
     return f"the brain is cut off at the {' and '.join(sides)} border of the image" if sides else None
 
 

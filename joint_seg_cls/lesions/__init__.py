@@ -6,7 +6,7 @@ from joint_seg_cls.lesions.features import region_features
 from joint_seg_cls.lesions.places import LOCATION_CLASSES, LocationClass, count_by_place, lesion_places
 from joint_seg_cls.lesions.regions import Regions, template_regions
 from joint_seg_cls.lesions.scan_anatomy import ScanAnatomy, scan_anatomy
-from joint_seg_cls.lesions.scan_regions import REGION_COLUMNS, REGIONS, Region, lesion_regions
+from joint_seg_cls.lesions.scan_regions import REGION_COLUMNS, REGIONS, Region, lesion_regions, region_key
 from joint_seg_cls.lesions.template_map import TemplateMap, template_map
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "lesion_regions",
     "lesion_table",
     "region_features",
+    "region_key",
     "scan_anatomy",
     "template_map",
     "template_regions",

@@ -23,6 +23,7 @@ Region = Literal[
     "optic or hypothalamic",
 ]
 REGIONS: tuple[Region, ...] = get_args(Region)
+
 #: Columns of :func:`lesion_regions` for the lesion table.
 REGION_COLUMNS = ("region", "distance_to_ventricle_mm", "distance_to_cortex_mm")
 #: Spacing of the positions at which a lesion is sampled.
@@ -35,6 +36,11 @@ _BY_SHARE: tuple[tuple[Region, str], ...] = (
     ("corpus callosum", "callosum"),
     ("deep grey", "deep_grey"),
 )
+
+
+def region_key(region: Region) -> str:
+    """Return the name of a region in column names."""
+    return region.replace(" ", "_")
 
 
 def lesion_regions(mask: Bool[np.ndarray, "x y z"], grid: Grid, anatomy: ScanAnatomy) -> pd.DataFrame:

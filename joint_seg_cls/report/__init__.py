@@ -5,6 +5,7 @@ from joint_seg_cls.report.figure import Figure
 from joint_seg_cls.report.figures import draw_figures
 from joint_seg_cls.report.page import PageCell, PageRun, PageTable, TextSection, write_page
 from joint_seg_cls.report.published import published_label
+from joint_seg_cls.report.region_table import region_tables
 from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.study_report import StudyReport, verdicts
 from joint_seg_cls.report.study_tables import TableMaker
@@ -26,6 +27,7 @@ __all__ = [
     "draw_figures",
     "gather",
     "published_label",
+    "region_tables",
     "trust_tables",
     "verdicts",
     "write_page",

@@ -1,6 +1,7 @@
 """A study as one self-contained HTML page: tables, figures and runs, and what is missing."""
 
 import base64
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from joint_seg_cls.atomic_write import write_text
+from joint_seg_cls.metrics import Interval
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
 from joint_seg_cls.scan.cells import shown
 
@@ -24,6 +26,14 @@ class PageCell(NamedTuple):
     text: str
     mark: Literal["", "best", "second"] = ""
     detail: str = ""
+
+
+def with_interval(value: float, interval: Interval, *, digits: int = 3) -> PageCell:
+    """Return a cell with a value and its interval below."""
+    if math.isnan(value):
+        return PageCell("–")
+    low, high = interval
+    return PageCell(f"{value:.{digits}f}", detail="" if math.isnan(low) else f"({low:.{digits}f} to {high:.{digits}f})")
 
 
 @final

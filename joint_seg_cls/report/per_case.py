@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from joint_seg_cls.evaluation import WITHHELD
 from joint_seg_cls.scan.cells import read_written
 
 PER_CASE = "per_case.csv"
@@ -13,7 +14,7 @@ PER_CASE = "per_case.csv"
 PROBABILITY = "p_"
 #: Prefix of the columns of class probabilities without calibration.
 UNCALIBRATED = "uncalibrated_"
-_TEXT = ("case", "subject", "session", "fold", "disease")
+_TEXT = ("case", "subject", "session", "fold", "disease", WITHHELD)
 _NEEDED = ("case", "subject", "fold", "disease", "dsc")
 #: Probabilities are written with six digits.
 _ROUNDING = 1e-4

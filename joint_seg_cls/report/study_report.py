@@ -25,7 +25,7 @@ from joint_seg_cls.scan.cells import markdown_table, write_table
 
 #: Patterns of table files written by reports.
 _WRITTEN = re.compile(
-    r"((table|cohort)-(\d+|variants|lesions|surfaces)|calibration|coverage|explanations)\.(md|tex|csv)"
+    r"((table|cohort)-(\d+|variants|lesions|surfaces|regions)|regions|calibration|coverage|explanations)\.(md|tex|csv)"
 )
 #: Tables of the audit that correspond to tables of the paper.
 _OF_PAPER = {"Patients": " (the paper's Table 1)", "Acquisition": " (the paper's Table 2)"}
@@ -44,7 +44,7 @@ class StudyReport:
         runs: rows of the list of runs.
         audit: audit of the data; None if no run has a readable one.
         warnings: warnings of the audit.
-        trust: tables of :func:`trust_tables` by the name of their files.
+        further: tables of :func:`region_tables` and :func:`trust_tables` by the name of their files.
         explanations: audited explanations, one row per scan.
     """
 
@@ -55,7 +55,7 @@ class StudyReport:
     runs: Sequence[PageRun]
     audit: Audit | None
     warnings: Sequence[str]
-    trust: Mapping[str, PageTable] = field(default_factory=dict)
+    further: Mapping[str, PageTable] = field(default_factory=dict)
     explanations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, out: Path) -> None:
@@ -66,7 +66,7 @@ class StudyReport:
         """
         (out / "tables").mkdir(parents=True, exist_ok=True)
         names = {table.name for table in self.tables} | {f"cohort-{k + 1}" for k in range(len(self._cohort()))}
-        names |= {name for name, table in self.trust.items() if table.rows}
+        names |= {name for name, table in self.further.items() if table.rows}
         for path in (out / "tables").iterdir():
             if _WRITTEN.fullmatch(path.name) and path.stem not in names:
                 path.unlink()
@@ -83,7 +83,7 @@ class StudyReport:
             write_text(path.with_suffix(".md"), _cohort_markdown(table))
             write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, table.rows))
         texts = [*map(markdown, self.tables)]
-        for name, table in self.trust.items():
+        for name, table in self.further.items():
             if table.rows:
                 texts.append(text := _page_table_markdown(table))
                 cells = _texts(table)
@@ -109,7 +109,7 @@ class StudyReport:
             title=f"Study {self.name}",
             subtitle=about(self.variants),
             parts=self._parts(),
-            tables=[*tables, *self.trust.values(), *cohort, checked],
+            tables=[*tables, *self.further.values(), *cohort, checked],
             figures=self.figures,
             runs=self.runs,
             footer=f"jsc report, joint_seg_cls {__version__}. Published values: {published_source()}. For research "
@@ -146,7 +146,8 @@ def _texts(table: PageTable) -> list[list[str]]:
 
 def _page_table_markdown(table: PageTable) -> str:
     grid = markdown_table(list(map(escaped, table.columns)), [list(map(escaped, row)) for row in _texts(table)])
-    return f"### {escaped(table.title)}\n\n{escaped(table.caption)}\n\n{grid}\n"
+    notes = "".join(f"\n- {escaped(note)}" for note in table.notes)
+    return f"### {escaped(table.title)}\n\n{escaped(table.caption)}\n\n{grid}\n{notes}\n".rstrip("\n") + "\n"
 
 
 def _cohort_markdown(table: Table) -> str:

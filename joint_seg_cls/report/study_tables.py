@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE
+from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE, REGION_RECALLS, REGION_RULE
 from joint_seg_cls.report.claims import Claim, claims_against, differences
 from joint_seg_cls.report.footnotes import ONE_SEED, about_claims, means_over_fewer
 from joint_seg_cls.report.measured import (
@@ -24,17 +24,19 @@ from joint_seg_cls.report.variants import JOINT, Variant
 _METRICS = (*OF_SCANS, *OF_DIAGNOSES)
 
 
-def _is_of_surfaces_or_sizes(metric: str) -> bool:
-    return metric.startswith(("HD95", "surface", "recall"))
-
-
-#: Lesion-wise tables: file, title, and metrics.
+_REGIONS = tuple(REGION_RECALLS)
+_SURFACES = tuple(
+    name for name in LESION_METRICS if name.startswith(("HD95", "surface", "recall")) and name not in _REGIONS
+)
+#: Lesion-wise tables: file, title, rule and metrics.
 _LESION_TABLES = {
     "table-lesions": (
         "Lesion-wise metrics by the rules of each challenge",
-        lambda name: not _is_of_surfaces_or_sizes(name),
+        LESION_RULE,
+        tuple(name for name in LESION_METRICS if name not in (*_SURFACES, *_REGIONS)),
     ),
-    "table-surfaces": ("Surface metrics, and recall by lesion size", _is_of_surfaces_or_sizes),
+    "table-surfaces": ("Surface metrics, and recall by lesion size", LESION_RULE, _SURFACES),
+    "table-regions": ("Recall by anatomical region", REGION_RULE, _REGIONS),
 }
 
 
@@ -129,19 +131,19 @@ class TableMaker:
         )
 
     def _lesion_wise(self) -> list[StudyTable]:
-        """Return the lesion-wise and surface tables, if a run has these metrics."""
-        names = tuple(LESION_METRICS)
+        """Return the tables of lesions, surfaces and regions, if a run has these metrics."""
         draws = {"seed": self.seed, "resamples": self.resamples}
-        found = [(one, measured) for one in self.variants if (measured := measure(one, names, **draws))]
+        found = [(one, measured) for one in self.variants if (measured := measure(one, tuple(LESION_METRICS), **draws))]
         tables = []
-        for name, (title, is_here) in _LESION_TABLES.items():
-            metrics = tuple(each for each in names if is_here(each) and any(each in measured for _, measured in found))
+        for name, (title, rule, names) in _LESION_TABLES.items():
+            metrics = tuple(each for each in names if any(each in measured for _, measured in found))
             if not metrics:
                 continue
             rows = [_row(one, metrics, measured, {}) for one, measured in found]
             lower = [each for each in metrics if each in LOWER_IS_BETTER]
             caption = f"{self._caption()} Lower is better: {', '.join(lower)}." if lower else self._caption()
-            notes = [f"{LESION_RULE}.", *lesion_notes([one for one, _ in found]), *means_over_fewer(rows)]
+            counted = lesion_notes([one for one, _ in found]) if names is not _REGIONS else []
+            notes = [f"{rule[0].upper()}{rule[1:]}.", *counted, *means_over_fewer(rows)]
             tables.append(StudyTable(name, title, metrics, rows, (), caption, notes))
         return tables
 

@@ -12,10 +12,10 @@ import pandas as pd
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.inference.abstention import Limits
 from joint_seg_cls.inference.explanation import SHUFFLES, Explanation, explain
-from joint_seg_cls.metrics import BINS, Interval, bootstrap_interval, bootstrap_ratio, cross_entropy, summarise
+from joint_seg_cls.metrics import BINS, bootstrap_interval, bootstrap_ratio, cross_entropy, summarise
 from joint_seg_cls.report.figures_calibration import error_with_interval
 from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
-from joint_seg_cls.report.page import PageCell, PageTable
+from joint_seg_cls.report.page import PageCell, PageTable, with_interval
 from joint_seg_cls.report.runs import Pooled, ReportRun, classifying, pool, seed_note
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def calibration_table(variants: Sequence[Pooled], *, seed: int, resamples: int) 
         temperatures = f"{min(found):.2f} to {max(found):.2f} ({len(found)} of {len(one.runs)})" if found else "none"
         disease = one.disease()
         errors = [
-            _with_interval(*error_with_interval(one, seed=seed, resamples=resamples, uncalibrated=before))
+            with_interval(*error_with_interval(one, seed=seed, resamples=resamples, uncalibrated=before))
             for before in (True, False)
         ]
         losses = [f"{cross_entropy(each, disease):.3f}" for each in (one.uncalibrated(), one.probability())]
@@ -73,7 +73,7 @@ def coverage_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> 
             above, below = (each.astype(np.float64) for each in (right & answered, answered))
             accuracies = bootstrap_ratio(above, below, **draws)
             cells = [PageCell(one.label_with_progress()), PageCell(f"{least:.1f}")]
-            rows.append([*cells, _with_interval(share, shares), _with_interval(accuracy, accuracies)])
+            rows.append([*cells, with_interval(share, shares), with_interval(accuracy, accuracies)])
     caption = (
         f"Scans whose predicted class has at least this probability; jsc predict answers from "
         f"{Limits().least_probability:g}. 95 % bootstrap intervals over subjects.{seed_note(variants)}"
@@ -122,7 +122,7 @@ def explanation_table(pooled: Pooled, audited: pd.DataFrame, *, seed: int) -> Pa
     rows = []
     for column, name, chance in _MEASURES:
         found = summarise(audited[column].to_numpy(dtype=np.float64), seed=seed, group=audited["subject"].to_numpy())
-        mean = _with_interval(found.mean, found.interval)
+        mean = with_interval(found.mean, found.interval)
         rows.append([PageCell(name), PageCell(str(found.n)), mean, PageCell(chance)])
     caption = (
         f"{len(audited)} test scans, each by the network of its fold; maps of the predicted class on the network's "
@@ -177,10 +177,3 @@ def _flat(result: Explanation) -> dict[str, float]:
     flat = {f"{name}_{key}": value for name, part in parts.items() for key, value in asdict(part).items()}
     fall, control = result.deletion.fall, result.deletion.control_fall
     return flat | {"deletion_fall": fall, "deletion_control_fall": control, "deletion_difference": fall - control}
-
-
-def _with_interval(value: float, interval: Interval) -> PageCell:
-    if math.isnan(value):
-        return PageCell("–")
-    low, high = interval
-    return PageCell(f"{value:.3f}", detail="" if math.isnan(low) else f"({low:.3f} to {high:.3f})")

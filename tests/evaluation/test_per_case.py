@@ -36,7 +36,7 @@ def box(x=slice(0, 0), y=slice(4, 6), z=slice(4, 6)):
 def case(name, predicted, reference, disease="MS", score=-2.0, subject=None):
     image = predicted.astype(np.float32)[None]
     image[0, 0, 0, 0] = score
-    return TestCase(name, subject or name, None, disease, image, SAME, reference, reference)
+    return TestCase(name, subject or name, None, disease, image, SAME, reference, reference, np.ones(GRID.shape, bool))
 
 
 def rows_of(*cases):

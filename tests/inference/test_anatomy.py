@@ -9,31 +9,9 @@ import pytest
 from joint_seg_cls.inference import Findings
 from joint_seg_cls.inference.anatomy import columns_of, locate
 from joint_seg_cls.inference.lesion_rows import lesion_rows
-from joint_seg_cls.lesions import REGIONS, template_map
+from joint_seg_cls.lesions import REGIONS, region_key
 from joint_seg_cls.preprocess import ModelInput
-from joint_seg_cls.scan import Geometry, Grid, Scan
-
-AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
-AFFINE[:3, 3] = (-96.0, -132.0, -70.0)
-
-
-@pytest.fixture(scope="module")
-def head():
-    """The template as a scan of 3 mm with two lesions: at the ventricle's body, and in the cerebellum."""
-    from joint_seg_cls.scan import resample_oblique
-
-    template, grid = template_map(), Grid((65, 77, 62), AFFINE)
-    tissue, brain = (
-        resample_oblique(volume.astype(np.float32), template.grid, grid, np.eye(4), linear=True)[0]
-        for volume in (template.tissue, template.masks["brain"])
-    )
-    brain = brain > 0.5
-    image = np.where(brain, tissue, 0).astype(np.float32)
-    lesions = np.zeros(grid.shape, bool)
-    for place in ((19, -15, 27), (30, -60, -40)):
-        x, y, z = np.round(np.linalg.solve(AFFINE, [*place, 1])[:3]).astype(int)
-        lesions[x : x + 1, y - 1 : y + 2, z : z + 1] = True
-    return image, brain, grid, lesions
+from joint_seg_cls.scan import Geometry, Scan
 
 
 def prepared(image, brain, grid, brain_ml=1500.0):
@@ -45,8 +23,8 @@ def found_in(lesions, location=None):
     return Findings(lesions.astype(np.float32), lesions, location, None)
 
 
-def test_regions_are_in_table_and_record(head):
-    image, brain, grid, lesions = head
+def test_regions_are_in_table_and_record(template_head):
+    image, brain, grid, lesions = template_head
     found = found_in(lesions)
     table = lesion_rows(found, grid)
     located = locate(prepared(image, brain, grid), found, table)
@@ -63,8 +41,8 @@ def test_regions_are_in_table_and_record(head):
 
 
 @pytest.mark.parametrize("case", ["small", "cut", "no contrast", "noise"])
-def test_regions_are_withheld_where_the_template_does_not_fit(head, case):
-    image, brain, grid, lesions = head
+def test_regions_are_withheld_where_the_template_does_not_fit(template_head, case):
+    image, brain, grid, lesions = template_head
     seen = prepared(image, brain, grid)
     if case == "small":
         seen = prepared(image, brain, grid, brain_ml=90.0)
@@ -84,12 +62,12 @@ def test_regions_are_withheld_where_the_template_does_not_fit(head, case):
     assert located.record["registration"]["withheld"]
     assert located.record["regions"] is None
     row = columns_of(located.record)
-    assert {row[f"{region.replace(' ', '_')}_count"] for region in REGIONS} == {""}
+    assert {row[f"{region_key(region)}_count"] for region in REGIONS} == {""}
     assert row["one_third_rule"] == "unknown"
 
 
-def test_share_of_the_diagnosis_is_that_of_the_positive_part(head):
-    _, _, grid, lesions = head
+def test_share_of_the_diagnosis_is_that_of_the_positive_part(template_head):
+    _, _, grid, lesions = template_head
     location = np.zeros(grid.shape, np.float32)
     one, two = np.argwhere(lesions)[[0, -1]]
     location[tuple(one)], location[tuple(two)], location[0, 0, 0] = 3.0, -2.0, 1.0

@@ -130,6 +130,50 @@ def test_a_table_has_means_over_folds_and_published_values(study, jsc, tmp_path)
     assert "Joint Model > Only local in DSC" in out.split("holds:")[1].split(";")[0]
 
 
+def _with_regions(folder):
+    """Give the scans of a run two periventricular lesions each, one of them detected; the first scan has no regions."""
+    from joint_seg_cls.evaluation.region_columns import COUNTS, VOLUMES, column
+    from joint_seg_cls.lesions import REGIONS
+
+    rows = pd.read_csv(folder / "per_case.csv")
+    for region in REGIONS:
+        for what, value in zip((*COUNTS, *VOLUMES), (2, 1, 3, 1, 0.5, 0.25), strict=True):
+            rows[column(what, region)] = value * float(region == "periventricular")
+            rows.loc[0, column(what, region)] = np.nan
+    rows["regions_withheld"] = ["the brain has 300 mL"] + [""] * (len(rows) - 1)
+    rows.to_csv(folder / "per_case.csv", index=False)
+
+
+def test_lesions_by_region_have_tables(study, jsc, tmp_path):
+    for base in ("joint", "only_seg"):
+        _with_regions(study(base, 0))
+    code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    folder = report_of(tmp_path) / "tables"
+    recall = pd.read_csv(folder / "table-regions.csv").set_index("base")
+    assert recall["recall periventricular"].to_dict() == {"joint": 0.5, "only_seg": 0.5}
+    assert "recall deep grey" not in recall, "no reference has a lesion there"
+    text = (folder / "regions.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("| periventricular"))
+    scans = SCANS // 3 - 1
+    assert [cell.strip() for cell in line.split("|")[2:9]] == [
+        *(str(2 * scans), "0.50 (0.50 to 0.50)", str(3 * scans), "0.33 (0.33 to 0.33)"),
+        *("0.50", "0.25", r"\-0.25 (-0.25 to -0.25)"),
+    ]
+    assert f"Regions are withheld for 1 of {SCANS // 3} scans: the brain has 300 mL." in text
+    page = (report_of(tmp_path) / "index.html").read_text()
+    assert "Lesions by anatomical region" in page
+    assert "Recall by anatomical region" in page
+
+
+def test_a_study_without_regions_says_so(study, jsc, tmp_path):
+    study("joint", 0)
+    code, out, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
+    assert code == 0, err
+    assert "Lesions by anatomical region: missing: the tests of Joint Model have no regions" in out
+    assert not (report_of(tmp_path) / "tables" / "regions.md").exists()
+
+
 def test_lesions_and_surfaces_have_tables_whose_distances_are_millimetres(study, jsc, tmp_path):
     study("joint", 0, better=0.1)
     study("only_seg", 0)

@@ -1,0 +1,59 @@
+"""Table of a study on lesions by anatomical region: detection and volume."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from joint_seg_cls.evaluation import REGION_RULE, summarise_regions, withheld_note
+from joint_seg_cls.metrics import Interval
+from joint_seg_cls.report.page import PageCell, PageTable, with_interval
+from joint_seg_cls.report.runs import ReportRun, pool, seed_note
+from joint_seg_cls.report.variants import JOINT
+
+_TITLE = "Lesions by anatomical region"
+_COLUMNS = (
+    *("region", "lesions of the reference", "recall", "predicted lesions", "false share"),
+    *("reference, mL a scan", "prediction, mL a scan", "difference, mL"),
+)
+
+
+def region_tables(runs: Iterable[ReportRun], *, seed: int, resamples: int) -> dict[str, PageTable]:
+    """Return the table of regions of the joint model, or else of the first variant that segments, by its file's name.
+
+    Args:
+        runs: all runs of the study, finished or not.
+        seed: of the bootstraps.
+        resamples: draws of each bootstrap.
+    """
+    segmenting = [one for one in pool(runs) if one.segments]
+    if not segmenting:
+        return {}
+    shown = next((one for one in segmenting if one.base == JOINT), segmenting[0])
+    regions = summarise_regions(shown.rows, seed=seed, resamples=resamples)
+    note = withheld_note(shown.rows)
+    if not regions["scans"].any():
+        why = note or f"the tests of {shown.label} have no regions"
+        return {"regions": PageTable(_TITLE, missing=why)}
+    caption = (
+        f"{shown.label_with_progress()}, {regions['scans'].max()} out-of-fold scans in their own grids. "
+        f"{REGION_RULE[0].upper()}{REGION_RULE[1:]}. A predicted lesion may have another region than that it detects. "
+        f"95 % bootstrap intervals over subjects.{seed_note([shown])}"
+    )
+    rows = [_cells(row) for _, row in regions.iterrows()]
+    notes = [f"{note[0].upper()}{note[1:]}."] if note else []
+    return {"regions": PageTable(_TITLE, _COLUMNS, rows, caption, notes)}
+
+
+def _cells(row: pd.Series) -> list[PageCell]:
+    def rate(name: str, end: str = "") -> PageCell:
+        low, high = (float(row[f"{end or name}_{side}"]) for side in ("low", "high"))
+        return with_interval(float(row[name]), Interval(low, high), digits=2)
+
+    volumes = (PageCell(f"{row[name]:.2f}") for name in ("volume_reference_ml", "volume_predicted_ml"))
+    return [
+        PageCell(str(row["region"])),
+        *(PageCell(str(row["lesions_reference"])), rate("recall")),
+        *(PageCell(str(row["lesions_predicted"])), rate("false_share")),
+        *volumes,
+        rate("difference_ml", "difference"),
+    ]
