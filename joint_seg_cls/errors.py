@@ -13,6 +13,9 @@ _BROKEN = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
 _NO_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 #: Out-of-memory messages of torch, its CUDA allocator and SimpleITK, which do not raise MemoryError.
 _NO_MEMORY = re.compile(r"not enough memory|allocate memory|out of memory|bad_alloc", re.IGNORECASE)
+_LONGEST = 80
+#: Characters that break a line or are invisible.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class InputError(Exception):
@@ -42,6 +45,14 @@ class InputError(Exception):
 
 def _rebuild(kind: type[InputError], where: str, expected: str, found: str, remedy: str) -> InputError:
     return kind(where, expected=expected, found=found, remedy=remedy)
+
+
+def shortened(text: object) -> str:
+    """Return a text for a message: on one line, with the middle of a long text omitted."""
+    whole = _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
+    return (
+        whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
+    )
 
 
 @final

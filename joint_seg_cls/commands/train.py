@@ -28,8 +28,9 @@ from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.runs.testing import test_fold
 from joint_seg_cls.runs.track import track_training
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
+from joint_seg_cls.sweep.planned import study_run
 from joint_seg_cls.sweep.ranks import children_repeat_this_job, is_first_process
-from joint_seg_cls.sweep.study import Study, StudyRun
+from joint_seg_cls.sweep.study import Study
 from joint_seg_cls.training import (
     FORMAT,
     MARKS,
@@ -171,7 +172,7 @@ def _list_in_study(plan: Plan) -> None:
         name = "search" if plan.config.study is None else str(plan.config.study)
         words = shlex.join(["jsc", "train", *plan.overrides])
         tables = tuple(map(str, plan.config.tables))
-        Study(plan.location.collection_path, name, words, (StudyRun.of(plan),), tables).record(keep="all")
+        Study(plan.location.collection_path, name, words, (study_run(plan),), tables).record(keep="all")
 
 
 def _log_sizes(plan: Plan) -> None:

@@ -10,8 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from joint_seg_cls.atomic_write import clear_partial
 from joint_seg_cls.config.folders import config_folder
 from joint_seg_cls.config.schema import PATH_KEYS
-from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.scan.tables import shortened
+from joint_seg_cls.errors import ConfigError, shortened
 
 
 def names(config: DictConfig, key: str, *, least: int) -> list[str]:

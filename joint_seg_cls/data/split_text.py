@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from joint_seg_cls.data.split import HELD_OUT, FoldName
-from joint_seg_cls.errors import CohortError, SplitError
-from joint_seg_cls.scan.tables import line_of, read_table, shortened
+from joint_seg_cls.errors import CohortError, SplitError, shortened
+from joint_seg_cls.scan.tables import line_of, read_table
 
 _PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 _PARTS |= {"testing": "test"}

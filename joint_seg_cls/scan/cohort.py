@@ -15,7 +15,7 @@ from typing import final
 
 import pandas as pd
 
-from joint_seg_cls.errors import CohortError
+from joint_seg_cls.errors import CohortError, shortened
 from joint_seg_cls.scan import tables
 from joint_seg_cls.scan.diseases import class_named, labels_word
 from joint_seg_cls.scan.finder import is_nifti
@@ -25,7 +25,6 @@ from joint_seg_cls.scan.tables import (
     line_of,
     one_spelling,
     require_columns,
-    shortened,
     spellings,
     user_path,
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from joint_seg_cls.errors import CohortError
+from joint_seg_cls.errors import CohortError, shortened
 from joint_seg_cls.scan.cells import SEPARATORS, plain
 
 #: Possible columns of the subject; the first one present is used.
@@ -29,9 +29,6 @@ _MARKS = "\t,;"
 _MISSING = ("n/a", "N/A", "NA", "nan", "NaN")
 #: First words of pointer files, and the command that fetches the file.
 _POINTERS = {"version https://git-lfs": "git lfs pull", "/annex/objects/": "git annex get"}
-_LONGEST = 80
-#: Characters that break a line or are invisible.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def read_table(
@@ -156,14 +153,6 @@ def user_path(text: str | Path) -> Path:
     except RuntimeError as error:
         found = "a user without a home folder"
         raise CohortError(shortened(text), expected="a path", found=found, remedy="write the full path") from error
-
-
-def shortened(text: object) -> str:
-    """Return a text for a message: on one line, with the middle of a long text omitted."""
-    whole = _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
-    return (
-        whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
-    )
 
 
 def _unreadable(path: Path, error: Exception, remedy: str) -> tuple[str, str]:

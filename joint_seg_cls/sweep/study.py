@@ -14,7 +14,6 @@ from filelock import FileLock
 from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.config.keys import make_folder, writable
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.runs.plan import Plan
 
 _log = logging.getLogger(__name__)
 FOLDER = "studies"
@@ -42,13 +41,6 @@ class StudyRun:
     fold: int | str
     seed: int
     overrides: list[str]
-
-    @classmethod
-    def of(cls, plan: Plan) -> "StudyRun":
-        """Return the entry of a planned run."""
-        where = plan.location
-        settings = list(where.settings)
-        return cls(where.folder, where.variant, where.base, settings, where.fold, where.seed, plan.overrides)
 
 
 @final

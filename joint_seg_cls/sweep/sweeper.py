@@ -29,8 +29,9 @@ from joint_seg_cls.runs.combinations import misfit
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.sweep.local import LocalLauncher
 from joint_seg_cls.sweep.outcome import job_name, last_line, refuse_failures
+from joint_seg_cls.sweep.planned import study_run
 from joint_seg_cls.sweep.progress import shown
-from joint_seg_cls.sweep.study import Study, StudyRun, sweep_name
+from joint_seg_cls.sweep.study import Study, sweep_name
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
             collection=collection,
             name=name,
             created_by=shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
-            runs=tuple(StudyRun.of(plan) for plan in members),
+            runs=tuple(map(study_run, members)),
             tables=tuple(dict.fromkeys(str(table) for plan in members for table in plan.config.tables)),
         ).record()
         for (collection, name), members in by_collection.items()

@@ -11,7 +11,7 @@ from joint_seg_cls.cli.main import COMMANDS
 HEAVY = ("torch", "lightning", "monai", "nilearn", "pandas", "scipy", "matplotlib", "wandb", "hydra")
 
 
-def answer(*arguments):
+def answer(*arguments, exit_code=0):
     """Run the program in a fresh interpreter; return its standard output and the heavy packages that it imported."""
     code = (
         "import runpy, sys\n"
@@ -21,8 +21,9 @@ def answer(*arguments):
         "finally:\n"
         f"    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    return done.stdout, done.stderr.strip().splitlines()[-1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == exit_code, done.stderr
+    return done.stdout, next(line for line in reversed(done.stderr.splitlines()) if line.startswith("["))
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)], ids=["nothing", "--help", "-h"])
@@ -37,6 +38,22 @@ def test_the_version_is_printed_quickly():
     text, heavy = answer("--version")
     assert heavy == "[]"
     assert text.split() == ["jsc", joint_seg_cls.__version__]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("train", "--help"), 0),
+        (("train", "--cfg", "job", "data.store=store"), 0),
+        (("train", "data.stroe=store"), 2),
+        (("train", "--shell-completion", "install=bash"), 0),
+        (("status", "study=missing"), 2),
+    ],
+    ids=["help", "--cfg", "unknown key", "completion", "unknown study"],
+)
+def test_what_needs_only_the_configuration_imports_no_numerical_library(arguments, exit_code):
+    _, heavy = answer(*arguments, exit_code=exit_code)
+    assert heavy == "['hydra']"
 
 
 def test_importing_the_package_imports_nothing_heavy():

@@ -8,11 +8,11 @@ from typing import Any, final
 
 import pandas as pd
 
-from joint_seg_cls.errors import CohortError, ConfigError
+from joint_seg_cls.errors import CohortError, ConfigError, shortened
 from joint_seg_cls.scan.diseases import plain_code
 from joint_seg_cls.scan.readers.reader import OWN_COLUMNS
 from joint_seg_cls.scan.readers.sidecar import read_side_car
-from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, line_of, one_spelling, shortened
+from joint_seg_cls.scan.tables import SUBJECT_COLUMNS, line_of, one_spelling
 
 #: Possible columns of the visit; the first one present is used.
 SESSION_COLUMNS = ("session_id", "session", "ses", "visit", "timepoint")
