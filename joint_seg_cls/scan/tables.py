@@ -7,7 +7,6 @@ the header, whatever the suffix. Cells stay text: ``007``, ``1e5`` and ``None`` 
 
 import csv
 import io
-import re
 import unicodedata
 import warnings
 from collections import Counter

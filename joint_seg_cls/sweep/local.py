@@ -19,6 +19,7 @@ from joint_seg_cls.runs.combinations import refuse_missing_validation
 from joint_seg_cls.sweep.job import JOB, RESULT, Payload
 from joint_seg_cls.sweep.scratch import scratch
 from joint_seg_cls.sweep.slots import Job, Slot, machine_slots, run_in_slots
+from joint_seg_cls.sweep.warm import starter
 
 _log = logging.getLogger(__name__)
 
@@ -89,12 +90,12 @@ class LocalLauncher(Launcher):
             ended = "done" if code == 0 else f"failed (exit code {code}), see {job.log}"
             _log.info("%s: %s after %.1f min", job.name, ended, (time.monotonic() - started_s[job.name]) / 60)
 
-        with scratch() as root:
+        with scratch() as root, starter(slots, len(job_overrides)) as start:
             folders = [root / str(number) for number in range(len(job_overrides))]
             numbered = enumerate(zip(job_overrides, folders, strict=True), start=initial_job_idx)
             written = [self._write(list(words), number, folder) for number, (words, folder) in numbered]
             jobs = [job for job, _ in written]
-            codes = run_in_slots(jobs, slots, on_start=on_start, on_end=on_end)
+            codes = run_in_slots(jobs, slots, on_start=on_start, on_end=on_end, start=start)
             results = zip(written, job_overrides, folders, codes, strict=True)
             return [
                 _returned(job_config, words, folder, job, code) for (job, job_config), words, folder, code in results

@@ -1,4 +1,4 @@
-"""The entry of a planned run in a study; apart from :mod:`.study`, which ``jsc status`` reads without importing torch."""
+"""The entry of a planned run in a study; not in :mod:`.study`, so that ``jsc status`` does not import torch."""
 
 from joint_seg_cls.runs.plan import Plan
 from joint_seg_cls.sweep.study import StudyRun

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import IO, Protocol, final
 
 from joint_seg_cls.config.machine import VISIBLE
 from joint_seg_cls.errors import ConfigError
@@ -48,6 +48,36 @@ class Job:
     log: Path
 
 
+class Process(Protocol):
+    """What a launcher needs of a job's process: these parts of ``subprocess.Popen``."""
+
+    @property
+    def pid(self) -> int:
+        """Its id, and its group's."""
+        ...
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """A pipe that ends with the launcher; the job then stops."""
+        ...
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while the process runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit code."""
+        ...
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Send a signal, unless the process has ended."""
+        ...
+
+
+#: Starts a job with additional environment variables.
+Start = Callable[[Job, Mapping[str, str]], Process]
+
+
 def machine_slots(gpus: Sequence[str], *, gpus_per_job: int, slots_per_gpu: int, workers: int) -> list[Slot]:
     """Return the slots of the machine: per GPU, or ``workers`` on the CPU if there is no GPU.
 
@@ -84,34 +114,39 @@ def run_in_slots(
     *,
     on_start: Callable[[Job, Slot], None],
     on_end: Callable[[Job, int], None],
+    start: Start | None = None,
 ) -> list[int]:
     """Run every job in the first free slot; return the exit codes.
 
-    A failed job does not stop the others. If this function is interrupted (Ctrl-C), so are the jobs.
+    A failed job does not stop the others. If this function is interrupted (Ctrl-C), so are the jobs. They are started
+    by ``start``, by default in new interpreters.
     """
     codes = [0] * len(jobs)
     waiting, free = deque(enumerate(jobs)), list(range(len(slots)))
-    running: dict[int, tuple[int, subprocess.Popen]] = {}
+    running: dict[int, tuple[int, Process]] = {}
     try:
         while waiting or running:
             while waiting and free:
                 number, job = waiting.popleft()
                 index = free.pop(0)
-                running[number] = index, _start(job, slots[index].environment())
+                running[number] = index, (start or start_fresh)(job, slots[index].environment())
                 on_start(job, slots[index])
-            for number in [each for each, (_, process) in running.items() if process.poll() is not None]:
-                index, process = running.pop(number)
-                codes[number] = process.returncode
+            for number, (index, process) in list(running.items()):
+                if (code := process.poll()) is None:
+                    continue
+                del running[number]
+                codes[number] = code
                 _close(process)
                 free = sorted([*free, index])
-                on_end(jobs[number], process.returncode)
+                on_end(jobs[number], code)
             time.sleep(_POLL_S)
     finally:
         _stop([process for _, process in running.values()])
     return codes
 
 
-def _start(job: Job, environment: Mapping[str, str]) -> subprocess.Popen:
+def start_fresh(job: Job, environment: Mapping[str, str]) -> subprocess.Popen:
+    """Start a job in a new interpreter."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - the command is our own
@@ -124,7 +159,7 @@ def _start(job: Job, environment: Mapping[str, str]) -> subprocess.Popen:
         )
 
 
-def _stop(processes: Sequence[subprocess.Popen]) -> None:
+def _stop(processes: Sequence[Process]) -> None:
     """Interrupt the processes; kill those still running after a grace period or at a second Ctrl-C."""
     for process in processes:
         process.send_signal(signal.SIGINT)
@@ -142,7 +177,7 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
             _close(process)
 
 
-def _close(process: subprocess.Popen) -> None:
+def _close(process: Process) -> None:
     if process.stdin is not None:
         process.stdin.close()
 
