@@ -2,15 +2,21 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num, Shaped
 from monai.transforms import MapTransform, Randomizable
 from monai.transforms.utils import create_rotate
 from torch import Tensor
 from torch.nn.functional import grid_sample
+
+#: A voxel and its neighbours, among which are all voxels whose nearest source is the voxel that it is the image of.
+_AROUND = np.array(list(product((-1, 0, 1), repeat=3)))
+#: Fraction of voxels above which sampling around the voxels of a mask saves nothing.
+_SPARSE = 0.25
 
 
 @final
@@ -83,43 +89,82 @@ class RandFlipRotated(MapTransform, Randomizable):
         self, data: Mapping[Hashable, Tensor], drawn: FlipRotation, *, is_inverse: bool
     ) -> dict[Hashable, Tensor]:
         moved = dict(data)
-        grid = None
+        sources = None
         for key in self.key_iterator(moved):
             volume = moved[key]
             if drawn.angles_rad is not None:
-                if grid is None:
+                if sources is None:
                     _, *shape = volume.shape
-                    grid = sampling_grid((shape[0], shape[1], shape[2]), drawn, is_inverse=is_inverse)
-                moved[key] = _sample(volume, grid, "nearest" if key in self.nearest_keys else "bilinear")
+                    sources = _Sources((shape[0], shape[1], shape[2]), drawn, is_inverse=is_inverse)
+                moved[key] = sources.nearest(volume) if key in self.nearest_keys else sources.linear(volume)
             elif drawn.flip_axis is not None:
                 moved[key] = volume.flip(1 + drawn.flip_axis)
         return moved
 
 
-def sampling_grid(
-    shape: tuple[int, int, int], drawn: FlipRotation, *, is_inverse: bool = False
-) -> Float[Tensor, "x y z 3"]:
-    r"""Return the source of each voxel of a flipped, then rotated volume, in the format of ``grid_sample``.
+@final
+class _Sources:
+    r"""The source of each voxel of a flipped, then rotated volume, in the format of ``grid_sample``.
 
     .. math:: s = F R (o - c)
 
     o: index of the voxel; c: centre; R: MONAI's rotation matrix of the three angles; F: flip; s: source relative to the
     centre, here divided by half the size of its axis, last axis first. For the inverse :math:`F R` is transposed.
+
+    Only voxels that can differ from 0 are sampled, since sampling is most of the loader's time: their values do not
+    depend on which others are sampled.
     """
-    matrix = np.array(create_rotate(3, drawn.angles_rad or (0.0, 0.0, 0.0)), dtype=np.float64)[:3, :3]
-    if drawn.flip_axis is not None:
-        matrix[drawn.flip_axis] *= -1
-    if is_inverse:
-        matrix = matrix.T
-    matrix = (matrix * (2.0 / np.array(shape))[:, None])[::-1]
-    x, y, z = (
-        torch.from_numpy(np.outer(np.arange(n) - (n - 1) / 2, matrix[:, axis]).astype(np.float32))
-        for axis, n in enumerate(shape)
-    )
-    return x[:, None, None] + (y[:, None] + z)
+
+    def __init__(self, shape: tuple[int, int, int], drawn: FlipRotation, *, is_inverse: bool) -> None:
+        matrix = np.array(create_rotate(3, drawn.angles_rad or (0.0, 0.0, 0.0)), dtype=np.float64)[:3, :3]
+        if drawn.flip_axis is not None:
+            matrix[drawn.flip_axis] *= -1
+        self._matrix = matrix.T if is_inverse else matrix
+        self._shape = np.array(shape)
+        scaled = (self._matrix * (2.0 / self._shape)[:, None])[::-1]
+        self._x, self._y, self._z = (
+            torch.from_numpy(np.outer(np.arange(n) - (n - 1) / 2, scaled[:, axis]).astype(np.float32))
+            for axis, n in enumerate(shape)
+        )
+
+    def linear(self, volume: Float[Tensor, "c x y z"]) -> Float[Tensor, "c x y z"]:
+        """Interpolate linearly."""
+        return self._in_box(volume, "bilinear")
+
+    def nearest(self, volume: Shaped[Tensor, "c x y z"]) -> Shaped[Tensor, "c x y z"]:
+        """Take the nearest voxel; of a sparse mask, sample only around the images of its voxels."""
+        where = volume.any(0).nonzero().numpy()
+        if len(_AROUND) * len(where) > _SPARSE * volume[0].numel():
+            return self._in_box(volume, "nearest")
+        moved = torch.zeros_like(volume)
+        places = (np.round(self._images_of(where))[:, None] + _AROUND).reshape(-1, 3).astype(np.int64)
+        inside = ((places >= 0) & (places < self._shape)).all(axis=1)
+        x, y, z = torch.from_numpy(places[inside]).T
+        grid = self._x[x] + (self._y[y] + self._z[z])
+        moved[:, x, y, z] = _sampled(volume, grid[None, None], "nearest")[:, 0, 0]
+        return moved
+
+    def _in_box(self, volume: Shaped[Tensor, "c x y z"], mode: str) -> Shaped[Tensor, "c x y z"]:
+        """Sample the box of voxels whose sources can touch values other than 0."""
+        filled = volume.any(0)
+        lines = filled.any(2)
+        spans = [each.nonzero().numpy() for each in (lines.any(1), lines.any(0), filled.any(0).any(0))]
+        if not spans[0].size:
+            return volume
+        corners = np.array(list(product(*((span[0, 0] - 1, span[-1, 0] + 1) for span in spans))))
+        images = self._images_of(corners)
+        first = np.clip(np.floor(images.min(axis=0)).astype(int), 0, self._shape)
+        stop = np.clip(np.ceil(images.max(axis=0)).astype(int) + 1, 0, self._shape)
+        x, y, z = (slice(begin, end) for begin, end in zip(first.tolist(), stop.tolist(), strict=True))
+        moved = torch.zeros_like(volume)
+        moved[:, x, y, z] = _sampled(volume, self._x[x, None, None] + (self._y[y, None] + self._z[z]), mode)
+        return moved
+
+    def _images_of(self, places: Num[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        """Return where voxels are moved to."""
+        centre = (self._shape - 1) / 2
+        return centre + (places - centre) @ self._matrix
 
 
-def _sample(volume: Float[Tensor, "c x y z"], grid: Float[Tensor, "x y z 3"], mode: str) -> Float[Tensor, "c x y z"]:
-    if not volume.any():
-        return volume
+def _sampled(volume: Shaped[Tensor, "c x y z"], grid: Float[Tensor, "u v w 3"], mode: str) -> Shaped[Tensor, "c u v w"]:
     return grid_sample(volume[None], grid[None], mode=mode, padding_mode="zeros", align_corners=False)[0]

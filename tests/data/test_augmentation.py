@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Flip, Rotate
+from monai.transforms.utils import create_rotate
+from torch.nn.functional import grid_sample
 
-from joint_seg_cls.data import FlipRotation, RandFlipRotated
+from joint_seg_cls.data import FlipRotation, RandFlipRotated, augmentation
 from joint_seg_cls.data.draws import random_state
 
 
@@ -45,6 +47,59 @@ def test_the_result_equals_monais_flip_and_rotation(shape):
         torch.testing.assert_close(moved["image"], torch.as_tensor(expected.as_tensor()), atol=2e-4, rtol=0)
         nearest = Rotate(drawn.angles_rad, padding_mode="zeros", mode="nearest")(flip(mask)).as_tensor()
         assert (moved["lesion_mask"] != nearest).float().mean() < 1e-3  # ties of the rounding
+
+
+@pytest.mark.parametrize("shape", [(24, 24, 24), (20, 27, 14)])
+def test_sampling_fewer_voxels_changes_no_value(shape):
+    """Compare with the sampling of every voxel by one grid."""
+    random = np.random.default_rng(0)
+    centre = (np.array(shape) - 1) / 2
+    image = ball(shape, 6.0, centre + 2) * torch.from_numpy(random.normal(size=(2, *shape)).astype(np.float32))
+    masks = {
+        "few": torch.from_numpy((random.random((1, *shape)) < 5e-3).astype(np.float32)),
+        "many": torch.from_numpy((random.random((1, *shape)) < 0.1).astype(np.float32)),
+        "none": torch.zeros((1, *shape)),
+    }
+    transform = RandFlipRotated(0.5, 1.0, 15.0, nearest_keys=tuple(masks))
+    for drawn in draws(transform, 12):
+        for is_inverse in (False, True):
+            move = transform.invert if is_inverse else transform.apply
+            moved = move({"image": image, **masks}, drawn)
+            grid = grid_of_all(shape, drawn, is_inverse=is_inverse)
+            for name, volume in {"image": image, **masks}.items():
+                mode = "bilinear" if name == "image" else "nearest"
+                expected = grid_sample(volume[None], grid[None], mode=mode, align_corners=False)[0]
+                assert torch.equal(moved[name], expected), name
+
+
+def grid_of_all(shape, drawn, *, is_inverse):
+    matrix = np.array(create_rotate(3, drawn.angles_rad), dtype=np.float64)[:3, :3]
+    if drawn.flip_axis is not None:
+        matrix[drawn.flip_axis] *= -1
+    matrix = ((matrix.T if is_inverse else matrix) * (2.0 / np.array(shape))[:, None])[::-1]
+    x, y, z = (
+        torch.from_numpy(np.outer(np.arange(n) - (n - 1) / 2, matrix[:, axis]).astype(np.float32))
+        for axis, n in enumerate(shape)
+    )
+    return x[:, None, None] + (y[:, None] + z)
+
+
+def test_a_sparse_mask_is_sampled_around_its_voxels_only(monkeypatch):
+    sampled = []
+
+    def counted(volume, grid, **settings):
+        sampled.append(grid[..., 0].numel())
+        return grid_sample(volume, grid, **settings)
+
+    monkeypatch.setattr(augmentation, "grid_sample", counted)
+    mask, image = torch.zeros(1, 24, 24, 24), torch.zeros(1, 24, 24, 24)
+    mask[0, 10, 11, 12] = 1
+    image[0, 8:16, 8:16, 8:16] = 1
+    transform = RandFlipRotated(0.0, 1.0, 15.0)
+    transform.set_random_state(state=random_state("test", 1))
+    transform({"image": image, "lesion_mask": mask})
+    assert sampled[1] == 27
+    assert sampled[0] < 17**3
 
 
 def test_a_flip_alone_moves_voxels_without_changing_them():
