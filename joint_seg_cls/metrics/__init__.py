@@ -1,7 +1,7 @@
 """Metrics of segmentation and diagnosis, their confidence intervals, and paired tests."""
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
-from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio
+from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio, share_interval
 from joint_seg_cls.metrics.by_size import SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.calibration import (
     BINS,
@@ -73,6 +73,7 @@ __all__ = [
     "ppv",
     "reliability",
     "sensitivity",
+    "share_interval",
     "smallest_mean",
     "smallest_normal",
     "smallest_share",

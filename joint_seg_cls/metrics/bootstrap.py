@@ -106,6 +106,33 @@ def bootstrap_ratio(
     return _percentiles(measure, len(members), seed, resamples, confidence)
 
 
+def share_interval(
+    part: np.ndarray,
+    whole: np.ndarray,
+    *,
+    seed: int,
+    group: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Return the interval of a share, sum(part) / sum(whole), resampling whole subjects.
+
+    A share of 0 or 1 is the same in every resample. Its interval is then that of Clopper and Pearson, with the subjects
+    that have a ``whole`` as its trials: 2 of 2 give 0.16 to 1.
+
+    Args:
+        part: counts of each scan, at most those of ``whole``.
+        whole: counts of each scan.
+        seed: seed of the draws.
+        group: the subject of each scan.
+        resamples: number of resamples.
+    """
+    trials = sum(1 for own in _members(whole, group) if whole[own].sum() > 0) if len(whole) else 0
+    if trials and part.sum() in (0, whole.sum()):
+        farthest = ((1 - CONFIDENCE) / 2) ** (1 / trials)
+        return Interval(0.0, 1 - farthest) if part.sum() == 0 else Interval(farthest, 1.0)
+    return bootstrap_ratio(part, whole, seed=seed, group=group, resamples=resamples)
+
+
 def _percentiles(
     measure: Callable[[np.ndarray], Sequence[float] | np.ndarray],
     subjects: int,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import brier_score_loss
 
 from joint_seg_cls.inference.abstention import Limits
@@ -59,7 +60,8 @@ def draw_coverage(variants: Sequence[Pooled], out: Path, name: str, title: str, 
         "Scans are answered from the highest probability of the predicted class down; the curve ends at the accuracy "
         f"over all scans. Dot: at a least probability of {least:g}, the default of jsc predict, whose rule has further "
         "reasons that this curve leaves out. Bands: 95 %, pointwise, "
-        f"{_RESAMPLES} bootstrap resamples of whole subjects, from a tenth of the scans.{seed_note(variants)}"
+        f"{_RESAMPLES} bootstrap resamples of whole subjects, from a tenth of the scans; a band without "
+        f"width, where all answers are right, does not mean certainty (see the table).{seed_note(variants)}"
     )
     return Figure(name, title, caption, save(drawn, out, name))
 
@@ -102,6 +104,7 @@ def _draw_one(above: Axes, below: Axes, one: Pooled, seed: int) -> None:
     below.set_xlim(0, 1)
     below.set_xlabel(f"probability of {one.classes[-1]}", fontsize=8)
     below.set_ylabel("scans", fontsize=8)
+    below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     for axes in (above, below):
         axes.tick_params(labelsize=7)
 

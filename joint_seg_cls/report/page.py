@@ -19,6 +19,9 @@ from joint_seg_cls.scan.cells import shown
 #: Screen pixels per inch of a drawing.
 _SCREEN_DOTS_PER_INCH = 96
 
+#: How :func:`~joint_seg_cls.metrics.share_interval` is made, for captions.
+SHARE_INTERVALS = "95 % bootstrap intervals over subjects; of a share of 0 or 1, that of Clopper and Pearson."
+
 
 class PageCell(NamedTuple):
     """A cell of a table; the best of its column is bold, the second underlined; ``detail`` is small text below."""

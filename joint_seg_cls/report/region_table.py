@@ -6,14 +6,14 @@ import pandas as pd
 
 from joint_seg_cls.evaluation import REGION_RULE, summarise_regions, withheld_note
 from joint_seg_cls.metrics import Interval
-from joint_seg_cls.report.page import PageCell, PageTable, with_interval
+from joint_seg_cls.report.page import SHARE_INTERVALS, PageCell, PageTable, with_interval
 from joint_seg_cls.report.runs import ReportRun, pool, seed_note
 from joint_seg_cls.report.variants import JOINT
 
 _TITLE = "Lesions by anatomical region"
 _COLUMNS = (
-    *("region", "lesions of the reference", "recall", "predicted lesions", "false share"),
-    *("reference, mL a scan", "prediction, mL a scan", "difference, mL"),
+    *("region", "lesions", "recall", "predicted", "false"),
+    *("mL", "predicted mL", "difference, mL"),
 )
 
 
@@ -36,8 +36,10 @@ def region_tables(runs: Iterable[ReportRun], *, seed: int, resamples: int) -> di
         return {"regions": PageTable(_TITLE, missing=why)}
     caption = (
         f"{shown.label_with_progress()}, {regions['scans'].max()} out-of-fold scans in their own grids. "
+        "Lesions of the reference and their recall; predicted lesions and the share of false ones; both volumes and "
+        "their difference, means over scans. "
         f"{REGION_RULE[0].upper()}{REGION_RULE[1:]}. A predicted lesion may have another region than that it detects. "
-        f"95 % bootstrap intervals over subjects.{seed_note([shown])}"
+        f"{SHARE_INTERVALS}{seed_note([shown])}"
     )
     rows = [_cells(row) for _, row in regions.iterrows()]
     notes = [f"{note[0].upper()}{note[1:]}."] if note else []

@@ -12,10 +12,10 @@ import pandas as pd
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.inference.abstention import Limits
 from joint_seg_cls.inference.explanation import SHUFFLES, Explanation, explain
-from joint_seg_cls.metrics import BINS, bootstrap_interval, bootstrap_ratio, cross_entropy, summarise
+from joint_seg_cls.metrics import BINS, cross_entropy, share_interval, summarise
 from joint_seg_cls.report.figures_calibration import error_with_interval
 from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
-from joint_seg_cls.report.page import PageCell, PageTable, with_interval
+from joint_seg_cls.report.page import SHARE_INTERVALS, PageCell, PageTable, with_interval
 from joint_seg_cls.report.runs import Pooled, ReportRun, classifying, pool, seed_note
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def calibration_table(variants: Sequence[Pooled], *, seed: int, resamples: int) 
     rows = []
     for one in variants:
         found = [run.temperature for run in one.runs.values() if run.temperature is not None]
-        temperatures = f"{min(found):.2f} to {max(found):.2f} ({len(found)} of {len(one.runs)})" if found else "none"
+        ends = list(dict.fromkeys(f"{each(found):.2f}" for each in (min, max))) if found else []
+        temperatures = f"{' to '.join(ends)} ({len(found)} of {len(one.runs)})" if found else "none"
         disease = one.disease()
         errors = [
             with_interval(*error_with_interval(one, seed=seed, resamples=resamples, uncalibrated=before))
@@ -69,16 +70,19 @@ def coverage_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> 
             answered = probability.max(axis=1) >= least
             share = float(answered.mean())
             accuracy = float(right[answered].mean()) if answered.any() else math.nan
-            shares = bootstrap_interval(answered.astype(np.float64), **draws)
             above, below = (each.astype(np.float64) for each in (right & answered, answered))
-            accuracies = bootstrap_ratio(above, below, **draws)
-            cells = [PageCell(one.label_with_progress()), PageCell(f"{least:.1f}")]
+            shares, accuracies = (
+                share_interval(below, np.ones_like(below), **draws),
+                share_interval(above, below, **draws),
+            )
+            texts = (one.label_with_progress(), f"{least:.1f}", f"{answered.sum()} of {len(answered)}")
+            cells = [PageCell(text) for text in texts]
             rows.append([*cells, with_interval(share, shares), with_interval(accuracy, accuracies)])
     caption = (
         f"Scans whose predicted class has at least this probability; jsc predict answers from "
-        f"{Limits().least_probability:g}. 95 % bootstrap intervals over subjects.{seed_note(variants)}"
+        f"{Limits().least_probability:g}. {SHARE_INTERVALS}{seed_note(variants)}"
     )
-    heads = ("method", "least probability", "answered", "accuracy among them")
+    heads = ("method", "least probability", "scans", "share answered", "accuracy among them")
     return PageTable("Coverage and accuracy", heads, rows, caption)
 
 
@@ -109,30 +113,40 @@ def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: i
         result = explain(
             predictor, predictor.network, image, found, brain=brain, lesions=lesions, voxel_ml=voxel_ml, seed=seed
         )
-        if result is None:
+        if result is None or found.disease_probability is None:
             break
-        rows.append({"case": name, "subject": subject, "fold": fold, **_flat(result)})
+        predicted = pooled.classes[int(np.argmax(found.disease_probability))]
+        rows.append({"case": name, "subject": subject, "fold": fold, "predicted": predicted, **_flat(result)})
     return pd.DataFrame(rows)
 
 
 def explanation_table(pooled: Pooled, audited: pd.DataFrame, *, seed: int) -> PageTable:
-    """Return mean and 95 % interval of each measure of the audited explanations."""
+    """Return mean and 95 % interval of each measure of the audited explanations, over all scans and by predicted class.
+
+    A class may be recognised by lesions that are absent: then its probability rises when lesions are filled.
+    """
     if audited.empty:
         return PageTable(_title(pooled), missing=f"{pooled.label} has no location maps")
+    parts = [audited, *(audited[audited["predicted"] == name] for name in pooled.classes)]
     rows = []
     for column, name, chance in _MEASURES:
-        found = summarise(audited[column].to_numpy(dtype=np.float64), seed=seed, group=audited["subject"].to_numpy())
-        mean = with_interval(found.mean, found.interval)
-        rows.append([PageCell(name), PageCell(str(found.n)), mean, PageCell(chance)])
+        means = []
+        for part in parts:
+            found = summarise(part[column].to_numpy(dtype=np.float64), seed=seed, group=part["subject"].to_numpy())
+            means.append(with_interval(found.mean, found.interval))
+        rows.append([PageCell(name), *means, PageCell(chance)])
     caption = (
-        f"{len(audited)} test scans, each by the network of its fold; maps of the predicted class on the network's "
-        "grid. Share: of the positive part of the map that lies in lesions; enrichment: over the lesions' share of the "
-        "brain. Similarity: Spearman's rank correlation over the brain with the map after the values of each parameter "
-        f"of the classifier were shuffled (mean of {SHUFFLES}); near 1, the map does not depend on what the classifier "
-        "learned. Deletion: lesions are replaced by the tissue around them; control: the mirror image of the lesions. "
-        "Means with 95 % bootstrap intervals over subjects."
+        f"{len(audited)} test scans, {_undefined(audited)}each by the network of its fold; maps of the predicted "
+        "class on the network's grid. Share: of the positive part of the map that lies in lesions; enrichment: over "
+        "the lesions' share of the brain. Similarity: Spearman's rank correlation over the brain with the map after "
+        f"the values of each parameter of the classifier were shuffled (mean of {SHUFFLES}); near 1, the map does "
+        "not depend on what the classifier learned. Deletion: lesions are replaced by the tissue around them; "
+        "control: the mirror image of the lesions. A negative fall is a rise: the class is recognised by a lack of "
+        "lesions. Means with 95 % bootstrap intervals over subjects."
     )
-    return PageTable(_title(pooled), ("measure", "scans", "mean", "without information"), rows, caption)
+    names = (f"predicted {name} ({len(part)})" for name, part in zip(pooled.classes, parts[1:], strict=True))
+    heads = ("measure", f"all scans ({len(audited)})", *names, "without information")
+    return PageTable(_title(pooled), heads, rows, caption)
 
 
 def trust_tables(
@@ -170,6 +184,12 @@ def trust_tables(
 
 def _title(pooled: Pooled) -> str:
     return f"Audit of the explanations of {pooled.label}"
+
+
+def _undefined(audited: pd.DataFrame) -> str:
+    """Return how many scans have no lesion, which leaves some of their measures undefined."""
+    without = int(audited["deletion_fall"].isna().sum())
+    return f"{without} of them without a lesion on the network's grid (only similarity is defined), " if without else ""
 
 
 def _flat(result: Explanation) -> dict[str, float]:

@@ -322,20 +322,29 @@ def test_tables_of_trust_have_calibration_before_and_after_and_audited_explanati
     tables, audited = trust_tables(runs, open_network=open_network, explained=3, seed=0, resamples=50)
     assert list(tables) == ["calibration", "coverage", "explanations"]
     (row,) = tables["calibration"].rows
-    assert [cell.text for cell in row[1:3]] == ["8", "2.00 to 2.00 (2 of 2)"]
+    assert [cell.text for cell in row[1:3]] == ["8", "2.00 (2 of 2)"]
     pooled = pool(runs)[0]
     before, truth = pooled.uncalibrated(), pooled.disease()
     assert row[3].text == f"{-np.log(before[np.arange(8), truth]).mean():.3f}"
     assert row[5].text != row[6].text
-    answered = [row[2].text for row in tables["coverage"].rows]
-    assert answered[0] == "1.000"
+    answered = [row[3].text for row in tables["coverage"].rows]
+    assert [cell.text for cell in tables["coverage"].rows[0][2:4]] == ["8 of 8", "1.000"]
+    assert (
+        tables["coverage"].rows[0][3].detail
+        == f"({0.025 ** (1 / pooled.diagnosed()['subject'].nunique()):.3f} to 1.000)"
+    )
     assert sorted(answered, reverse=True) == answered
     assert len(audited) == 3
     assert audited["case"].is_monotonic_increasing
     np.testing.assert_allclose(audited["deletion_difference"],
                                audited["deletion_fall"] - audited["deletion_control_fall"])  # fmt: skip
-    means = {cells[0].text: cells[2].text for cells in tables["explanations"].rows}
-    assert means["location map (Eq. 10): share in lesions"] == f"{audited['location_map_lesion_share'].mean():.3f}"
+    named = {cells[0].text: [cell.text for cell in cells[1:4]] for cells in tables["explanations"].rows}
+    shares = audited["location_map_lesion_share"]
+    parts = [shares, *(shares[audited["predicted"] == name] for name in ("MS", "NMOSD"))]
+    means = ["–" if part.empty else f"{part.mean():.3f}" for part in parts]
+    assert named["location map (Eq. 10): share in lesions"] == means
+    counts = [f"predicted {name} ({(audited['predicted'] == name).sum()})" for name in ("MS", "NMOSD")]
+    assert list(tables["explanations"].columns[1:4]) == ["all scans (3)", *counts]
     assert audited["location_map_shuffled_similarity"].between(-1, 1).all()
 
 
