@@ -1,6 +1,6 @@
 """What a page shows of one scan: its image, the record, the lesions and the maps that `jsc predict` wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Num
 
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.lesions import label_lesions, lesion_table
-from joint_seg_cls.scan import Grid, Scan, read_mask, read_volume, reorient
+from joint_seg_cls.scan import Grid, Scan, read_mask, read_volume, reorient, resample_oblique
 from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.scan.finder import prediction_record
 
@@ -35,6 +35,7 @@ class Case:
     Attributes:
         record: the JSON record.
         image: the scan; the first modality if it has several.
+        images: all modalities by name, the first as ``image``; empty if the scan has only one.
         grid: its grid.
         table: the lesion table, cells as text; one row per lesion.
         labels: number of the table's row, from 1, of each voxel; 0 outside lesions. None if nothing was segmented.
@@ -49,6 +50,7 @@ class Case:
     labels: Int[np.ndarray, "x y z"] | None
     maps: Mapping[str, Float[np.ndarray, "x y z"]] = field(default_factory=dict)
     date: str = ""
+    images: Mapping[str, Num[np.ndarray, "x y z"]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,16 +71,19 @@ class Case:
             image=self.image[box],
             labels=None if self.labels is None else self.labels[box],
             maps={name: volume[box] for name, volume in self.maps.items()},
+            images={name: volume[box] for name, volume in self.images.items()},
             grid=self.grid.cropped(start, stop),
         )
 
 
-def read_case(record_path: Path, scan: Scan) -> Case:
+def read_case(record_path: Path, scan: Scan, others: Sequence[Scan] = (), modalities: Sequence[str] = ()) -> Case:
     """Read the files beside a prediction's record.
 
     Args:
         record_path: ``<name>.json``.
-        scan: the image that the prediction was made from.
+        scan: the image that the prediction was made from; the first modality.
+        others: its further modalities.
+        modalities: names of all modalities.
 
     Raises:
         ScanError: the record is no prediction's, or its files belong to another image.
@@ -108,7 +113,23 @@ def read_case(record_path: Path, scan: Scan) -> Case:
         table = read_written(base.with_name(f"{base.name}_lesions.tsv"), "\t")
         labels = reorient(_labels_by_row(mask, scan.grid, table, mask_path), scan.grid, grid)
     written = datetime.fromtimestamp(record_path.stat().st_mtime, UTC).date().isoformat()
-    return Case(record, reorient(scan.data, scan.grid, grid), grid, table, labels, maps, written)
+    image = reorient(scan.data, scan.grid, grid)
+    images = _images(record, image, scan, others, modalities) if others else {}
+    return Case(record, image, grid, table, labels, maps, written, images)
+
+
+def _images(
+    record: Mapping[str, Any], image: np.ndarray, scan: Scan, others: Sequence[Scan], modalities: Sequence[str]
+) -> dict[str, Num[np.ndarray, "x y z"]]:
+    """Return all modalities on the first one's canonical grid, moved as in the prediction."""
+    images = {modalities[0]: image}
+    recorded = record.get("preprocessing", {}).get("modalities", [])
+    for number, (name, other) in enumerate(zip(modalities[1:], others, strict=True), start=1):
+        entry = recorded[number] if number < len(recorded) else {}
+        move = np.array(entry.get("move", np.eye(4)), dtype=np.float64)  # records of earlier versions lack it
+        moved, _ = resample_oblique(other.data, other.grid, scan.grid, move, linear=True)
+        images[name] = reorient(moved, scan.grid, scan.grid.canonical())
+    return images
 
 
 def _other_image(path: Path, scan: Scan) -> ScanError:

@@ -1,6 +1,6 @@
 """Pages of the predictions in a folder: written once for each record, and again when the record is newer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from joint_seg_cls.casepage.case import read_case
@@ -15,12 +15,15 @@ _MARK = b"joint_seg_cls"
 _HEAD = 4096
 
 
-def write_pages(name: str, scan: Path, folder: Path, *, hide_name: bool = False) -> Path:
+def write_pages(
+    name: str, scans: Sequence[Path], modalities: Sequence[str], folder: Path, *, hide_name: bool = False
+) -> Path:
     """Write the page and the PDF of a predicted scan, unless both are newer than its record; return the page.
 
     Args:
         name: base name of the outputs in ``folder``.
-        scan: the image that was predicted; the first modality if there are several.
+        scans: the images that were predicted, one for each modality.
+        modalities: their names.
         folder: the predictions.
         hide_name: whether the pages leave out the scan's name.
 
@@ -31,7 +34,8 @@ def write_pages(name: str, scan: Path, folder: Path, *, hide_name: bool = False)
     sheet = page.with_name(f"{page.stem}.pdf")
     if all(each.is_file() and each.stat().st_mtime >= record.stat().st_mtime for each in (page, sheet)):
         return page
-    case = read_case(record, read_scan(scan))
+    first, *others = (read_scan(scan) for scan in scans)
+    case = read_case(record, first, others, modalities)
     slices = write_case_page(case, page, hide_name=hide_name)
     write_case_pdf(summary_of(case, hide_name=hide_name), slices, sheet)
     return page

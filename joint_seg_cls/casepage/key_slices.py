@@ -2,7 +2,8 @@
 
 import base64
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import final, get_args
 
 import numpy as np
@@ -42,6 +43,7 @@ class KeySlice:
         lesions: rows of the lesion table, from 1, that it shows.
         outlined: the image with outlined lesions.
         mapped: the image under the location map; None for a network that does not classify.
+        others: the further modalities by name, with outlined lesions.
     """
 
     plane: Plane
@@ -49,6 +51,7 @@ class KeySlice:
     lesions: tuple[int, ...]
     outlined: Float[np.ndarray, "row column 3"]
     mapped: Float[np.ndarray, "row column 3"] | None
+    others: Mapping[str, Float[np.ndarray, "row column 3"]] = field(default_factory=dict)
 
     @property
     def sides(self) -> tuple[str, str]:
@@ -79,28 +82,33 @@ def key_slices(
     labels = np.zeros(case.image.shape, np.int32) if case.labels is None else case.labels
     chosen_for = labels > 0 if mask is None else mask
     cuts = [cut for plane in PLANES for cut in most_lesion(chosen_for, count, plane)]
-    levels = window(case.image)
-    return [_drawn(cut, case, labels, levels, colours) for cut in cuts]
+    names = list(case.images)[1:]
+    shown = {"": (case.image, window(case.image)), **{n: (case.images[n], window(case.images[n])) for n in names}}
+    return [_drawn(cut, case, labels, shown, colours) for cut in cuts]
 
 
 def _drawn(
     cut: Slice,
     case: Case,
     labels: np.ndarray,
-    levels: tuple[float, float],
+    images: Mapping[str, tuple[np.ndarray, tuple[float, float]]],
     colours: dict[int, tuple[float, float, float]] | None,
 ) -> KeySlice:
+    """Draw a slice of every one of ``images``, given with its window; the first has an empty name."""
     aspect = cut.aspect(case.grid.spacing_mm)
-    plain = grey(square_pixels(cut.of(case.image), aspect, _HEIGHT, order=1), levels)
+    drawn = {
+        name: grey(square_pixels(cut.of(image), aspect, _HEIGHT, order=1), levels)
+        for name, (image, levels) in images.items()
+    }
+    plain = drawn[""]
     here = cut.of(labels)
     rows = tuple(int(row) for row in np.unique(here) if row)
-    outlined = plain
     groups: dict[tuple[float, float, float], list[int]] = {}
     for row in rows:
         groups.setdefault((colours or {}).get(row, PREDICTION_COLOUR), []).append(row)
     for colour, members in groups.items():
         mask = square_pixels(np.isin(here, members).astype(np.float32), aspect, _HEIGHT, order=1) >= 0.5
-        outlined = with_outline(outlined, mask, colour)
+        drawn = {name: with_outline(picture, mask, colour) for name, picture in drawn.items()}
     location, mapped = case.maps.get("location"), None
     if location is not None:
         values = square_pixels(cut.of(location), aspect, _HEIGHT, order=1)
@@ -109,7 +117,8 @@ def _drawn(
     centre = (np.array(case.grid.shape) - 1) / 2
     centre[axis] = cut.index
     position = float((case.grid.affine @ [*centre, 1.0])[axis])
-    return KeySlice(cut.plane, position, rows, outlined[::-1], mapped)
+    outlined, *others = ((name, picture[::-1]) for name, picture in drawn.items())
+    return KeySlice(cut.plane, position, rows, outlined[1], mapped, dict(others))
 
 
 def jpeg(picture: Float[np.ndarray, "row column 3"]) -> str:

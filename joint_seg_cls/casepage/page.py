@@ -123,7 +123,7 @@ def _page(head: Case, slices: list[KeySlice], summary: Summary, volumes: list[Vi
         diagnosis_notes=(),
         lesion_notes=(),
         slices=slices,
-        slices_note=slices_note(has_lesions=bool(head.ids), has_map=has_map),
+        slices_note=slices_note(has_lesions=bool(head.ids), has_map=has_map, modalities=tuple(head.images)),
         jpeg=jpeg,
         volumes=volumes,
         data=page_data(head, volumes, [f"lesion {name}" for name in head.ids]),
@@ -141,6 +141,7 @@ def page_data(head: Case, volumes: list[ViewerVolume], names: Sequence[str]) -> 
                 "levels": volume.levels,
                 "colours": volume.colours,
                 "is_visible": volume.is_visible,
+                "is_image": volume.is_image,
             }
             for volume in volumes
         ],
@@ -150,9 +151,11 @@ def page_data(head: Case, volumes: list[ViewerVolume], names: Sequence[str]) -> 
     }
 
 
-def slices_note(*, has_lesions: bool, has_map: bool) -> str:
+def slices_note(*, has_lesions: bool, has_map: bool, modalities: Sequence[str]) -> str:
     """Return the legend of the static pictures."""
     parts = ["Slices with much lesion; lesions are outlined in orange." if has_lesions else "Evenly spread slices."]
+    if len(modalities) > 1:
+        parts.append(f"{modalities[0].capitalize()}; below it the same slice of {', '.join(modalities[1:])}.")
     if has_map:
         parts.append("Below each, the location map: bright voxels raise the score of the predicted disease.")
     return " ".join(parts)

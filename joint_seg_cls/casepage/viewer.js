@@ -8,6 +8,7 @@
   const rows = [...document.querySelectorAll("tr[data-lesion]")];
   const opacity = document.getElementById("opacity");
   let nv = null;
+  const images = new Map(); // voxels and window of each modality, which share one grid
 
   const choose = (lesion, isSeen) => {
     for (const row of rows) {
@@ -76,12 +77,13 @@
       if (volume.colours && volume.key !== "lesions") opened.addColormap(volume.key, volume.colours);
       const image = await NVImage.loadFromBase64({
         base64: document.getElementById(`volume-${volume.key}`).textContent.trim(), name: `${volume.key}.nii.gz`,
-        colormap: volume.colours && volume.key !== "lesions" ? volume.key : "gray", opacity: volume.key === "image" ? 1 : volume.is_visible ? opacity.value / 100 : 0,
+        colormap: volume.colours && volume.key !== "lesions" ? volume.key : "gray", opacity: volume.is_image ? 1 : volume.is_visible ? opacity.value / 100 : 0,
         cal_min: volume.levels[0], cal_max: volume.levels[1],
       });
       if (volume.key === "lesions") image.setColormapLabel(volume.colours);
       else if (volume.colours) image.colormapType = TRANSLUCENT_BELOW_MIN;
-      opened.addVolume(image);
+      if (volume.is_image) images.set(volume.key, { voxels: image.img, levels: volume.levels });
+      if (!volume.is_image || volume.is_visible) opened.addVolume(image);
     }
     opened.setAtlasOutline(1);
     return opened;
@@ -130,8 +132,16 @@
     image.cal_max = Math.max(Number(high), Number(low) + 1);
     nv.updateGLVolume();
   };
-  const levels = page.volumes[0].levels;
+  let levels = images.get("image").levels;
   [black.value, white.value] = levels;
+  for (const choice of section.querySelectorAll("[data-image]")) {
+    choice.addEventListener("input", () => {
+      const shown = images.get(choice.dataset.image);
+      image.img = shown.voxels;
+      levels = shown.levels;
+      setWindow(...levels);
+    });
+  }
   black.addEventListener("input", () => setWindow(black.value, Math.max(Number(white.value), Number(black.value) + 1)));
   white.addEventListener("input", () => setWindow(Math.min(Number(black.value), Number(white.value) - 1), white.value));
   document.getElementById("window-reset").addEventListener("click", () => setWindow(...levels));

@@ -7,7 +7,7 @@ from typing import final
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Num, Shaped
 from matplotlib import colormaps
 
 from joint_seg_cls.casepage.case import Case
@@ -33,7 +33,7 @@ class ViewerVolume:
     """A volume of the viewer.
 
     Attributes:
-        key: its name in the page: ``image``, ``lesions`` or a map's.
+        key: its name in the page: ``image``, ``lesions`` or a map's; ``image-2`` and so on for further modalities.
         title: its name for the reader.
         nifti: a compressed NIfTI file in base64.
         levels: values drawn as black and white; of a map, where it becomes opaque and its brightest value.
@@ -48,6 +48,11 @@ class ViewerVolume:
     colours: Colours | None
     is_visible: bool
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a modality of the scan, of which one is shown at a time."""
+        return self.key.startswith("image")
+
 
 def viewer_volumes(
     case: Case, most_voxels: int, colours: dict[int, tuple[float, float, float]] | None = None
@@ -57,10 +62,8 @@ def viewer_volumes(
     Lesions are numbered by the rows of the table; ``colours`` gives a row's colour.
     """
     grid = coarser(case.grid, most_voxels)
-    image = resample(case.image, case.grid, grid, linear=True)
-    low, high = (float(value) for value in np.percentile(image, (_DARKEST, _BRIGHTEST)))
-    black, white = (_to_byte(np.array(level), low, high).item() for level in window(image))
-    volumes = [ViewerVolume("image", "Image", _nifti(_to_byte(image, low, high), grid), (black, white), None, True)]
+    images = case.images or {"Image": case.image}
+    volumes = [_image(number, name, image, case.grid, grid) for number, (name, image) in enumerate(images.items(), 1)]
     for key, (title, name, least) in _DRAWN.items():
         if key in case.maps:
             values = resample(case.maps[key].astype(np.float32), case.grid, grid, linear=True)
@@ -79,6 +82,15 @@ def viewer_volumes(
         table = _label_colours(int(case.labels.max()), colours or {})
         volumes.append(ViewerVolume("lesions", "Lesions", _nifti(labels.astype(np.int16), grid), (0, 1), table, True))
     return volumes
+
+
+def _image(number: int, name: str, image: Num[np.ndarray, "x y z"], grid: Grid, target: Grid) -> ViewerVolume:
+    """Return a modality of the scan, the first of which is shown."""
+    values = resample(image, grid, target, linear=True)
+    low, high = (float(value) for value in np.percentile(values, (_DARKEST, _BRIGHTEST)))
+    black, white = (_to_byte(np.array(level), low, high).item() for level in window(values))
+    key = "image" if number == 1 else f"image-{number}"
+    return ViewerVolume(key, name, _nifti(_to_byte(values, low, high), target), (black, white), None, number == 1)
 
 
 def coarser(grid: Grid, most_voxels: int) -> Grid:

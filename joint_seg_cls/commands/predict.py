@@ -64,7 +64,7 @@ def predict(config: DictConfig) -> None:
             try:
                 records.append(_record_of(scan, model, out, again=again))
                 if draws:
-                    write_pages(scan.case, scan.images[0], out, hide_name=hides)
+                    write_pages(scan.case, scan.images, model.recipe.modalities, out, hide_name=hides)
             except InputError as error:
                 error.drop_frames()  # the next scan needs the memory
                 failures.append((scan.case, error))

@@ -148,6 +148,7 @@ def _modality(
         "registration": found.how,
         "rotation_degrees": found.rotation_degrees,
         "shift_mm": found.shift_mm(native),
+        "move": found.move.tolist(),
         "covered_share": covered_share,
         "field_p99_over_p1": field_p99_over_p1,
     }

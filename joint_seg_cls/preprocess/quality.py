@@ -197,6 +197,8 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in figures.items():
         name = f"{prefix}{key}"
+        if key == "move":  # a matrix; its angle and shift are columns
+            continue
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{name}_")
         elif key == "modalities":

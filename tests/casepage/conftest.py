@@ -80,11 +80,37 @@ def write_prediction(folder, name, lesions=tuple(LESIONS), classes=("MS", "NMOSD
     return scan
 
 
+def write_second_modality(folder, name):
+    """Write a T1 of the head of a prediction, shifted by 8 mm and on voxels of 2.5 mm; dark at L1, bright elsewhere."""
+    move = np.eye(4)
+    move[:3, 3] = (8.0, 0, 0)
+    affine = np.diag([2.5, 2.5, 2.5, 1.0])
+    affine[:3, 3] = (-42.0, -58.0, -40.0)
+    index = np.stack(np.meshgrid(*map(np.arange, (40, 50, 36)), indexing="ij"), axis=-1)
+    voxel = (index @ affine[:3, :3].T + affine[:3, 3] - move[:3, 3] - AFFINE[:3, 3]) @ np.linalg.inv(AFFINE[:3, :3]).T
+    head = np.linalg.norm((voxel - (np.array(SHAPE) - 1) / 2) / (0.44 * np.array(SHAPE)), axis=-1) < 1
+    low, sides = (np.array(part) for part in LESIONS["L1"])
+    dark = ((voxel > low - 1) & (voxel < low + sides)).all(axis=-1)
+    path = folder.parent / f"{name}_t1.nii.gz"
+    nib.save(nib.Nifti1Image(np.where(head, np.where(dark, 20, 90), 0).astype(np.float32), affine), path)
+    record = json.loads((folder / f"{name}.json").read_text())
+    record["preprocessing"] = {"modalities": [{"move": np.eye(4).tolist()}, {"move": move.tolist()}]}
+    (folder / f"{name}.json").write_text(json.dumps(record))
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny():
-    """Return the shape, axes and lesion masks of the scan, and what writes one."""
+    """Return the shape, axes and lesion masks of the scan, and what writes one and its second modality."""
     masks = dict(zip(LESIONS, boxes(LESIONS), strict=True))
-    return SimpleNamespace(shape=SHAPE, affine=AFFINE, masks=masks, centre_mm=centre_mm, write=write_prediction)
+    return SimpleNamespace(
+        shape=SHAPE,
+        affine=AFFINE,
+        masks=masks,
+        centre_mm=centre_mm,
+        write=write_prediction,
+        write_second=write_second_modality,
+    )
 
 
 @pytest.fixture(scope="session")

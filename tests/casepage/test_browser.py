@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from joint_seg_cls.casepage import page_path, read_case, write_case_page, write_index
+from joint_seg_cls.casepage import page_path, read_case, write_case_page, write_index, write_pages
 from joint_seg_cls.scan import read_scan
 
 HOSTILE = '<b>"x'
@@ -146,6 +146,29 @@ def test_pages_fit_the_width_of_a_phone_and_of_a_laptop(page, folder, width):
     assert page.value("document.documentElement.scrollWidth") <= width
     page.click(*page.centre("tr[data-lesion='3'] td:last-child"))
     assert "· lesion L3" in position(page)
+
+
+def test_a_switch_changes_the_modality_and_its_window(page, tiny, tmp_path):
+    scan = tiny.write(tmp_path / "findings", "p1")
+    second = tiny.write_second(tmp_path / "findings", "p1")
+    page.open(write_pages("p1", (scan, second), ("flair", "t1"), tmp_path / "findings"))
+    page.click(*page.centre("tr[data-lesion='2'] td:last-child"))
+    page.centre("#canvas")
+    box = page.value(
+        "(() => { const b = document.getElementById('canvas').getBoundingClientRect();"
+        "return { x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height, scale: 1 }; })()"
+    )
+    levels = "[document.getElementById('black').value, document.getElementById('white').value]"
+    pictures, windows = [], []
+    for key in ("image", "image-2", "image"):
+        page.click(*page.centre(f"[data-image='{key}']"))
+        page.centre("#canvas")
+        pictures.append(page.send("Page.captureScreenshot", clip=box)["data"])
+        windows.append(page.value(levels))
+    assert pictures[0] == pictures[2] != pictures[1]
+    assert windows[0] == windows[2] != windows[1]
+    assert "· lesion L2" in position(page)
+    assert page.problems() == []
 
 
 def test_the_index_sorts_its_scans_and_leads_to_them(browser, folder):

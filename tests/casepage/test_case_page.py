@@ -196,6 +196,25 @@ def test_the_viewers_library_is_the_release_that_its_notes_name():
     assert "BSD 2-Clause" in folder.joinpath("LICENSE").read_text()
 
 
+def test_every_modality_is_on_the_page_in_the_place_of_the_first(predicted, tiny, tmp_path):
+    """The second modality has a grid of its own and is shifted; its dark lesion lies where the first one's is."""
+    predicted()
+    scans = [read_scan(path) for path in (tmp_path / "p1.nii.gz", tiny.write_second(tmp_path / "findings", "p1"))]
+    case = read_case(tmp_path / "findings" / "p1.json", scans[0], scans[1:], ("flair", "t1"))
+    text = page_of(case, tmp_path)
+    volumes = data_of(text)["volumes"]
+    assert [volume["key"] for volume in volumes if volume["is_image"]] == ["image", "image-2"]
+    assert [volume["is_visible"] for volume in volumes if volume["is_image"]] == [True, False]
+    first, second = (volume_of(text, key) for key in ("image", "image-2"))
+    np.testing.assert_array_equal(first.affine, second.affine)
+    lesions = np.asarray(volume_of(text, "lesions").dataobj)
+    values = np.asarray(second.dataobj)
+    assert np.median(values[lesions == 1]) < 0.4 * np.median(values[lesions == 2])
+    assert re.findall(r'data-image="([^"]+)"[^>]*> (\w+)</label>', text) == [("image", "flair"), ("image-2", "t1")]
+    assert text.count('alt="The same slice of t1"') == 12
+    assert "Flair; below it the same slice of t1." in text
+
+
 def test_regions_trust_and_explanation_of_a_record_are_shown(predicted, tmp_path):
     recovery = {"below 100 mm3": {"injected": 12, "found": 9, "share": 0.75, "low": 0.47, "high": 0.91}}
     explanation = {
