@@ -155,7 +155,8 @@ def slices_note(*, has_lesions: bool, has_map: bool, modalities: Sequence[str]) 
     """Return the legend of the static pictures."""
     parts = ["Slices with much lesion; lesions are outlined in orange." if has_lesions else "Evenly spread slices."]
     if len(modalities) > 1:
-        parts.append(f"{modalities[0].capitalize()}; below it the same slice of {', '.join(modalities[1:])}.")
+        first, *others = (name.upper() for name in modalities)
+        parts.append(f"{first}; below it the same slice of {', '.join(others)}.")
     if has_map:
         parts.append("Below each, the location map: bright voxels raise the score of the predicted disease.")
     return " ".join(parts)

@@ -62,8 +62,8 @@ def viewer_volumes(
     Lesions are numbered by the rows of the table; ``colours`` gives a row's colour.
     """
     grid = coarser(case.grid, most_voxels)
-    images = case.images or {"Image": case.image}
-    volumes = [_image(number, name, image, case.grid, grid) for number, (name, image) in enumerate(images.items(), 1)]
+    images = [(name.upper(), image) for name, image in case.images.items()] or [("Image", case.image)]
+    volumes = [_image(number, name, image, case.grid, grid) for number, (name, image) in enumerate(images, 1)]
     for key, (title, name, least) in _DRAWN.items():
         if key in case.maps:
             values = resample(case.maps[key].astype(np.float32), case.grid, grid, linear=True)

@@ -210,9 +210,9 @@ def test_every_modality_is_on_the_page_in_the_place_of_the_first(predicted, tiny
     lesions = np.asarray(volume_of(text, "lesions").dataobj)
     values = np.asarray(second.dataobj)
     assert np.median(values[lesions == 1]) < 0.4 * np.median(values[lesions == 2])
-    assert re.findall(r'data-image="([^"]+)"[^>]*> (\w+)</label>', text) == [("image", "flair"), ("image-2", "t1")]
-    assert text.count('alt="The same slice of t1"') == 12
-    assert "Flair; below it the same slice of t1." in text
+    assert re.findall(r'data-image="([^"]+)"[^>]*> (\w+)</label>', text) == [("image", "FLAIR"), ("image-2", "T1")]
+    assert text.count('alt="The same slice of T1"') == 12
+    assert "FLAIR; below it the same slice of T1." in text
 
 
 def test_regions_trust_and_explanation_of_a_record_are_shown(predicted, tmp_path):
