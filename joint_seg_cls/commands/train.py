@@ -151,6 +151,8 @@ def _recipe(plan: Plan) -> dict[str, Any]:
         MARKS: trained_marks(data.store.cases, data.split, () if start is None else start.marks),
         "trained_on": {"collection": collection, "fold": config.fold, "seed": config.seed, **plan.facts},
     }
+    if config.window is not None:
+        recipe["window"] = list(config.window)
     _warn_of_paths(recipe)
     return recipe
 

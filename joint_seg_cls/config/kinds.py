@@ -66,6 +66,14 @@ TEXT = Kind("text", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 PATH = Kind("a path", lambda value: isinstance(value, str))
 NAMES = Kind("a list of names", lambda value: isinstance(value, list))
+PATCH = Kind(
+    "three whole numbers divisible by 16, such as [80,80,80]",
+    lambda value: (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(side) is int and side > 0 and side % 16 == 0 for side in value)
+    ),
+)
 SIZES = Kind("a list of whole numbers", lambda value: isinstance(value, list))
 NAME = Kind(
     f"a name of at most {LONGEST_NAME} bytes without slashes, not beginning with . , - or +",

@@ -14,6 +14,7 @@ from joint_seg_cls.config.kinds import (
     FOLD,
     NAME,
     NAMES,
+    PATCH,
     PATH,
     SHARE,
     SIZES,
@@ -74,6 +75,7 @@ KEYS = (
     Key("evaluate", FLAG, "test the fold after training", effect="none", is_checked=True),
     Key("init_from", PATH, "weights to start from: a checkpoint, a run folder, or pretrained", is_path=True, may_be_null=True),
     Key("lesion_threshold", number(0.0, 1.0), "probability at or above which a voxel is a lesion", is_checked=True),
+    Key("window", PATCH, "size of a patch in use, for a segmentation trained on patches; null: the whole image", unit="voxels", may_be_null=True, is_checked=True),
     Key("accept", NAMES, "checks whose errors do not stop the training; code; trained_on_test", effect="none"),
     Key("trust", NAMES, "further packages whose classes a checkpoint may use", effect="none"),
     # ------------------------------------------------------------------------------------------------------ protocol

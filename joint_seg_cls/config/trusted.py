@@ -126,6 +126,7 @@ _OURS = (
     Part(data.LeaveOneOut, "folds", most={"seed": _SEED}),
     Part(data.SplitFile, "folds", most={"seed": _SEED}),
     Part(data.RandFlipRotated, "augmentation"),
+    Part(data.RandPatchd, "augmentation", most={"size": 1024}),
     Part(RandomAppearance, "augmentation"),
     Part(Compose, "augmentation", {"transforms": "augmentation"}, is_ours=False),
 )

@@ -6,6 +6,7 @@ from joint_seg_cls.data.dataset import Augmentation, CaseDataset, collate
 from joint_seg_cls.data.folds import Folds, make_folds
 from joint_seg_cls.data.frozen import freeze, frozen_files, read_frozen
 from joint_seg_cls.data.leave_one_out import LeaveOneOut
+from joint_seg_cls.data.patches import PatchChoice, RandPatchd
 from joint_seg_cls.data.sampler import CaseSampler
 from joint_seg_cls.data.split import HELD_OUT, FoldMaker, FoldName, Split, folds_hash
 from joint_seg_cls.data.split_check import leaking_subjects
@@ -22,7 +23,9 @@ __all__ = [
     "Folds",
     "JointDataModule",
     "LeaveOneOut",
+    "PatchChoice",
     "RandFlipRotated",
+    "RandPatchd",
     "Split",
     "SplitFile",
     "collate",

@@ -18,8 +18,10 @@ from joint_seg_cls.phantom.tissue_contrast import draw_tissue_contrast, paint_ti
 #: Fraction of images without lesions, and of images with all lesions of their scene.
 _LESION_FREE, _ALL_LESIONS = 0.08, 0.45
 _LEAST_WHITE = 300
-#: Minimum contrast of a lesion of the reference, and edge of the cube of white matter that it is compared with.
-_LEAST_CONTRAST, _NEIGHBOURHOOD_MM = 0.1, 18.0
+#: Minimum contrast of a lesion of the reference, and of a large one; edge of the cube of white matter around that it is
+#: compared with.
+_LEAST_CONTRAST, _LEAST_CONTRAST_LARGE, _NEIGHBOURHOOD_MM = 0.17, 0.1, 18.0
+_LARGE_MM3 = 1000.0
 
 
 @final
@@ -111,7 +113,9 @@ def visible_lesions(
     normal: Bool[np.ndarray, "x y z"],
     spacing_mm: float,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return the lesions whose mean is at least a tenth above the normal white matter around, as a reader would.
+    """Return the lesions that a reader would see by the contrast of their mean to the normal white matter around.
+
+    The minimum is 0.17, and 0.1 for lesions of more than 1 mL.
 
     Slices, blur and the receive field hide some. A network that has to segment what cannot be seen learns to segment
     white matter where lesions are frequent.
@@ -130,7 +134,9 @@ def visible_lesions(
     share = ndimage.uniform_filter(normal.astype(np.float32), side)
     around = np.where(share > 1e-3, total / np.maximum(share, 1e-3), np.median(image[normal]))
     contrast = ndimage.mean(image / np.maximum(around, 1e-3), numbers, np.arange(count + 1))
-    return np.nan_to_num(contrast)[numbers] * lesions >= 1 + _LEAST_CONTRAST
+    large = np.bincount(numbers.ravel(), minlength=count + 1) * spacing_mm**3 >= _LARGE_MM3
+    seen = np.nan_to_num(contrast) >= 1 + np.where(large, _LEAST_CONTRAST_LARGE, _LEAST_CONTRAST)
+    return seen[numbers] & lesions
 
 
 def _white(

@@ -39,12 +39,17 @@ def paint_lesions(
     halo, halo_mm, has_halo = rng.uniform(0, 0.25), rng.uniform(2.2, 4.5), rng.random() < 0.5
     has_cavities, cavity = rng.random() < 0.15, rng.uniform(0.3, 0.9)
     sharpness = rng.uniform(1.1, 1.6)
+    fades, edge, edge_mm = rng.random() < 0.4, rng.uniform(0.4, 0.9), rng.uniform(2, 6)
     if not mask.any():
         return mask
     full = mask.astype(np.float32)
     share = ndimage.gaussian_filter(full, soft_mm / spacing_mm)
     level = ndimage.gaussian_filter(levels[lesions] * full, soft_mm / spacing_mm) / np.maximum(share, 1e-3)
     level *= 1 + unevenness[0] * smooth_noise(mask.shape, 6 / spacing_mm, rng) + unevenness[1] * texture
+    if fades:  # confluent lesions, whose masks include faint edges
+        large = _large(lesions, spacing_mm)[lesions] & mask
+        depth = np.minimum(spacing_mm * ndimage.distance_transform_edt(mask) / edge_mm, 1)
+        level[large] = (1 + (level - 1) * (edge + (1 - edge) * depth))[large]
     if has_cavities:
         level[ndimage.binary_erosion(mask, iterations=max(round(3 / spacing_mm), 1))] *= cavity
     if has_halo:  # dirty white matter around
@@ -63,6 +68,11 @@ def _levels(
         base = max(base, cortex * rng.uniform(*_OVER_CORTEX))
     levels = base + rng.uniform(*_BETWEEN_LESIONS_SD) * rng.standard_normal(256)
     fainter = rng.uniform(0.6, 1.0) if rng.random() < 0.3 else 1.0
-    large = np.bincount(lesions.ravel(), minlength=256) * spacing_mm**3 >= _CONFLUENT_MM3
+    large = _large(lesions, spacing_mm)
     levels[large] = 1 + (levels[large] - 1) * fainter
     return np.clip(levels, _LEAST, _MOST).astype(np.float32)
+
+
+def _large(lesions: UInt8[np.ndarray, "x y z"], spacing_mm: float) -> Bool[np.ndarray, "256"]:
+    """Return which lesions, by number, are confluent."""
+    return np.bincount(lesions.ravel(), minlength=256) * spacing_mm**3 >= _CONFLUENT_MM3

@@ -32,21 +32,39 @@ def add_look_alikes(
         extent: rear and front end of the lateral ventricles, in voxels along the second axis.
         rng: source of random numbers.
     """
-    lateral = tissue == Tissue.LATERAL_VENTRICLE
-    if lateral.sum() * spacing_mm**3 > 150:
-        distance_mm = spacing_mm * ndimage.distance_transform_edt(~lateral).astype(np.float32)
-        if rng.random() < 0.6:
-            _radiation(signal, tissue, distance_mm, spacing_mm, extent, rng)
-        if rng.random() < 0.85:
-            _rim(signal, tissue, distance_mm, texture, spacing_mm, extent, rng)
-        if rng.random() < 0.5:
-            _septum(signal, tissue, lateral, spacing_mm, rng)
-        if rng.random() < 0.7:
-            _choroid_plexus(signal, lateral, texture, spacing_mm, extent, rng)
+    _around_ventricles(signal, tissue, texture, spacing_mm, extent, rng)
+    if rng.random() < 0.5:
+        _limbic_cortex(signal, tissue, spacing_mm, rng)
+    if rng.random() < 0.35:
+        _diffuse(signal, tissue, spacing_mm, rng)
     if rng.random() < 0.3:
         _flow(signal, tissue, spacing_mm, rng)
     if rng.random() < 0.25:
         _sinus(signal, tissue, texture, spacing_mm, rng)
+
+
+def _around_ventricles(
+    signal: Volume,
+    tissue: Labels,
+    texture: Volume,
+    spacing_mm: float,
+    extent: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    lateral = tissue == Tissue.LATERAL_VENTRICLE
+    if lateral.sum() * spacing_mm**3 <= 150:
+        return
+    distance_mm = spacing_mm * ndimage.distance_transform_edt(~lateral).astype(np.float32)
+    if rng.random() < 0.6:
+        _radiation(signal, tissue, distance_mm, spacing_mm, extent, rng)
+    if rng.random() < 0.85:
+        _rim(signal, tissue, distance_mm, texture, spacing_mm, extent, rng)
+    if rng.random() < 0.5:
+        _septum(signal, tissue, lateral, spacing_mm, rng)
+    if rng.random() < 0.5:
+        _periventricular_band(signal, tissue, distance_mm, spacing_mm, rng)
+    if rng.random() < 0.7:
+        _choroid_plexus(signal, lateral, texture, spacing_mm, extent, rng)
 
 
 def _radiation(
@@ -86,6 +104,40 @@ def _rim(
     bright = 1 + rng.uniform(0.03, 0.5) * fading * (1 + 0.05 * texture)
     near = (tissue == Tissue.WHITE) & (distance_mm < _RIM_REACH_MM)
     signal[near] = np.maximum(signal[near], bright[near])
+
+
+def _periventricular_band(
+    signal: Volume, tissue: Labels, distance_mm: Volume, spacing_mm: float, rng: np.random.Generator
+) -> None:
+    """Brighten stretches of the tissue along the ventricle, such as stria terminalis and caudate at its roof."""
+    width_mm = rng.uniform(1.5, 5)
+    stretch = smooth_noise(tissue.shape, rng.uniform(14, 30) / spacing_mm, rng) > rng.uniform(-0.3, 1.0)
+    band = is_brain(tissue) & ~np.isin(tissue, VENTRICLES) & (distance_mm < width_mm) & stretch
+    soft = np.clip(1.3 * ndimage.gaussian_filter(band.astype(np.float32), rng.uniform(0.5, 1.5) / spacing_mm), 0, 1)
+    outside = tissue != Tissue.LATERAL_VENTRICLE
+    signal[outside] *= (1 + rng.uniform(0.05, 0.35) * soft)[outside]
+
+
+def _limbic_cortex(signal: Volume, tissue: Labels, spacing_mm: float, rng: np.random.Generator) -> None:
+    """Brighten the cortex near the deep grey matter (insula, subcallosal cortex) and the claustrum, unevenly."""
+    deep = (tissue == Tissue.DEEP_GREY) | (tissue == Tissue.PALLIDUM) | (tissue == Tissue.HIPPOCAMPUS)
+    if not deep.any():
+        return
+    near = ndimage.distance_transform_edt(~deep) * spacing_mm < rng.uniform(6, 16)
+    limbic = near & (tissue == Tissue.CORTEX)
+    if rng.random() < 0.5:  # with the thin white matter inside
+        limbic = ndimage.binary_closing(limbic, iterations=max(round(2 / spacing_mm), 1)) & is_brain(tissue)
+    uneven = np.clip(1 + 0.5 * smooth_noise(tissue.shape, 12 / spacing_mm, rng), 0, 2)
+    signal[limbic] *= (1 + rng.uniform(0.04, 0.25) * uneven)[limbic]
+
+
+def _diffuse(signal: Volume, tissue: Labels, spacing_mm: float, rng: np.random.Generator) -> None:
+    """Brighten parts of the white matter slightly, without edges: diffusely abnormal and late-myelinated areas."""
+    length = rng.uniform(8, 20) / spacing_mm
+    area = np.clip(smooth_noise(tissue.shape, length, rng) - rng.uniform(0.2, 1.2), 0, 1)
+    soft = ndimage.gaussian_filter(area, rng.uniform(1, 3) / spacing_mm)
+    white = tissue == Tissue.WHITE
+    signal[white] *= (1 + rng.uniform(0.05, 0.25) * soft)[white]
 
 
 def _septum(
@@ -155,8 +207,12 @@ def stripped(
         border = brain & ~ndimage.binary_erosion(brain, iterations=int(rng.integers(1, 4)), border_value=1)
         kept &= ~(border & (smooth_noise(tissue.shape, 18 / spacing_mm, rng) > rng.uniform(0.2, 1.0)))
     outside = (tissue >= Tissue.OUTSIDE) | (tissue == Tissue.FLUID)
+    depth_mm = ndimage.distance_transform_edt(~brain) * spacing_mm
+    if rng.random() < 0.3:  # with meninges, skull and muscle over wide areas
+        wide = smooth_noise(tissue.shape, rng.uniform(25, 60) / spacing_mm, rng) > rng.uniform(-0.5, 1.0)
+        kept |= outside & wide & (depth_mm < rng.uniform(2, 10))
     if rng.random() < 0.45 and outside.any():
-        near = ndimage.distance_transform_edt(~brain) * spacing_mm < rng.uniform(3, 14)
+        near = depth_mm < rng.uniform(3, 14)
         lumps = smooth_noise(tissue.shape, rng.uniform(9, 18) / spacing_mm, rng) > rng.uniform(0.4, 1.4)
         left = outside & near & lumps & ~kept
         signal[left] = (rng.uniform(0.6, 2.6) * (1 + 0.12 * texture))[left]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.training import JointModule, read_checkpoint
 
 COARSE = ("image_size=[32,32,32]", "preprocess.layout.spacing_mm=6")
@@ -65,10 +66,24 @@ def test_the_second_part_starts_from_the_first(train):
     first = train("pretrain", epochs=1)
     assert len(losses(first)) == 1
     found = read_checkpoint(first)
+    assert found.recipe.window == (32, 32, 32)
     second = train("pretrain_joint", f"init_from={first}", epochs=1, runs="second")
     names = set(read_checkpoint(second).weights)
     assert set(found.weights) < names
     assert any(name.startswith("classification") for name in names - set(found.weights))
+
+
+def test_few_scans_are_learned_in_patches_from_earlier_weights(jsc, train, scenes, tmp_path):
+    first = train("pretrain", "evaluate=false", epochs=1)
+    words = ("experiment=finetune", "fold=1", "window=[32,32,32]", f"data.store={scenes}", f"runs={tmp_path / 'few'}")
+    few = [word for word in SMALL if "augmentation" not in word]
+    code, _, output = jsc(
+        "train", *words, *few, f"init_from={first}", "trainer.max_epochs=1", "accept=[trained_on_test]"
+    )
+    assert code == 0, output
+    run = next((tmp_path / "few").glob("*/joint*/fold-1_seed-0"))
+    assert read_checkpoint(run).recipe.window == (32, 32, 32)
+    assert load_predictor(run, device="cpu")[0].window == (32, 32, 32)
 
 
 @pytest.mark.slow
