@@ -1,13 +1,13 @@
 """Make the weights that are installed with the program: simulated scenes, two trainings, the decision, the release.
 
-    python experiments/real_scans/pretrain.py --labels FOLDER --shapes SHAPES.npz --work FOLDER [--epochs PATCHES JOINT]
+    python experiments/real_scans/pretrain.py --labels LABELS --shapes SHAPES --work WORK [--epochs PATCHES JOINT]
 
-LABELS holds label maps with FreeSurfer's numbers, SHAPES real lesion shapes (docs: `jsc phantom --help`). With 0 epochs
-of the joint training, the network segments only. Everything lies below WORK. A step that is done is not done again, and
-an interrupted training resumes: repeat the command.
+LABELS is a folder of label maps with FreeSurfer's numbers, SHAPES a file of real lesion shapes (see `jsc phantom
+--help`). With 0 epochs of the joint training, the network segments only. All files are written to WORK. To continue
+after an interruption, repeat the command.
 
-The threshold, the least volume of a lesion and whether the segmentation reads patches or the whole image are chosen on
-images of the validation scenes of the last training, which are simulated; no real scan is used.
+The threshold, the least volume of a lesion, and patches or the whole image as input are chosen on simulated images of
+the validation scenes of the last training. No real scan is used.
 """
 
 import argparse
@@ -36,9 +36,9 @@ from joint_seg_cls.training import read_archive, release, shipped_path
 
 WINDOW = (80, 80, 80)
 SPACING_MM = 1.5
-THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 17))
+THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 20))
 LEAST_MM3 = (0.0, 7.0, 14.0, 21.0)
-DRAWS = 2
+DRAWS = 4
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     words.add_argument("--shapes", required=True, type=Path)
     words.add_argument("--work", required=True, type=Path)
     words.add_argument("--subjects", type=int, default=600)
-    words.add_argument("--epochs", nargs=2, type=int, default=(400, 80), metavar=("PATCHES", "JOINT"))
+    words.add_argument("--epochs", nargs=2, type=int, default=(60, 0), metavar=("PATCHES", "JOINT"))
     asked = words.parse_args()
     scenes, runs = asked.work / "scenes", asked.work / "runs"
     jsc("phantom", "phantom=randomised", f"store={scenes}", f"subjects={asked.subjects}", "seed=1",
