@@ -25,11 +25,15 @@ import torch
 
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.data import read_frozen
-from joint_seg_cls.inference import Predictor, ranges_of
+from joint_seg_cls.inference import Predictor
+from joint_seg_cls.inference.familiarity import quantiles_of
 from joint_seg_cls.lesions import without_small
 from joint_seg_cls.metrics import dice
 from joint_seg_cls.networks import TASKS, declared_tasks
+from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
 from joint_seg_cls.phantom.random_appearance import RandomAppearance
+from joint_seg_cls.phantom.scene import Scene
+from joint_seg_cls.phantom.tissue import Tissue
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.training import read_archive, release, shipped_path
@@ -102,7 +106,25 @@ def choose(checkpoint: Path, scenes: Path) -> dict[str, Any]:
                 decision = {"lesion_threshold": threshold, "least_lesion_mm3": least}
                 best = scores[row, column], {**decision, "window": window and list(window), "views": "flips"}
         print(f"window {window}: best mean DSC {scores.max():.3f} on {len(images)} simulated images")
-    return {**best[1], "intensities": ranges_of(drawn.image for drawn in images)}
+    return {**best[1], "intensities": intensities(scenes)}
+
+
+def intensities(scenes: Path) -> dict[str, tuple[float, float]]:
+    """Return the range of each intensity quantile of brain and fluid over images of every fourth scene.
+
+    The lowest and the highest tenth are left out, because some images have the contrast of no FLAIR: a T1 should get a
+    warning.
+    """
+    measured = []
+    for number, case in enumerate(PreparedStore(scenes).cases[::4]):
+        labels = case.labels()
+        scene = Scene(labels["tissue"], labels["lesions"], SPACING_MM)
+        drawn = draw_appearance(scene, ventricular_extent(scene), np.random.default_rng(number))
+        inside = np.where(scene.tissue < Tissue.OUTSIDE, drawn.image / drawn.white, 0)
+        measured.append(quantiles_of(inside[None]))
+    table = np.array([list(each.values()) for each in measured])
+    ends = np.quantile(table, [0.1, 0.9], axis=0).T
+    return {name: (float(low), float(high)) for name, (low, high) in zip(measured[0], ends, strict=True)}
 
 
 def draw_validation(scenes: Path) -> Iterator[Drawn]:
