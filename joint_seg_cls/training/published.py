@@ -14,7 +14,7 @@ from joint_seg_cls.training.recipe import RECIPE
 from joint_seg_cls.training.tracking import Guard, Tracker
 
 #: Columns of a test's table that are shown besides its numbers.
-_SHOWN = ("case", "fold", "disease")
+_SHOWN = ("case", "fold", "disease", "regions_withheld")
 
 
 def publish_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:

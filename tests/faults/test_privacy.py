@@ -189,7 +189,7 @@ def test_no_file_that_is_handed_on_holds_a_planted_name(site, jsc):
     def run(*words):
         code, out, err = jsc(*words)
         assert code == 0, err
-        assert "the run continues without it" not in err
+        assert "the run continues without it" not in err, err
         return out
 
     run("prepare", f"cohort={site}/cohort.tsv", f"store={site}/store", "image_size=16", "preprocess/brain=given",
