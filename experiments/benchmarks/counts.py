@@ -14,18 +14,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch._dynamo as dynamo
+from joint_step import joint_step  # experiments/benchmarks/joint_step.py
 from loading import write_store  # experiments/benchmarks/loading.py
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from joint_seg_cls.batch import Batch
 from joint_seg_cls.data import Folds, JointDataModule
-from joint_seg_cls.losses import JointLoss
-from joint_seg_cls.networks import JointNetwork, memory_format
+from joint_seg_cls.networks import JointNetwork
 
 RECORD = Path(__file__).parent / "results" / "counts.json"
 SIDE, CHANNELS = 48, 8
@@ -76,38 +73,16 @@ def risen_since(record: dict, counts: dict) -> list[str]:
 def operations() -> dict[str, int]:
     """Return the counts of a training step and a prediction of the joint network, for batches of one and two."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)  # more threads split batches, which adds operations
     counts: dict[str, int] = {}
     for batch in (1, 2):
-        step, predict = _joint(batch, device)
-        for name, run in (("training step", step), ("prediction", predict)):
+        step = joint_step(SIDE, batch, device, channels=CHANNELS)
+        for name, run in (("training step", step.train), ("prediction", step.predict)):
             run()  # what is set up at the first call is not counted
             counts |= {f"{kind}, {name}, batch {batch}": count for kind, count in _counted(run).items()}
     network = JointNetwork(channels=CHANNELS, image_size=SIDE).eval()
     explained = dynamo.explain(network)(torch.zeros(2, 1, SIDE, SIDE, SIDE))
     return counts | {"graph breaks": explained.graph_break_count}
-
-
-def _joint(batch: int, device: str) -> tuple[Callable[[], None], Callable[[], None]]:
-    torch.manual_seed(0)
-    network: Any = JointNetwork(channels=CHANNELS, image_size=SIDE).to(device)
-    network.to(memory_format=memory_format(device))
-    loss, optimizer = JointLoss(), torch.optim.Adam(network.parameters(), lr=1e-4)
-    image = torch.randn(batch, 1, SIDE, SIDE, SIDE, device=device)
-    known = torch.ones(batch, dtype=torch.bool, device=device)
-    disease = torch.zeros(batch, dtype=torch.int64, device=device)
-    labelled = Batch(image, (image > 3).float(), disease, known, known, [""] * batch)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        total: Tensor = loss(network(image), labelled)["total"]
-        total.backward()
-        optimizer.step()
-
-    def predict() -> None:
-        with torch.inference_mode():
-            network(image)
-
-    return step, predict
 
 
 def _counted(run: Callable[[], None]) -> dict[str, int]:

@@ -11,28 +11,21 @@ alternate in each repeat; a repeat is one epoch after an unmeasured first one.
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from circumstances import circumstances, write  # experiments/benchmarks/circumstances.py
 from monai.data import CacheDataset, DataLoader, set_track_meta
 from monai.transforms import Compose, RandAxisFlipd, RandRotated
 
 from joint_seg_cls.data import Folds, JointDataModule, RandFlipRotated
 from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, write_case, write_store_record
 
-RESULTS = Path(__file__).parent / "results" / "loading.json"
 DEGREES = 15.0
 BATCH_SIZE = 2
 CONTESTANTS = ("ours", "ours, cache", "MONAI", "MONAI without metadata")
@@ -51,8 +44,18 @@ def write_store(folder: Path, cases: int, side: int) -> PreparedStore:
         case = PreparedCase(folder / name, name, name, None, disease, True, name, Geometry(grid, grid))
         image = np.where(brain, random.standard_normal(brain.shape), 0).astype(np.float32)[None]
         write_case(case, image=image, brain_mask=brain, lesion_mask=mask, lesion_mask_native=mask)
+    settings = {
+        "_target_": "joint_seg_cls.preprocess.Pipeline",
+        "brain": {"_target_": "joint_seg_cls.preprocess.NoExtraction"},
+        "bias_field": {"_target_": "joint_seg_cls.preprocess.NoBiasField"},
+        "registration": {"_target_": "joint_seg_cls.preprocess.ByHeader"},
+        "layout": {"_target_": "joint_seg_cls.preprocess.CropResize", "image_size": side},
+        "intensity": {"_target_": "joint_seg_cls.preprocess.ZScore", "over": "brain"},
+        "raters": "intersection",
+        "lesion_value": None,
+    }
     kinds = {"classes": ["MS", "NMOSD"], "modalities": ["flair"], "model_shape": [side] * 3}
-    write_store_record(folder, settings={}, cases=names, **kinds)
+    write_store_record(folder, settings=settings, cases=names, **kinds)
     return PreparedStore(folder)
 
 
@@ -131,7 +134,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="quick check: tiny, once, nothing written")
     quick = parser.parse_args().quick
     side, cases, repeats = (32, 6, 1) if quick else (96, 24, 5)
-    rows = []
+    rows, began = [], circumstances("monai", "numpy")
     print(f"{cases} cases of {side}^3, batches of {BATCH_SIZE}; ms a case, median of {repeats} epochs")
     print(
         f"{'probability':>11} {'workers':>7} "
@@ -154,26 +157,8 @@ def main() -> None:
                 print(" " + " ".join(f"{ratio[name]:>11.2f}" for name in CONTESTANTS[:2]), flush=True)
     if quick:
         return
-    RESULTS.parent.mkdir(exist_ok=True)
-    record = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": {
-            "machine": platform.machine(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "load_average": os.getloadavg()[0],
-        },
-        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in ("torch", "monai", "numpy")},
-        "setting": {"side": side, "cases": cases, "batch_size": BATCH_SIZE, "repeats": repeats, "degrees": DEGREES}
-        | {"torch_threads": torch.get_num_threads()},
-        "rows": rows,
-    }
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    setting = {"side": side, "cases": cases, "batch_size": BATCH_SIZE, "repeats": repeats, "degrees": DEGREES}
+    write("loading", began, {"setting": setting, "rows": rows})
 
 
 if __name__ == "__main__":

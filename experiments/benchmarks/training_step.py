@@ -1,22 +1,19 @@
-"""Time of a training step: the joint network, and the two networks that replace it.
+"""Time of a training step: the joint network, the two networks that replace it, and other segmentation networks.
 
 Run: python experiments/benchmarks/training_step.py [--size 64] [--batch 2] [--repeats 5] [--threads N] [--device cuda]
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import monai
 import torch
+from circumstances import circumstances  # experiments/benchmarks/circumstances.py
 from monai.losses import DiceLoss
-from monai.networks.nets import AttentionUnet, SEResNet50
+from monai.networks.nets import AttentionUnet, DynUNet, SegResNet, SEResNet50, SwinUNETR
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -28,6 +25,20 @@ RESULT = Path(__file__).parent / "results" / "training_step.json"
 #: Widths of AttentionUnet's five levels: from the joint network's own base width, and from half of it.
 LEVELS = {"attention_unet_32": (32, 64, 128, 256, 512), "attention_unet_16": (16, 32, 64, 128, 256)}
 CLASSIFIER = "se_resnet50"
+#: Segmentation networks at MONAI's or nnU-Net's widths.
+PEERS: dict[str, Callable[[], nn.Module]] = {
+    "swin_unetr_24": lambda: SwinUNETR(in_channels=1, out_channels=1, feature_size=24),
+    "segresnet_32": lambda: SegResNet(init_filters=32, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1)),
+    "dynunet_32": lambda: DynUNet(
+        spatial_dims=3,
+        in_channels=1,
+        out_channels=1,
+        kernel_size=[3] * 5,
+        strides=[1, 2, 2, 2, 2],
+        upsample_kernel_size=[2] * 4,
+        filters=[32, 64, 128, 256, 320],
+    ),
+}
 
 
 def measure(size: int, batch: int, repeats: int, device: str) -> dict:
@@ -45,6 +56,7 @@ def measure(size: int, batch: int, repeats: int, device: str) -> dict:
         "median_seconds": {name: round(taken, 4) for name, taken in median.items()},
         "all_seconds": {name: [round(each, 4) for each in taken] for name, taken in seconds.items()},
         "parameters": {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
+        "joint_over_peer": {name: round(median["joint"] / median[name], 3) for name in PEERS},
         "joint_over_sum": {name: round(median["joint"] / (median[name] + median[CLASSIFIER]), 3) for name in LEVELS},
     }
 
@@ -63,9 +75,12 @@ def _networks(size: int, batch: int, device: str) -> tuple[dict[str, nn.Module],
         "joint": lambda: joint_loss(joint(image), labelled)["total"],
         CLASSIFIER: lambda: cross_entropy(classifier(image), disease),
     }
-    for name, widths in LEVELS.items():
-        unet = AttentionUnet(spatial_dims=3, in_channels=1, out_channels=1, channels=widths, strides=(2, 2, 2, 2))
-        networks[name] = unet.to(device)
+    segmenting: dict[str, nn.Module] = {
+        name: AttentionUnet(spatial_dims=3, in_channels=1, out_channels=1, channels=widths, strides=(2, 2, 2, 2))
+        for name, widths in LEVELS.items()
+    }
+    for name, network in (segmenting | {name: make() for name, make in PEERS.items()}).items():
+        networks[name] = network.to(device)
         losses[name] = lambda network=networks[name]: dice(network(image), mask)
     return networks, losses
 
@@ -82,19 +97,6 @@ def _step(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor], device: 
     return time.perf_counter() - start
 
 
-def _hardware(device: str) -> dict:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    gpu = torch.cuda.get_device_name() if device != "cpu" else None
-    load = round(os.getloadavg()[0], 2)
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu, "load_before": load}
-
-
 def main() -> None:
     """Measure, print the ratios and write the result beside this script."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,22 +109,20 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    hardware = _hardware(options.device)
     result = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "hardware": hardware,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "monai": monai.__version__},
+        **circumstances("monai"),
         "size_voxels": options.size,
         "batch": options.batch,
         **measure(options.size, options.batch, options.repeats, options.device),
     }
-    result["hardware"]["load_after"] = round(os.getloadavg()[0], 2)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, seconds in result["median_seconds"].items():
         print(f"{name:20} {seconds:8.3f} s a step")
     for name, ratio in result["joint_over_sum"].items():
         print(f"joint / ({name} + {CLASSIFIER}): {ratio:.2f}")
+    for name, ratio in result["joint_over_peer"].items():
+        print(f"joint / {name}: {ratio:.2f}")
 
 
 if __name__ == "__main__":
