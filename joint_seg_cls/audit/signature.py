@@ -18,7 +18,7 @@ _BOUND = 2.0
 
 def content_hash(array: Num[np.ndarray, "..."]) -> str:
     """Return a hash of the values of an array; 32 hexadecimal digits."""
-    digest = hashlib.blake2b(np.ascontiguousarray(array, dtype=np.float32).reshape(-1).view(np.uint8), digest_size=16)
+    digest = hashlib.blake2b(np.ascontiguousarray(array, dtype=np.float32).reshape(-1).data, digest_size=16)
     digest.update(str(array.shape).encode())
     return digest.hexdigest()
 
