@@ -117,7 +117,7 @@ def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None
 
     Args:
         names: names of checks.
-        besides: other values allowed.
+        besides: other allowed values.
 
     Raises:
         ConfigError: one of ``names`` is not a check.

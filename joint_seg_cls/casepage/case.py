@@ -23,7 +23,7 @@ MAPS = {
     "grad-cam": "grad_cam",
     "disagreement": "disagreement",
 }
-#: Largest distance between the centroid in the table and that of the component, which differ by rounding.
+#: Maximum distance between the centroid in the table and that of the component; they differ by rounding.
 _SAME_MM = 1.0
 
 

@@ -44,7 +44,7 @@ def write_change_page(
         before: record of the earlier visit.
         after: record of the later visit.
         path: the HTML file.
-        hide_names: whether the page leaves out the names of the scans.
+        hide_names: whether the page omits the names of the scans.
     """
     colours = {row: COLOURS[change.kind] for row, change in enumerate(found.lesions, start=1)}
     now, earlier = _cropped(found)

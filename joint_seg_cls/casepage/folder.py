@@ -10,7 +10,7 @@ from joint_seg_cls.casepage.pdf import write_case_pdf
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan import read_scan
 
-#: Stands in every page and PDF of this program.
+#: Printed in every page and PDF.
 _MARK = b"joint_seg_cls"
 _HEAD = 4096
 
@@ -25,7 +25,7 @@ def write_pages(
         scans: the images that were predicted, one for each modality.
         modalities: their names.
         folder: the predictions.
-        hide_name: whether the pages leave out the scan's name.
+        hide_name: whether the pages omit the scan's name.
 
     Raises:
         ScanError: as :func:`~joint_seg_cls.casepage.case.read_case`.

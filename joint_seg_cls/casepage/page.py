@@ -88,7 +88,7 @@ def write_case_page(case: Case, path: Path, *, hide_name: bool = False) -> list[
     Args:
         case: the case.
         path: the HTML file.
-        hide_name: whether the page leaves out the scan's name.
+        hide_name: whether the page omits the scan's name.
 
     Returns:
         The static pictures, for :func:`~joint_seg_cls.casepage.pdf.write_case_pdf`.

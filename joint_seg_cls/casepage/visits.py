@@ -20,9 +20,9 @@ Kind = Literal["new", "grown", "shrunk", "gone", "stable"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: A lesion has grown (shrunk) if its volume is larger (smaller) by this factor and by this volume.
 FACTOR, LEAST_CHANGE_ML = 1.5, 0.01
-#: Lesions of the two visits are one if voxels of theirs are this close, besides half a voxel's diagonal.
+#: Maximum distance between voxels of a lesion at the two visits, in addition to half a voxel's diagonal.
 APART_MM = 1.0
-#: Below this correlation of the registered images, the comparison is not to be relied on. One simulated scan with and
+#: Below this correlation of the registered images, the comparison is unreliable. One simulated scan with and
 #: without noise of 8 % of its maximum: 0.89; scans of different people: 0.52 and 0.66 (simulated), 0.27 (real).
 POOR_CORRELATION = 0.7
 
@@ -47,7 +47,7 @@ class Comparison:
     Attributes:
         lesions: the lesions of both visits, by :data:`KINDS` and decreasing volume.
         now: the later visit; its labels are rows of ``lesions``, those gone drawn where they were.
-        earlier: the earlier visit on the grid of the later one, labelled likewise.
+        earlier: the earlier visit on the grid of the later one, labelled in the same way.
         rotation_degrees, shift_mm: movement of the head between the scans.
         correlation: of the two images after registration, where either is brighter than the background.
     """

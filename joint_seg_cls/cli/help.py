@@ -4,10 +4,10 @@ import re
 import string
 from collections.abc import Sequence
 
-from joint_seg_cls.config.folders import config_dirs, config_folder
 from joint_seg_cls.config.grammar import quoted
-from joint_seg_cls.config.key_reference import line
-from joint_seg_cls.config.schema import BY_NAME
+from joint_seg_cls.config.kinds import ANY
+from joint_seg_cls.config.resolvers import config_dirs, config_folder
+from joint_seg_cls.config.schema import BY_NAME, KEYS, Key
 
 
 def help_of(command: str, overrides: Sequence[str]) -> str:
@@ -40,4 +40,31 @@ def _explained(text: str) -> str:
             lines.append(row if key is None else f"{row}  # {line(key)}")
         else:
             lines.append(row)
+    return "\n".join(lines) + "\n"
+
+
+def line(key: Key) -> str:
+    """Return one line of help: meaning and valid values of a key."""
+    kind = "" if key.kind is ANY else f" ({key.kind.description}{', or null' if key.may_be_null else ''})"
+    return f"{key.help}{kind}{f', in {key.unit}' if key.unit else ''}"
+
+
+def page() -> str:
+    """Return the reference of all keys as Markdown."""
+    effects = {"results": "yes", "none": "no", "place": "yes, by fold and seed", "data": "follows the data"}
+    lines = [
+        "# Keys of `jsc train`",
+        "",
+        "Generated from `joint_seg_cls/config/schema.py`; `jsc train --help` shows the values. The arguments",
+        "of your own classes are further keys. A key that changes no result is part of neither the name nor the",
+        "identity of a run.",
+        "",
+        "| key | value | unit | changes results | |",
+        "|---|---|---|---|---|",
+    ]
+    for key in KEYS:
+        if key.name != "hydra":
+            value = f"{key.kind.description}{' or null' if key.may_be_null else ''}".replace("|", "\\|")
+            effect = effects.get(key.effect, "yes, where it is given")
+            lines.append(f"| `{key.name}` | {value} | {key.unit} | {effect} | {key.help} |")
     return "\n".join(lines) + "\n"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from joint_seg_cls import __version__
 from joint_seg_cls.cli.help import help_of
 from joint_seg_cls.cli.source_keys import for_source
-from joint_seg_cls.cli.words import all_readable, flags_first, refuse_undecodable, without_hyphens
-from joint_seg_cls.config.folders import config_dirs, config_folder
+from joint_seg_cls.config.grammar import all_readable, flags_first, refuse_undecodable, without_hyphens
+from joint_seg_cls.config.resolvers import config_dirs, config_folder
 from joint_seg_cls.errors import ConfigError, InputError, disk_errors_named
 
 if TYPE_CHECKING:
@@ -165,8 +165,7 @@ def _plugin_error(error: Exception) -> ConfigError | None:
 
 
 def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> ConfigError:
-    from joint_seg_cls.config.options import Options
-    from joint_seg_cls.runs.combinations import misfit
+    from joint_seg_cls.config.options import Options, misfit
 
     if command == "train":
         known = misfit(overrides, Options(config_dirs(overrides))) or _unknown_key(error)

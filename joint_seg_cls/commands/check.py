@@ -24,12 +24,11 @@ from joint_seg_cls.audit import (
     write_audits,
 )
 from joint_seg_cls.config import keys
-from joint_seg_cls.config.build import build
-from joint_seg_cls.config.tree import plain
+from joint_seg_cls.config.build import build, plain
 from joint_seg_cls.data import Folds, folds_hash
 from joint_seg_cls.errors import ConfigError, SplitError
 from joint_seg_cls.pictures import Picture
-from joint_seg_cls.runs.audited import refuse_errors
+from joint_seg_cls.runs.data_checks import refuse_errors
 from joint_seg_cls.scan import PreparedStore, require_lesion_value, require_mask_geometry
 
 _log = logging.getLogger(__name__)

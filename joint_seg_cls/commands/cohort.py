@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import build, require
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import CohortCase
 from joint_seg_cls.scan.diseases import class_named

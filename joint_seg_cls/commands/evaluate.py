@@ -12,10 +12,9 @@ from typing import Any, final
 from omegaconf import DictConfig
 
 from joint_seg_cls.atomic_write import write_json
-from joint_seg_cls.config.build import require
+from joint_seg_cls.config.build import plain, require
 from joint_seg_cls.config.from_file import build_trusted
 from joint_seg_cls.config.keys import make_folder, writable
-from joint_seg_cls.config.tree import plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.evaluation import (
@@ -28,9 +27,8 @@ from joint_seg_cls.evaluation import (
     write_evaluation,
 )
 from joint_seg_cls.preprocess import case_key, content_hash, voxel_hash
-from joint_seg_cls.runs.audited import repeat_warnings
-from joint_seg_cls.runs.load import load_pipeline, load_predictor
-from joint_seg_cls.runs.run_config import read_run_config
+from joint_seg_cls.runs.data_checks import repeat_warnings
+from joint_seg_cls.runs.load import load_pipeline, load_predictor, read_run_config
 from joint_seg_cls.runs.testing import raise_first, split_of
 from joint_seg_cls.runs.track import track_evaluation
 from joint_seg_cls.scan import CohortCase, read_cohort, read_scan, require_lesion_value, require_mask_geometry
@@ -167,9 +165,9 @@ def _warn_of_trained(
     known, settings = set(trained), checkpoint.recipe.preprocess
     marked = {row.case: _marks_of_row(row, settings) for row in rows}
     people = {row.subject for row in rows if marked[row.case] & known} | _trained_subjects(run, known)
-    seen = sorted(row.case for row in rows if marked[row.case] & known)
+    trained_cases = sorted(row.case for row in rows if marked[row.case] & known)
     others = sorted(row.case for row in rows if row.subject in people and not marked[row.case] & known)
-    found = Overlap(tuple(seen), tuple(others))
+    found = Overlap(tuple(trained_cases), tuple(others))
     if found:
         _log.warning(
             "%s: this network was trained on %s: the test is biased upwards", config.cohort, found.of(len(rows))
@@ -214,8 +212,10 @@ def _of_fold(config: DictConfig, run: RunFolder, checkpoint: Checkpoint) -> _Sca
         _log.warning("fold %s: the training scans of this run's initial weights are unknown", fold)
     is_own = str(fold) == str(own.fold)
     both = (*own.split.train, *own.split.validation) if is_own else ()  # overlap within the split itself
-    seen = overlap(trained or (), data.store.cases, names, both)
-    if seen:
-        _log.warning("fold %s: this run was trained on %s: the test is biased upwards", fold, seen.of(len(names)))
+    overlapping = overlap(trained or (), data.store.cases, names, both)
+    if overlapping:
+        _log.warning(
+            "fold %s: this run was trained on %s: the test is biased upwards", fold, overlapping.of(len(names))
+        )
     cases = map(from_store, [case for case in data.store.cases if case.case in names])
-    return _Scans(f"fold-{fold}", f"fold {fold}", len(names), fold, cases, seen.counts())
+    return _Scans(f"fold-{fold}", f"fold {fold}", len(names), fold, cases, overlapping.counts())

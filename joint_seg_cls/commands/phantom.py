@@ -6,8 +6,7 @@ from collections import Counter
 from omegaconf import DictConfig
 
 from joint_seg_cls.config import keys
-from joint_seg_cls.config.build import build
-from joint_seg_cls.config.tree import plain
+from joint_seg_cls.config.build import build, plain
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom import Cohort, RandomisedCohort, write_cohort, write_scene_store
 from joint_seg_cls.scan import read_cohort

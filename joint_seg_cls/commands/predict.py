@@ -10,8 +10,7 @@ from omegaconf import DictConfig, ListConfig
 
 from joint_seg_cls.casepage import refuse_foreign_pages, write_index, write_pages
 from joint_seg_cls.config import keys
-from joint_seg_cls.config.build import require
-from joint_seg_cls.config.tree import plain
+from joint_seg_cls.config.build import plain, require
 from joint_seg_cls.errors import CohortError, ConfigError, InputError
 from joint_seg_cls.inference import (
     Asked,

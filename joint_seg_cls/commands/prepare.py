@@ -5,8 +5,7 @@ import logging
 from omegaconf import DictConfig
 
 from joint_seg_cls.config import keys
-from joint_seg_cls.config.build import build, require
-from joint_seg_cls.config.tree import plain
+from joint_seg_cls.config.build import build, plain, require
 from joint_seg_cls.preprocess import Pipeline, Prepared, bytes_a_case, bytes_of, prepare_cohort, summary
 from joint_seg_cls.scan import read_cohort, require_lesion_value, require_mask_geometry
 

@@ -31,7 +31,7 @@ from joint_seg_cls.report import (
     verdicts,
 )
 from joint_seg_cls.run_state import differing_code, run_state
-from joint_seg_cls.runs.audited import warning_lines
+from joint_seg_cls.runs.data_checks import warning_lines
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.sweep.progress import headline, runs_of
 from joint_seg_cls.sweep.study import FOLDER, Study, StudyRun, find_study

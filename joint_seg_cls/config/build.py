@@ -1,11 +1,11 @@
-"""Building objects from the user's configurations; those stored in a file are built by :mod:`.from_file`."""
+"""Reading composed configurations and building objects from them; :mod:`.from_file` builds those stored in a file."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_method, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue
 
 from joint_seg_cls.errors import ConfigError, InputError
@@ -56,3 +56,46 @@ def build(config: Any) -> Any:
 def target_of(config: Any) -> Callable[..., Any] | None:
     """Return the class or function of ``_target_``; None if there is no ``_target_``."""
     return get_method(config["_target_"]) if "_target_" in config else None
+
+
+Config: TypeAlias = DictConfig
+
+
+def get(config: Config, key: str) -> Any:
+    """Return the value of a dotted key; None if it is missing."""
+    return OmegaConf.select(config, key)
+
+
+def put(config: Config, key: str, value: Any) -> None:
+    """Set the value of a dotted key."""
+    OmegaConf.update(config, key, value)
+
+
+def replaced(config: Config, key: str, value: Any) -> Config:
+    """Return a copy with ``key``, existing or new, set to ``value``."""
+    changed = config.copy()
+    with open_dict(changed):
+        OmegaConf.update(changed, key, value, merge=False)
+    return changed
+
+
+def as_written(config: Config) -> dict[str, Any]:
+    """Return a configuration as dicts and lists with unresolved interpolations."""
+    written: Any = OmegaConf.to_container(config)
+    return written
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration as dicts and lists with resolved interpolations."""
+    return (
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    )
+
+
+def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a nested mapping as pairs of dotted key and value."""
+    if isinstance(value, Mapping) and value:
+        return [
+            pair for key, child in value.items() for pair in flatten(child, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, value)]

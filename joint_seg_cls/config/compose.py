@@ -14,9 +14,9 @@ from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, open_dict
 
 from joint_seg_cls.config import resolvers
-from joint_seg_cls.config.folders import config_folder
 from joint_seg_cls.config.grammar import as_text, quoted
 from joint_seg_cls.config.options import Options
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
 
 #: The group of all ablations of the joint network and all other networks.

@@ -1,15 +1,18 @@
-"""Checks of keys that several commands share, before any work begins."""
+"""Checks of keys before any work begins: those that commands share, and those of a training against the schema."""
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from joint_seg_cls.atomic_write import clear_partial
-from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.config.schema import PATH_KEYS
+from joint_seg_cls.config.build import Config, get
+from joint_seg_cls.config.options import GROUPS, without_option
+from joint_seg_cls.config.resolvers import config_folder
+from joint_seg_cls.config.schema import CLOSED, PATH_KEYS, keys_of, nearest
 from joint_seg_cls.errors import ConfigError, shortened
 
 
@@ -172,3 +175,44 @@ def make_folder(folder: Path, key: str, *, below: bool = False) -> None:
         found = error.strerror or type(error).__name__
         raise ConfigError(key, expected="a writable folder", found=found, remedy=f"choose another {key}=") from error
     clear_partial(folder, below=below)
+
+
+def refuse_unknown_keys(config: Config, choices: Mapping[str, str | None]) -> None:
+    """Refuse unknown keys in a user's files, since Hydra checks only the command line.
+
+    Keys that begin with an underscore are allowed, for interpolation.
+
+    Args:
+        config: the composed configuration.
+        choices: the option of each group.
+
+    Raises:
+        ConfigError: a key is unknown, or a whole group was removed.
+    """
+    for group in GROUPS:
+        if get(config, group) is None:
+            raise without_option(group)
+    for part in CLOSED:
+        known = keys_of(part)
+        for key in map(str, get(config, part) if part else config):
+            if key in known or key.startswith("_"):
+                continue
+            if not part and choices.get(key) is not None:
+                raise ConfigError(
+                    f"{key}/{choices[key]}.yaml",
+                    expected="# @package _global_ as its first line, so that its keys take effect",
+                    found="another first line",
+                    remedy="add that line",
+                )
+            raise unknown_key(f"{part}.{key}".lstrip("."))
+
+
+def unknown_key(name: str) -> ConfigError:
+    """Return the error for an unknown key, with the most similar known key."""
+    close = nearest(name)
+    return ConfigError(
+        name,
+        expected="a key that a training reads",
+        found="none of this name",
+        remedy=f"did you mean {close}" if close else "correct or remove it",
+    )

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-from joint_seg_cls.config.names import LONGEST_NAME, is_name
+#: Maximum length of a folder name in bytes; file systems allow 255, and some file names add a suffix.
+LONGEST_NAME = 200
+#: Invisible joiners in words of Persian and of Indic scripts.
+_JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 
 
 @final
@@ -86,3 +89,10 @@ WATCHED = Kind(
     "train/loss/total, val/loss/total or another loss, val/dice, val/auc, val/acc or val/score",
     lambda value: bool(_MONITOR.fullmatch(str(value))),
 )
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text is a valid folder name, in any script."""
+    is_long = len(text.encode()) > LONGEST_NAME
+    is_shown = text.translate(_JOINERS).isprintable() and not set(text) & set("/\\")
+    return bool(text.strip()) and is_shown and not is_long and text[0] not in " .,-+"

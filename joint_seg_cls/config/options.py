@@ -6,9 +6,23 @@ from typing import Any, final
 
 import yaml
 
-from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.config.tree import flatten
+from joint_seg_cls.config.build import flatten
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
+
+JOINT = "joint"
+#: Groups that a training requires (`null` and `~` remove them), with a valid option of each.
+GROUPS = {
+    "network": "joint",
+    "loss": "joint",
+    "optimizer": "adam",
+    "scheduler": "constant",
+    "trainer": "paper",
+    "callbacks": "default",
+    "tracking": "none",
+    "protocol": "strict",
+    "data": "joint",
+}
 
 
 @final
@@ -112,3 +126,34 @@ def _parsed(path: Path) -> Mapping[str, Any]:
         found = " ".join(str(error).split())
         raise ConfigError(path, expected="YAML", found=found, remedy="correct or remove the file") from error
     return content if isinstance(content, Mapping) else {}
+
+
+def without_option(group: str) -> ConfigError:
+    """Return the error for a group without a selected option."""
+    remedy = f"set {group}={GROUPS[group]}" if group in GROUPS else f"omit {group}, or choose one of its options"
+    return ConfigError(group, expected="one of its options", found="none", remedy=remedy)
+
+
+def misfit(overrides: Sequence[str], options: Options) -> ConfigError | None:
+    """Return why overrides do not compose (a group without an option, or a part that a network lacks), or None."""
+    typed = dict(override.split("=", 1) for override in overrides if "=" in override)
+    empty = [key for key, value in typed.items() if value == "null" and (key in GROUPS or "/" in key)]
+    if empty:
+        return without_option(empty[0])
+    network = typed.get("network", typed.get("variant", JOINT))
+    if network == JOINT or network not in options.of("network"):
+        return None
+    selected = {group: f"{group}={option}" for group, option in typed.items()}
+    for origin in ("ablation", "experiment"):
+        for group in options.overridden_by(origin, typed.get(origin, "")):
+            selected.setdefault(group, f"{origin}={typed[origin]}")
+    available = options.chosen({"network": [network]})
+    for group, word in selected.items():
+        if group.startswith("network/") and group not in available:
+            return ConfigError(
+                f"network={network}",
+                expected=f"no choice of {group}, which only network={JOINT} has",
+                found=word,
+                remedy=f"drop {word} or network={network}",
+            )
+    return None

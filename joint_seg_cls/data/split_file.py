@@ -21,7 +21,7 @@ from typing import final
 from joint_seg_cls.data.cut_name import cut_name
 from joint_seg_cls.data.split import HELD_OUT, FoldName, Split, with_validation
 from joint_seg_cls.data.split_check import ALLOWABLE, check_splits
-from joint_seg_cls.data.split_text import Wanted, read_wanted
+from joint_seg_cls.data.split_text import FoldParts, read_folds
 from joint_seg_cls.errors import ConfigError, SplitError
 from joint_seg_cls.scan import PreparedCase
 
@@ -54,17 +54,17 @@ class SplitFile:
             raise ConfigError(
                 "data.folds.allow", expected=f"some of {', '.join(ALLOWABLE)}", found=unknown[0], remedy="correct it"
             )
-        wanted = self._named(read_wanted(self.file), cases)
-        held_out = set(wanted.get(HELD_OUT, Wanted()).test or ())
+        requested = self._named(read_folds(self.file), cases)
+        held_out = set(requested.get(HELD_OUT, FoldParts()).test or ())
         splits: dict[FoldName, Split] = {}
-        for fold, parts in wanted.items():
+        for fold, parts in requested.items():
             if parts.train is not None and parts.val:
                 splits[fold] = Split(*(tuple(sorted(part or ())) for part in (parts.train, parts.val, parts.test)))
                 continue
             if parts.train is not None:
                 named = {*parts.train, *(parts.test or ())}
             else:
-                tested = {name for other in wanted.values() for name in other.test or ()}
+                tested = {name for other in requested.values() for name in other.test or ()}
                 named = tested - (set() if fold == HELD_OUT else held_out)
             known = [case for case in cases if case.case in named]
             splits[fold] = with_validation(
@@ -113,15 +113,15 @@ class SplitFile:
                 remedy="correct data.folds.path=",
             ) from error
 
-    def _named(self, wanted: dict[FoldName, Wanted], cases: Sequence[PreparedCase]) -> dict[FoldName, Wanted]:
+    def _named(self, requested: dict[FoldName, FoldParts], cases: Sequence[PreparedCase]) -> dict[FoldName, FoldParts]:
         """Return the folds with subjects replaced by their cases."""
         by_subject: dict[str, list[str]] = {}
         for case in cases:
             by_subject.setdefault(case.subject, []).append(case.case)
         by_case = {case.case: [case.case] for case in cases}
-        named: dict[FoldName, Wanted] = {}
+        named: dict[FoldName, FoldParts] = {}
         unknown: set[str] = set()
-        for fold, parts in wanted.items():
+        for fold, parts in requested.items():
             resolved = []
             for part in parts[:3]:
                 if part is None:
@@ -130,7 +130,7 @@ class SplitFile:
                 look = by_subject if parts.by == "subject" else by_case if parts.by == "case" else by_subject | by_case
                 unknown |= {name for name in part if name not in look}
                 resolved.append([case for name in part for case in look.get(name, [])])
-            named[fold] = Wanted(*resolved)
+            named[fold] = FoldParts(*resolved)
         if unknown and "unknown_cases" not in self.allow:
             raise SplitError(
                 self.file,

@@ -17,7 +17,7 @@ _PARTS = {"train": "train", "training": "train", "val": "val", "validation": "va
 _PARTS |= {"testing": "test"}
 
 
-class Wanted(NamedTuple):
+class FoldParts(NamedTuple):
     """Names in the parts of a fold; ``train`` is None if the file defines only the test part."""
 
     train: list[str] | None = None
@@ -26,7 +26,7 @@ class Wanted(NamedTuple):
     by: Literal["case", "subject", "either"] = "either"
 
 
-def read_wanted(path: Path) -> dict[FoldName, Wanted]:
+def read_folds(path: Path) -> dict[FoldName, FoldParts]:
     """Return the parts of each fold of a split file.
 
     Raises:
@@ -38,9 +38,9 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
     try:
         if path.suffix == ".json":
             text = path.read_text(encoding="utf-8-sig")
-            wanted = _from_json(path, json.loads(text, object_pairs_hook=_unrepeated_keys))
+            folds = _from_json(path, json.loads(text, object_pairs_hook=_unrepeated_keys))
         else:
-            wanted = _from_table(path, read_table(path))
+            folds = _from_table(path, read_table(path))
     except FileNotFoundError as error:
         raise _refusal(path, "a split file", "no such file", "correct data.folds.path=") from error
     except CohortError as error:
@@ -49,17 +49,17 @@ def read_wanted(path: Path) -> dict[FoldName, Wanted]:
     except (OSError, ValueError, RecursionError) as error:  # JSON and decoding errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise _refusal(path, "a readable split file", f"an unreadable one ({reason})", "save it again") from error
-    if not wanted:
+    if not folds:
         raise _refusal(path, "at least one fold", "none", "name the cases of a fold")
-    if not any(parts.test for parts in wanted.values()):
-        wanted = {fold: Wanted(parts.train, None, parts.val, parts.by) for fold, parts in wanted.items()}
-    for fold, parts in wanted.items():
+    if not any(parts.test for parts in folds.values()):
+        folds = {fold: FoldParts(parts.train, None, parts.val, parts.by) for fold, parts in folds.items()}
+    for fold, parts in folds.items():
         if not parts.test:
             raise _refusal(path, "a test part in every fold", f"none in fold {fold}", "name the cases it tests")
-    return dict(sorted(wanted.items(), key=lambda item: (isinstance(item[0], str), item[0])))
+    return dict(sorted(folds.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
 
-def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, Wanted]:
+def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, FoldParts]:
     table.columns = table.columns.str.lower()
     by: Literal["case", "subject"] = "case" if "case" in table.columns else "subject"
     if by not in table.columns or not {"fold", "split"} & set(table.columns):
@@ -79,12 +79,12 @@ def _from_table(path: Path, table: pd.DataFrame) -> dict[FoldName, Wanted]:
             raise _refusal(where, "train, val or test in the column split", row["split"], "correct it")
         named[_fold(path, row.get("fold", "0"))][part].append(row[by])
     return {
-        fold: _unrepeated(path, fold, Wanted(parts["train"], parts.get("val"), parts.get("test"), by))
+        fold: _unrepeated(path, fold, FoldParts(parts["train"], parts.get("val"), parts.get("test"), by))
         for fold, parts in named.items()
     }
 
 
-def _from_json(path: Path, content: Any) -> dict[FoldName, Wanted]:
+def _from_json(path: Path, content: Any) -> dict[FoldName, FoldParts]:
     if isinstance(content, Mapping) and isinstance(content.get("folds"), Mapping | list):
         content = content["folds"]
     if isinstance(content, list):
@@ -97,18 +97,18 @@ def _from_json(path: Path, content: Any) -> dict[FoldName, Wanted]:
         return _tested(path, ((str(name), str(fold)) for name, fold in content.items()), "either")
     if set(content) <= set(_PARTS):
         content = {0: content}
-    wanted = {}
+    folds = {}
     for name, parts in content.items():
         fold = _fold(path, str(name))
-        if fold in wanted:
+        if fold in folds:
             raise _refusal(path, "each fold once", f"fold {fold} twice", "leave one of them")
         if not isinstance(parts, Mapping) or not parts or not set(parts) <= set(_PARTS):
             found = ", ".join(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
             raise _refusal(path, f"train, val and test in fold {fold}", found or "nothing", "name the parts so")
         named = _lists(path, fold, parts)
-        parts_of_fold = Wanted(named.get("train", []), named.get("val"), named.get("test"))
-        wanted[fold] = _unrepeated(path, fold, parts_of_fold)
-    return wanted
+        parts_of_fold = FoldParts(named.get("train", []), named.get("val"), named.get("test"))
+        folds[fold] = _unrepeated(path, fold, parts_of_fold)
+    return folds
 
 
 def _lists(path: Path, fold: FoldName, parts: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -133,7 +133,7 @@ def _unrepeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _tested(
     path: Path, rows: Iterable[tuple[str, str]], by: Literal["case", "subject", "either"]
-) -> dict[FoldName, Wanted]:
+) -> dict[FoldName, FoldParts]:
     """Return folds that define only their test parts."""
     tested: dict[FoldName, list[str]] = defaultdict(list)
     for name, fold in rows:
@@ -141,10 +141,10 @@ def _tested(
     twice = sorted(n for n, count in Counter(n for names in tested.values() for n in names).items() if count > 1)
     if twice:
         raise _refusal(path, "one fold for each name", f"{', '.join(twice[:5])} named twice", "leave one row of each")
-    return {fold: Wanted(test=names, by=by) for fold, names in tested.items()}
+    return {fold: FoldParts(test=names, by=by) for fold, names in tested.items()}
 
 
-def _unrepeated(path: Path, fold: FoldName, parts: Wanted) -> Wanted:
+def _unrepeated(path: Path, fold: FoldName, parts: FoldParts) -> FoldParts:
     counts = Counter(name for part in parts[:3] for name in part or ())
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:

@@ -128,7 +128,7 @@ def _write_programs(
 
 
 def _as_new(requirement: str) -> str:
-    """Return torch with the version at hand as the oldest: an older one may not read the program."""
+    """Return torch with the installed version as the lower bound: an older one may not read the program."""
     if requirement.startswith("torch"):
         major, minor, *_ = importlib.metadata.version("torch").split(".")
         return f"torch>={major}.{minor}"

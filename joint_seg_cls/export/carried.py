@@ -21,7 +21,7 @@ _PACKAGE, _FOLDER, SCRIPTS = "joint_seg_cls", Path(__file__).resolve().parents[1
 ENTRIES = (f"{_PACKAGE}.export.loaded", f"{_PACKAGE}.export.transforms")
 #: Packages imported within a function, by the classes that need them.
 LAZY = {"SimpleITK": ("N4", "Rigid")}
-#: Needed to run `python -m monai.bundle`, beside what the carried modules import.
+#: Packages that `python -m monai.bundle` needs, in addition to the imports of the copied modules.
 _ALWAYS = ("monai", "torch", "fire")
 
 

@@ -15,7 +15,7 @@ SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/downlo
 #: Steps of the preprocessing, in the order of :class:`~joint_seg_cls.preprocess.Steps`.
 STEPS = ("brain", "bias_field", "registration", "layout", "intensity")
 _PREPROCESS = "joint_seg_cls.preprocess"
-#: HD-BET brings 290 MB of weights of its own and is not carried.
+#: HD-BET has 290 MB of weights and is not part of a bundle.
 _NOT_CARRIED = f"{_PREPROCESS}.HdBet"
 _NO_EXTRACTION = {"_target_": f"{_PREPROCESS}.NoExtraction"}
 #: With these MONAI marks expressions, references and macros in a configuration.

@@ -49,7 +49,7 @@ class Test:
 @final
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of the weights beside their recipe; a part that is not known is empty.
+    """Facts about the weights that their recipe does not contain; unknown parts are empty.
 
     Attributes:
         tests: the test of the fold first, then tests of ``jsc evaluate``.

@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from joint_seg_cls.errors import ConfigError
 
-#: The answer in place of a class.
+#: The diagnosis if no class is named.
 INDETERMINATE = "indeterminate"
 
 

@@ -1,4 +1,4 @@
-"""Where the lesions of a scan lie: regions, their totals and criteria of MS, if the template fits the scan."""
+"""Anatomical locations of a scan's lesions: regions, their totals and criteria of MS, if the template fits the scan."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

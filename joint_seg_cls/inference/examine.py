@@ -1,4 +1,4 @@
-"""What a user asks for beside the findings of a scan: a trust grade, an audited explanation."""
+"""Optional parts of a prediction: a trust grade, an audited explanation."""
 
 from dataclasses import dataclass, field
 from typing import Any, final

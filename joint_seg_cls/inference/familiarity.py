@@ -15,7 +15,7 @@ from jaxtyping import Float
 QUANTILES = (0.25, 0.5, 0.75, 0.95)
 #: Share of the training images inside the recorded range, and by which share of its width a scan may leave it.
 _INSIDE, _TOLERANCE = 0.95, 0.5
-#: Share of an end of the range of voxel size or brain volume by which a scan may leave it in any case.
+#: Tolerance beyond each end of the range of voxel size or brain volume, as a share of that end.
 _LEAST_TOLERANCE = 0.25
 #: Entries of the range of scans, with their names and units in sentences.
 _MEASURES = {

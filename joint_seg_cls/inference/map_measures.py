@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import spearmanr
 
-#: Most voxels of the brain over which maps are compared.
+#: Maximum number of brain voxels for comparing maps.
 _MOST_COMPARED = 50_000
 
 

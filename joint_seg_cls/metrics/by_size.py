@@ -38,8 +38,8 @@ def detected_by_size(prediction: Mask, reference: Mask, voxel_mm3: float) -> dic
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
     """
-    predicted, wanted = on_one_grid(prediction, reference)
-    labels, count = label_lesions(wanted)
+    predicted, truth = on_one_grid(prediction, reference)
+    labels, count = label_lesions(truth)
     volume_mm3 = np.round(np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_mm3, 6)
     detected = np.bincount(labels[predicted], minlength=count + 1)[1:] > 0
     size = np.digitize(volume_mm3, SIZE_EDGES_MM3[1:-1])

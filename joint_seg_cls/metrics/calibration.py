@@ -19,9 +19,9 @@ from scipy.special import log_softmax
 BINS = 10
 #: Limits of a fitted temperature: near 20 all classes are about equally probable.
 COLDEST, HOTTEST = 0.1, 20.0
-#: Fewest scans to which a temperature is fitted.
+#: Minimum number of scans for fitting a temperature.
 LEAST_SCANS = 10
-#: Smallest probability that a logarithm is taken of.
+#: Lower bound of probabilities before the logarithm.
 _TINY = 1e-300
 
 
@@ -77,10 +77,10 @@ def fit_temperature(
     right = (count + 1) / (count + 2)
     target = np.repeat(((1 - right) / (classes - 1))[:, None], classes, axis=1)
     np.fill_diagonal(target, right)
-    log, wanted = _log(probability), target[disease]
+    log, smoothed = _log(probability), target[disease]
 
     def cross_entropy(inverse: float) -> float:
-        return float(-(wanted * log_softmax(log * inverse, axis=1)).sum(axis=1).mean())
+        return float(-(smoothed * log_softmax(log * inverse, axis=1)).sum(axis=1).mean())
 
     # convex in 1/T
     found = minimize_scalar(cross_entropy, bounds=(1 / HOTTEST, 1 / COLDEST), method="bounded", options={"xatol": 1e-6})

@@ -48,19 +48,19 @@ def lesion_wise(prediction: Mask, reference: Mask, *, connectivity: Connectivity
 
     [1] Carass et al. 2017, https://doi.org/10.1016/j.neuroimage.2016.12.064
     """
-    predicted, wanted = on_one_grid(prediction, reference)
-    wanted_labels, wanted_count = label_lesions(wanted, connectivity)
+    predicted, truth = on_one_grid(prediction, reference)
+    reference_labels, reference_count = label_lesions(truth, connectivity)
     predicted_labels, predicted_count = label_lesions(predicted, connectivity)
-    detected = _touched(wanted_labels, predicted)
-    false = predicted_count - _touched(predicted_labels, wanted)
+    detected = _touched(reference_labels, predicted)
+    false = predicted_count - _touched(predicted_labels, truth)
     ltpr = lfpr = f1 = math.nan
-    if wanted_count:
-        ltpr, f1 = detected / wanted_count, 0.0
+    if reference_count:
+        ltpr, f1 = detected / reference_count, 0.0
         if predicted_count:
             lfpr = false / predicted_count
             found = ltpr + 1 - lfpr
             f1 = 2 * ltpr * (1 - lfpr) / found if found else 0.0
-    return LesionWise(wanted_count, predicted_count, detected, false, ltpr, lfpr, f1)
+    return LesionWise(reference_count, predicted_count, detected, false, ltpr, lfpr, f1)
 
 
 def _touched(labels: np.ndarray, mask: np.ndarray) -> int:

@@ -60,8 +60,8 @@ def msseg(prediction: Mask, reference: Mask, voxel_mm3: float) -> Msseg:
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
     """
-    predicted, wanted = on_one_grid(prediction, reference)
-    overlap = _overlap(_lesions(wanted, voxel_mm3), _lesions(predicted, voxel_mm3))
+    predicted, truth = on_one_grid(prediction, reference)
+    overlap = _overlap(_lesions(truth, voxel_mm3), _lesions(predicted, voxel_mm3))
     references, predictions = overlap.shape[0] - 1, overlap.shape[1] - 1
     if references == 0:
         return Msseg(math.nan, math.nan, math.nan, predictions, float(overlap[:, 1:].sum()) * voxel_mm3)
@@ -80,10 +80,10 @@ def _lesions(mask: np.ndarray, voxel_mm3: float) -> Int[np.ndarray, "x y z"]:
     return (np.cumsum(kept) * kept)[labels]
 
 
-def _overlap(wanted: np.ndarray, predicted: np.ndarray) -> Int[np.ndarray, "reference prediction"]:
+def _overlap(truth: np.ndarray, predicted: np.ndarray) -> Int[np.ndarray, "reference prediction"]:
     """Count the voxels of each pair of lesions; row and column 0 are background."""
-    rows, columns = int(wanted.max(initial=0)) + 1, int(predicted.max(initial=0)) + 1
-    pairs = wanted.ravel().astype(np.int64) * columns + predicted.ravel()
+    rows, columns = int(truth.max(initial=0)) + 1, int(predicted.max(initial=0)) + 1
+    pairs = truth.ravel().astype(np.int64) * columns + predicted.ravel()
     return np.bincount(pairs, minlength=rows * columns).reshape(rows, columns)
 
 

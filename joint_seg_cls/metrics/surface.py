@@ -39,16 +39,16 @@ def hd95_mm(
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
     """
-    predicted, wanted = on_one_grid(prediction, reference)
-    if not wanted.any():
+    predicted, truth = on_one_grid(prediction, reference)
+    if not truth.any():
         return math.nan
     if not predicted.any():
-        return diagonal_mm(wanted.shape, spacing_mm) if penalty_mm is None else penalty_mm
+        return diagonal_mm(truth.shape, spacing_mm) if penalty_mm is None else penalty_mm
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 
     with _without_monai_warning():
         distance = compute_hausdorff_distance(
-            *_as_batches(predicted, wanted), include_background=True, percentile=95, spacing=list(spacing_mm)
+            *_as_batches(predicted, truth), include_background=True, percentile=95, spacing=list(spacing_mm)
         )
     return float(distance)
 
@@ -74,8 +74,8 @@ def surface_dice(
 
     [1] Nikolov et al. 2021, https://doi.org/10.2196/26151
     """
-    predicted, wanted = on_one_grid(prediction, reference)
-    if not wanted.any():
+    predicted, truth = on_one_grid(prediction, reference)
+    if not truth.any():
         return math.nan
     if not predicted.any():
         return 0.0
@@ -83,7 +83,7 @@ def surface_dice(
 
     with _without_monai_warning():
         share = compute_surface_dice(
-            *_as_batches(predicted, wanted),
+            *_as_batches(predicted, truth),
             class_thresholds=[tolerance_mm],
             include_background=True,
             spacing=list(spacing_mm),

@@ -28,22 +28,22 @@ def dice(prediction: Mask, reference: Mask, *, empty: Literal["nan", "one"] = "n
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
     """
-    hit, predicted, wanted = _counts(prediction, reference)
-    if wanted == 0:
+    hit, predicted, truth = _counts(prediction, reference)
+    if truth == 0:
         return math.nan if empty == "nan" else float(predicted == 0)
-    return 2 * hit / (predicted + wanted)
+    return 2 * hit / (predicted + truth)
 
 
 def ppv(prediction: Mask, reference: Mask) -> float:
     """Return the positive predictive value, TP / (TP + FP), [1] Eq. 16; arguments and errors as in ``dice``."""
-    hit, predicted, wanted = _counts(prediction, reference)
-    return math.nan if wanted == 0 or predicted == 0 else hit / predicted
+    hit, predicted, truth = _counts(prediction, reference)
+    return math.nan if truth == 0 or predicted == 0 else hit / predicted
 
 
 def tpr(prediction: Mask, reference: Mask) -> float:
     """Return the true positive rate, TP / (TP + FN), [1] Eq. 17; arguments and errors as in ``dice``."""
-    hit, _, wanted = _counts(prediction, reference)
-    return math.nan if wanted == 0 else hit / wanted
+    hit, _, truth = _counts(prediction, reference)
+    return math.nan if truth == 0 else hit / truth
 
 
 def volume_difference(prediction: Mask, reference: Mask) -> float:
@@ -56,8 +56,8 @@ def volume_difference(prediction: Mask, reference: Mask) -> float:
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
-    _, predicted, wanted = _counts(prediction, reference)
-    return math.nan if wanted == 0 else abs(predicted - wanted) / wanted
+    _, predicted, truth = _counts(prediction, reference)
+    return math.nan if truth == 0 else abs(predicted - truth) / truth
 
 
 def as_boolean(mask: Mask) -> np.ndarray:
@@ -81,12 +81,12 @@ def on_one_grid(prediction: Mask, reference: Mask) -> tuple[np.ndarray, np.ndarr
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
     """
-    predicted, wanted = as_boolean(prediction), as_boolean(reference)
-    if predicted.shape != wanted.shape:
-        raise ValueError(f"prediction {predicted.shape} and reference {wanted.shape} are on different grids.")
-    return predicted, wanted
+    predicted, truth = as_boolean(prediction), as_boolean(reference)
+    if predicted.shape != truth.shape:
+        raise ValueError(f"prediction {predicted.shape} and reference {truth.shape} are on different grids.")
+    return predicted, truth
 
 
 def _counts(prediction: Mask, reference: Mask) -> tuple[int, int, int]:
-    predicted, wanted = on_one_grid(prediction, reference)
-    return int(np.count_nonzero(predicted & wanted)), int(np.count_nonzero(predicted)), int(np.count_nonzero(wanted))
+    predicted, truth = on_one_grid(prediction, reference)
+    return int(np.count_nonzero(predicted & truth)), int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))

@@ -95,8 +95,8 @@ def draw_appearance(scene: Scene, extent: tuple[float, float], rng: np.random.Ge
     image = received(blurred_or_sharpened(moved(image, rng), scene.spacing_mm, rng), rng)
     image = np.where(signal.brain, image, 0).astype(np.float32)
     normal = (scene.tissue == Tissue.WHITE) & ~lesions & signal.brain
-    seen = visible_lesions(image, lesions & signal.brain, normal, scene.spacing_mm)
-    return Appearance(image, signal.brain, seen, _white(image, normal, signal.brain))
+    visible = visible_lesions(image, lesions & signal.brain, normal, scene.spacing_mm)
+    return Appearance(image, signal.brain, visible, _white(image, normal, signal.brain))
 
 
 def _shown(rng: np.random.Generator) -> Bool[np.ndarray, "256"]:

@@ -48,7 +48,7 @@ class TemplateFit:
 
     @property
     def doubt(self) -> str | None:
-        """What makes the registration unreliable; None if it is good."""
+        """The reason why the registration is unreliable; None if it is reliable."""
         low, high = PLAUSIBLE_SCALE
         checks = (
             ("similarity", self.similarity, LEAST_SIMILARITY),

@@ -94,7 +94,7 @@ def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: i
     Args:
         pooled: the variant.
         gallery: opens its networks.
-        most: largest number of scans; of more, so many are taken at equal distances in the order of their names.
+        most: maximum number of scans, equally spaced in the order of their names.
         seed: of fillings and shuffles.
     """
     tested = pooled.diagnosed().sort_values("case", ignore_index=True)

@@ -179,7 +179,7 @@ def _runs(path: str | Path) -> list[str | Path]:
             remedy="finish their training, or name the checkpoints to use",
         )
     if left := [each.name for each in folds if each not in done]:
-        _log.warning("%s: runs that are not finished, left out: %s", folder, ", ".join(left))
+        _log.warning("%s: unfinished runs, not used: %s", folder, ", ".join(left))
     return done or [path]
 
 

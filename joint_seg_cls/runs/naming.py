@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from joint_seg_cls.config.compose import Composer, keys_set
+from joint_seg_cls.config.build import Config, as_written, flatten, get, plain, put, replaced
+from joint_seg_cls.config.compose import Composer, choosing, keys_set, options_chosen
+from joint_seg_cls.config.options import JOINT, Options
 from joint_seg_cls.config.schema import OF_THE_MACHINE, PATHS, SHARES, changes_result, is_named
-from joint_seg_cls.config.tree import Config, as_written, flatten, get, plain, put, replaced
-from joint_seg_cls.runs.variant import variant_of
 from joint_seg_cls.training import is_pretrained
 
+#: Groups that are not named by a selected option.
+_NAMED_APART = ("variant", "ablation", "network", "experiment")
 _LONGEST = 80
 #: Values that look like local paths appear in a name as a digest, since names may be published.
 _SOMEWHERE = re.compile(r"(?:^|[^\w.])(?:/|~|\.{1,2}/|\\\\)\w|(?:^|\W)[A-Za-z]:[\\/]")
@@ -74,11 +76,11 @@ def locate(
         labels: other facts that change results, as ``key-value``.
     """
     overrides = list(overrides)
-    variant = variant_of(overrides, choices, compose.options)
-    settings = {_suffix(group, option) for group, option in variant.groups}
+    base, groups, words = variant_of(overrides, choices, compose.options)
+    settings = {_suffix(group, option) for group, option in groups}
     if any(map(is_named, keys_set(overrides, compose.options.groups()))):
-        settings |= {_suffix(key, value) for key, value in _differences(config, compose(variant.words).config)}
-    return named_location(config, variant.base, [*sorted(settings), *labels])
+        settings |= {_suffix(key, value) for key, value in _differences(config, compose(words).config)}
+    return named_location(config, base, [*sorted(settings), *labels])
 
 
 def named_location(config: Config, base: str, settings: Sequence[str]) -> RunLocation:
@@ -157,3 +159,85 @@ def _suffix(key: str, value: str) -> str:
 
 def _digest(text: str, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def variant_of(
+    overrides: Iterable[str], choices: Mapping[str, str | None], options: Options
+) -> tuple[str, list[tuple[str, str]], list[str]]:
+    """Return the variant of a composition, without single values; equal for equal selections.
+
+    It consists of the base (the ablation, or the network if it is not the joint one), the other selected options as
+    pairs of group and option, and overrides that compose to the same configuration. Options without effect are omitted.
+    Replaced parts of network and loss are named by the ablation that replaces most of them.
+
+    Args:
+        overrides: the overrides of the composition.
+        choices: the final option of each group.
+        options: the option files.
+    """
+    final = {group: "null" if option is None else str(option) for group, option in choices.items()}
+    typed = options_chosen((each for each in overrides if not each.startswith("hydra")), options.groups())
+    typed = {group: found for group, found in typed.items() if changes_result(group)}
+    experiments = [each for each in typed.get("experiment", []) if _is_decisive(each, options)]
+    brought = options.chosen({"experiment": experiments})  # defaults without the other typed groups
+    groups = {
+        group: found
+        for group, found in typed.items()
+        if group not in _NAMED_APART and not _is_part(group) and final.get(group) != brought.get(group)
+    }
+    if experiments:
+        groups["experiment"] = experiments
+    base, parts, ablation = _base(final, brought, experiments, options)
+    groups |= {group: [option] for group, option in parts.items()}
+    words = groups | {"ablation": [ablation]} if ablation != brought["ablation"] else dict(groups)
+    if final["network"] != brought["network"]:
+        words["network"] = [final["network"]]
+    if ablation != base and ablation != brought["ablation"]:  # an ablation of another network
+        groups["ablation"] = [ablation]
+    besides = [(group, option) for group, found in sorted(groups.items()) for option in found]
+    return base, besides, choosing(words)
+
+
+def _base(
+    final: Mapping[str, str], brought: Mapping[str, str], experiments: list[str], options: Options
+) -> tuple[str, dict[str, str], str]:
+    """Return the name of the ablation or network, the other replaced parts, and the ablation to compose with."""
+    selection = {"experiment": experiments, "network": [final["network"]], "loss": [final["loss"]]}
+    ablation = final["ablation"]
+    is_more = ablation != brought["ablation"] and _is_more(ablation, options)
+    usual = options.chosen(selection | ({"ablation": [ablation]} if is_more else {}))
+    exchanged = {group: each for group, each in final.items() if _is_part(group) and each != usual.get(group)}
+    if not is_more:
+        ablation = brought["ablation"]
+    if final["network"] != JOINT:
+        return final["network"], exchanged, ablation
+    if is_more:
+        return ablation, exchanged, ablation
+    parts_of = {each: options.overridden_by("ablation", each) for each in options.of("ablation")}
+    fitting = [
+        each
+        for each, parts in parts_of.items()
+        if parts and parts.items() <= exchanged.items() and not _is_more(each, options)
+    ]
+    if fitting:
+        ablation = min(fitting, key=lambda each: (-len(parts_of[each]), options.is_own("ablation", each), each))
+        exchanged = {group: each for group, each in exchanged.items() if group not in parts_of[ablation]}
+    return ablation, exchanged, ablation
+
+
+def _is_decisive(experiment: str, options: Options) -> bool:
+    """Return whether an experiment changes results, beyond what is swept, shown or stored."""
+    if experiment == "null":
+        return False
+    groups = options.overridden_by("experiment", experiment)
+    return any(map(changes_result, [*groups, *options.keys("experiment", experiment)]))
+
+
+def _is_more(ablation: str, options: Options) -> bool:
+    """Return whether an ablation changes more than parts of network and loss."""
+    others = [group for group in options.overridden_by("ablation", ablation) if not _is_part(group)]
+    return any(map(changes_result, [*others, *options.keys("ablation", ablation)]))
+
+
+def _is_part(group: str) -> bool:
+    return group.startswith(("network/", "loss/"))

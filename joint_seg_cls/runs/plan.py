@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from joint_seg_cls.config.build import build, require
+from joint_seg_cls.config.build import Config, build, get, plain, put, require
 from joint_seg_cls.config.compose import Composer
+from joint_seg_cls.config.keys import refuse_unknown_keys
 from joint_seg_cls.config.schema import OF_THE_DATA, OF_THE_MACHINE, changes_result
-from joint_seg_cls.config.tree import Config, get, plain, put
 from joint_seg_cls.data import JointDataModule, SplitFile
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs import naming
-from joint_seg_cls.runs.combinations import refuse_misfits
-from joint_seg_cls.runs.learnable import refuse_unlearnable
-from joint_seg_cls.runs.settings import refuse_unknown_keys, refuse_wrong_parts, refuse_wrong_values
-from joint_seg_cls.runs.sources import Source, identity_of, revisions, sources_of
-from joint_seg_cls.runs.start import Start, start_of
+from joint_seg_cls.runs.checks import refuse_misfits, refuse_wrong_parts, refuse_wrong_values
+from joint_seg_cls.runs.data_checks import refuse_unlearnable
+from joint_seg_cls.runs.provenance import Source, Start, identity_of, revisions, sources_of, start_of
 from joint_seg_cls.training import ACCEPT_CODE, Recipe, RunFolder, find_checkpoint, read_checkpoint
 
 #: Environment variable with the plan of a run, from the sweep to the job's process.

@@ -6,20 +6,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
+from joint_seg_cls.config.build import build
 from joint_seg_cls.config.keys import path_of
-from joint_seg_cls.config.readers import shipped_reader
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import CohortError, InputError, ScanError
 from joint_seg_cls.scan import CohortCase, read_cohort
 from joint_seg_cls.scan.cohort import checked_case_name
 from joint_seg_cls.scan.finder import OUTPUTS, Remark, examples, lines, natural, scan_files, stem, stored_twice, walk
-from joint_seg_cls.scan.readers import Found, is_dicom, write_cohort_table
+from joint_seg_cls.scan.readers import Found, Reader, is_dicom, write_cohort_table
 from joint_seg_cls.scan.tables import SEPARATORS
 from joint_seg_cls.training import Recipe
 
 _log = logging.getLogger(__name__)
 #: Names of masks; the first group is the scan's name.
 _MASK = re.compile(r"(.+)_(?:lesion|brain)[-_]?mask(?:[-_]?[0-9]+)?", re.IGNORECASE)
-#: Table of the scans that were converted from DICOM; they lie beside it.
+#: Table of the scans that were converted from DICOM, in the same folder.
 _CONVERTED = "dicom.tsv"
 #: A folder is one of DICOM images if one of the first files is.
 _TRIED = 50
@@ -104,14 +107,14 @@ def _scans_of(item: Input, recipe: Recipe, out: Path, failures: list[tuple[str, 
     if files:
         return [scan_of_files([file], recipe.modalities) for file in files]
     if (path / "dataset_description.json").is_file() or any(each.is_dir() for each in path.glob("sub-*")):
-        return list(_complete(path, shipped_reader("bids").read(path, out), recipe, failures))
+        return list(_complete(path, _reader("bids").read(path, out), recipe, failures))
     if _holds_dicom(path):
         return list(_complete(path, _converted(path, recipe, out), recipe, failures))
     raise _nothing(path, left)
 
 
 def _files_in(folder: Path) -> tuple[list[Path], int]:
-    """Return the scans that lie in a folder, not below it, and the number of files left out, which are logged."""
+    """Return the scans in a folder, without its subfolders, and the number of ignored files, which are logged."""
     here = scan_files(folder, below=False, remedy="correct input=")
     again = stored_twice(folder, here.names)
     masks = [name for name in here.names if _is_mask_beside_its_scan(name, here.names)]
@@ -174,7 +177,7 @@ def _converted(folder: Path, recipe: Recipe, out: Path) -> Found:
     """Convert the scans of a DICOM folder into ``out``, under pseudonyms."""
     there = out.exists()
     try:
-        found = shipped_reader("dicom").read(folder, out / _CONVERTED)
+        found = _reader("dicom").read(folder, out / _CONVERTED)
         write_cohort_table(found, out / _CONVERTED, classes=recipe.classes)
     finally:
         if not there and out.is_dir() and not any(out.iterdir()):
@@ -201,3 +204,8 @@ def _nothing(folder: Path, left: int) -> ScanError:
         else "none",
         remedy=remedy,
     )
+
+
+def _reader(source: str) -> Reader:
+    """Return the reader of ``jsc cohort source=...`` with its shipped settings."""
+    return build(yaml.safe_load((config_folder() / "source" / f"{source}.yaml").read_text(encoding="utf-8")))

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from joint_seg_cls.config.build import build
-from joint_seg_cls.config.tree import Config, get, plain
+from joint_seg_cls.config.build import Config, build, get, plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.runs.run_config import read_run_config
+from joint_seg_cls.runs.load import read_run_config
 from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.training import (
     Checkpoint,

@@ -1,6 +1,7 @@
 """Run one job of a sweep in a separate process: ``python -m joint_seg_cls.sweep.job FOLDER``.
 
-The launcher writes ``job.pkl`` into the folder; the job writes ``result.pkl``.
+The launcher writes ``job.pkl`` into the folder; the job writes ``result.pkl``. A job with several processes is started
+by torchrun, Slurm or Lightning.
 """
 
 import logging
@@ -11,21 +12,22 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+import joint_seg_cls
 from joint_seg_cls.config import resolvers
 from joint_seg_cls.errors import InputError
-from joint_seg_cls.sweep.scratch import LOCK
-from joint_seg_cls.sweep.slots import CORES, GRACE_S
+from joint_seg_cls.sweep.slots import CORES, GRACE_S, LOCK
 
 JOB = "job.pkl"
 RESULT = "result.pkl"
@@ -94,3 +96,41 @@ def _stop_with_parent() -> None:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process or rank 0 of torchrun, Slurm or Lightning."""
+    if "RANK" in os.environ:
+        return int(os.environ["RANK"]) == 0
+    return all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+@contextmanager
+def children_repeat_this_job() -> Iterator[None]:
+    """Make the processes that Lightning starts run this job, not the whole sweep.
+
+    Environment variables that Lightning sets are removed afterwards, so that the next job starts its own processes.
+    """
+    from torch import distributed
+
+    main = sys.modules["__main__"]
+    before, arguments, spec = dict(os.environ), sys.argv, getattr(main, "__spec__", None)
+    sys.argv = [str(Path(joint_seg_cls.__file__).with_name("__main__.py")), *command_words()]
+    main.__spec__ = None  # otherwise a module run with `-m` is started instead of the file above
+    try:
+        yield
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+    finally:
+        sys.argv, main.__spec__ = arguments, spec
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def command_words() -> list[str]:
+    """Return the words after ``jsc`` that run this job alone."""
+    hydra = HydraConfig.get()
+    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    flags = [word for folder in folders for word in ("--config-dir", folder)]
+    return ["train", *flags, *hydra.overrides.task, "hydra.mode=RUN"]

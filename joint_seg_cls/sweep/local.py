@@ -13,12 +13,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from joint_seg_cls.config.machine import visible_gpus
+from joint_seg_cls.config.resolvers import visible_gpus
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.runs.combinations import refuse_missing_validation
+from joint_seg_cls.runs.data_checks import refuse_missing_validation
 from joint_seg_cls.sweep.job import JOB, RESULT, Payload
-from joint_seg_cls.sweep.scratch import scratch
-from joint_seg_cls.sweep.slots import Job, Slot, machine_slots, run_in_slots
+from joint_seg_cls.sweep.slots import Job, Slot, machine_slots, run_in_slots, scratch
 from joint_seg_cls.sweep.warm import starter
 
 _log = logging.getLogger(__name__)

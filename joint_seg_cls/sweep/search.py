@@ -15,7 +15,7 @@ from joint_seg_cls.config.build import require
 from joint_seg_cls.config.grammar import as_value
 from joint_seg_cls.config.keys import refuse_wrong_paths
 from joint_seg_cls.errors import ConfigError, InputError
-from joint_seg_cls.sweep.outcome import failure, last_line
+from joint_seg_cls.sweep.planned import failure, last_line
 
 _log = logging.getLogger(__name__)
 #: Study name in the database if neither ``hydra.sweeper.study_name`` nor ``study`` is set.

@@ -1,17 +1,22 @@
 """Job slots of one machine: one job per slot at a time, each in a new process."""
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, final
 
-from joint_seg_cls.config.machine import VISIBLE
+from filelock import FileLock, Timeout
+
+from joint_seg_cls.config.resolvers import VISIBLE
 from joint_seg_cls.errors import ConfigError
 
 _POLL_S = 0.1
@@ -187,3 +192,38 @@ def _split_cores(slots: int) -> list[tuple[int, ...]]:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     each = len(cores) // slots
     return [tuple(cores[i * each : (i + 1) * each]) for i in range(slots)]
+
+
+_PREFIX = "jsc-sweep-"
+#: Locked by the sweep, and in each job's folder by the job; a folder without a held lock is abandoned.
+LOCK = "owner.lock"
+#: A younger folder may not have its lock yet.
+_NEW_S = 1.0
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Create a temporary folder; delete abandoned folders of this user's killed sweeps."""
+    clear_leftovers()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, FileLock(Path(name) / LOCK):
+        yield Path(name)
+
+
+def clear_leftovers() -> None:
+    """Delete the folders of sweeps whose processes have ended."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or time.time() - found.st_mtime < _NEW_S:
+                continue
+            locks = list(folder.rglob(LOCK))
+            if locks and not any(_is_held(lock) for lock in locks):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -22,14 +22,13 @@ from joint_seg_cls.config.build import require
 from joint_seg_cls.config.compose import Composer, composer_of, options_chosen
 from joint_seg_cls.config.grammar import as_text, as_value, quoted
 from joint_seg_cls.config.keys import refuse_wrong_paths
+from joint_seg_cls.config.options import misfit
 from joint_seg_cls.config.schema import PATHS
 from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError, InputError
-from joint_seg_cls.runs.combinations import misfit
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.sweep.local import LocalLauncher
-from joint_seg_cls.sweep.outcome import job_name, last_line, refuse_failures
-from joint_seg_cls.sweep.planned import study_run
+from joint_seg_cls.sweep.planned import job_name, last_line, refuse_failures, study_run
 from joint_seg_cls.sweep.progress import shown
 from joint_seg_cls.sweep.study import Study, sweep_name
 

@@ -4,7 +4,7 @@ from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.backends import CsvTracking, MlflowTracking, TensorBoardTracking, WandbTracking
 from joint_seg_cls.training.callbacks import TrainingProgress
 from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, amend_recipe, find_checkpoint, read_checkpoint
-from joint_seg_cls.training.fit import fit
+from joint_seg_cls.training.fit import fit, quiet_lightning
 from joint_seg_cls.training.module import JointModule
 from joint_seg_cls.training.panels import Panel, choose_cases
 from joint_seg_cls.training.plain_data import not_plain, shown
@@ -13,6 +13,7 @@ from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
 from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.refused import make_trainer_or_refuse
+from joint_seg_cls.training.resume import refuse_other_state
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse, warmed_up
 from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_path
@@ -64,9 +65,11 @@ __all__ = [
     "overlap",
     "publish_test",
     "publish_weights",
+    "quiet_lightning",
     "read_archive",
     "read_checkpoint",
     "refuse_misuse",
+    "refuse_other_state",
     "release",
     "shipped_path",
     "shown",

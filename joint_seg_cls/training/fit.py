@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -145,3 +146,16 @@ def _cluster() -> list[SLURMEnvironment]:
     A run is resumed after its last finished epoch, with the numbers of an uninterrupted run.
     """
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+
+
+def quiet_lightning() -> None:
+    """Filter Lightning's advertisements and irrelevant warnings."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r"`isinstance\(treespec, LeafSpec\)`",  # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+        r"Checkpoint directory .* exists and is not empty",  # a resumed run finds its own checkpoints
+        r"The '.*_dataloader' does not have many workers",  # the data module chooses the number of workers
+        r"The `srun` command is available on your system but is not used",  # srun is not required
+        r"Grad strides do not match bucket view strides",  # dimensions of size one with channels_last_3d
+    ):
+        warnings.filterwarnings("ignore", message=message)

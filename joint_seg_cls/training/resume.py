@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.checkpoint import parse_checkpoint
 
@@ -61,3 +61,19 @@ def _refusal(path: Path, expected: str, found: str) -> CheckpointError:
         found=found,
         remedy="delete it to train this run again, or restore a backup",
     )
+
+
+def refuse_other_state(network: nn.Module) -> None:
+    """Refuse a network with non-tensor state, which is not read from checkpoints.
+
+    Raises:
+        ConfigError: a value of its ``state_dict`` is not a tensor.
+    """
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise ConfigError(
+                "network",
+                expected="a state_dict of tensors",
+                found=f"{name} of type {type(value).__name__}",
+                remedy="return a tensor from get_extra_state, or remove the value from the state",
+            )

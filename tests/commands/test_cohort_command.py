@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from joint_seg_cls.cli.source_keys import for_source
 from joint_seg_cls.config.build import build
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.scan import read_cohort
 from joint_seg_cls.scan.readers import Reader
 

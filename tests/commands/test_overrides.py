@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from joint_seg_cls.cli.words import flags_first, readable
+from joint_seg_cls.config.grammar import flags_first, readable
 
 
 def value_of(override):

@@ -7,8 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from joint_seg_cls.cli.words import readable
-from joint_seg_cls.config.grammar import as_text, as_value, quoted
+from joint_seg_cls.config.grammar import as_text, as_value, quoted, readable
 from joint_seg_cls.sweep.sweeper import combinations
 
 #: Letters of several scripts, one written from right to left, an emoji, and all signs of Hydra's grammar.

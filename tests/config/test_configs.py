@@ -11,10 +11,10 @@ from joint_seg_cls.cli.main import COMMANDS
 from joint_seg_cls.config import resolvers
 from joint_seg_cls.config.build import build
 from joint_seg_cls.config.compose import Composer
-from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.config.schedule import schedule_of
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.runs.variant import variant_of
+from joint_seg_cls.runs.checks import schedule_of
+from joint_seg_cls.runs.naming import variant_of
 
 FOLDER = config_folder()
 SMALL = ["data.store=s", "network.image_size=16", "network.channels=4"]
@@ -181,7 +181,7 @@ def test_a_users_folder_may_have_any_name_but_no_shipped_option(tmp_path):
     (folder / "aaa.yaml").write_text(shipped)
     own = Composer([folder.parent])
     composed = own(["ablation=aaa"])
-    assert variant_of(["ablation=aaa"], composed.choices, own.options).base == "dot"
+    assert variant_of(["ablation=aaa"], composed.choices, own.options)[0] == "dot"
     (folder / "broken.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match=r"broken\.yaml: expected YAML"):
         variant_of(["network/guidance=dot"], composed.choices, own.options)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.config.key_reference import page
+from joint_seg_cls.cli.help import page
+from joint_seg_cls.config.build import flatten
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.config.schema import BY_NAME, KEYS, nearest
-from joint_seg_cls.config.tree import flatten
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = (

@@ -7,11 +7,11 @@ import tempfile
 
 from filelock import FileLock
 
-from joint_seg_cls.sweep.scratch import LOCK, clear_leftovers, scratch
+from joint_seg_cls.sweep.slots import LOCK, clear_leftovers, scratch
 
 _KILLED = """
 import os
-from joint_seg_cls.sweep.scratch import scratch
+from joint_seg_cls.sweep.slots import scratch
 with scratch() as place:
     (place / "0").mkdir()
     (place / "0" / "job.pkl").write_bytes(b"x")

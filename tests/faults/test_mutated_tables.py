@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from joint_seg_cls.data.split_text import read_wanted
+from joint_seg_cls.data.split_text import read_folds
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.scan import read_cohort
 from joint_seg_cls.scan.readers import BidsReader, write_cohort_table
@@ -225,7 +225,7 @@ def splits(rng, folder, count):
         path = folder / ("s.csv" if is_table else "s.json")
         path.write_bytes(mutated(rng, table if is_table else json.dumps(parts, indent=1)))
         try:
-            wanted = read_wanted(path)
+            wanted = read_folds(path)
         except InputError as error:
             refused(error)
             continue

@@ -86,3 +86,17 @@ def test_a_custom_source_and_preprocessing_step_make_a_store(jsc, own, tmp_path)
     )  # fmt: skip
     assert code == 0, err
     assert "my_parts.Clip" in "".join(path.read_text() for path in store.glob("*.json"))
+
+
+def test_a_custom_reader_writes_a_cohort_table(jsc, own, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("one", "two"):
+        nib.Nifti1Image(np.ones((8, 9, 7), np.float32), np.eye(4)).to_filename(scans / f"{name}.nii.gz")
+    (scans / "visits.csv").write_text("patient,file,diagnosis\na,one.nii.gz,MS\nb,two.nii.gz,NMOSD\n")
+    table = tmp_path / "cohort.tsv"
+    code, _, err = jsc("cohort", f"--config-dir={own}", "source=visits", f"path={scans}", f"out={table}")
+    assert code == 0, err
+    rows = pd.read_csv(table, sep="\t", dtype=str)
+    assert rows[["subject", "disease"]].to_numpy().tolist() == [["a", "MS"], ["b", "NMOSD"]]
+    assert [Path(name).name for name in rows["flair"]] == ["one.nii.gz", "two.nii.gz"]

@@ -40,7 +40,7 @@ def test_the_package_satisfies_its_contracts(copy):
         ("evaluation", "import hydra", "Only configurations, sweeps, commands"),
         ("runs", "import omegaconf", "Runs read configurations through"),
         ("commands/train.py", "from joint_seg_cls.commands import check", "Commands do not import each other"),
-        ("config/names.py", "from joint_seg_cls.config import keys", "No cycle of files"),
+        ("config/kinds.py", "from joint_seg_cls.config import keys", "No cycle of files"),
         ("losses", "import lightning", "Networks and losses are plain torch"),
         ("scan", "import monai", "What reads, makes and prepares scans"),
     ],

@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from joint_seg_cls.batch import Batch
 from joint_seg_cls.config import resolvers
 from joint_seg_cls.config.build import build
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks import ClassificationBaseline, SegmentationBaseline
 

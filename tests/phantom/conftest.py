@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from joint_seg_cls.config.build import build
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.phantom import Cohort, write_cohort
 
 

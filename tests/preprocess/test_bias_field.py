@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from joint_seg_cls.config.build import build
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom import simulate_scans
 from joint_seg_cls.preprocess import N4, NoBiasField

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from joint_seg_cls.config.build import build
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.phantom import Shell, simulate_scans
 from joint_seg_cls.phantom.subject import person

@@ -6,7 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from joint_seg_cls.config import resolvers
 from joint_seg_cls.config.build import build
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.preprocess import N4, Bet, ByHeader, CropResize, ExtractedBrain, IsotropicPad, Pipeline
 
 GROUP = config_folder() / "preprocess"

@@ -11,7 +11,7 @@ from joint_seg_cls.batch import Prediction
 from joint_seg_cls.data import Folds, JointDataModule
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.metrics import fit_temperature
-from joint_seg_cls.runs.calibrated import calibrate
+from joint_seg_cls.runs.testing import calibrate
 from joint_seg_cls.scan import FORMAT as STORE_FORMAT
 from joint_seg_cls.training import FORMAT, RunFolder, amend_recipe, read_checkpoint
 

@@ -9,9 +9,9 @@ from hydra.errors import HydraException
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from joint_seg_cls.config.build import plain
 from joint_seg_cls.config.compose import Composer
 from joint_seg_cls.config.schema import changes_result
-from joint_seg_cls.config.tree import plain
 from joint_seg_cls.runs.naming import identity, locate
 
 #: One of these a key: options of groups, defaults among them, and single values that may or may not change anything.

@@ -15,7 +15,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.sweep.local import LocalLauncher
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from joint_seg_cls.config.machine import visible_gpus
+from joint_seg_cls.config.resolvers import visible_gpus
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.sweep.local import LocalLauncher
 from joint_seg_cls.sweep.slots import CORES, Job, Slot, machine_slots, run_in_slots

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from joint_seg_cls.config import resolvers
 from joint_seg_cls.config.compose import register_variants
-from joint_seg_cls.config.folders import config_folder
+from joint_seg_cls.config.resolvers import config_folder
 
 #: The rows of the paper's tables 3 to 9.
 ROWS = {

@@ -16,7 +16,7 @@ from joint_seg_cls.networks import (
     SegmentationBaseline,
     tasks_of,
 )
-from joint_seg_cls.runs.learnable import _reaches_last_batch
+from joint_seg_cls.runs.data_checks import _reaches_last_batch
 
 SIZE = (16, 16, 16)
 

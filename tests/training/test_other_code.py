@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import joint_seg_cls
-from joint_seg_cls.config.folders import config_folder
-from joint_seg_cls.runs.sources import KNOWN, _targets, sources_of
+from joint_seg_cls.config.resolvers import config_folder
+from joint_seg_cls.runs.provenance import KNOWN, _targets, sources_of
 from joint_seg_cls.training import RunFolder
 
 OWN = "own_lab_losses"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from joint_seg_cls.cli.words import without_hyphens
+from joint_seg_cls.config.grammar import without_hyphens
 from joint_seg_cls.training import PanelPlan, RunCard, WandbTracking, start_tracking
 
 

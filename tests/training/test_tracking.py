@@ -476,7 +476,7 @@ def test_every_tracking_builds(jsc):
 
     from joint_seg_cls.config import resolvers
     from joint_seg_cls.config.build import build
-    from joint_seg_cls.config.folders import config_folder
+    from joint_seg_cls.config.resolvers import config_folder
 
     resolvers.register()
     kinds = {}

@@ -50,7 +50,7 @@ NAMES = [
     "joint_seg_cls.cli.main.importlib.import_module",
     "joint_seg_cls.config.build.build",
     "joint_seg_cls.config.build.instantiate",
-    "joint_seg_cls.runs.settings.get_method",
+    "joint_seg_cls.runs.checks.get_method",
     "joint_seg_cls.config.trusted.importlib.import_module",
     "joint_seg_cls.config.from_file.build_trusted",
     "joint_seg_cls.preprocess.store.prepare_cohort",

@@ -1,4 +1,4 @@
-"""External code that a configuration names, as part of a run's identity.
+"""Origin of a training's initial weights and of external code that its configuration names.
 
 A class named by ``_target_`` may change while the configuration does not. A run's identity therefore contains a hash
 of all ``.py`` files of the class's top-level package or module, and of the uninstalled modules that it imports.
@@ -9,16 +9,105 @@ when a change of this package alters results.
 import ast
 import hashlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import joint_seg_cls
+from joint_seg_cls.config.build import Config
+from joint_seg_cls.data import JointDataModule
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.training import Overlap, Recipe, known_marks, overlap
+
+_log = logging.getLogger(__name__)
+#: Value of ``accept`` that allows initial weights trained on the test scans.
+ACCEPT_TRAINED_ON_TEST = "trained_on_test"
+
+
+@final
+@dataclass(frozen=True)
+class Start:
+    """Provenance of initial weights.
+
+    Args:
+        marks: identifiers of their training scans; None if the checkpoint does not record them.
+        tested: test scans among them, and other scans of the same subjects.
+        validated: the same for the validation part.
+        sizes: numbers of test and validation scans.
+        preprocess: the preprocessing of their training scans.
+    """
+
+    marks: Sequence[str] | None
+    tested: Overlap
+    validated: Overlap
+    sizes: tuple[int, int]
+    preprocess: Mapping[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """Return the entries of ``provenance.json``."""
+        return {"is_known": self.marks is not None, "trained_on_test": self.tested.counts()}
+
+    def warn_of_other_preprocessing(self, settings: Mapping[str, Any]) -> None:
+        """Warn if the store's ``settings`` for the network's image differ from those of the initial weights."""
+        steps = [step for step in ("layout", "intensity") if self.preprocess.get(step) != settings.get(step)]
+        if steps:
+            _log.warning(
+                "init_from: the weights were trained on scans prepared with another %s; prepare the cohort in the same "
+                "way (the pretrained weights: preprocess=real_scans image_size=[112,128,112])",
+                " and ".join(steps),
+            )
+
+    def refuse_trained_on_test(self, config: Config) -> None:
+        """Refuse weights that were trained on test scans, unless the user accepts them.
+
+        Raises:
+            ConfigError: the weights were trained on test scans.
+        """
+        if self.marks is None:
+            _log.warning("init_from: the checkpoint does not record its training scans")
+        tested, validated = self.sizes
+        if self.validated:
+            found = self.validated.of(validated)
+            _log.warning(
+                "init_from: these weights were trained or selected on %s of the validation part: val/score is too high",
+                found,
+            )
+        if not self.tested:
+            return
+        if ACCEPT_TRAINED_ON_TEST in config.accept:
+            found = self.tested.of(tested)
+            _log.warning("init_from: these weights were trained on %s to test: the test is biased upwards", found)
+            return
+        raise ConfigError(
+            "init_from",
+            expected=f"weights trained on no scan and no subject of test fold {config.fold}",
+            found=f"weights trained on {self.tested.of(tested)}",
+            remedy="start from a run of the same fold, or add "
+            f"accept=[{ACCEPT_TRAINED_ON_TEST}] for a test that is biased upwards, as its report will state",
+        )
+
+
+def start_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) -> Start:
+    """Return the provenance of a checkpoint's weights with respect to the data of a training.
+
+    Args:
+        recipe: the checkpoint's recipe.
+        data: the training's data, set up.
+        facts: hashes of the data and folds.
+    """
+    cases, split = data.store.cases, data.split
+    marks = known_marks(recipe, cases, data.frozen.splits, facts)
+    own = (*split.train, *split.validation)
+    tested = overlap(marks or (), cases, split.test, own)
+    validated = overlap(marks or (), cases, split.validation, split.train)
+    return Start(marks, tested, validated, (len(split.test), len(split.validation)), recipe.preprocess)
+
 
 #: Packages that the shipped configurations name in their targets.
 KNOWN = frozenset({"joint_seg_cls", "hydra", "hydra_plugins", "lightning", "monai", "omegaconf", "optuna", "torch"})

@@ -1,14 +1,19 @@
-"""Checks whether a network can learn from the data and select its weights, once the folds are known."""
+"""Checks of a training's data: the audit, and whether the network can learn from them and select its weights."""
 
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from joint_seg_cls.config.tree import Config, get
+from joint_seg_cls.audit import AUDIT_FILE, Audit, Finding, audit_folds, audit_store, read_audit, require_checks
+from joint_seg_cls.config.build import Config, get
 from joint_seg_cls.data import Folds, JointDataModule
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.networks import tasks_of
+from joint_seg_cls.runs.provenance import ACCEPT_TRAINED_ON_TEST
 from joint_seg_cls.scan import PreparedCase
+from joint_seg_cls.training import ACCEPT_CODE
 
 
 def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> None:
@@ -125,3 +130,83 @@ def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:
 def _exceeds(trainer: Any, key: str, other: str) -> bool:
     values = trainer.get(key), trainer.get(other)
     return all(isinstance(value, int) and value > 0 for value in values) and values[0] > values[1]
+
+
+_log = logging.getLogger(__name__)
+#: Warnings per check that are printed in full.
+_MOST_REPEATED = 3
+
+
+def refuse_errors(audit: Audit, remedy: str) -> None:
+    """Refuse data with audit errors.
+
+    Raises:
+        CohortError: the audit has an error.
+    """
+    errors = audit.of("error")
+    if errors:
+        first, more = errors[0], f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+        before = [finding for finding in audit.findings if finding.is_accepted]
+        accepted = ",".join(dict.fromkeys(finding.check for finding in (*before, *errors)))
+        raise CohortError(
+            audit.source,
+            expected="a cohort without errors",
+            found=f"{first.check} of {first.where}: {first.found}{more}",
+            remedy=f"{first.remedy} ({remedy}); or accept these checks with accept=[{accepted}]",
+        )
+
+
+def audit_data(data: JointDataModule, *, accept: Sequence[str]) -> Audit:
+    """Audit a prepared store and its folds before training, and log the warnings.
+
+    Raises:
+        CohortError: the audit has an error.
+    """
+    require_checks(accept, besides=(ACCEPT_CODE, ACCEPT_TRAINED_ON_TEST))
+    audit = audit_store(data.store, workers=data.workers)
+    name = data.folds.name(data.validation_fraction)
+    audit = audit_folds(audit, data.store, data.frozen.splits, data.folds, name=name, accept=accept)
+    for line in warning_lines(audit):
+        _log.warning("%s", line)
+    refuse_errors(audit, f"run jsc check store={data.store.path} for pictures of them")
+    return audit
+
+
+def repeat_warnings(run: Path) -> None:
+    """Print the audit warnings of a run's data again, below its results."""
+    audit = read_audit(run / AUDIT_FILE)
+    for line in warning_lines(audit) if audit is not None else []:
+        print(line)
+
+
+def warning_lines(audit: Audit) -> list[str]:
+    """Return the warnings as lines; beyond a few per check, only their number."""
+    of_check: dict[str, list[Finding]] = {}
+    for finding in audit.of("warning"):
+        of_check.setdefault(finding.check, []).append(finding)
+    lines = []
+    for check, findings in of_check.items():
+        lines += [f"warning: {finding.sentence}" for finding in findings[:_MOST_REPEATED]]
+        if len(findings) > _MOST_REPEATED:
+            lines.append(f"warning: {check}: {len(findings) - _MOST_REPEATED} more; see {AUDIT_FILE}")
+    return lines
+
+
+def refuse_missing_validation(config: Config, choices: Mapping[str, str | None]) -> None:
+    """Refuse options that need an inner validation split if the protocol has none."""
+    fraction = get(config, "data.validation_fraction")
+    if fraction is None or fraction > 0 or choices.get("data/folds") == "file":
+        return
+    readers = {
+        "the search's objective, val/score": choices.get("hydra/sweeper") == "optuna",
+        "protocol.weights=best": get(config, "protocol.weights") == "best",
+        f"protocol.monitor={config.protocol.monitor}": str(config.protocol.monitor).startswith("val/"),
+    }
+    for reader, is_asked in readers.items():
+        if is_asked:
+            raise ConfigError(
+                f"protocol={choices.get('protocol')}",
+                expected=f"an inner validation split for {reader}",
+                found="none (data.validation_fraction=0)",
+                remedy="use protocol=strict, or a larger data.validation_fraction",
+            )
