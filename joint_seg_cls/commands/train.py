@@ -108,12 +108,12 @@ def _network(plan: Plan) -> nn.Module:
     network = build(config.network)
     on_gpu = config.trainer.get("accelerator") != "cpu" and torch.cuda.is_available()
     network.to(memory_format=memory_format("cuda" if on_gpu else "cpu"))
-    if plan.start is not None:
+    if plan.initial_weights is not None:
         checkpoint = read_checkpoint(config.init_from)
         left = checkpoint.initialise(network)
         unlike = f"; weights that do not match: {', '.join(left)}" if left else ""
         _log.info("starting from %s%s", checkpoint.path, unlike)
-        plan.start.warn_of_other_preprocessing(plan.data.store.settings)
+        plan.initial_weights.warn_of_other_preprocessing(plan.data.store.settings)
     refuse_other_state(network)
     return network
 
@@ -133,7 +133,7 @@ def _trainer(config: DictConfig) -> Callable[..., Trainer]:
 
 def _recipe(plan: Plan) -> dict[str, Any]:
     """Return the recipe for the checkpoints, with which the network can be used without this run."""
-    config, data, start = plan.config, plan.data, plan.start
+    config, data, initial = plan.config, plan.data, plan.initial_weights
     collection = Path(str(config.collection)).name
     recipe: dict[str, Any] = {
         "format": FORMAT,
@@ -145,7 +145,7 @@ def _recipe(plan: Plan) -> dict[str, Any]:
         "model_shape": list(data.image_size),
         "lesion_threshold": float(config.lesion_threshold),
         "variant": plan.location.variant,
-        MARKS: trained_marks(data.store.cases, data.split, () if start is None else start.marks),
+        MARKS: trained_marks(data.store.cases, data.split, () if initial is None else initial.marks),
         "trained_on": {"collection": collection, "fold": config.fold, "seed": config.seed, **plan.facts},
     }
     if config.window is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, final, get_args, get_origin, get_type_hints
 
-from joint_seg_cls.config.trusted import Kind, Part, find_part, may_stand, suggestion
+from joint_seg_cls.config.trusted import Kind, TrustedPart, find_part, may_stand, suggestion
 from joint_seg_cls.errors import CheckpointError, InputError
 from joint_seg_cls.training import not_plain, shown
 
@@ -36,7 +36,7 @@ class Recorded:
     """
 
     where: str
-    part: Part
+    part: TrustedPart
     arguments: Mapping[str, Any]
 
     @property
@@ -136,7 +136,7 @@ class _Reader:
             arguments[name] = value
         return Recorded(self._where, part, arguments)
 
-    def _look_up(self, target: object, kind: Kind | None, place: str) -> Part:
+    def _look_up(self, target: object, kind: Kind | None, place: str) -> TrustedPart:
         expected = f"an allowed class for {kind or 'an argument'}"
         if not isinstance(target, str):
             raise self._refusal(place, expected, shown(target))
@@ -161,7 +161,7 @@ class _Reader:
             raise self._refusal(place, expected, found, f"if you trust its author, add trust=[{package}]")
         raise self._refusal(place, expected, found)
 
-    def _check_names(self, part: Part, given: Mapping[str, object], place: str) -> None:
+    def _check_names(self, part: TrustedPart, given: Mapping[str, object], place: str) -> None:
         signature = inspect.signature(part.make)
         try:
             bound = signature.bind(**given)

@@ -42,7 +42,7 @@ MONAI_NETWORKS = (
 
 @final
 @dataclass(frozen=True)
-class Part:
+class TrustedPart:
     """One entry of the table.
 
     Args:
@@ -79,11 +79,11 @@ _OF_PIPELINE: Mapping[str, Kind] = {
 }
 _SEED = 2.0**63
 _OURS = (
-    Part(networks.JointNetwork, "network", _OF_JOINT),
-    Part(networks.SegmentationBaseline, "network", {"network": "backbone"}),
-    Part(networks.ClassificationBaseline, "network", {"network": "backbone"}),
+    TrustedPart(networks.JointNetwork, "network", _OF_JOINT),
+    TrustedPart(networks.SegmentationBaseline, "network", {"network": "backbone"}),
+    TrustedPart(networks.ClassificationBaseline, "network", {"network": "backbone"}),
     *(
-        Part(each, "sharing")
+        TrustedPart(each, "sharing")
         for each in (
             networks.CrossoverSharing,
             networks.GlobalSharing,
@@ -92,10 +92,10 @@ _OURS = (
             networks.SingleStem,
         )
     ),
-    Part(networks.SegmentationUNet, "segmentation"),
-    Part(networks.NoSegmentation, "segmentation"),
+    TrustedPart(networks.SegmentationUNet, "segmentation"),
+    TrustedPart(networks.NoSegmentation, "segmentation"),
     *(
-        Part(each, "guidance")
+        TrustedPart(each, "guidance")
         for each in (
             networks.AddGuidance,
             networks.ConcatGuidance,
@@ -104,31 +104,31 @@ _OURS = (
             networks.NoGuidance,
         )
     ),
-    Part(networks.ResidualClassifier, "classification"),
-    Part(networks.NoClassification, "classification"),
-    Part(preprocess.Pipeline, "preprocessing", _OF_PIPELINE, most={"lesion_value": 2.0**31}),
-    Part(preprocess.ExtractedBrain, "brain", {"extractor": "extractor"}),
-    Part(preprocess.NoExtraction, "brain"),
-    Part(preprocess.MaskFromTable, "brain"),
-    Part(preprocess.Bet, "extractor"),
-    Part(preprocess.HdBet, "extractor"),
-    Part(preprocess.N4, "bias field"),
-    Part(preprocess.NoBiasField, "bias field"),
-    Part(preprocess.ByHeader, "registration"),
-    Part(preprocess.SameGrid, "registration"),
-    Part(preprocess.Rigid, "registration", most={"samples": 1e9, "bins": 1024, "seed": _SEED}),
-    Part(preprocess.CropResize, "layout", most={"image_size": 1024}),
-    Part(preprocess.IsotropicPad, "layout", most={"image_size": 1024}),
-    Part(preprocess.ZScore, "intensity"),
-    Part(preprocess.TissueMode, "intensity"),
-    Part(data.JointDataModule, "data", {"folds": "folds", "augmentation": "augmentation"}, most={"seed": _SEED}),
-    Part(data.Folds, "folds", most={"seed": _SEED}),
-    Part(data.LeaveOneOut, "folds", most={"seed": _SEED}),
-    Part(data.SplitFile, "folds", most={"seed": _SEED}),
-    Part(data.RandFlipRotated, "augmentation"),
-    Part(data.RandPatchd, "augmentation", most={"size": 1024}),
-    Part(RandomAppearance, "augmentation"),
-    Part(Compose, "augmentation", {"transforms": "augmentation"}, is_ours=False),
+    TrustedPart(networks.ResidualClassifier, "classification"),
+    TrustedPart(networks.NoClassification, "classification"),
+    TrustedPart(preprocess.Pipeline, "preprocessing", _OF_PIPELINE, most={"lesion_value": 2.0**31}),
+    TrustedPart(preprocess.ExtractedBrain, "brain", {"extractor": "extractor"}),
+    TrustedPart(preprocess.NoExtraction, "brain"),
+    TrustedPart(preprocess.MaskFromTable, "brain"),
+    TrustedPart(preprocess.Bet, "extractor"),
+    TrustedPart(preprocess.HdBet, "extractor"),
+    TrustedPart(preprocess.N4, "bias field"),
+    TrustedPart(preprocess.NoBiasField, "bias field"),
+    TrustedPart(preprocess.ByHeader, "registration"),
+    TrustedPart(preprocess.SameGrid, "registration"),
+    TrustedPart(preprocess.Rigid, "registration", most={"samples": 1e9, "bins": 1024, "seed": _SEED}),
+    TrustedPart(preprocess.CropResize, "layout", most={"image_size": 1024}),
+    TrustedPart(preprocess.IsotropicPad, "layout", most={"image_size": 1024}),
+    TrustedPart(preprocess.ZScore, "intensity"),
+    TrustedPart(preprocess.TissueMode, "intensity"),
+    TrustedPart(data.JointDataModule, "data", {"folds": "folds", "augmentation": "augmentation"}, most={"seed": _SEED}),
+    TrustedPart(data.Folds, "folds", most={"seed": _SEED}),
+    TrustedPart(data.LeaveOneOut, "folds", most={"seed": _SEED}),
+    TrustedPart(data.SplitFile, "folds", most={"seed": _SEED}),
+    TrustedPart(data.RandFlipRotated, "augmentation"),
+    TrustedPart(data.RandPatchd, "augmentation", most={"size": 1024}),
+    TrustedPart(RandomAppearance, "augmentation"),
+    TrustedPart(Compose, "augmentation", {"transforms": "augmentation"}, is_ours=False),
 )
 #: Arguments with which MONAI's networks load other weights; the weights are in the checkpoint.
 _NOT_PRETRAINED = MappingProxyType({"pretrained": False})
@@ -146,8 +146,8 @@ EARLIER_NAMES = {
 }
 
 
-def _table() -> Mapping[str, Part]:
-    table: dict[str, Part] = {}
+def _table() -> Mapping[str, TrustedPart]:
+    table: dict[str, TrustedPart] = {}
     for part in _OURS:
         module, name = part.make.__module__, part.make.__qualname__
         package = module.rsplit(".", 1)[0]
@@ -155,7 +155,7 @@ def _table() -> Mapping[str, Part]:
         table |= dict.fromkeys(_names(part.make, f"{package if is_public else module}.{name}"), part)
     for name in MONAI_NETWORKS:
         if (make := getattr(nets, name, None)) is not None:  # some versions of MONAI lack some of them
-            part = Part(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)
+            part = TrustedPart(make, "backbone", fixed=_NOT_PRETRAINED, is_ours=False)
             table |= dict.fromkeys(_names(make, f"monai.networks.nets.{name}"), part)
     table |= {earlier: table[name] for earlier, name in EARLIER_NAMES.items()}
     return MappingProxyType(table)
@@ -165,7 +165,7 @@ def _table() -> Mapping[str, Part]:
 TABLE = _table()
 
 
-def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Part | None:
+def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> TrustedPart | None:
     """Return the part with this name; None if a file must not build it.
 
     Args:
@@ -192,10 +192,10 @@ def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Par
     found = None if module is None else vars(module).get(parts[-1])
     if not isinstance(found, type) or not _is_within(f"{found.__module__}.", package):
         return None
-    return Part(found, None, most_else=_SEED, is_ours=False)
+    return TrustedPart(found, None, most_else=_SEED, is_ours=False)
 
 
-def may_stand(part: Part, kind: Kind) -> bool:
+def may_stand(part: TrustedPart, kind: Kind) -> bool:
     """Return whether ``part`` is a valid part of this kind."""
     if part.kind is not None:
         return part.kind == kind

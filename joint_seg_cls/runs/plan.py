@@ -16,7 +16,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.runs import naming
 from joint_seg_cls.runs.checks import refuse_misfits, refuse_wrong_parts, refuse_wrong_values
 from joint_seg_cls.runs.data_checks import refuse_unlearnable
-from joint_seg_cls.runs.provenance import Source, Start, identity_of, revisions, sources_of, start_of
+from joint_seg_cls.runs.provenance import InitialWeights, Source, identity_of, initial_weights_of, revisions, sources_of
 from joint_seg_cls.training import ACCEPT_CODE, Recipe, RunFolder, find_checkpoint, read_checkpoint
 
 #: Environment variable with the plan of a run, from the sweep to the job's process.
@@ -35,7 +35,7 @@ class Plan:
         location: the run folder.
         facts: hashes of store, split and folds, and of the initial weights.
         sources: external code that the configuration names.
-        start: provenance of the initial weights; None if the weights are random.
+        initial_weights: their provenance; None if the weights are random.
         fingerprint: of the configuration before the sizes of the data were set.
     """
 
@@ -45,7 +45,7 @@ class Plan:
     location: naming.RunLocation
     facts: dict[str, str]
     sources: Sequence[Source]
-    start: Start | None
+    initial_weights: InitialWeights | None
     fingerprint: str
 
     @property
@@ -64,7 +64,7 @@ class Plan:
 
     def provenance(self) -> dict[str, Any]:
         """Return the content of ``provenance.json`` besides the identity."""
-        started = None if self.start is None else self.start.record()
+        started = None if self.initial_weights is None else self.initial_weights.record()
         return {"git": revisions(self.sources), "started_from": started}
 
     def handed_over(self) -> str:
@@ -101,7 +101,7 @@ class Planner:
         self._compose = compose
         self._data: dict[str, JointDataModule] = {}
         self._outlines: dict[str, Any] = {}
-        self._starts: dict[Path, Recipe] = {}
+        self._recipes: dict[Path, Recipe] = {}
 
     def plan(
         self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], handed: str | None = None
@@ -139,10 +139,10 @@ class Planner:
             location = naming.named_location(config, *known[1:])
             fit_network_to(config, data)
         sources = sources_of(_decisive(plain(config)))
-        start = self._start(config, data, facts)
-        plan = Plan(config, list(overrides), data, location, facts, sources, start, fingerprint)
-        if plan.start is not None and config.evaluate and not plan.run.is_done(tested=True):
-            plan.start.refuse_trained_on_test(config)
+        initial_weights = self._initial_weights(config, data, facts)
+        plan = Plan(config, list(overrides), data, location, facts, sources, initial_weights, fingerprint)
+        if plan.initial_weights is not None and config.evaluate and not plan.run.is_done(tested=True):
+            plan.initial_weights.refuse_trained_on_test(config)
         return plan
 
     def _refuse_early(self, config: Config, choices: Mapping[str, str | None], overrides: Sequence[str]) -> None:
@@ -165,13 +165,15 @@ class Planner:
                 self._outlines[known] = build(settings)
         return self._outlines[known]
 
-    def _start(self, config: Config, data: JointDataModule, facts: Mapping[str, str]) -> Start | None:
+    def _initial_weights(
+        self, config: Config, data: JointDataModule, facts: Mapping[str, str]
+    ) -> InitialWeights | None:
         if config.init_from is None:
             return None
         path = find_checkpoint(config.init_from)
-        if path not in self._starts:
-            self._starts[path] = read_checkpoint(path).recipe
-        return start_of(self._starts[path], data, facts)
+        if path not in self._recipes:
+            self._recipes[path] = read_checkpoint(path).recipe
+        return initial_weights_of(self._recipes[path], data, facts)
 
     def _set_up(self, config: Config) -> JointDataModule:
         known = json.dumps(plain(config), sort_keys=True, default=str)

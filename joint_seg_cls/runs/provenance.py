@@ -32,7 +32,7 @@ ACCEPT_TRAINED_ON_TEST = "trained_on_test"
 
 @final
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """Provenance of initial weights.
 
     Args:
@@ -93,7 +93,7 @@ class Start:
         )
 
 
-def start_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) -> Start:
+def initial_weights_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) -> InitialWeights:
     """Return the provenance of a checkpoint's weights with respect to the data of a training.
 
     Args:
@@ -106,7 +106,7 @@ def start_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) ->
     own = (*split.train, *split.validation)
     tested = overlap(marks or (), cases, split.test, own)
     validated = overlap(marks or (), cases, split.validation, split.train)
-    return Start(marks, tested, validated, (len(split.test), len(split.validation)), recipe.preprocess)
+    return InitialWeights(marks, tested, validated, (len(split.test), len(split.validation)), recipe.preprocess)
 
 
 #: Packages that the shipped configurations name in their targets.

@@ -23,7 +23,7 @@ PANEL = "panel"
 
 @final
 @dataclass(frozen=True)
-class Shown:
+class CaseOutputs:
     """Outputs of the network for one case, in model space; None for a missing output."""
 
     lesions: Bool[np.ndarray, "x y z"] | None
@@ -112,7 +112,7 @@ class Panel(Callback):
             pictures.append(self._picture(case, _outputs(prediction, image.shape[2:], self._threshold)))
         self._tracker.log_pictures(PANEL, pictures, step)
 
-    def _picture(self, case: PreparedCase, shown: Shown) -> Picture:
+    def _picture(self, case: PreparedCase, shown: CaseOutputs) -> Picture:
         mask = case.lesion_mask()
         reference = None if mask is None else np.asarray(mask, dtype=bool)
         image = on_black(np.asarray(case.image()[0], dtype=np.float32), np.asarray(case.brain_mask(), dtype=bool))
@@ -124,7 +124,7 @@ class Panel(Callback):
         name = self._pseudonyms[case.case]
         return Picture(name, pixels, f"{name} ({self._part}): {self._caption(case, reference, shown)}")
 
-    def _caption(self, case: PreparedCase, reference: Bool[np.ndarray, "x y z"] | None, shown: Shown) -> str:
+    def _caption(self, case: PreparedCase, reference: Bool[np.ndarray, "x y z"] | None, shown: CaseOutputs) -> str:
         columns = ["image", reference is not None and "reference", shown.lesions is not None and "prediction"]
         columns.append(shown.location_map is not None and "location map")
         parts = [" | ".join(column for column in columns if column), case.disease or "disease unknown"]
@@ -137,15 +137,15 @@ class Panel(Callback):
         return "; ".join(parts)
 
 
-def _outputs(prediction: Prediction, size: torch.Size, threshold: float) -> Shown:
+def _outputs(prediction: Prediction, size: torch.Size, threshold: float) -> CaseOutputs:
     lesion, scores = prediction.lesion_probability(), prediction.disease_logits
     lesions = None if lesion is None else (lesion[0, 0] >= threshold).cpu().numpy()
     if scores is None:
-        return Shown(lesions, None, None)
+        return CaseOutputs(lesions, None, None)
     probability = scores[0].double().softmax(dim=0).cpu().numpy()
     maps = prediction.location_maps
     location = None if maps is None else summed_map(maps, int(probability.argmax()), size)[0].cpu().numpy()
-    return Shown(lesions, location, probability)
+    return CaseOutputs(lesions, location, probability)
 
 
 def _spaced(cases: Sequence[PreparedCase], count: int) -> list[PreparedCase]:
