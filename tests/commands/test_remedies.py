@@ -9,6 +9,8 @@ import pytest
 
 import joint_seg_cls
 from joint_seg_cls.commands import train as trainings
+from joint_seg_cls.data import RandPatchd
+from joint_seg_cls.errors import ConfigError
 
 PACKAGE = Path(joint_seg_cls.__file__).parent
 #: A key with a value, as a remedy has it; `key=` and `key=...` leave the value to the user.
@@ -18,6 +20,8 @@ _WORD = re.compile(r"(?<![\w.{}])((?:[a-z]|\{\})[\w./]*=(?!\.\.\.)(?:\[[^\]]*\]|
 FOLLOWED = {
     ("runs/data_checks.py", "accept=[{}]"): "duplicates",
     ("config/options.py", "network={}"): "part of another network",
+    ("config/options.py", "{}={}"): "tests/sweep/test_sweeps.py: a group without an option",
+    ("runs/checks.py", "network={}"): "ablated baseline",
     ("runs/checks.py", "ablation={}"): "ablated baseline",
     ("runs/checks.py", "loss/cross_task={}"): "cross task of one",
     ("runs/checks.py", "{}={}"): "two variants",
@@ -47,6 +51,7 @@ FOLLOWED = {
     ("training/ending.py", "protocol=paper"): "no score, which is refused before the training",
     ("training/fit.py", "trainer.devices=1"): "tests/training/test_several_processes.py",
     ("training/run_folder.py", "accept=[{}]"): "tests/training/test_other_code.py",
+    ("data/patches.py", "window=[80,80,80]"): "the test of patches below",
     ("data/held_out.py", "data.folds.held_out=0.2"): "held-out cases",
     ("data/held_out.py", "data.folds.held_out={site: north}"): "its column and value are an example",
     ("data/folds.py", "data.folds.count={}"): "folds",
@@ -237,3 +242,9 @@ def test_a_list_is_shown_in_command_line_syntax(sentence, make_store, tmp_path, 
     assert f"write {message}." in error
     _, second = sentence(*followed([*command, *words], error, drop=()))
     assert "different names" not in second
+
+
+def test_the_size_in_the_remedy_of_a_patch_is_accepted():
+    with pytest.raises(ConfigError, match=r"write window=\[80,80,80\]"):
+        RandPatchd([80, 80, 90])
+    assert RandPatchd([80, 80, 80]).size == (80, 80, 80)
