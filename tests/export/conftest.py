@@ -1,5 +1,10 @@
 """Three diseases in two modalities: the smallest cohort that takes every command through them."""
 
+import json
+import os
+import subprocess
+import sys
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,6 +14,48 @@ AFFINE = np.array([[-1.1, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 1.4, -30],
 CLASSES = ("MS", "NMOSD", "control")
 #: What a site wants to keep to itself: names of a folder, of a person, in a header.
 MARKERS = ("zebrafolder", "okapiperson", "gnunameinheader", "kuduclinic")
+
+#: A fresh interpreter in which this program and what only it needs cannot be imported.
+ALONE = """
+import sys
+from importlib.abc import MetaPathFinder
+class Block(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("joint_seg_cls", "hydra", "omegaconf", "lightning", "torchmetrics", "wandb"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Block())
+try:
+    import joint_seg_cls
+except ImportError:
+    pass
+else:
+    raise AssertionError("the program is not blocked")
+import json
+from monai.bundle import run, verify_net_in_out
+work = json.loads(sys.argv[1])
+files = {"config_file": "configs/inference.json", "meta_file": "configs/metadata.json"}
+if work.pop("verify", False):
+    verify_net_in_out(net_id="network_def", device="cpu", **files)
+code = 0
+try:
+    run(**files, **work)
+except SystemExit as stop:
+    code = stop.code
+assert not any(name.partition(".")[0] == "joint_seg_cls" for name in sys.modules)
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="session")
+def alone():
+    """Return a function that runs a bundle in an interpreter without this program."""
+
+    def run(bundle, **work):
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        words = [sys.executable, "-W", "ignore", "-c", ALONE, json.dumps(work)]
+        return subprocess.run(words, cwd=bundle, env=env, capture_output=True, text=True, check=False)
+
+    return run
 
 
 def write_cohort(folder, subjects=12):

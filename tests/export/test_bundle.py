@@ -22,44 +22,8 @@ from joint_seg_cls.export.configs import carried_steps
 from joint_seg_cls.export.program import Part, check_programs, parts_of, write_program
 from joint_seg_cls.networks import JointNetwork, LocalSharing
 
-#: A fresh interpreter in which this program and what only it needs cannot be imported.
-ALONE = """
-import sys
-from importlib.abc import MetaPathFinder
-class Block(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("joint_seg_cls", "hydra", "omegaconf", "lightning", "torchmetrics", "wandb"):
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Block())
-try:
-    import joint_seg_cls
-except ImportError:
-    pass
-else:
-    raise AssertionError("the program is not blocked")
-import json
-from monai.bundle import run, verify_net_in_out
-work = json.loads(sys.argv[1])
-files = {"config_file": "configs/inference.json", "meta_file": "configs/metadata.json"}
-if work.pop("verify", False):
-    verify_net_in_out(net_id="network_def", device="cpu", **files)
-code = 0
-try:
-    run(**files, **work)
-except SystemExit as stop:
-    code = stop.code
-assert not any(name.partition(".")[0] == "joint_seg_cls" for name in sys.modules)
-sys.exit(code)
-"""
 
-
-def alone(bundle, **work):
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    words = [sys.executable, "-W", "ignore", "-c", ALONE, json.dumps(work)]
-    return subprocess.run(words, cwd=bundle, env=env, capture_output=True, text=True, check=False)
-
-
-def test_it_predicts_as_this_program_without_it_and_refuses_a_raw_scan(site, run, bundle, jsc, tmp_path):
+def test_it_predicts_as_this_program_without_it_and_refuses_a_raw_scan(site, run, bundle, alone, jsc, tmp_path):
     pairs = [[str(site / f"okapiperson{number}_{name}.nii.gz") for name in ("flair", "t1")] for number in (0, 2)]
     given = ",".join(f"[{','.join(pair)}]" for pair in pairs)
     code, _, err = jsc("predict", f"input=[{given}]", f"checkpoint={run}", f"out={tmp_path}/ours", "device=cpu")

@@ -40,7 +40,7 @@ def test_a_cohort_of_three_diseases_is_audited_trained_tested_predicted_and_repo
     assert record["disease"] == max(record["disease_probability"], key=record["disease_probability"].get)
     page = (out / "okapiperson2_flair.html").read_text()
     assert all(f"<span>{name}</span>" in page for name in CLASSES)
-    assert re.findall(r'data-image="([^"]+)"[^>]*> (\w+)</label>', page) == [("image", "flair"), ("image-2", "t1")]
+    assert re.findall(r'data-image="([^"]+)"[^>]*> (\w+)</label>', page) == [("image", "FLAIR"), ("image-2", "T1")]
     assert (out / "okapiperson2_flair.pdf").read_bytes().startswith(b"%PDF")
     assert "okapiperson2_flair" in (out / "index.html").read_text()
     done("report", "study=three", f"runs={site}/runs", f"out={tmp_path}/report", "resamples=20", "device=cpu")
