@@ -35,8 +35,8 @@ def with_interval(value: float, interval: Interval, *, digits: int = 3) -> PageC
     """Return a cell with a value and its interval below."""
     if math.isnan(value):
         return PageCell("–")
-    low, high = interval
-    return PageCell(f"{value:.{digits}f}", detail="" if math.isnan(low) else f"({low:.{digits}f} to {high:.{digits}f})")
+    text, *ends = (f"{number:z.{digits}f}" for number in (value, *interval))  # z: no sign of a zero
+    return PageCell(text, detail="" if math.isnan(interval.low) else f"({' to '.join(ends)})")
 
 
 @final
