@@ -47,7 +47,7 @@ def head(tmp_path_factory):
     moved = scan.affine.copy()
     moved[:3, 3] += (4.0, -3.0, 2.0)
     second = folder / "t1.nii.gz"
-    nib.save(nib.Nifti1Image(500 - 0.5 * scan.get_fdata(dtype=np.float32), moved), second)
+    nib.save(nib.Nifti1Image(np.sqrt(np.maximum(scan.get_fdata(dtype=np.float32), 0)), moved), second)
     return [str(first), str(second)]
 
 
