@@ -158,10 +158,15 @@ def _refuse_other_model(model: Model, out: Path) -> None:
         if isinstance(card, dict) and card.get("sha256", model.card["sha256"]) != model.card["sha256"]:
             raise CohortError(
                 out,
-                expected=f"findings of this model ({model.card['variant']}) alone",
-                found=f"{file.name}, of another one ({card.get('variant')})",
+                expected=f"findings of this model ({_named(model.card)}) alone",
+                found=f"{file.name}, of another one ({_named(card)})",
                 remedy=f"name another folder with out=, or add accept=[{_OTHER_MODEL}] to have both in one table",
             )
+
+
+def _named(card: Mapping[str, Any]) -> str:
+    """Return the variant of a model and the first digits of its weights, since models of one variant differ."""
+    return f"{card.get('variant')}, weights {str(card.get('sha256'))[:6]}"
 
 
 def _refuse_foreign_files(scans: Sequence[CohortCase], out: Path) -> None:

@@ -38,7 +38,7 @@ def scans(image: str | Sequence[Any], brain_mask: str | None, modalities: Sequen
         if len(files) != len(modalities):
             raise ScanError(
                 files[0] if files else "image",
-                expected=f"{len(modalities)} files a scan: {', '.join(modalities)}",
+                expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} a scan: {', '.join(modalities)}",
                 found=str(len(files)),
                 remedy="correct --image",
             )

@@ -111,7 +111,8 @@ def unlike_scan(spacing_mm: Sequence[float], brain_ml: float, ranges: Ranges) ->
             <= max(high + margin, (1 + _LEAST_TOLERANCE) * high)
         ):
             what, unit = _MEASURES[name]
-            sentences.append(f"{what} is {value:.3g} {unit}, in training {low:.3g} to {high:.3g} {unit}")
+            here, least, most = (f"{each:.0f}" if each >= 100 else f"{each:.3g}" for each in (value, low, high))
+            sentences.append(f"{what} is {here} {unit}, in training {least} to {most} {unit}")
     return sentences
 
 

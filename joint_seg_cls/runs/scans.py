@@ -73,7 +73,7 @@ def scan_of_files(files: Sequence[Path], modalities: Sequence[str]) -> CohortCas
     if len(files) != len(modalities):
         raise ScanError(
             files[0] if files else "input",
-            expected=f"{len(modalities)} files a scan: {', '.join(modalities)}",
+            expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} a scan: {', '.join(modalities)}",
             found=f"{len(files)}",
             remedy=f"use input=[{','.join(f'{name}.nii.gz' for name in modalities)}], a list of such lists, "
             "or a cohort table with these columns",
