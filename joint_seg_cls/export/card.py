@@ -75,13 +75,16 @@ def _how_to_run(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
     files = ["`<name>_lesions.nii.gz`", "`<name>_lesion-probability.nii.gz`"] if segments else []
     files += ["`<name>_location-map.nii.gz`"] if any("location_maps_0" in part.outputs for part in parts) else []
     record = "class probabilities" if classifies else "lesion count and volume"
+    unchecked = "It does not check whether a scan is like the training scans" + (
+        ', and answers with the most probable class, never with "indeterminate".' if classifies else "."
+    )
     return (
         "## Run it\n\nIn this folder; no package of the project that made it is needed:\n"
         "```sh\npip install -r requirements.txt\n"
         "python -m monai.bundle run --config_file configs/inference.json --meta_file configs/metadata.json "
         f"--image {image} --output_dir predicted\n```\n"
         f"It writes {', '.join([*files, f'`<name>.json` ({record} and more)'])}, volumes in the scan's own grid. Add "
-        "`--brain_mask mask.nii.gz` for the brain mask of the scan."
+        f"`--brain_mask mask.nii.gz` for the brain mask of the scan. {unchecked}"
     )
 
 

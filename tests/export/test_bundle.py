@@ -86,6 +86,7 @@ def test_its_card_has_the_numbers_of_the_runs_test(run, bundle):
     assert f"| AUC | scan | {int(auc['n'])} | {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}) |" in card
     assert "6 of 6 people" in card, "scans that were trained on"
     assert "Not a medical device" in card
+    assert 'never with "indeterminate"' in card
     assert "| nan" not in card
 
 
