@@ -12,9 +12,9 @@ from jaxtyping import Float, Int, Num
 
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.lesions import label_lesions, lesion_table
-from joint_seg_cls.scan import Grid, Scan, read_mask, read_volume, reorient, resample_oblique
+from joint_seg_cls.scan import Grid, Scan, read_volume, reorient, resample_oblique
 from joint_seg_cls.scan.cells import read_written
-from joint_seg_cls.scan.finder import prediction_record
+from joint_seg_cls.scan.prediction_record import prediction_record
 
 #: Maps that a prediction may hold, by the end of the file's name.
 MAPS = {
@@ -25,6 +25,8 @@ MAPS = {
 }
 #: Maximum distance between the centroid in the table and that of the component; they differ by rounding.
 _SAME_MM = 1.0
+_CENTROID = [f"centroid_{axis}_mm" for axis in "xyz"]
+_AGAIN = "predict the scan again, with again=true"
 
 
 @final
@@ -86,7 +88,7 @@ def read_case(record_path: Path, scan: Scan, others: Sequence[Scan] = (), modali
         modalities: names of all modalities.
 
     Raises:
-        ScanError: the record is no prediction's, or its files belong to another image.
+        ScanError: the record is no prediction's, or its files are missing, damaged or belong to another image.
     """
     record = prediction_record(record_path)
     if record is None:
@@ -99,19 +101,13 @@ def read_case(record_path: Path, scan: Scan, others: Sequence[Scan] = (), modali
     for end, name in MAPS.items():
         path = base.with_name(f"{base.name}_{end}.nii.gz")
         if path.exists():
-            volume, head = read_volume(path, remedy="predict the scan again")
-            if head.grid.distance_mm(scan.grid) > min(scan.grid.spacing_mm) / 2:
-                raise _other_image(path, scan)
-            maps[name] = reorient(volume, scan.grid, grid)
+            maps[name] = reorient(_volume(path, scan), scan.grid, grid)
     table, labels = pd.DataFrame(), None
-    mask_path = base.with_name(f"{base.name}_lesions.nii.gz")
-    if mask_path.exists():
-        try:
-            mask = read_mask(mask_path, scan.grid)
-        except ScanError as error:
-            raise _other_image(mask_path, scan) from error
-        table = read_written(base.with_name(f"{base.name}_lesions.tsv"), "\t")
-        labels = reorient(_labels_by_row(mask, scan.grid, table, mask_path), scan.grid, grid)
+    if "lesion_count" in record:
+        mask_path = base.with_name(f"{base.name}_lesions.nii.gz")
+        mask = _volume(mask_path, scan)
+        table = _table(base.with_name(f"{base.name}_lesions.tsv"), record["lesion_count"])
+        labels = reorient(_labels_by_row(mask > 0, scan.grid, table, mask_path), scan.grid, grid)
     written = datetime.fromtimestamp(record_path.stat().st_mtime, UTC).date().isoformat()
     image = reorient(scan.data, scan.grid, grid)
     images = _images(record, image, scan, others, modalities) if others else {}
@@ -132,24 +128,46 @@ def _images(
     return images
 
 
-def _other_image(path: Path, scan: Scan) -> ScanError:
-    return ScanError(
-        path,
-        expected=f"a volume on the grid of {scan.path.name}",
-        found="another grid",
-        remedy="name the scan that the prediction was made from",
-    )
+def _volume(path: Path, scan: Scan) -> Float[np.ndarray, "x y z"]:
+    """Return a volume that a prediction wrote for ``scan``."""
+    volume, head = read_volume(path, remedy=_AGAIN)
+    if head.grid.distance_mm(scan.grid) > min(scan.grid.spacing_mm) / 2:
+        raise ScanError(
+            path,
+            expected=f"a volume on the grid of {scan.path.name}",
+            found="another grid",
+            remedy="name the scan that the prediction was made from",
+        )
+    if not np.isfinite(volume).all():
+        raise ScanError(path, expected="finite values", found="NaN or infinity", remedy=_AGAIN)
+    return volume
+
+
+def _table(path: Path, count: int) -> pd.DataFrame:
+    """Return the lesion table of a prediction, cells as text."""
+    names = [*_CENTROID, "volume_ml"]
+    try:
+        table = read_written(path, "\t").fillna("")
+        numbers = table[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    except FileNotFoundError:
+        found = "no such file"
+    except (OSError, ValueError, KeyError) as error:
+        found = f"a damaged table ({type(error).__name__})"
+    else:
+        if len(table) == count and np.isfinite(numbers).all():
+            return table
+        found = f"{len(table)} rows" if len(table) != count else "a cell that is no number"
+    raise ScanError(path, expected=f"the table of {count} lesions that the record counts", found=found, remedy=_AGAIN)
 
 
 def _labels_by_row(mask: np.ndarray, grid: Grid, table: pd.DataFrame, path: Path) -> Int[np.ndarray, "x y z"]:
     """Return the lesions of ``mask`` numbered by the rows of ``table``, which are found by their centroids."""
     labels, count = label_lesions(mask)
-    names = [f"centroid_{axis}_mm" for axis in "xyz"]
-    found = lesion_table(mask, grid)[names].to_numpy(dtype=np.float64)
-    fits = len(table) == count and set(names) <= set(table.columns)
+    found = lesion_table(mask, grid)[_CENTROID].to_numpy(dtype=np.float64)
+    fits = len(table) == count
     row_of = np.zeros(count + 1, dtype=np.int32)
     if fits and count:
-        rows = table[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        rows = table[_CENTROID].apply(pd.to_numeric).to_numpy(dtype=np.float64)
         distance = np.linalg.norm(found[:, None] - rows[None], axis=-1)
         row_of[1:] = distance.argmin(axis=1) + 1
         fits = bool((distance.min(axis=1) <= _SAME_MM).all()) and len(set(row_of[1:])) == count
@@ -158,7 +176,7 @@ def _labels_by_row(mask: np.ndarray, grid: Grid, table: pd.DataFrame, path: Path
             path,
             expected="the lesions of the table beside it",
             found=f"{count} lesions for {len(table)} rows, or other positions",
-            remedy="predict the scan again",
+            remedy=_AGAIN,
         )
     return row_of[labels]
 

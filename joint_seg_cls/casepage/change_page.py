@@ -11,8 +11,9 @@ from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.casepage.case import Case
 from joint_seg_cls.casepage.columns import Cell
 from joint_seg_cls.casepage.diagnosis import diagnosis_of
+from joint_seg_cls.casepage.hidden import HIDDEN, without_names
 from joint_seg_cls.casepage.key_slices import jpeg, key_slices
-from joint_seg_cls.casepage.page import HIDDEN, page_data, within_size
+from joint_seg_cls.casepage.page import page_data, within_size
 from joint_seg_cls.casepage.render import niivue, render
 from joint_seg_cls.casepage.visits import FACTOR, KINDS, LEAST_CHANGE_ML, Comparison, Kind, LesionChange
 from joint_seg_cls.casepage.volumes import viewer_volumes
@@ -26,6 +27,7 @@ COLOURS: dict[Kind, tuple[float, float, float]] = {
     "gone": (0.34, 0.71, 0.91),
     "stable": (0.94, 0.89, 0.26),
 }
+_COLUMNS = ("change", "lesions_before", "lesions_after", "volume_before_ml", "volume_after_ml")
 _HEADINGS = ("Change", "Earlier lesion", "Lesion now", "Earlier (mL)", "Now (mL)", "Difference (mL)")
 
 
@@ -65,7 +67,7 @@ def write_change_page(
             "change.html.j2",
             names=("the earlier scan", HIDDEN) if hide_names else (str(before["id"]), str(after["id"])),
             can_hide=not hide_names,
-            warnings=_warnings(found, before, after),
+            warnings=[*doubts(found, before, after), *_of_scans(before, after, hide_names=hide_names)],
             counts=_counts(found),
             totals=_totals(before, after),
             headings=_HEADINGS,
@@ -97,8 +99,14 @@ def write_change_table(found: Comparison, path: Path) -> None:
         }
         for change in found.lesions
     ]
-    names = ["change", "lesions_before", "lesions_after", "volume_before_ml", "volume_after_ml"]
-    write_table(pd.DataFrame(rows, columns=names), path)
+    write_table(pd.DataFrame(rows, columns=list(_COLUMNS)), path)
+
+
+def is_change_table(path: Path) -> bool:
+    """Return whether a file begins as :func:`write_change_table` writes it."""
+    head = "\t".join(_COLUMNS).encode()
+    with path.open("rb") as file:
+        return file.read(len(head)) == head
 
 
 def _cropped(found: Comparison) -> tuple[Case, Case]:
@@ -135,18 +143,25 @@ def _totals(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[s
     return rows
 
 
-def _warnings(found: Comparison, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def doubts(found: Comparison, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return why the changes may not be those of the brain, as sentences."""
     lines = []
     if not found.is_reliable:
         lines.append(
             f"The scans agree poorly after registration (correlation {found.correlation:.2f}): "
             "do not rely on the changes."
         )
-    models = [record.get("model") for record in (before, after)]
-    if models[0] != models[1]:
+    if before.get("model") != after.get("model"):
         lines.append("The visits were segmented by different networks: changes may be those of the network.")
-    lines += [f"Earlier scan: {line}" for line in before.get("warnings", ())]
-    return lines + [f"Later scan: {line}" for line in after.get("warnings", ())]
+    return lines
+
+
+def _of_scans(before: Mapping[str, Any], after: Mapping[str, Any], *, hide_names: bool) -> list[str]:
+    return [
+        f"{which} scan: {without_names(line, record) if hide_names else line}"
+        for which, record in (("Earlier", before), ("Later", after))
+        for line in record["warnings"]
+    ]
 
 
 def _row(change: LesionChange) -> tuple[Cell, ...]:

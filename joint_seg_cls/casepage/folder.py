@@ -12,13 +12,16 @@ from joint_seg_cls.scan import read_scan
 
 #: Printed in every page and PDF.
 _MARK = b"joint_seg_cls"
+#: Stands in a page that leaves out the scan's name.
+_IS_HIDDEN = b'<meta name="names" content="hidden">'
 _HEAD = 4096
 
 
 def write_pages(
     name: str, scans: Sequence[Path], modalities: Sequence[str], folder: Path, *, hide_name: bool = False
 ) -> Path:
-    """Write the page and the PDF of a predicted scan, unless both are newer than its record; return the page.
+    """Write the page and the PDF of a predicted scan, unless they are newer than its record and hide its
+    name as asked; return the page.
 
     Args:
         name: base name of the outputs in ``folder``.
@@ -27,15 +30,20 @@ def write_pages(
         folder: the predictions.
         hide_name: whether the pages omit the scan's name.
 
+    Returns:
+        The page.
+
     Raises:
         ScanError: as :func:`~joint_seg_cls.casepage.case.read_case`.
     """
     record, page = folder / f"{name}.json", page_path(folder, name)
     sheet = page.with_name(f"{page.stem}.pdf")
-    if all(each.is_file() and each.stat().st_mtime >= record.stat().st_mtime for each in (page, sheet)):
+    is_new = all(each.is_file() and each.stat().st_mtime >= record.stat().st_mtime for each in (page, sheet))
+    if is_new and (_IS_HIDDEN in _head(page)) == hide_name:
         return page
     first, *others = (read_scan(scan) for scan in scans)
     case = read_case(record, first, others, modalities)
+    sheet.unlink(missing_ok=True)  # so that a page which hides the name is never beside a sheet which shows it
     slices = write_case_page(case, page, hide_name=hide_name)
     write_case_pdf(summary_of(case, hide_name=hide_name), slices, sheet)
     return page
@@ -49,13 +57,24 @@ def refuse_foreign_pages(names: Iterable[str], folder: Path) -> None:
     """
     pages = [page_path(folder, name) for name in names]
     sheets = [page.with_name(f"{page.stem}.pdf") for page in pages]
-    for path in (folder / "index.html", *pages, *sheets):
+    refuse_foreign_page_files(
+        (folder / "index.html", *pages, *sheets), "name another folder with out=, or add page=false"
+    )
+
+
+def refuse_foreign_page_files(paths: Iterable[Path], remedy: str) -> None:
+    """Refuse to write over these pages and PDFs if they are of other origin.
+
+    Raises:
+        CohortError: one is.
+    """
+    for path in paths:
         if path.exists() and not _is_ours(path):
             raise CohortError(
                 path,
-                expected="no file, or a page of an earlier prediction",
+                expected="no file, or a page of this program",
                 found="a file of other origin that the page would replace",
-                remedy="name another folder with out=, or add page=false",
+                remedy=remedy,
             )
 
 
@@ -64,5 +83,9 @@ def _is_ours(path: Path) -> bool:
         return False
     if path.suffix == ".pdf":
         return _MARK in path.read_bytes()
+    return _MARK in _head(path)
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return _MARK in file.read(_HEAD)
+        return file.read(_HEAD)

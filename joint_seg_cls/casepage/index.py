@@ -11,7 +11,8 @@ from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.casepage.columns import Cell
 from joint_seg_cls.casepage.diagnosis import Diagnosis, diagnosis_of
 from joint_seg_cls.casepage.render import render
-from joint_seg_cls.scan.finder import natural, prediction_record
+from joint_seg_cls.scan.finder import natural
+from joint_seg_cls.scan.prediction_record import prediction_record
 
 #: The icon of a case's page, which the index shows as its thumbnail, is in this first part of the file.
 _HEAD = 200_000

@@ -10,6 +10,7 @@ from joint_seg_cls.casepage.boxes import Box, boxes_of
 from joint_seg_cls.casepage.case import Case
 from joint_seg_cls.casepage.columns import LesionColumns, lesion_columns
 from joint_seg_cls.casepage.diagnosis import Diagnosis, diagnosis_of
+from joint_seg_cls.casepage.hidden import HIDDEN, without_names
 from joint_seg_cls.casepage.key_slices import KeySlice, jpeg, key_slices, thumbnail
 from joint_seg_cls.casepage.render import LARGEST_PAGE, niivue, render
 from joint_seg_cls.casepage.volumes import ViewerVolume, lesion_points_mm, viewer_volumes
@@ -25,8 +26,6 @@ _MODEL = {
     "least_lesion_mm3": "Smallest lesion (mm³)",
     "sha256": "Weights (SHA-256)",
 }
-#: Shown instead of a hidden name.
-HIDDEN = "Scan"
 
 
 @final
@@ -60,8 +59,10 @@ class Summary:
 
 
 def summary_of(case: Case, *, hide_name: bool = False) -> Summary:
-    """Return the findings of a case as text."""
+    """Return the findings of a case as text; with ``hide_name``, no text has the name of the scan or its files."""
     record = case.record
+    if hide_name:
+        record = {**record, "warnings": [without_names(line, record) for line in record["warnings"]]}
     count = record.get("lesion_count")
     classes = record.get("classes")
     kind = f"network for {', '.join(map(str, classes))}" if "disease_probability" in record and classes else ""
@@ -71,7 +72,7 @@ def summary_of(case: Case, *, hide_name: bool = False) -> Summary:
     return Summary(
         name=HIDDEN if hide_name else case.name,
         subtitle=" · ".join(part for part in (f"Predicted {case.date}" if case.date else "", network, kind) if part),
-        warnings=tuple(str(line) for line in record.get("warnings", ())),
+        warnings=tuple(record["warnings"]),
         diagnosis=diagnosis_of(record),
         lesion_count=None if count is None else int(count),
         lesion_volume=_volume(record.get("lesion_volume_ml")),

@@ -1,7 +1,6 @@
 """The findings of a case on one printed page (A4)."""
 
 import textwrap
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.casepage.diagnosis import Diagnosis
 from joint_seg_cls.casepage.key_slices import PLANES, KeySlice
 from joint_seg_cls.casepage.page import Summary
+from joint_seg_cls.pictures import names_as_text
 from joint_seg_cls.scan.cells import without_folders
 
 #: Size of the page and its margin in inches.
@@ -40,8 +40,7 @@ def write_case_pdf(summary: Summary, slices: Sequence[KeySlice], path: Path) -> 
     _table(sheet, summary)
     figure.text(_MARGIN / _WIDTH, 0.3 / _HEIGHT, f"joint_seg_cls {__version__}", size=7, color=_SOFT)
     information = {"Title": summary.name, "Creator": f"joint_seg_cls {__version__}", "CreationDate": None}
-    with atomic_file(path) as partial, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in letters that the font lacks
+    with atomic_file(path) as partial, names_as_text(figure):
         figure.savefig(partial, format="pdf", dpi=200, metadata=information)
 
 
@@ -63,10 +62,8 @@ class _Sheet:
             self.at(_MARGIN, line, size=size, colour=colour, weight=weight)
 
     def at(self, x: float, text: str, *, size: float = 8.5, colour: str = _INK, weight: str = "normal") -> None:
-        """Write one line at ``x`` and at the present height; nothing in it is read as mathematics."""
-        self.figure.text(
-            x / _WIDTH, self.top / _HEIGHT, text, size=size, color=colour, weight=weight, va="bottom", parse_math=False
-        )
+        """Write one line at ``x`` and at the present height."""
+        self.figure.text(x / _WIDTH, self.top / _HEIGHT, text, size=size, color=colour, weight=weight, va="bottom")
 
     def axes(self, x: float, width: float, height: float, rise: float = 0.0) -> Axes:
         """Return axes whose upper left corner is at ``x`` and ``rise`` above the present height."""

@@ -7,11 +7,22 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from joint_seg_cls.casepage import Case, compare_visits, read_case, write_change_page, write_change_table
+from joint_seg_cls.casepage import (
+    Case,
+    Comparison,
+    compare_visits,
+    doubts,
+    is_change_table,
+    read_case,
+    refuse_foreign_page_files,
+    write_change_page,
+    write_change_table,
+)
 from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
-from joint_seg_cls.errors import CohortError, ConfigError, InputError
+from joint_seg_cls.errors import CohortError, ConfigError, InputError, ScanError
 from joint_seg_cls.parallel import watched
+from joint_seg_cls.preprocess import content_hash
 from joint_seg_cls.scan import Scan, read_cohort, read_scan
 from joint_seg_cls.scan.finder import natural, stem
 from joint_seg_cls.scan.tables import SEPARATORS
@@ -29,11 +40,14 @@ def compare(config: DictConfig) -> None:
     pairs = _pairs(config)
     out = findings if config.out is None else keys.folder_to_write(config, "out")
     _require_records(pairs, findings)
+    _refuse_foreign_files(pairs, out)
     keys.make_folder(out, "out")
     failures = []
     for earlier, later in watched(iter(pairs), total=len(pairs), label="compare"):
         try:
-            _log.info("%s", _compared(_read(earlier, findings), _read(later, findings), out, hide_names=hide_names))
+            _compare(
+                _read(earlier, findings), _read(later, findings), _page(earlier, later, out), hide_names=hide_names
+            )
         except InputError as error:
             error.drop_frames()
             failures.append(error)
@@ -43,20 +57,65 @@ def compare(config: DictConfig) -> None:
         raise failures[0]
 
 
-def _compared(before: tuple[Case, Scan], after: tuple[Case, Scan], out: Path, *, hide_names: bool) -> str:
-    found = compare_visits(before, after)
+def _compare(before: tuple[Case, Scan], after: tuple[Case, Scan], page: Path, *, hide_names: bool) -> None:
+    found: Comparison = compare_visits(before, after)
     old, new = before[0], after[0]
-    page = out / f"{new.name}_since_{old.name}.html"
-    write_change_table(found, page.with_name(f"{new.name}_since_{old.name}.tsv"))
+    write_change_table(found, page.with_suffix(".tsv"))
     write_change_page(found, old.record, new.record, page, hide_names=hide_names)
     count = Counter(change.kind for change in found.lesions)
-    return f"{new.name} since {old.name}: {count['new']} new, {count['grown']} grown, {count['gone']} gone; {page}"
+    pair = f"{new.name} since {old.name}"
+    _log.info("%s: %d new, %d grown, %d gone; %s", pair, count["new"], count["grown"], count["gone"], page)
+    for line in doubts(found, old.record, new.record):
+        _log.warning("%s: %s", pair, line)
+
+
+def _page(earlier: _Visit, later: _Visit, out: Path) -> Path:
+    return out / f"{later[0]}_since_{earlier[0]}.html"
 
 
 def _read(visit: _Visit, findings: Path) -> tuple[Case, Scan]:
+    """Return the findings of a visit and its scan.
+
+    Raises:
+        ScanError: they are damaged, of another scan, or of a network that does not segment lesions.
+    """
     name, path = visit
     scan = read_scan(path)
-    return read_case(findings / f"{name}.json", scan), scan
+    case = read_case(findings / f"{name}.json", scan)
+    images = case.record.get("made_from", {}).get("images")
+    if images is not None and content_hash(path) not in images:
+        raise ScanError(
+            path,
+            expected=f"the scan that {name}.json was predicted from",
+            found="another content",
+            remedy="name that scan, or predict this one into findings= first",
+        )
+    if case.labels is None:
+        raise ScanError(
+            findings / f"{name}.json",
+            expected="findings with lesions",
+            found="those of a network that only classifies",
+            remedy="predict the scans with a network that segments lesions",
+        )
+    return case, scan
+
+
+def _refuse_foreign_files(pairs: list[tuple[_Visit, _Visit]], out: Path) -> None:
+    """Refuse to write over pages and tables of other origin, before any work.
+
+    Raises:
+        CohortError: there is one.
+    """
+    pages = [_page(*pair, out) for pair in pairs]
+    refuse_foreign_page_files(pages, "name another folder with out=")
+    for table in (page.with_suffix(".tsv") for page in pages):
+        if table.exists() and not is_change_table(table):
+            raise CohortError(
+                table,
+                expected="no file, or the table of an earlier comparison",
+                found="a file of other origin that the table would replace",
+                remedy="name another folder with out=",
+            )
 
 
 def _pairs(config: DictConfig) -> list[tuple[_Visit, _Visit]]:

@@ -16,6 +16,7 @@ from joint_seg_cls.inference import (
     Asked,
     Limits,
     finished,
+    refuse_foreign_files,
     require_views,
     summary_of,
     write_failures,
@@ -27,7 +28,7 @@ from joint_seg_cls.preprocess import counted_warnings
 from joint_seg_cls.runs.model import Model, load_model
 from joint_seg_cls.runs.scans import find_scans
 from joint_seg_cls.scan import CohortCase, require_mask_geometry
-from joint_seg_cls.scan.finder import OUTPUTS, prediction_record, scan_files
+from joint_seg_cls.scan.prediction_record import prediction_record
 
 _log = logging.getLogger(__name__)
 #: What accept= may list.
@@ -48,11 +49,10 @@ def predict(config: DictConfig) -> None:
         mask_geometry=require_mask_geometry(config.mask_geometry),
         asked=_asked(config),
     )
-    if _OTHER_MODEL not in accept:
-        _refuse_other_model(model, out)
+    _refuse_other_model(model, out, accept)
     scans, failures = find_scans(_listed(config.input), model.recipe, out)
     scans = _with_brain_mask(config, scans)
-    _refuse_foreign_files(scans, out)
+    refuse_foreign_files([scan.case for scan in scans], out)
     if draws:
         refuse_foreign_pages([scan.case for scan in scans], out)
     if out.is_dir():
@@ -71,6 +71,7 @@ def predict(config: DictConfig) -> None:
         _write_tables(records, failures, out)
         if draws and records and (index := write_index(out, hide_names=hides)) is not None:
             _log.info("pages: %s", index)
+    _refuse_other_model(model, out, accept)  # of a command that began at the same time
     if failures:
         for _, failure in failures[1:]:
             _log.error("%s", failure)
@@ -147,13 +148,20 @@ def _with_brain_mask(config: DictConfig, scans: list[CohortCase]) -> list[Cohort
     return [replace(scan, brain_mask=keys.path_of(config.brain_mask, "brain_mask")) for scan in scans]
 
 
-def _refuse_other_model(model: Model, out: Path) -> None:
+def _refuse_other_model(model: Model, out: Path, accept: Sequence[str]) -> None:
     """Refuse a folder with findings of another model, which would stand in one table with those of this one.
+
+    Args:
+        model: the model.
+        out: the folder.
+        accept: what the user accepts.
 
     Raises:
         CohortError: there is one.
     """
-    for file in sorted(out.glob("*.json")) if out.is_dir() else ():
+    if _OTHER_MODEL in accept or not out.is_dir():
+        return
+    for file in sorted(out.glob("*.json")):
         card = (prediction_record(file) or {}).get("model")
         if isinstance(card, dict) and card.get("sha256", model.card["sha256"]) != model.card["sha256"]:
             raise CohortError(
@@ -167,30 +175,6 @@ def _refuse_other_model(model: Model, out: Path) -> None:
 def _named(card: Mapping[str, Any]) -> str:
     """Return the variant of a model and the first digits of its weights, since models of one variant differ."""
     return f"{card.get('variant')}, weights {str(card.get('sha256'))[:6]}"
-
-
-def _refuse_foreign_files(scans: Sequence[CohortCase], out: Path) -> None:
-    """Refuse to write over files of these names that the program did not write: a scan's side-car, a manual mask.
-
-    Raises:
-        CohortError: there is one.
-    """
-    if not out.is_dir():
-        return
-    ours = {remark.about for remark in scan_files(out, below=False).remarks}
-    for scan in scans:
-        record = out / f"{scan.case}.json"
-        foreign = [record] if record.exists() and prediction_record(record) is None else []
-        foreign += [
-            file for end in OUTPUTS if (file := out / f"{scan.case}{end}.nii.gz").exists() and file.name not in ours
-        ]
-        if foreign:
-            raise CohortError(
-                foreign[0],
-                expected="no file, or what an earlier prediction wrote",
-                found="a file of other origin that the prediction would replace",
-                remedy="name another folder with out=",
-            )
 
 
 def _sentence(record: Mapping[str, Any]) -> str:

@@ -6,10 +6,11 @@ from joint_seg_cls.inference.case import CaseFindings, case_findings, summary_of
 from joint_seg_cls.inference.cost import Stopwatch
 from joint_seg_cls.inference.ensemble import Ensemble
 from joint_seg_cls.inference.examine import Asked, examine
+from joint_seg_cls.inference.existing import finished, refuse_foreign_files
 from joint_seg_cls.inference.familiarity import TrainingScans, quantiles_of, ranges_of, scan_ranges, unlike, unlike_scan
 from joint_seg_cls.inference.findings import Findings
 from joint_seg_cls.inference.predictor import Predictor, require_views
-from joint_seg_cls.inference.write import finished, write_failures, write_findings, write_predictions
+from joint_seg_cls.inference.write import write_failures, write_findings, write_predictions
 
 __all__ = [
     "Asked",
@@ -27,6 +28,7 @@ __all__ = [
     "fit_anatomy",
     "quantiles_of",
     "ranges_of",
+    "refuse_foreign_files",
     "require_views",
     "scan_ranges",
     "summary_of",

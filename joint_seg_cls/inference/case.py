@@ -75,10 +75,17 @@ class CaseFindings:
         return figure
 
     def save(self, folder: str | Path) -> None:
-        """Write the files of ``jsc predict``, see :func:`~joint_seg_cls.inference.write_findings`."""
+        """Write the files of ``jsc predict``, see :func:`~joint_seg_cls.inference.write_findings`.
+
+        Raises:
+            CohortError: the folder has a file of other origin with the name of an output.
+        """
+        from joint_seg_cls.inference.existing import refuse_foreign_files
         from joint_seg_cls.inference.write import write_findings
 
-        write_findings(self, Path(folder).expanduser())
+        out = Path(folder).expanduser()
+        refuse_foreign_files([self.name], out)
+        write_findings(self, out)
 
     @property
     def summary(self) -> str:

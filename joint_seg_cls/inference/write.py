@@ -1,5 +1,6 @@
 """Output files of a prediction: masks and maps in the scan's own grid, lesion tables, JSON records."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ import pandas as pd
 from joint_seg_cls.atomic_write import nan_as_null, write_json
 from joint_seg_cls.inference.anatomy import columns_of
 from joint_seg_cls.inference.case import CaseFindings
+from joint_seg_cls.inference.existing import FAILURES, PREDICTIONS, checksum, earlier_rows
 from joint_seg_cls.scan import write_volume
-from joint_seg_cls.scan.cells import SEPARATORS, read_written, without_folders, write_table
-from joint_seg_cls.scan.finder import prediction_record
+from joint_seg_cls.scan.cells import without_folders, write_table
+from joint_seg_cls.scan.prediction_record import is_damaged_record, prediction_record
 
-#: Table of all scans in a folder, and table of the scans that could not be predicted.
-PREDICTIONS, FAILURES = "predictions.tsv", "failures.tsv"
+_log = logging.getLogger(__name__)
 
 
 def write_findings(case: CaseFindings, out: Path) -> dict[str, Any]:
-    """Write the results for one scan to ``out`` and return its record with ``files``, their names.
+    """Write the results for one scan to ``out`` and return its record with ``files`` and their ``checksums``.
 
     Files: ``<name>_lesions.nii.gz`` (uint8), ``<name>_lesion-probability.nii.gz``, ``<name>_disagreement.nii.gz``,
     ``<name>_location-map.nii.gz``, ``<name>_grad-cam.nii.gz``, ``<name>_lesions.tsv`` (one row per lesion),
@@ -44,17 +45,10 @@ def write_findings(case: CaseFindings, out: Path) -> dict[str, Any]:
     if case.lesion_table is not None:
         write_table(case.lesion_table, out / f"{case.name}_lesions.tsv")
         written.append(f"{case.name}_lesions.tsv")
-    record = nan_as_null({**case.record, "files": written})
+    checksums = {name: checksum(out / name) for name in written}
+    record = nan_as_null({**case.record, "files": written, "checksums": checksums})
     write_json(out / f"{case.name}.json", record)
     return record
-
-
-def finished(name: str, made_from: Mapping[str, Any], out: Path) -> dict[str, Any] | None:
-    """Return the record of a scan that was predicted into ``out`` from the same content; None if there is none."""
-    record = prediction_record(out / f"{name}.json")
-    if record is None or record.get("made_from") != made_from:
-        return None
-    return record if all((out / file).is_file() for file in record.get("files", ())) else None
 
 
 def write_predictions(records: Sequence[Mapping[str, Any]], out: Path) -> None:
@@ -64,6 +58,8 @@ def write_predictions(records: Sequence[Mapping[str, Any]], out: Path) -> None:
     JSON records.
     """
     there = sorted(out.glob("*.json"))
+    for path in filter(is_damaged_record, there):
+        _log.warning("%s: damaged record of a prediction, left out of %s; delete it", path, PREDICTIONS)
     while True:  # repeat if another process added a record while the table was written
         _write_predictions(records, there, out)
         if (now := sorted(out.glob("*.json"))) == there:
@@ -77,7 +73,7 @@ def write_failures(failures: Sequence[Mapping[str, str]], out: Path) -> None:
     Scans of an earlier table that have a record now are dropped; without any failure there is no table.
     """
     file = out / FAILURES
-    earlier = read_written(file, SEPARATORS[file.suffix]).to_dict("records") if file.is_file() else []
+    earlier = earlier_rows(file)
     known = {failure["id"] for failure in failures}
     rows = [{**failure, "reason": without_folders(failure["reason"])} for failure in failures]
     rows += [row for row in earlier if row["id"] not in known and prediction_record(out / f"{row['id']}.json") is None]

@@ -1,6 +1,7 @@
 """Pictures of scans and lesions: slices, overlays and montages, written as PNG."""
 
 from joint_seg_cls.pictures.case_row import case_row, map_levels, on_black
+from joint_seg_cls.pictures.lettering import names_as_text
 from joint_seg_cls.pictures.montage import case_picture, montage
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.page import Count, Picture, Section, write_page
@@ -26,6 +27,7 @@ __all__ = [
     "map_levels",
     "montage",
     "most_lesion",
+    "names_as_text",
     "on_black",
     "spread",
     "square_pixels",

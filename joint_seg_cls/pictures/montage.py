@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.pictures.case_row import map_levels
+from joint_seg_cls.pictures.lettering import names_as_text
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.slices import SIDES, most_lesion, window
 
@@ -69,7 +70,7 @@ def montage(
                 _write(axes, 0.98, 0.03, notes[number][column], "right")
     if heading:
         figure.suptitle(heading, color="white", fontsize=11, y=1 - 0.12 / size[1], va="top")
-    with atomic_file(Path(path)) as partial:
+    with atomic_file(Path(path)) as partial, names_as_text(figure):
         figure.savefig(partial, format="png")
 
 

@@ -33,7 +33,7 @@ def draw_planes(
     planes = get_args(Plane)
     grid = figure.subplots(len(planes), columns, squeeze=False)
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, 0.02, 0.02)
-    figure.suptitle(heading, color="white", fontsize=11)
+    figure.suptitle(heading, color="white", fontsize=11, parse_math=False)
     for axes, plane in zip(grid, planes, strict=True):
         cuts = spread(image.shape, columns, plane) if lesions is None else most_lesion(lesions, columns, plane)
         for panel in axes:

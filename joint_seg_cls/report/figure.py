@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from joint_seg_cls.atomic_write import atomic_file
+from joint_seg_cls.pictures import names_as_text
 
 #: Pixels per inch of PNG files.
 DOTS_PER_INCH = 150
@@ -46,6 +47,6 @@ def save(drawn: Canvas, out: Path, name: str) -> Path:
     """Write a drawing as PNG and PDF with reproducible bytes; return the path of the PNG."""
     out.mkdir(parents=True, exist_ok=True)
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        with atomic_file(out / f"{name}.{suffix}") as partial:
+        with atomic_file(out / f"{name}.{suffix}") as partial, names_as_text(drawn):
             drawn.savefig(partial, format=suffix, metadata=metadata)
     return out / f"{name}.png"

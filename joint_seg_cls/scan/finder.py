@@ -5,7 +5,6 @@ Hidden files (``._scan.nii.gz`` of macOS, ``.partial-…`` of a killed process),
 """
 
 import gzip
-import json
 import os
 import re
 import zlib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls.errors import CohortError
+from joint_seg_cls.scan.prediction_record import prediction_record
 from joint_seg_cls.scan.tables import shortened
 
 #: Suffixes of scans and masks.
@@ -23,7 +23,6 @@ NIFTI = (".nii", ".nii.gz")
 OUTPUTS = ("_lesions", "_lesion-probability", "_disagreement", "_location-map", "_grad-cam")
 #: Text that `jsc predict` writes into the header of a volume.
 MADE_HERE = b"joint_seg_cls"
-_RECORD = frozenset({"id", "scan", "brain_volume_ml", "warnings"})
 _FOREIGN = frozenset({"__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information"})
 #: Offsets of the free text in NIfTI-1 and NIfTI-2 headers, and its length.
 _DESCRIPTIONS, _DESCRIPTION = (148, 240), 80
@@ -145,15 +144,6 @@ def stored_twice(folder: Path, names: Sequence[str]) -> dict[str, str]:
     return again
 
 
-def prediction_record(path: Path) -> dict[str, Any] | None:
-    """Return the record written by `jsc predict` to ``path``; None if the file is something else."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and record.keys() >= _RECORD else None
-
-
 @final
 class _Outputs:
     """Recognises outputs of `jsc predict` by their suffix and by their record or header."""
@@ -170,8 +160,7 @@ class _Outputs:
         scan = re.sub(f"({'|'.join(OUTPUTS)})$", "", stem(path.name))
         record = path.with_name(f"{scan}.json")
         if record not in self._records:
-            found = prediction_record(record)
-            self._records[record] = found is not None and found["id"] == scan
+            self._records[record] = prediction_record(record) is not None
         return self._records[record] or _made_here(path)
 
 
@@ -209,14 +198,15 @@ def _walk(folder: Path, *, below: bool, remedy: str) -> list[tuple[str, bool]]:
     if found is not None:
         raise CohortError(shortened(folder), expected="a folder of scans", found=found, remedy=remedy)
     files_found = []
+    passed: dict[str, tuple[Path, ...]] = {}  # real folders on the way to each folder
     for here, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        place = Path(here).resolve()
-        # a link to a parent folder would be followed forever
+        way = (*passed.pop(here, ()), Path(here).resolve())
+        inner = {name: Path(here, name) for name in folders if below and not _foreign(name)}
+        # links that lead back to a folder on the way would be followed forever
         folders[:] = [
-            name
-            for name in folders
-            if below and not _foreign(name) and not place.is_relative_to(Path(here, name).resolve())
+            name for name, path in inner.items() if not any(each.is_relative_to(path.resolve()) for each in way)
         ]
+        passed |= {str(inner[name]): way for name in folders}
         relative = Path(here).relative_to(folder)
         files_found += [((relative / name).as_posix(), _foreign(name)) for name in files]
     return sorted(files_found, key=lambda file: natural(file[0]))

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import json
 import re
+import zlib
+from contextlib import suppress
 from importlib.resources import files
 
 import nibabel as nib
@@ -58,16 +60,29 @@ def test_text_of_a_scan_is_text_on_its_page(predicted, tmp_path):
     assert text.count("<script") == text.count("</script>")
 
 
+def text_of_pdf(path):
+    """Return the bytes of a PDF and the texts of its compressed streams, in which kerning separates letters."""
+    content = path.read_bytes()
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL):
+        with suppress(zlib.error):
+            content += b"".join(re.findall(rb"\(((?:\\.|[^()\\])*)\)", zlib.decompress(stream)))
+    return content
+
+
 def test_a_hidden_name_is_nowhere_on_the_page_its_index_and_its_pdf(predicted, tmp_path):
-    case = predicted("Doe-Jane")
+    warning = "Doe-Jane.nii.gz has thick slices, as Doe-Jane has; slices of 7.0 mm"
+    case = predicted("Doe-Jane", warnings=[warning], preprocessing={"sources": ["Doe-Jane.nii.gz"]})
     text = page_of(case, tmp_path, hide_name=True)
     assert "Doe-Jane" not in text
+    assert "Scan has thick slices, as Scan has; slices of 7.0 mm" in text
     slices = write_case_page(case, page_path(tmp_path / "findings", "Doe-Jane"), hide_name=True)
     index = write_index(tmp_path / "findings", hide_names=True).read_text()
     assert "Scan 1" in index
     assert re.sub(r'href="Doe-Jane.html"', "", index).count("Doe-Jane") == 0  # the file itself keeps its name
     write_case_pdf(summary_of(case, hide_name=True), slices, tmp_path / "page.pdf")
-    assert b"Doe-Jane" not in (tmp_path / "page.pdf").read_bytes()
+    content = text_of_pdf(tmp_path / "page.pdf")
+    assert b"thick slices" in content
+    assert b"Doe-Jane" not in content
 
 
 def test_lesions_of_the_viewer_have_the_numbers_and_places_of_the_table(predicted, tiny, tmp_path):
@@ -106,7 +121,7 @@ def test_files_of_another_scan_and_a_table_of_other_lesions_are_refused(predicte
         read_case(record, read_scan(tmp_path / "o.nii.gz"))
     file = tmp_path / "findings" / "p1_lesions.tsv"
     pd.read_csv(file, sep="\t").iloc[:2].to_csv(file, sep="\t", index=False)
-    with pytest.raises(ScanError, match=r"3 lesions for 2 rows"):
+    with pytest.raises(ScanError, match=r"the table of 3 lesions that the record counts, found 2 rows"):
         read_case(record, read_scan(tmp_path / "p1.nii.gz"))
     record.write_text("{}")
     with pytest.raises(ScanError, match="the record of a prediction"):

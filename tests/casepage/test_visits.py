@@ -1,6 +1,8 @@
 """Two visits of one person: lesions are matched across a movement of the head."""
 
+import json
 import re
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -128,3 +130,97 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(jsc, tmp_path, words
     assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def two(findings, tmp_path, jsc):
+    """Return the folder of a copy of the findings, and a function that compares them."""
+    for name in ("first", "second"):
+        shutil.copy(findings.parent / f"{name}.nii.gz", tmp_path)
+    folder = shutil.copytree(findings, tmp_path / "findings")
+
+    def run(*words):
+        scans = f"input=[{tmp_path / 'first.nii.gz'},{tmp_path / 'second.nii.gz'}]"
+        code, _, err = jsc("compare", scans, f"findings={folder}", f"out={tmp_path / 'out'}", *words)
+        return code, err
+
+    return folder, run
+
+
+def edit(path, **changes):
+    record = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
+
+
+DAMAGES = {
+    "a mask that is gone": (lambda folder: (folder / "second_lesions.nii.gz").unlink(), "second_lesions.nii.gz"),
+    "a mask that is cut": (
+        lambda folder: (folder / "second_lesions.nii.gz").write_bytes(b"\x1f\x8b" + bytes(40)),
+        "second_lesions.nii.gz",
+    ),
+    "a table that is gone": (lambda folder: (folder / "second_lesions.tsv").unlink(), "found no such file"),
+    "a table that is damaged": (lambda folder: (folder / "second_lesions.tsv").write_bytes(b"\0\xff\n"), "table"),
+    "a table of other cells": (
+        lambda folder: (folder / "second_lesions.tsv").write_text(
+            re.sub(r"\t[0-9.]+", "\t=A1", (folder / "second_lesions.tsv").read_text())
+        ),
+        "found a cell that is no number",
+    ),
+    "lesions that are not counted": (
+        lambda folder: edit(folder / "second.json", lesion_count=9),
+        "the table of 9 lesions that the record counts",
+    ),
+    "another folder in a name": (
+        lambda folder: edit(folder / "second.json", id="../../second"),
+        "expected the record of a prediction",
+    ),
+    "another scan": (
+        lambda folder: edit(folder / "second.json", made_from={"images": ["0"]}),
+        "found another content; name that scan, or predict this one",
+    ),
+    "a network that only classifies": (
+        lambda folder: edit(folder / "second.json", lesion_count=None),
+        "predict the scans with a network that segments lesions",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_findings_that_are_damaged_or_of_another_scan_are_not_compared(two, damage, tmp_path):
+    folder, run = two
+    spoil, message = DAMAGES[damage]
+    spoil(folder)
+    code, err = run()
+    assert (code, message in err, err.count("error: ")) == (2, True, 1), err
+    assert list(tmp_path.rglob("*since*")) == []
+
+
+@pytest.mark.parametrize("name", ["second_since_first.tsv", "second_since_first.html"])
+def test_a_comparison_replaces_no_file_of_other_origin(two, tmp_path, name):
+    _, run = two
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("change of address\n")
+    code, err = run()
+    assert (code, "a file of other origin" in err) == (2, True)
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["change of address\n"]
+
+
+def test_doubts_about_a_comparison_are_on_its_page_and_in_the_terminal(two, tmp_path):
+    folder, run = two
+    scan = nib.load(tmp_path / "first.nii.gz")
+    data = np.random.default_rng(0).permutation(np.asarray(scan.dataobj)[::-1].ravel()).reshape(scan.shape)
+    nib.save(
+        nib.Nifti1Image(data * (np.asarray(scan.dataobj) > 0) + 1e-3 * data, scan.affine), tmp_path / "first.nii.gz"
+    )
+    edit(
+        folder / "first.json", model={"sha256": "another"}, warnings=["first.nii.gz has thick slices", "at /a b/c.nii"]
+    )
+    code, err = run("hide_names=true")
+    assert code == 0, err
+    text = (tmp_path / "out" / "second_since_first.html").read_text()
+    for doubt in ("do not rely on the changes", "The visits were segmented by different networks"):
+        assert doubt in err
+        assert doubt in text
+    assert "Earlier scan: Scan has thick slices" in text
+    assert "Earlier scan: at c.nii" in text
+    assert not re.findall('first.nii|second.nii|>first<|>second<|="(?:first|second)"', text)

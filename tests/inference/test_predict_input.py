@@ -120,6 +120,23 @@ def test_files_of_other_programs_are_never_replaced(predict, tmp_path, name):
     assert [(file.name, file.read_bytes()) for file in out.iterdir()] == [(name, before)]
 
 
+def test_findings_of_another_model_that_began_at_the_same_time_are_reported(predict, tmp_path, monkeypatch):
+    (tmp_path / "scans").mkdir()
+    volume(tmp_path / "scans" / "p1.nii.gz")
+    first = predict.network.predict
+
+    def beside_another(scan, made_from):
+        record = {"id": "p2", "scan": "p2.nii.gz", "brain_volume_ml": 1.0, "warnings": [], "model": {"sha256": "b"}}
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "p2.json").write_text(json.dumps(record))
+        return first(scan, made_from)
+
+    monkeypatch.setattr(predict.network, "predict", beside_another)
+    code, said = predict(out="out")
+    assert (code, "found p2.json, of another one" in said) == (2, True)
+    assert (tmp_path / "out" / "p1.json").is_file()
+
+
 def test_a_broken_link_does_not_stop_other_scans(predict, tmp_path):
     scans = tmp_path / "scans"
     scans.mkdir()

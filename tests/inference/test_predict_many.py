@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import joint_seg_cls
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.errors import CohortError, ScanError
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,46 @@ def test_pages_are_added_to_finished_predictions_and_kept_while_these_are_the_sa
     code, err = predict(one, out, page=True)
     assert (code, "a file of other origin that the page would replace" in err) == (2, True)
     assert (out / "p0.html").read_text() == "notes of someone"
+
+
+def test_names_are_hidden_on_pages_that_showed_them_and_shown_again(made, predict, write_scan, tmp_path):
+    out = tmp_path / "out"
+    scan = write_scan(tmp_path / "Doe-Jane.nii.gz")
+    for words, is_shown in (((), True), (("hide_names=true",), False), ((), True)):
+        code, err = predict(scan, out, *words, page=True)
+        assert code == 0, err
+        assert ("Doe-Jane" in (out / "Doe-Jane.html").read_text()) == is_shown
+        assert (b"Doe-Jane" in (out / "Doe-Jane.pdf").read_bytes()) == is_shown  # its title
+        written = (out / "Doe-Jane.html").stat().st_mtime_ns
+        assert predict(scan, out, *words, page=True)[0] == 0
+        assert (out / "Doe-Jane.html").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("name", ["p0_lesions.nii.gz", "p0_lesion-probability.nii.gz", "p0_lesions.tsv"])
+def test_outputs_that_were_changed_are_reported_and_replaced_only_on_request(made, predict, tmp_path, name):
+    out = tmp_path / "out"
+    assert predict(made / "scans", out)[0] == 0
+    sound = (out / name).read_bytes()
+    (out / name).write_bytes(b"corrected by hand")
+    code, err = predict(made / "scans", out)
+    assert (code, f"{name}: expected the file that the prediction wrote" in err) == (2, True)
+    assert "p1: finished before" in err
+    assert (out / name).read_bytes() == b"corrected by hand"
+    (out / name).rename(tmp_path / name)  # the remedy: move it
+    assert predict(made / "scans", out)[0] == 0
+    assert (tmp_path / name).read_bytes() == b"corrected by hand"
+    (out / name).write_bytes(b"again")
+    assert predict(made / "scans", out, "again=true")[0] == 0
+    assert (out / name).read_bytes() == sound
+    assert not (out / "failures.tsv").exists()
+
+
+def test_python_replaces_no_file_of_other_origin(made, tmp_path):
+    (tmp_path / "p0_lesions.nii.gz").write_bytes(b"drawn by hand")
+    findings = joint_seg_cls.predict(made / "scans" / "p0.nii.gz", made / "0.ckpt", device="cpu")
+    with pytest.raises(CohortError, match="a file of other origin that the prediction would replace"):
+        findings.save(tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"drawn by hand"]
 
 
 def test_an_ensemble_writes_its_mean_and_its_disagreement(made, predict, tmp_path):

@@ -95,3 +95,20 @@ def test_a_picture_is_reproducible(tmp_path):
     for name in ("a", "b"):
         pictures.montage(panels, ["one"], tmp_path / f"{name}.png", sides=("L", "R"))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_names_in_figures_are_text_and_not_mathematics(tmp_path):
+    from joint_seg_cls.report.figure import canvas, save
+
+    name = "p$1_{$ \u674e\u660e"  # invalid as mathematics, and letters that the font lacks
+    pictures.montage([[np.zeros((8, 8))]], [name], tmp_path / "montage.png", row_labels=[name], heading=name)
+    drawn = canvas(2, 2)
+    axes = drawn.subplots()
+    axes.plot([0, 1], label=name)
+    axes.set(title=name, xlabel=name)
+    axes.legend()
+    assert save(drawn, tmp_path, "figure").is_file()
+    figure = canvas(2, 2)
+    volume = np.random.default_rng(0).normal(size=(9, 9, 9))
+    pictures.draw_planes(figure, volume, None, spacing_mm=(1.0, 1.0, 1.0), heading="p$1_{$", columns=1)
+    figure.savefig(tmp_path / "planes.png")

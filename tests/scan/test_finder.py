@@ -122,3 +122,13 @@ def test_a_missing_folder_is_one_sentence(tmp_path, place):
     with pytest.raises(CohortError, match="expected a folder of scans") as error:
         scan_files(tmp_path / place, remedy="correct input=")
     assert len(str(error.value)) < 700
+
+
+def test_links_that_lead_back_are_followed_once(put):
+    for name in ("a/one.nii.gz", "b/two.nii.gz", "c/three.nii.gz"):
+        put(name)
+    for here, there in (("a", "b"), ("b", "c"), ("c", "a"), ("a", "a"), ("c", "..")):
+        (put.root / here / f"to_{there.strip('.')}").symlink_to(put.root / there)
+    names = scan_files(put.root).names
+    assert len(names) == 9  # each folder by itself and behind the two others
+    assert names[:3] == ["a/one.nii.gz", "a/to_b/to_c/three.nii.gz", "a/to_b/two.nii.gz"]
