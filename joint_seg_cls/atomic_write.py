@@ -185,7 +185,7 @@ def _reason(error: BaseException, partial: Path) -> OSError | None:
 def _refusal(partial: Path) -> OSError | None:
     """Append to the partial file to get the error that numpy, PIL and torch do not report."""
     try:
-        files = [each for each in partial.iterdir() if each.is_file()] if partial.is_dir() else [partial]
+        files = [each for each in partial.rglob("*") if each.is_file()] if partial.is_dir() else [partial]
         for newest in sorted(files, key=lambda each: each.stat().st_mtime_ns)[-1:]:
             with newest.open("ab", buffering=0) as file:
                 if file.write(bytes(_PROBE)) < _PROBE:

@@ -81,7 +81,7 @@ def evaluate(config: DictConfig) -> None:
     scans = _of_cohort(config, run, checkpoint) if config.cohort else _of_fold(config, run, checkpoint)
     classes = checkpoint.recipe.classes
     folder = writable(run.path / "evaluations" / (name or _free_name(run, scans)), "run")
-    tested = {"on": scans.where, "weights": checkpoint.path.name}
+    tested = {"on": scans.where, "weights": checkpoint.path.name, "sha256": checkpoint.sha256}
     _refuse_other(folder, tested)
     make_folder(folder, "run")
     failures: list[InputError] = []
@@ -120,7 +120,7 @@ def _known_test(folder: Path) -> dict[str, str] | None:
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
     """Refuse a folder with a test of other scans or weights."""
     known = _known_test(folder)
-    if known is not None and any(known.get(key) != value for key, value in tested.items()):
+    if known is not None and any(known.get(key, value) != value for key, value in tested.items()):
         raise ConfigError(
             folder,
             expected=f"no test, or a test of {tested['weights']} on {tested['on']}",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from joint_seg_cls.atomic_write import clear_partial
 from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import ConfigError
@@ -20,6 +21,7 @@ def export(config: DictConfig) -> None:
     require(config, "export", "out")
     out = keys.folder_to_write(config, "out")
     refuse_filled(out)
+    clear_partial(out.parent)
     if keys.flag(config, "onnx"):
         require_onnx()
     weights = config.checkpoint if config.checkpoint is not None else config.run

@@ -1,5 +1,7 @@
 """The model card of an exported network, ``docs/README.md``: only what its files record."""
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.evaluation import EMPTY_RULE
 from joint_seg_cls.export.facts import LEAST_SCANS, TEST_FOLD, Facts, Test
 from joint_seg_cls.export.program import Part
+from joint_seg_cls.scan.cells import markdown, markdown_table
 from joint_seg_cls.training import Checkpoint
 
 #: Metrics that a subgroup is described by.
@@ -28,7 +31,7 @@ def model_card(
     differences: Mapping[str, Mapping[str, float]],
     shipped_card: str | None = None,
 ) -> str:
-    """Return the card as Markdown.
+    """Return the card as Markdown; names and values of files are escaped.
 
     Args:
         checkpoint: the exported weights.
@@ -58,9 +61,10 @@ def _head(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
     segments = any("lesion_logits" in part.outputs for part in parts)
     classifies = any("disease_logits" in part.outputs for part in parts)
     tasks = [*(["segments demyelinating lesions"] if segments else [])]
-    tasks += [f"distinguishes {', '.join(recipe.classes)}"] if classifies else []
+    tasks += [f"distinguishes {markdown(', '.join(recipe.classes))}"] if classifies else []
     return (
-        f"# Model card\n\nA 3-D network that {' and '.join(tasks)} on brain MRI ({', '.join(recipe.modalities)}), "
+        f"# Model card\n\nA 3-D network that {' and '.join(tasks)} on brain MRI "
+        f"({markdown(', '.join(recipe.modalities))}), "
         f"exported by joint_seg_cls {__version__}.\n\n"
         "**Intended use**: research on groups and methods. Not a medical device; not for the diagnosis or treatment of "
         "a person."
@@ -69,7 +73,11 @@ def _head(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
 
 def _how_to_run(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
     modalities = checkpoint.recipe.modalities
-    image = "scan.nii.gz" if len(modalities) == 1 else f'"[{",".join(repr(f"{m}.nii.gz") for m in modalities)}]"'
+    image = (
+        "scan.nii.gz"
+        if len(modalities) == 1
+        else shlex.quote(f"[{','.join(json.dumps(f'{m}.nii.gz') for m in modalities)}]")
+    )
     segments = any("lesion_logits" in part.outputs for part in parts)
     classifies = any("disease_logits" in part.outputs for part in parts)
     files = ["`<name>_lesions.nii.gz`", "`<name>_lesion-probability.nii.gz`"] if segments else []
@@ -149,8 +157,8 @@ def _metrics(checkpoint: Checkpoint, facts: Facts) -> str:
     text += "\n\n### Calibration\n\n" + (
         _UNKNOWN.capitalize() + "."
         if facts.calibration is None
-        else f"Expected calibration error of {checkpoint.recipe.classes[-1]} in the test fold: {facts.calibration:.3f} "
-        "(ten bins; without interval; the probabilities are not recalibrated)."
+        else f"Expected calibration error of {markdown(checkpoint.recipe.classes[-1])} in the test fold: "
+        f"{facts.calibration:.3f} (ten bins; without interval; {_temperature(checkpoint)})."
     )
     groups = facts.subgroups(checkpoint.recipe.classes)
     text += f"\n\n### Subgroups of the test fold\n\nGroups of fewer than {LEAST_SCANS} scans are left out."
@@ -161,6 +169,13 @@ def _metrics(checkpoint: Checkpoint, facts: Facts) -> str:
     else:
         text += " No group is large enough."
     return text
+
+
+def _temperature(checkpoint: Checkpoint) -> str:
+    recipe = checkpoint.recipe
+    if not recipe.calibration_scans:
+        return "the probabilities are not recalibrated"
+    return f"probabilities at temperature {recipe.temperature:.2f}, from {recipe.calibration_scans} validation scans"
 
 
 def _overlap(test: Test) -> str:
@@ -206,8 +221,7 @@ def _versions(provenance: Mapping[str, Any]) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [list(header), ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return markdown_table(list(map(markdown, header)), [list(map(markdown, row)) for row in rows])
 
 
 def _spelled(size: Sequence[int]) -> str:

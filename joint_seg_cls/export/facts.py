@@ -124,6 +124,8 @@ def _further_tests(run: Path, checkpoint: Checkpoint) -> list[Test]:
             tested = json.loads((folder / "tested.json").read_text(encoding="utf-8"))
             if not isinstance(tested, dict) or tested.get("weights") != checkpoint.path.name:
                 continue
+            if tested.get("sha256", checkpoint.sha256) != checkpoint.sha256:  # older tests record the name alone
+                continue
             rows = read_per_case(folder / "per_case.csv")
         except (OSError, ValueError):
             continue

@@ -92,6 +92,8 @@ class StudyReport:
                 write_text(out / "tables" / f"{name}.tex", plain_latex(table.title, table.columns, cells))
         if len(self.explanations):
             write_table(self.explanations, out / "explanations.csv")
+        else:
+            (out / "explanations.csv").unlink(missing_ok=True)
         write_text(out / "tables.md", "\n".join(texts))
         items = claim.checklist(self.variants, self.tables, self.figures, self.audit, self._statistics())
         write_text(out / "checklist.md", claim.markdown(items))

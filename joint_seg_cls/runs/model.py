@@ -23,7 +23,7 @@ from joint_seg_cls.inference import (
 )
 from joint_seg_cls.preprocess import Pipeline, content_hash
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
-from joint_seg_cls.runs.model_card import card_of, common, merged, sha256_of
+from joint_seg_cls.runs.model_card import card_of, common, merged
 from joint_seg_cls.scan import CohortCase, MaskGeometry
 from joint_seg_cls.training import Checkpoint, Recipe, RunFolder, is_pretrained
 
@@ -207,7 +207,7 @@ def _refuse_misfit(checkpoints: Sequence[Checkpoint]) -> None:
                 found=are[1],
                 remedy="predict with this checkpoint alone, into another folder",
             )
-    twice = next((each for each in others if sha256_of(each) == sha256_of(last)), None)
+    twice = next((each for each in others if each.sha256 == last.sha256), None)
     if twice is not None:
         raise CheckpointError(
             last.path,

@@ -1,6 +1,5 @@
 """Description of the networks of a prediction, for its record."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +17,8 @@ def card_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "calibration_scans": recipe.calibration_scans,
         "lesion_threshold": recipe.lesion_threshold,
         "least_lesion_mm3": recipe.least_lesion_mm3,
-        "sha256": sha256_of(checkpoint),
+        "sha256": checkpoint.sha256,
     }
-
-
-def sha256_of(checkpoint: Checkpoint) -> str:
-    """Return the SHA-256 of a checkpoint file."""
-    with checkpoint.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.data.draws import random_state
+from joint_seg_cls.scan.cells import cell
 
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
@@ -92,7 +93,7 @@ class EpochTable(Callback):
         names = list(dict.fromkeys(name for row in self._rows for name in row))
         with atomic_file(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="")
-            writer.writeheader()
+            writer.writerow({name: cell(name) for name in names})
             writer.writerows(self._rows)
 
 

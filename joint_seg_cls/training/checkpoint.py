@@ -7,6 +7,7 @@ network can be applied without the run folder. At the end of a training the test
 ``calibration_scans``, ``intensities``, ``ranges`` and ``lesion_free`` (:func:`amend_recipe`).
 """
 
+import hashlib
 import os
 import pickle
 from collections.abc import Mapping
@@ -39,6 +40,12 @@ class Checkpoint:
     recipe: Recipe
     weights: dict[str, Tensor]
     epoch: int
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def load_into(self, network: nn.Module) -> None:
         """Load all weights into ``network``.

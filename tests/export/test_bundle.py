@@ -4,6 +4,7 @@ import ast
 import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -17,10 +18,13 @@ from torch import nn
 
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.export.card import model_card
 from joint_seg_cls.export.carried import ENTRIES, LAZY, Carried
 from joint_seg_cls.export.configs import carried_steps
+from joint_seg_cls.export.facts import Facts
 from joint_seg_cls.export.program import Part, check_programs, parts_of, write_program
 from joint_seg_cls.networks import JointNetwork, LocalSharing
+from joint_seg_cls.training import Checkpoint, Recipe
 
 
 def test_it_predicts_as_this_program_without_it_and_refuses_a_raw_scan(site, run, bundle, alone, jsc, tmp_path):
@@ -88,6 +92,29 @@ def test_its_card_has_the_numbers_of_the_runs_test(run, bundle):
     assert "Not a medical device" in card
     assert 'never with "indeterminate"' in card
     assert "| nan" not in card
+
+
+def test_names_and_values_of_files_are_text_on_the_card():
+    hostile = '<img src=x onerror="alert(1)">[a](http://b)'
+    modalities = ["flair", '$(touch x)"`']
+    trained_on = {"collection": "c", "fold": hostile, "seed": 0, "data_hash": hostile}
+    recipe = Recipe({}, {}, 2, ("MS", hostile), tuple(modalities), (16, 16, 16), 0.5, hostile, trained_on)
+    provenance = {"joint_seg_cls": hostile, "packages": {"torch": hostile}}
+    card = model_card(
+        Checkpoint(Path("a.ckpt"), recipe, {}, 3),
+        Facts(trained={hostile: 3}, provenance=provenance, calibration=0.1),
+        parts=[Part("model", (16, 16, 16), ("lesion_logits", "disease_logits"))],
+        parameters=1,
+        steps=["ZScore"],
+        missing=[],
+        differences={},
+    )
+    assert card.count("&lt;img") >= 5
+    assert "<img" not in card
+    assert "[a](" not in card
+    (line,) = (line for line in card.splitlines() if "--image" in line)
+    words = shlex.split(line)
+    assert ast.literal_eval(words[words.index("--image") + 1]) == [f"{name}.nii.gz" for name in modalities]
 
 
 def test_its_requirements_name_every_package_that_its_code_imports(bundle):

@@ -26,6 +26,7 @@ SMALL = (
     "protocol=paper",
 )
 PREPARE = ("image_size=16", "preprocess/brain=none", "preprocess/bias_field=none")
+TWO = "[scans/s0_flair.nii.gz,scans/s1_flair.nii.gz]"
 #: What may differ between a run that was interrupted and one that was not, and is none of its results.
 _NO_RESULTS = {"heartbeat", "log.txt", ".verified.json"}
 
@@ -40,7 +41,7 @@ def faults():
 
 @pytest.fixture(scope="session")
 def world(forks, tmp_path_factory, request):
-    """A folder with a cohort of four scans, their store, two trained runs and their study."""
+    """A folder with a cohort of four scans, their store, two trained runs, their study, and findings of two scans."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(request.config, "workerinput") else base) / "first-world"
     with FileLock(f"{folder}.lock"):
@@ -51,6 +52,9 @@ def world(forks, tmp_path_factory, request):
                 *(["train", "data.store=store", f"fold={fold}", "study=small", *SMALL] for fold in (0, 1)),
             ):
                 assert forks.run(folder, *words) == 0, (folder / "said.txt").read_text()
+            (run,) = folder.glob("runs/store/*/fold-0_seed-0")
+            words = (f"input={TWO}", f"checkpoint={run}", "out=found", "device=cpu", "page=false")
+            assert forks.run(folder, "predict", *words) == 0, (folder / "said.txt").read_text()
             (folder / "ready").touch()
     return Path(shutil.copytree(folder, tmp_path_factory.mktemp("worlds") / "world"))
 

@@ -17,6 +17,12 @@ COMMANDS = {
     "prepare": ((), "prepare cohort=WORLD/cohort.tsv store=DISK/store workers=2 PREPARE", 40),
     "evaluate": (("runs",), "evaluate run=DISK/RUN fold=1 device=cpu", 4),
     "predict": ((), "predict input=WORLD/cohort.tsv checkpoint=WORLD/RUN out=DISK/out device=cpu", 60),
+    "compare": (
+        (),
+        "compare input=[WORLD/scans/s0_flair.nii.gz,WORLD/scans/s1_flair.nii.gz] findings=WORLD/found out=DISK/out",
+        40,
+    ),
+    "export": ((), "export run=WORLD/RUN out=DISK/bundle", 60),
     "report": (("runs",), "report study=small runs=DISK/runs resamples=50", 200),
 }
 #: What lists the others: it is whole, and shorter than it will be.

@@ -29,6 +29,13 @@ COMMANDS = {
     "train": (("store",), ("data.store=store", "fold=0", "SMALL"), 10, 1),
     "evaluate": (("store", "runs"), ("run=RUN", "fold=1", "device=cpu"), 6, 0),
     "predict": (("scans", "cohort.tsv", "runs"), ("input=cohort.tsv", "checkpoint=RUN", "out=out", "device=cpu"), 8, 0),
+    "compare": (
+        ("scans", "found"),
+        ("input=[scans/s0_flair.nii.gz,scans/s1_flair.nii.gz]", "findings=found", "out=out"),
+        4,
+        0,
+    ),
+    "export": (("store", "runs"), ("run=RUN", "out=bundle"), 4, 0),
     "report": (("store", "runs"), ("study=small", "resamples=50"), 6, 0),
     "sweep": (("store",), ("-m", "data.store=store", "fold=0,1", "study=swept", "SMALL"), 4, 0),
 }

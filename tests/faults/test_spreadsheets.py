@@ -74,6 +74,16 @@ def test_predictions_and_the_key_to_pseudonyms_execute_nothing(tmp_path):
     assert len(KEY_COLUMNS) == len(rows[0])
 
 
+def test_metrics_that_a_callback_names_execute_nothing(tmp_path):
+    from joint_seg_cls.training.callbacks import EpochTable
+
+    table = EpochTable(tmp_path / "metrics.csv")
+    row = {"epoch": "0", "-loss": "1.5", "=HYPERLINK(1)": "-2"}
+    table.restore({"callbacks": {table.state_key: {"rows": [row]}}})
+    assert dangerous(tmp_path / "metrics.csv") == []
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["epoch,'-loss,'=HYPERLINK(1)", "0,1.5,-2"]
+
+
 @pytest.mark.slow
 def test_formulas_pass_through_the_whole_chain(jsc, store, tmp_path):
     import json
