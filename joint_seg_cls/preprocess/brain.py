@@ -103,7 +103,7 @@ class MaskFromTable:
                 scan.path,
                 expected="a brain mask (preprocess/brain=given)",
                 found="none",
-                remedy="give one in the column brain_mask, or extract the brain (preprocess/brain=bet)",
+                remedy="give one in the column brain_mask, or in jsc prepare use preprocess/brain=bet",
             )
         return _from_table(scan, given)
 

@@ -104,8 +104,9 @@ class IsotropicPad:
                 "preprocess.layout",
                 expected=f"a brain within {' x '.join(f'{mm:.0f}' for mm in sides * self.spacing_mm)} mm",
                 found=f"one of {' x '.join(f'{mm:.0f}' for mm in size_mm)} mm",
-                remedy=f"use spacing_mm={np.ceil(100 * (size_mm / sides).max()) / 100:g} or a larger image_size; "
-                "or correct a brain mask that contains more than the brain",
+                remedy="correct a brain mask that is larger than the brain, or in jsc prepare use "
+                f"preprocess.layout.spacing_mm={np.ceil(100 * (size_mm / sides).max()) / 100:g} or a larger "
+                "image_size=",
             )
         scale = self.spacing_mm / np.array(canonical.spacing_mm)
         change = np.diag([*scale, 1.0])

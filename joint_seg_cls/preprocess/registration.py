@@ -71,7 +71,7 @@ class SameGrid:
                 moving.path,
                 expected=f"the grid of {fixed.path.name} (shape {fixed.grid.shape})",
                 found=f"another (shape {moving.grid.shape})",
-                remedy="resample the modalities to the FLAIR: preprocess/registration=by_header, or rigid",
+                remedy="resample it to the first modality, or in jsc prepare use preprocess/registration=by_header",
             )
         return _as_it_is(moving)
 
@@ -204,6 +204,6 @@ def _moved(moving: Scan, fixed: Scan, move: Float[np.ndarray, "4 4"], how: str) 
             moving.path,
             expected=f"a scan that overlaps {fixed.path.name}",
             found="one without overlap",
-            remedy="check that both belong to one visit, or use preprocess/registration=rigid",
+            remedy="check that both belong to one visit, or in jsc prepare use preprocess/registration=rigid",
         )
     return Registered(data, covered, move, how)

@@ -64,6 +64,33 @@ FOLLOWED = {
     ("data/split_check.py", "data.folds.allow=[leakage]"): "leakage",
     ("data/split_check.py", "data.folds.allow=[empty_class]"): "empty class",
     ("data/split_file.py", "data.folds.allow=[unknown_cases]"): "unknown cases",
+    ("audit/finding.py", "accept=[...]"): "its names are the user's",
+    ("errors.py", "device=cpu"): "tests/faults/test_memory.py",
+    ("export/onnx.py", "onnx=true"): "tests/export/test_bundle.py: without it",
+    ("inference/existing.py", "again=true"): "tests/inference/test_predict_many.py",
+    ("networks/classification.py", "network/classification=none"): "one class",
+    ("phantom/anatomies.py", "path=FOLDER"): "its folder is the user's",
+    ("phantom/random_appearance.py", "data.augmentation.patch=[80,80,80]"): "its sides are an example",
+    ("phantom/random_appearance.py", "phantom=randomised"): "tests/training/test_pretraining.py makes a store with it",
+    ("phantom/random_appearance.py", "store=STORE"): "its folder is the user's",
+    ("phantom/randomised.py", "phantom.load_ml=[0.4,80]"): "tests/phantom/test_randomised.py",
+    ("phantom/randomised.py", "skull=labels"): "tests/phantom/test_randomised.py",
+    ("phantom/subject.py", "skull=shell"): "tests/phantom/test_randomised.py",
+    ("phantom/subject.py", "phantom=randomised"): "tests/phantom/test_randomised.py",
+    ("preprocess/brain.py", "preprocess/brain=bet"): "tests/preprocess/test_remedies_of_steps.py",
+    ("preprocess/layout.py", "preprocess.layout.spacing_mm={}"): "tests/preprocess/test_remedies_of_steps.py",
+    ("preprocess/registration.py", "preprocess/registration=by_header"): "tests/preprocess/test_remedies_of_steps.py",
+    ("preprocess/registration.py", "preprocess/registration=rigid"): "tests/preprocess/test_remedies_of_steps.py",
+    ("scan/cohort.py", "out={}"): "tests/commands/test_remedies_of_readers.py",
+    ("scan/cohort.py", "classes=[...]"): "its names are the user's",
+    ("scan/mask.py", "lesion_value=255"): "an example",
+    ("scan/mask.py", "lesion_value=[1,2]"): "an example",
+    ("scan/mask.py", "lesion_value={}"): "tests/audit/test_files_and_masks.py, tests/faults/test_lesion_values.py",
+    ("scan/readers/bids.py", "source=pattern"): "its patterns are the user's",
+    ("scan/readers/dicom.py", "choice.take.flair=[...]"): "its pattern is the user's",
+    ("scan/readers/dicom.py", "key=FILE"): "its file is the user's",
+    ("scan/readers/write.py", "classes=[...]"): "its names are the user's",
+    ("scan/readers/write.py", "out=cohort.tsv"): "tests/commands/test_cohort_command.py",
 }
 
 
@@ -92,8 +119,7 @@ def remedies(path):
 def test_every_remedy_with_a_value_is_tested():
     found = {
         (path.relative_to(PACKAGE).as_posix(), word)
-        for part in ("cli", "commands", "sweep", "runs", "config", "training", "data")
-        for path in (PACKAGE / part).rglob("*.py")
+        for path in PACKAGE.rglob("*.py")
         for text in remedies(path)
         for word in re.findall(_WORD, text.replace("{{", "{"))
     }
@@ -189,6 +215,7 @@ CASES = [
     ("cross task of one", ["ablation=only_seg", "loss/cross_task=mse"], (), None),
     ("two variants", ["ablation=[joint,dot]", "hydra/launcher=basic"], (), None),
     ("null path", ["runs=null"], (), None),
+    ("one class", ["network.classes=1"], ("network.classes",), None),
     ("duplicates", [], (), duplicate),
     ("unknown cases", [("s99", "train")], (), parts(test=(0, 1))),
     ("missing cases", [], (), parts(of=6)),
