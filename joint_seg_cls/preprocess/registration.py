@@ -142,7 +142,7 @@ class Rigid:
         try:
             with one_thread():
                 starts = [_start(here, there, by_mass=by_mass) for by_mass in (False, True)]
-                worth = [self._metric(here, start).MetricEvaluate(here, there) for start in starts]
+                worth = [self._worth(here, there, start) for start in starts]
                 best = starts[int(np.argmin(worth))]
                 self._metric(here, best).Execute(here, there)
         except RuntimeError as error:
@@ -154,6 +154,13 @@ class Rigid:
                 remedy="check that both belong to one visit",
             ) from error
         return _moved(moving, fixed, millimetre_matrix(SimpleITK.Euler3DTransform(best)), "rigid")
+
+    def _worth(self, fixed: "SimpleITK.Image", moving: "SimpleITK.Image", start: "SimpleITK.Euler3DTransform") -> float:
+        """Return the metric at ``start``, infinite where the images do not overlap."""
+        try:
+            return self._metric(fixed, start).MetricEvaluate(fixed, moving)
+        except RuntimeError:
+            return float("inf")
 
     def _metric(
         self, fixed: "SimpleITK.Image", start: "SimpleITK.Euler3DTransform"

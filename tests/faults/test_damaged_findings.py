@@ -121,7 +121,7 @@ def test_a_table_of_other_origin_is_kept(tmp_path, table, content):
 
 
 def test_failures_of_earlier_commands_stay_in_their_table(tmp_path):
-    row = {"id": "=a", "scan": "=a.nii.gz", "reason": "expected x, found /home/someone/y"}
+    row = {"id": "=a", "scan": "=a.nii.gz", "reason": "expected x, found /lab/someone/y"}
     write_failures([row], tmp_path)
     refuse_foreign_files(["=a"], tmp_path)
     write_failures([{"id": "b", "scan": "b.nii.gz", "reason": "r"}], tmp_path)

@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from joint_seg_cls import pictures
@@ -108,7 +109,7 @@ def test_names_in_figures_are_text_and_not_mathematics(tmp_path):
     axes.set(title=name, xlabel=name)
     axes.legend()
     assert save(drawn, tmp_path, "figure").is_file()
-    figure = canvas(2, 2)
+    figure = Figure()
     volume = np.random.default_rng(0).normal(size=(9, 9, 9))
     pictures.draw_planes(figure, volume, None, spacing_mm=(1.0, 1.0, 1.0), heading="p$1_{$", columns=1)
     figure.savefig(tmp_path / "planes.png")
