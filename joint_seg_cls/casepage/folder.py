@@ -20,8 +20,7 @@ _HEAD = 4096
 def write_pages(
     name: str, scans: Sequence[Path], modalities: Sequence[str], folder: Path, *, hide_name: bool = False
 ) -> Path:
-    """Write the page and the PDF of a predicted scan, unless they are newer than its record and hide its
-    name as asked; return the page.
+    """Write the page and the PDF of a predicted scan, unless they are newer than its record and hide names as asked.
 
     Args:
         name: base name of the outputs in ``folder``.

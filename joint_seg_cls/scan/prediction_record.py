@@ -11,7 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 _Check = Callable[[object], bool]
+#: Least determinant of a movement.
+_LEAST_CELL = 1e-6
 #: Entries that every record has.
 _REQUIRED = frozenset({"id", "scan", "brain_volume_ml", "warnings"})
 
@@ -62,6 +66,13 @@ def _is_file_name(value: object) -> bool:
     return _is_text(value) and value not in ("", ".", "..") and not {"/", "\0"} & set(str(value))
 
 
+def _is_move(value: object) -> bool:
+    """Return whether a value is an invertible affine of 4 x 4."""
+    if not (isinstance(value, list) and all(isinstance(row, list) and all(map(_is_number, row)) for row in value)):
+        return False
+    return [len(row) for row in value] == [4] * 4 and abs(np.linalg.det(np.array(value, dtype=float))) > _LEAST_CELL
+
+
 def _or_null(check: _Check) -> _Check:
     return lambda value: value is None or check(value)
 
@@ -105,7 +116,7 @@ _ENTRIES: Mapping[str, _Check] = MappingProxyType({
     )),
     "explanation": _or_null(_with(reason=_or_null(_is_text), deletion=_or_null(_is_mapping))),
     "model": _is_mapping,
-    "preprocessing": _with(sources=_list_of(_is_text)),
+    "preprocessing": _with(sources=_list_of(_is_text), modalities=_list_of(_with(move=_is_move))),
     "made_from": _with(images=_list_of(_is_text)),
     "cost": _with(seconds=_is_number, peak_memory_mb=_or_null(_is_number)),
     "files": _list_of(_is_file_name),

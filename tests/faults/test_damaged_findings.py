@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -32,7 +33,7 @@ RECORD = {
     "disease_disagreement": {"MS": 0.1, "NMOSD": 0.1},
     "brain_volume_ml": 1200.0,
     "model": {"variant": "joint", "sha256": "ab"},
-    "preprocessing": {"sources": ["p1.nii.gz"]},
+    "preprocessing": {"sources": ["p1.nii.gz"], "modalities": [{"move": np.eye(4).tolist()}]},
     "warnings": ["p1.nii.gz has thick slices"],
     "trust": {
         "grade": "B",
