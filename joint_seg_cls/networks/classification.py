@@ -65,7 +65,7 @@ class ResidualClassifier(Classification):
                 "network.classes",
                 expected="at least two diseases",
                 found=str(classes),
-                remedy="set network.classes to their number, or use network/classification=none",
+                remedy="set network.classes to their number, or use ablation=only_seg",
             )
         self.channels = channels
         widths = (channels, 2 * channels, 4 * channels, 8 * channels)
