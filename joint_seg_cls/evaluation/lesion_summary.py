@@ -48,16 +48,20 @@ _SCORE = ("dsc", "ppv", "isbi_ltpr", "isbi_lfpr", "volume_reference_ml", "volume
 class LesionMetric(NamedTuple):
     """A metric over scans: its columns of ``per_case.csv``, and its function.
 
-    Scans with NaN in the first column are excluded; ``over`` receives the others, one row per scan.
+    Scans with NaN in the first column are excluded; ``over`` receives the others, one row per scan. ``parts`` returns
+    two values of each scan, if the metric is the ratio of their sums.
     """
 
     columns: tuple[str, ...]
     over: Callable[[Float[np.ndarray, "scans columns"]], float]
+    parts: Callable[[Float[np.ndarray, "scans columns"]], tuple[np.ndarray, np.ndarray]] | None = None
 
 
 def mean_of(column: str) -> LesionMetric:
     """Return the mean of a column over the scans with a value."""
-    return LesionMetric((column,), lambda values: float(values.mean()))
+    return LesionMetric(
+        (column,), lambda values: float(values.mean()), lambda values: (values[:, 0], np.ones(len(values)))
+    )
 
 
 def _score(values: Float[np.ndarray, "scans 6"]) -> float:
@@ -69,14 +73,22 @@ def _recall(values: Float[np.ndarray, "scans 2"]) -> float:
     return float(detected / reference) if reference else np.nan
 
 
+def _counts(values: Float[np.ndarray, "scans 2"]) -> tuple[np.ndarray, np.ndarray]:
+    return values[:, 1], values[:, 0]
+
+
 #: Recall by lesion size, over the lesions of all scans.
 RECALLS = {
-    f"recall {size.replace('_', ' ')}": LesionMetric((f"lesions_reference_{size}", f"lesions_detected_{size}"), _recall)
+    f"recall {size.replace('_', ' ')}": LesionMetric(
+        (f"lesions_reference_{size}", f"lesions_detected_{size}"), _recall, _counts
+    )
     for size in SIZES
 }
 #: Recall by anatomical region, over the lesions of the scans whose regions are known.
 REGION_RECALLS = {
-    f"recall {region}": LesionMetric((column("lesions_reference", region), column("lesions_detected", region)), _recall)
+    f"recall {region}": LesionMetric(
+        (column("lesions_reference", region), column("lesions_detected", region)), _recall, _counts
+    )
     for region in REGIONS
 }
 #: All lesion-wise and surface metrics, by their names in tables.
@@ -99,12 +111,12 @@ def isbi_row(rows: pd.DataFrame, seed: int) -> dict[str, object]:
 def recall_rows(rows: pd.DataFrame, seed: int) -> list[dict[str, object]]:
     """Return the fraction of reference lesions detected, pooled over scans, one row per size class."""
     measured = []
-    for name, (columns, over) in RECALLS.items():
-        scans = rows[[*columns, "subject"]].dropna()
-        counts = scans[list(columns)].to_numpy(dtype=np.float64)
+    for name, metric in RECALLS.items():
+        scans = rows[[*metric.columns, "subject"]].dropna()
+        counts = scans[list(metric.columns)].to_numpy(dtype=np.float64)
         reference, detected = counts.T
         interval = bootstrap_ratio(detected, reference, group=scans["subject"].to_numpy(), seed=seed)
-        measured.append(_row(name, int(reference.sum()), over(counts), interval))
+        measured.append(_row(name, int(reference.sum()), metric.over(counts), interval))
     return measured
 
 

@@ -1,6 +1,6 @@
 """Metrics of segmentation and diagnosis, their confidence intervals, and paired tests."""
 
-from joint_seg_cls.metrics.across_folds import AcrossFolds, across_folds
+from joint_seg_cls.metrics.across_folds import AcrossFolds, Ratio, across_folds
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio, share_interval
 from joint_seg_cls.metrics.by_size import SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.calibration import (
@@ -44,6 +44,7 @@ __all__ = [
     "MeanOverScans",
     "Msseg",
     "OfSize",
+    "Ratio",
     "Reliability",
     "Summary",
     "accuracy",

@@ -53,14 +53,14 @@ def bootstrap_interval(
         numbers = np.where(defined, numbers, 0.0)
         return bootstrap_ratio(numbers, defined, seed=seed, group=group, resamples=resamples, confidence=confidence)
     select = rows.iloc if isinstance(rows, pd.DataFrame) else rows
-    members = _members(rows, group)
+    members = members_of(rows, group)
 
     def measure(draws: np.ndarray) -> np.ndarray:
         different, which = np.unique(draws, axis=0, return_inverse=True)  # of few subjects, the same are often drawn
         found = [statistic(select[np.concatenate([members[number] for number in drawn])]) for drawn in different]
         return np.array(found)[which.ravel()]
 
-    return _percentiles(measure, len(members), seed, resamples, confidence)
+    return percentiles(measure, len(members), seed, resamples, confidence)
 
 
 def bootstrap_ratio(
@@ -89,7 +89,7 @@ def bootstrap_ratio(
     """
     if len(above) == 0:
         return Interval(math.nan, math.nan)
-    members = _members(above, group)
+    members = members_of(above, group)
     names, of_fold = np.unique(np.zeros(len(above)) if fold is None else fold, return_inverse=True)
     sums = np.zeros((len(members), 2, len(names)))
     for number, own in enumerate(members):
@@ -103,7 +103,7 @@ def bootstrap_ratio(
         folds = defined.sum(axis=1)
         return np.divide(ratios.sum(axis=1), folds, out=np.full(len(draws), math.nan), where=folds > 0)
 
-    return _percentiles(measure, len(members), seed, resamples, confidence)
+    return percentiles(measure, len(members), seed, resamples, confidence)
 
 
 def share_interval(
@@ -126,14 +126,14 @@ def share_interval(
         group: the subject of each scan.
         resamples: number of resamples.
     """
-    trials = sum(1 for own in _members(whole, group) if whole[own].sum() > 0) if len(whole) else 0
+    trials = sum(1 for own in members_of(whole, group) if whole[own].sum() > 0) if len(whole) else 0
     if trials and part.sum() in (0, whole.sum()):
         farthest = ((1 - CONFIDENCE) / 2) ** (1 / trials)
         return Interval(0.0, 1 - farthest) if part.sum() == 0 else Interval(farthest, 1.0)
     return bootstrap_ratio(part, whole, seed=seed, group=group, resamples=resamples)
 
 
-def _percentiles(
+def percentiles(
     measure: Callable[[np.ndarray], Sequence[float] | np.ndarray],
     subjects: int,
     seed: int,
@@ -154,7 +154,7 @@ def _percentiles(
     return Interval(float(low), float(high))
 
 
-def _members(rows: Any, group: str | Sequence[Hashable] | np.ndarray | None) -> list[np.ndarray]:
+def members_of(rows: Any, group: str | Sequence[Hashable] | np.ndarray | None) -> list[np.ndarray]:
     """Return the row numbers of each subject, in order of first appearance."""
     if group is None:
         return list(np.arange(len(rows))[:, None])

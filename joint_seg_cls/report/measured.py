@@ -9,6 +9,7 @@ import numpy as np
 from joint_seg_cls.evaluation import LESION_METRICS, RECALLS, LesionMetric, mean_of
 from joint_seg_cls.metrics import (
     AcrossFolds,
+    Ratio,
     accuracy,
     across_folds,
     auc,
@@ -76,7 +77,7 @@ def lesion_notes(variants: Sequence[Variant]) -> list[str]:
     """Return the number of reference lesions by size, and results by MSSEG's rule for references without lesions."""
     largest = max(variants, key=lambda one: one.rows["case"].nunique())
     cases = largest.rows.drop_duplicates("case")
-    sizes = {name: int(cases[columns[0]].sum()) for name, (columns, _) in RECALLS.items() if columns[0] in cases}
+    sizes = {name: int(cases[each.columns[0]].sum()) for name, each in RECALLS.items() if each.columns[0] in cases}
     counted = ", ".join(f"{count} {name.removeprefix('recall ')}" for name, count in sizes.items())
     empty = [note for one in variants if (note := _msseg_empty(one))]
     return [
@@ -104,7 +105,9 @@ def _of_scans(variant: Variant, metric: LesionMetric, seed: int, resamples: int)
         return None
     values = rows[list(metric.columns)].to_numpy(dtype=np.float64)
     keys = (rows[name].to_numpy() for name in ("fold", "seed", "subject"))
-    value = across_folds(lambda own: metric.over(values[own]), *keys, draws_seed=seed, resamples=resamples)
+    parts = metric.parts if np.isfinite(values).all() else None
+    over = (lambda own: metric.over(values[own])) if parts is None else Ratio(*parts(values))
+    value = across_folds(over, *keys, draws_seed=seed, resamples=resamples)
     return Measured(rows["case"].nunique(), value)
 
 

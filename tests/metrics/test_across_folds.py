@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from joint_seg_cls.metrics import across_folds, auc
+from joint_seg_cls.metrics import Ratio, across_folds, auc
 
 
 @pytest.fixture
@@ -47,6 +47,21 @@ def test_the_interval_is_of_the_mean_over_folds_and_of_whole_subjects(rows):
         drawn = pd.concat([people[one] for one in rng.choice(list(people), len(people))])
         draws.append(drawn.groupby(["seed", "fold"])["dsc"].mean().groupby("seed").mean().mean())
     np.testing.assert_allclose(found.interval, np.quantile(draws, [0.025, 0.975]), atol=0.015)
+
+
+@pytest.mark.parametrize("left_out", [None, 2])
+def test_a_ratio_has_the_same_values_and_interval_as_its_function(rows, left_out):
+    rows = rows[(rows["seed"] != 0) | (rows["fold"] != left_out)].reset_index(drop=True)
+    above, below = rows["score"].to_numpy(), rows["disease"].to_numpy() * (rows["fold"] != 1).to_numpy()
+
+    def ratio(chosen):
+        return float(above[chosen].sum() / below[chosen].sum()) if below[chosen].sum() else math.nan
+
+    given = {"draws_seed": 3, "resamples": 200}
+    slow, fast = (across_folds(measure, *columns(rows), **given) for measure in (ratio, Ratio(above, below)))
+    np.testing.assert_allclose(fast.interval, slow.interval, rtol=1e-12)
+    np.testing.assert_equal(fast._replace(interval=slow.interval), slow)
+    assert fast.folds < 8
 
 
 def test_seeds_with_different_folds_have_no_spread(rows):
