@@ -75,7 +75,8 @@ def kill_until_done(forks, faults, folder, words, *, moments, seconds, kills, dr
         )
         if code == 0:
             break
-        said = (folder / "said.txt").read_text()
+        log = folder / "said.txt"
+        said = log.read_text() if log.is_file() else ""  # killed before the log was opened
         assert code in (-number, 128 + number), said
         assert "Traceback" not in said, said
         sent.append(number)
