@@ -18,6 +18,8 @@ _Check = Callable[[object], bool]
 _LEAST_CELL = 1e-6
 #: Entries that every record has.
 _REQUIRED = frozenset({"id", "scan", "brain_volume_ml", "warnings"})
+#: Entries of which a record has all or none.
+_TOGETHER = (("lesion_count", "lesion_volume_ml"), ("disease", "disease_probability"))
 
 
 def prediction_record(path: Path) -> dict[str, Any] | None:
@@ -43,7 +45,10 @@ def _content(path: Path) -> dict[str, Any] | None:
 def _faults(record: Mapping[str, Any], path: Path) -> list[str]:
     if f"{record['id']}.json" != path.name:  # other files are found by this name
         return ["id"]
-    return [name for name, is_valid in _ENTRIES.items() if name in record and not is_valid(record[name])]
+    missing = [
+        name for group in _TOGETHER if not record.keys().isdisjoint(group) for name in group if name not in record
+    ]
+    return missing + [name for name, is_valid in _ENTRIES.items() if name in record and not is_valid(record[name])]
 
 
 def _is_text(value: object) -> bool:

@@ -179,7 +179,7 @@ DAMAGES = {
         "found another content; name that scan, or predict this one",
     ),
     "a network that only classifies": (
-        lambda folder: edit(folder / "second.json", lesion_count=None),
+        lambda folder: edit(folder / "second.json", lesion_count=None, lesion_volume_ml=None),
         "predict the scans with a network that segments lesions",
     ),
 }

@@ -40,7 +40,7 @@ def test_the_finished_runs_of_a_folder_are_one_model_with_one_card(write_checkpo
             (run / "DONE").touch()
     model = load_model([tmp_path / "joint"], device="cpu", views="flips")
     assert isinstance(model.predictor, Ensemble)
-    assert "left out: fold-2_seed-0" in caplog.text
+    assert "unfinished runs, not used: fold-2_seed-0" in caplog.text
     card = model.card
     assert card["trained_on"] == {"collection": "store", "fold": [0, 1], "seed": 0, "data_hash": "d"}
     assert (card["variant"], card["epoch"], card["views"]) == ("joint", 3, "flips")
