@@ -152,7 +152,13 @@ def _is_alive(process: int) -> bool:
         return False
     except PermissionError:  # a process of another user
         return True
-    return True
+    try:
+        state = (
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        )
+    except (OSError, IndexError):  # not Linux, or it has just ended
+        return True
+    return state not in ("Z", "X")  # ended, but not yet collected by its parent
 
 
 @contextmanager

@@ -202,3 +202,16 @@ def test_invalid_json_is_not_written(tmp_path: Path) -> None:
         write_json(tmp_path / "a.json", record)
     assert not list(tmp_path.iterdir())
     assert nan_as_null(record) == {"a": None, "b": [None, [1.5]], "c": None}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs the process files of Linux")
+def test_partial_output_of_a_process_that_ended_but_was_not_collected_is_deleted(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    while Path(f"/proc/{ended.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    own = partial_path(tmp_path / "file.txt")
+    left = own.with_name(own.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-", 1))
+    left.write_text("half")
+    clear_partial(tmp_path)
+    assert not left.exists()
+    ended.wait()
