@@ -140,10 +140,11 @@ def _is_abandoned(partial: Path) -> bool:
     if owner["machine"] != _machine():
         return False
     process = int(owner["process"])
-    return owner["token"] != _TOKEN if process == os.getpid() else not _is_alive(process)
+    return owner["token"] != _TOKEN if process == os.getpid() else not is_alive(process)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Return whether a process runs; one that has ended but was not collected by its parent does not."""
     if os.name != "posix":
         return True  # on Windows, signal 0 is Ctrl-C
     try:
@@ -158,7 +159,7 @@ def _is_alive(process: int) -> bool:
         )
     except (OSError, IndexError):  # not Linux, or it has just ended
         return True
-    return state not in ("Z", "X")  # ended, but not yet collected by its parent
+    return state not in ("Z", "X")
 
 
 @contextmanager

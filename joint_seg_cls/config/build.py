@@ -15,6 +15,8 @@ REFUSALS = (InstantiationException, TypeError, ValueError, ZeroDivisionError)
 #: Exceptions of constructors for invalid arguments.
 _OF_ARGUMENTS = (TypeError, ValueError, ImportError, AttributeError, KeyError, ArithmeticError, RuntimeError)
 
+Config: TypeAlias = DictConfig
+
 
 def require(config: DictConfig, command: str, *keys: str) -> None:
     """Refuse a configuration without a value for one of ``keys``."""
@@ -56,9 +58,6 @@ def build(config: Any) -> Any:
 def target_of(config: Any) -> Callable[..., Any] | None:
     """Return the class or function of ``_target_``; None if there is no ``_target_``."""
     return get_method(config["_target_"]) if "_target_" in config else None
-
-
-Config: TypeAlias = DictConfig
 
 
 def get(config: Config, key: str) -> Any:

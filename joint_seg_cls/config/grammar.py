@@ -23,6 +23,19 @@ _INTERPOLATION = re.compile(r"\$\{[^}]*\}")
 _FUNCTION = re.compile(r"\s*(?:choice|range|interval|tag|glob|sort|shuffle|int|float|str|bool|json_str|extend_list)\s*")
 _ARGUMENT = re.compile(r"\s*[A-Za-z_]\w*\s*=", re.ASCII)
 _OPENING = {"[": "]", "{": "}", "(": ")"}
+#: Further keys with text values: like paths, they may contain spaces, `=`, `,` and brackets, and digits stay text.
+_TEXT_KEYS = frozenset({*PATH_KEYS, *NAME_KEYS, "hydra.launcher.logs", "hydra.sweeper.storage"})
+#: Hydra's flags whose value is the next word.
+_FLAGS_WITH_VALUE = frozenset(
+    {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
+    | {"--experimental-rerun"}
+)
+#: Hydra's flags that also accept a value after an equals sign; any other ``--key=value`` sets a key.
+_FLAGS_WITH_EQUALS = frozenset(
+    {"--cfg", "--config-dir", "--config-name", "--config-path", "--package", "--experimental-rerun", "--info"}
+)
+#: Values of Hydra's flag --info.
+_INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def quoted(text: str) -> str:
@@ -129,21 +142,6 @@ def _word(word: str) -> str:
     """Return a word between separators, quoted if the grammar requires it."""
     text = word.strip()
     return word if is_quoted(text) or _PLAIN.fullmatch(word) else quoted(text)
-
-
-#: Further keys with text values: like paths, they may contain spaces, `=`, `,` and brackets, and digits stay text.
-_TEXT_KEYS = frozenset({*PATH_KEYS, *NAME_KEYS, "hydra.launcher.logs", "hydra.sweeper.storage"})
-#: Hydra's flags whose value is the next word.
-_FLAGS_WITH_VALUE = frozenset(
-    {"--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
-    | {"--experimental-rerun"}
-)
-#: Hydra's flags that also accept a value after an equals sign; any other ``--key=value`` sets a key.
-_FLAGS_WITH_EQUALS = frozenset(
-    {"--cfg", "--config-dir", "--config-name", "--config-path", "--package", "--experimental-rerun", "--info"}
-)
-#: Values of Hydra's flag --info.
-_INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def readable(override: str, *, multirun: bool) -> str:

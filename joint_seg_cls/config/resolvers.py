@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # imported where it is used, so that `jsc --help` answers at once
     from omegaconf import DictConfig
 
+#: Environment variable that limits the GPUs visible to CUDA.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 
 def register() -> None:
     """Register the resolvers; may be called repeatedly."""
@@ -80,10 +83,6 @@ def config_dirs(words: Sequence[str]) -> list[Path]:
     joined = [word.partition("=")[2] for word in words if word.startswith("--config-dir=")]
     following = [value for flag, value in itertools.pairwise(words) if flag in ("--config-dir", "-cd")]
     return [Path(folder) for folder in (*joined, *following)]
-
-
-#: Environment variable that limits the GPUs visible to CUDA.
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_gpus() -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import NamedTuple, final
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Int, Num
 
-from joint_seg_cls.metrics.bootstrap import CONFIDENCE, RESAMPLES, Interval, bootstrap_interval, members_of, percentiles
+from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio
 
 #: A metric of the rows with the given indices; NaN if undefined.
 OfRows = Callable[[Int[np.ndarray, " chosen"]], float]
@@ -94,11 +94,11 @@ def across_folds(
     means = [float(each.mean()) for each in groups]
     folds_of = {one: frozenset(name.partition("\n")[2] for name in cells[seed_of_cell == one]) for one in seed_of_cell}
     is_crossed = len(set(folds_of.values())) == 1
-    group = np.asarray(subject)
+    draws = {"seed": draws_seed, "group": np.asarray(subject), "resamples": resamples}
     if isinstance(measure, Ratio):
-        interval = _interval_of_ratio(measure, cell, seed_of_cell, group, draws_seed, resamples)
+        interval = bootstrap_ratio(*measure, fold=cell, repeat=seed_of_cell[cell], **draws)
     else:
-        interval = bootstrap_interval(rows, mean, seed=draws_seed, group=group, resamples=resamples)
+        interval = bootstrap_interval(rows, mean, **draws)
     pooled = [measure(rows[np.asarray(seed).astype(str) == one]) for one in np.unique(seed_of_cell)]
     return AcrossFolds(
         mean=_mean(means),
@@ -108,39 +108,6 @@ def across_folds(
         pooled=_mean([value for value in pooled if not math.isnan(value)]),
         folds=sum(len(each) for each in groups),
     )
-
-
-def _interval_of_ratio(
-    ratio: Ratio,
-    cell: Int[np.ndarray, " rows"],
-    seed_of_cell: np.ndarray,
-    subject: np.ndarray,
-    draws_seed: int,
-    resamples: int,
-) -> Interval:
-    """Return the interval that :func:`bootstrap_interval` gives, from the sums of each subject in each cell."""
-    of_subject = members_of(subject, subject)
-    sums = np.zeros((len(of_subject), 2, len(seed_of_cell)))
-    for number, own in enumerate(of_subject):
-        np.add.at(sums[number, 0], cell[own], ratio.above[own])
-        np.add.at(sums[number, 1], cell[own], ratio.below[own])
-    in_seed = (seed_of_cell[:, None] == np.unique(seed_of_cell)).astype(float)  # cells seeds
-
-    def mean(draws: Int[np.ndarray, "resamples subjects"]) -> Float[np.ndarray, " resamples"]:
-        counts = np.stack([np.bincount(drawn, minlength=len(sums)) for drawn in draws])
-        above, below = np.moveaxis(np.tensordot(counts, sums, 1), 1, 0)
-        of_cell, is_defined = _divided(above, below)
-        of_seed, has_cell = _divided(of_cell @ in_seed, is_defined @ in_seed)
-        means, has_seed = _divided(of_seed.sum(axis=1), has_cell.sum(axis=1))
-        return np.where(has_seed, means, math.nan)
-
-    return percentiles(mean, len(of_subject), draws_seed, resamples, CONFIDENCE)
-
-
-def _divided(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the quotients, 0 where ``below`` is 0, and where it is not."""
-    is_defined = below != 0
-    return np.divide(above, below, out=np.zeros(np.shape(above)), where=is_defined), is_defined
 
 
 def _mean(values: list[float]) -> float:

@@ -53,14 +53,14 @@ def bootstrap_interval(
         numbers = np.where(defined, numbers, 0.0)
         return bootstrap_ratio(numbers, defined, seed=seed, group=group, resamples=resamples, confidence=confidence)
     select = rows.iloc if isinstance(rows, pd.DataFrame) else rows
-    members = members_of(rows, group)
+    members = _members(rows, group)
 
     def measure(draws: np.ndarray) -> np.ndarray:
         different, which = np.unique(draws, axis=0, return_inverse=True)  # of few subjects, the same are often drawn
         found = [statistic(select[np.concatenate([members[number] for number in drawn])]) for drawn in different]
         return np.array(found)[which.ravel()]
 
-    return percentiles(measure, len(members), seed, resamples, confidence)
+    return _percentiles(measure, len(members), seed, resamples, confidence)
 
 
 def bootstrap_ratio(
@@ -70,40 +70,53 @@ def bootstrap_ratio(
     seed: int,
     group: Sequence[Hashable] | np.ndarray | None = None,
     fold: np.ndarray | None = None,
+    repeat: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """Return the interval of sum(above) / sum(below) over scans, as :func:`bootstrap_interval` but faster.
 
-    With several folds it is the interval of the mean of their ratios; folds with ``below`` = 0 are excluded from a
-    resample.
+    With several folds it is the interval of the mean of their ratios, and with several repeats of a cross-validation of
+    the mean of their means; folds with ``below`` = 0 are excluded from a resample.
 
     Args:
         above: one value per scan.
         below: one value per scan; ones give the mean of ``above``.
         seed: seed of the draws.
         group: the subject of each scan.
-        fold: the fold of each scan; by default one fold.
+        fold: the fold of each scan, different in each repeat; by default one fold.
+        repeat: the repeat of each scan; by default one.
         resamples: number of resamples.
         confidence: confidence level.
     """
     if len(above) == 0:
         return Interval(math.nan, math.nan)
-    members = members_of(above, group)
-    names, of_fold = np.unique(np.zeros(len(above)) if fold is None else fold, return_inverse=True)
+    members = _members(above, group)
+    names, first, of_fold = np.unique(
+        np.zeros(len(above)) if fold is None else fold, return_index=True, return_inverse=True
+    )
     sums = np.zeros((len(members), 2, len(names)))
     for number, own in enumerate(members):
         np.add.at(sums[number, 0], of_fold[own], above[own])
         np.add.at(sums[number, 1], of_fold[own], below[own])
+    repeats = np.zeros(len(names)) if repeat is None else np.asarray(repeat)[first]
+    in_repeat = (repeats[:, None] == np.unique(repeats)).astype(float)  # folds repeats
 
     def measure(draws: np.ndarray) -> np.ndarray:
-        over, under = np.moveaxis(sums[draws].sum(axis=1), 1, 0)
-        defined = under != 0
-        ratios = np.divide(over, under, out=np.zeros_like(over), where=defined)
-        folds = defined.sum(axis=1)
-        return np.divide(ratios.sum(axis=1), folds, out=np.full(len(draws), math.nan), where=folds > 0)
+        counts = np.stack([np.bincount(drawn, minlength=len(members)) for drawn in draws])
+        over, under = np.moveaxis(np.tensordot(counts, sums, 1), 1, 0)
+        of_each, is_defined = _divided(over, under)
+        of_repeat, has_fold = _divided(of_each @ in_repeat, is_defined @ in_repeat)
+        means, has_repeat = _divided(of_repeat.sum(axis=1), has_fold.sum(axis=1))
+        return np.where(has_repeat, means, math.nan)
 
-    return percentiles(measure, len(members), seed, resamples, confidence)
+    return _percentiles(measure, len(members), seed, resamples, confidence)
+
+
+def _divided(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the quotients, 0 where ``below`` is 0, and where it is not."""
+    is_defined = below != 0
+    return np.divide(above, below, out=np.zeros(np.shape(above)), where=is_defined), is_defined
 
 
 def share_interval(
@@ -126,14 +139,14 @@ def share_interval(
         group: the subject of each scan.
         resamples: number of resamples.
     """
-    trials = sum(1 for own in members_of(whole, group) if whole[own].sum() > 0) if len(whole) else 0
+    trials = sum(1 for own in _members(whole, group) if whole[own].sum() > 0) if len(whole) else 0
     if trials and part.sum() in (0, whole.sum()):
         farthest = ((1 - CONFIDENCE) / 2) ** (1 / trials)
         return Interval(0.0, 1 - farthest) if part.sum() == 0 else Interval(farthest, 1.0)
     return bootstrap_ratio(part, whole, seed=seed, group=group, resamples=resamples)
 
 
-def percentiles(
+def _percentiles(
     measure: Callable[[np.ndarray], Sequence[float] | np.ndarray],
     subjects: int,
     seed: int,
@@ -154,7 +167,7 @@ def percentiles(
     return Interval(float(low), float(high))
 
 
-def members_of(rows: Any, group: str | Sequence[Hashable] | np.ndarray | None) -> list[np.ndarray]:
+def _members(rows: Any, group: str | Sequence[Hashable] | np.ndarray | None) -> list[np.ndarray]:
     """Return the row numbers of each subject, in order of first appearance."""
     if group is None:
         return list(np.arange(len(rows))[:, None])

@@ -15,6 +15,10 @@ from joint_seg_cls.runs.provenance import ACCEPT_TRAINED_ON_TEST
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import ACCEPT_CODE
 
+_log = logging.getLogger(__name__)
+#: Warnings per check that are printed in full.
+_MOST_REPEATED = 3
+
 
 def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> None:
     """Refuse a network, loss or weight selection that the data cannot support.
@@ -130,11 +134,6 @@ def _labels(learned: Iterable[str], cases: Iterable[PreparedCase]) -> bool:
 def _exceeds(trainer: Any, key: str, other: str) -> bool:
     values = trainer.get(key), trainer.get(other)
     return all(isinstance(value, int) and value > 0 for value in values) and values[0] > values[1]
-
-
-_log = logging.getLogger(__name__)
-#: Warnings per check that are printed in full.
-_MOST_REPEATED = 3
 
 
 def refuse_errors(audit: Audit, remedy: str) -> None:

@@ -1,9 +1,10 @@
-"""Loading a predictor and its preprocessing from a checkpoint."""
+"""Loading a predictor and its preprocessing from a checkpoint, and values from a run's configuration."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from torch import nn
 
 from joint_seg_cls.batch import Views
@@ -12,17 +13,15 @@ from joint_seg_cls.inference import Predictor
 from joint_seg_cls.networks import outlined, prediction_shapes
 from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import FORMAT
-from joint_seg_cls.training import Checkpoint, read_checkpoint
+from joint_seg_cls.training import Checkpoint, RunFolder, not_plain, read_checkpoint
 
 if TYPE_CHECKING:  # `from_file` imports all classes that a file may name, which a training does not need
     from joint_seg_cls.config.from_file import Recorded
 
-import yaml
-
-from joint_seg_cls.training import RunFolder, not_plain
-
 #: Values that a network may hold besides its weights, such as position tables and unsaved buffers.
 _BESIDE_WEIGHTS = 2**24
+#: Maximum size of a run's configuration in bytes; this program writes about ten thousand.
+_MOST_BYTES = 2**20
 
 
 def load_predictor(
@@ -150,10 +149,6 @@ def _device(name: str) -> str:
             remedy="correct device=",
         ) from error
     return name
-
-
-#: Maximum size of the file in bytes; the files of this program have about ten thousand.
-_MOST_BYTES = 2**20
 
 
 def read_run_config(run: RunFolder, key: str) -> Any:

@@ -28,6 +28,10 @@ from joint_seg_cls.training import Overlap, Recipe, known_marks, overlap
 _log = logging.getLogger(__name__)
 #: Value of ``accept`` that allows initial weights trained on the test scans.
 ACCEPT_TRAINED_ON_TEST = "trained_on_test"
+#: Packages that the shipped configurations name in their targets.
+KNOWN = frozenset({"joint_seg_cls", "hydra", "hydra_plugins", "lightning", "monai", "omegaconf", "optuna", "torch"})
+_INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib"))
+_GIT_S = 10
 
 
 @final
@@ -107,12 +111,6 @@ def initial_weights_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str
     tested = overlap(marks or (), cases, split.test, own)
     validated = overlap(marks or (), cases, split.validation, split.train)
     return InitialWeights(marks, tested, validated, (len(split.test), len(split.validation)), recipe.preprocess)
-
-
-#: Packages that the shipped configurations name in their targets.
-KNOWN = frozenset({"joint_seg_cls", "hydra", "hydra_plugins", "lightning", "monai", "omegaconf", "optuna", "torch"})
-_INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib"))
-_GIT_S = 10
 
 
 @final

@@ -26,6 +26,8 @@ from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint, RunFolder, amend_recipe, read_checkpoint
 
 _log = logging.getLogger(__name__)
+#: Maximum number of measured training scans, equally spaced in their order.
+_MOST_MEASURED = 100
 
 
 def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module | None) -> None:
@@ -67,11 +69,6 @@ def split_of(checkpoint: Checkpoint) -> str:
     """Return the hash of the checkpoint's folds as a suffix for a title."""
     quoted = checkpoint.recipe.trained_on.get("folds_hash")
     return f", folds {quoted}" if quoted else ""
-
-
-_log = logging.getLogger(__name__)
-#: Maximum number of measured training scans, equally spaced in their order.
-_MOST_MEASURED = 100
 
 
 def calibrate(run: RunFolder, data: JointDataModule, *, device: str, network: nn.Module | None) -> float | None:

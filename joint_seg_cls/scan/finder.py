@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from joint_seg_cls.errors import CohortError
+from joint_seg_cls.errors import CohortError, shortened
 from joint_seg_cls.scan.prediction_record import prediction_record
-from joint_seg_cls.scan.tables import shortened
 
 #: Suffixes of scans and masks.
 NIFTI = (".nii", ".nii.gz")

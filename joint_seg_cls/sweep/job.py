@@ -94,10 +94,6 @@ def _stop_with_parent() -> None:
     os._exit(1)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
-
-
 def is_first_process() -> bool:
     """Return whether this is the only process or rank 0 of torchrun, Slurm or Lightning."""
     if "RANK" in os.environ:
@@ -134,3 +130,7 @@ def command_words() -> list[str]:
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     flags = [word for folder in folders for word in ("--config-dir", folder)]
     return ["train", *flags, *hydra.overrides.task, "hydra.mode=RUN"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -24,6 +24,12 @@ _POLL_S = 0.1
 GRACE_S = 30.0
 #: Environment variable: the cores assigned to a job, so that parallel jobs do not compete.
 CORES = "JSC_CORES"
+#: Prefix of the temporary folder of a sweep.
+_PREFIX = "jsc-sweep-"
+#: Locked by the sweep, and in each job's folder by the job; a folder without a held lock is abandoned.
+LOCK = "owner.lock"
+#: A younger folder may not have its lock yet.
+_NEW_S = 1.0
 
 
 @final
@@ -192,13 +198,6 @@ def _split_cores(slots: int) -> list[tuple[int, ...]]:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     each = len(cores) // slots
     return [tuple(cores[i * each : (i + 1) * each]) for i in range(slots)]
-
-
-_PREFIX = "jsc-sweep-"
-#: Locked by the sweep, and in each job's folder by the job; a folder without a held lock is abandoned.
-LOCK = "owner.lock"
-#: A younger folder may not have its lock yet.
-_NEW_S = 1.0
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, final
 
+from joint_seg_cls.atomic_write import is_alive
 from joint_seg_cls.sweep.forker import LONGEST
 from joint_seg_cls.sweep.slots import Job, Slot, Start, start_fresh
 
@@ -76,7 +77,7 @@ class _Forker:
         """Return the exit code of a fork; None while it runs."""
         while pid not in self._codes and self.is_alive and select.select([self._socket], [], [], 0)[0]:
             self._reply()
-        if pid not in self._codes and not self.is_alive and not _exists(pid):
+        if pid not in self._codes and not self.is_alive and not is_alive(pid):
             self._codes[pid] = 1  # its parent has ended, and nobody received the code
         return self._codes.get(pid)
 
@@ -129,11 +130,3 @@ class _Fork:
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
