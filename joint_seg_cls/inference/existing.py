@@ -1,6 +1,5 @@
 """What a folder holds before a prediction: finished findings are kept, and files of other origin are never replaced."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 
 from joint_seg_cls.errors import CohortError, ScanError
 from joint_seg_cls.scan.cells import SEPARATORS, read_written
+from joint_seg_cls.scan.checksums import file_sha256
 from joint_seg_cls.scan.finder import OUTPUTS, scan_files
 from joint_seg_cls.scan.prediction_record import prediction_record
 
@@ -42,10 +42,7 @@ def finished(name: str, made_from: Mapping[str, Any], out: Path) -> dict[str, An
 
 def checksum(file: Path) -> str:
     """Return the SHA-256 of a file; empty if there is none."""
-    if not file.is_file():
-        return ""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return file_sha256(file) if file.is_file() else ""
 
 
 def refuse_foreign_files(names: Iterable[str], out: Path) -> None:

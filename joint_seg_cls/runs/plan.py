@@ -17,6 +17,7 @@ from joint_seg_cls.runs import naming
 from joint_seg_cls.runs.checks import refuse_misfits, refuse_wrong_parts, refuse_wrong_values
 from joint_seg_cls.runs.data_checks import refuse_unlearnable
 from joint_seg_cls.runs.provenance import InitialWeights, Source, identity_of, initial_weights_of, revisions, sources_of
+from joint_seg_cls.scan.checksums import file_sha256
 from joint_seg_cls.training import ACCEPT_CODE, Recipe, RunFolder, find_checkpoint, read_checkpoint
 
 #: Environment variable with the plan of a run, from the sweep to the job's process.
@@ -125,7 +126,7 @@ class Planner:
             self._refuse_early(config, choices, overrides)
         fingerprint = _fingerprint(config)
         data = self._set_up(config.data)
-        facts = {} if config.init_from is None else {"init_hash": _content_hash(find_checkpoint(config.init_from))}
+        facts = {} if config.init_from is None else {"init_hash": file_sha256(find_checkpoint(config.init_from))[:16]}
         facts |= {"data_hash": data.store.content_hash, "split_hash": data.split_hash, "folds_hash": data.folds_hash}
         if known is not None and known[0] != facts:
             return self.plan(config, choices, overrides)
@@ -202,11 +203,6 @@ def _read(handed: str, config: Config) -> tuple[dict[str, str], str, list[str]] 
     """Return facts, base and settings of a handed-over plan; None if it belongs to another run."""
     fingerprint, facts, base, settings = json.loads(handed)
     return (facts, base, settings) if fingerprint == _fingerprint(config) else None
-
-
-def _content_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def fit_network_to(config: Config, data: JointDataModule) -> None:

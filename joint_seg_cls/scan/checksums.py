@@ -33,7 +33,7 @@ Stamps = dict[str, list[int]]
 
 def array_checksums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each array file of a case."""
-    return {name: _of_file(folder / name) for name in (*ARRAYS, LABELS) if (folder / name).exists()}
+    return {name: file_sha256(folder / name) for name in (*ARRAYS, LABELS) if (folder / name).exists()}
 
 
 def record_checksum(record: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ def verify_arrays(folder: Path, checksums: Mapping[str, str], *, has_lesion_mask
     for name in (*(ARRAYS if has_lesion_mask else ARRAYS[:2]), *labels):
         path = folder / name
         try:
-            is_whole = _of_file(path) == checksums.get(name) if checksums else _can_be_read(path)
+            is_whole = file_sha256(path) == checksums.get(name) if checksums else _can_be_read(path)
         except OSError as error:
             raise _damaged(path, error.strerror or type(error).__name__) from error
         if not is_whole:
@@ -133,7 +133,8 @@ def _verified(store: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _of_file(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -7,7 +7,6 @@ network can be applied without the run folder. At the end of a training the test
 ``calibration_scans``, ``intensities``, ``ranges`` and ``lesion_free`` (:func:`amend_recipe`).
 """
 
-import hashlib
 import os
 import pickle
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.scan.checksums import file_sha256
 from joint_seg_cls.training.archive import read_archive, tensors_of
 from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable
 from joint_seg_cls.training.recipe import RECIPE, Recipe
@@ -44,8 +44,7 @@ class Checkpoint:
     @property
     def sha256(self) -> str:
         """The SHA-256 of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(self.path)
 
     def load_into(self, network: nn.Module) -> None:
         """Load all weights into ``network``.

@@ -297,8 +297,8 @@ def test_a_damaged_file_is_reported_and_repaired(table, tmp_path, name):
 def test_checksums_are_verified_once_and_after_changes(table, tmp_path, monkeypatch):
     store, read = tmp_path / "store", []
     prepare(table(3), store)
-    of_file = checksums._of_file
-    monkeypatch.setattr(checksums, "_of_file", lambda path: (read.append(path.parent.name), of_file(path))[1])
+    file_sha256 = checksums.file_sha256
+    monkeypatch.setattr(checksums, "file_sha256", lambda path: (read.append(path.parent.name), file_sha256(path))[1])
     _ = PreparedStore(store).cases
     assert not read  # preparing has compared them
     (store / ".verified.json").write_text("[damaged")
