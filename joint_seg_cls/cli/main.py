@@ -167,10 +167,9 @@ def _plugin_error(error: Exception) -> ConfigError | None:
 def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> ConfigError:
     from joint_seg_cls.config.options import Options, misfit
 
-    if command == "train":
-        known = misfit(overrides, Options(config_dirs(overrides))) or _unknown_key(error)
-        if known is not None:
-            return known
+    known = misfit(overrides, Options(config_dirs(overrides))) if command == "train" else None
+    if known := known or _unknown_key(command, error):
+        return known
     message = str(error).partition("Config search path")[0]
     if word := _wrong_word(overrides):
         return ConfigError(
@@ -189,8 +188,11 @@ def _config_error(command: str, error: Exception, overrides: Sequence[str]) -> C
     )
 
 
-def _unknown_key(error: Exception) -> ConfigError | None:
+def _unknown_key(command: str, error: Exception) -> ConfigError | None:
     """Return the error for an unknown key, from OmegaConf's exception."""
+    from difflib import get_close_matches
+
+    from omegaconf import DictConfig
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     from joint_seg_cls.config.schema import nearest
@@ -199,8 +201,13 @@ def _unknown_key(error: Exception) -> ConfigError | None:
     if not isinstance(cause, ConfigAttributeError | ConfigKeyError) or not cause.full_key:
         return None
     key = str(cause.full_key)
-    close = nearest(key)
-    new = f"to add another argument of its class, use +{key}="
+    if command == "train":
+        close, new = nearest(key), f"to add another argument of its class, use +{key}="
+    else:
+        before, dot, name = key.rpartition(".")
+        there = list(map(str, cause.parent_node)) if isinstance(cause.parent_node, DictConfig) else []
+        close = next((f"{before}{dot}{like}" for like in get_close_matches(name, there, n=1)), None)
+        new = f"see jsc {command} --help for the keys and groups"
     return ConfigError(
         key,
         expected="a key that this configuration has",

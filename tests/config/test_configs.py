@@ -248,6 +248,9 @@ def test_a_users_file_that_would_be_ignored_is_refused(jsc, store, tmp_path, fil
     [
         (("prepar",), "did you mean prepare"),
         (("prepare", "store=s"), "a value for cohort"),
+        (("prepare", "cohrt=c.tsv"), "did you mean cohort?"),
+        (("prepare", "preprocess.layout.image_siz=48"), "did you mean preprocess.layout.image_size?"),
+        (("compare", "before=a.nii.gz"), "see jsc compare --help"),
         (("prepare", "cohort=c.tsv", "store=s", "preprocess=unknown"), "preprocess/unknown"),
         (("phantom", "out=o", "phantom=real"), "phantom/real"),
         (("evaluate",), "a value for run"),
