@@ -96,9 +96,10 @@ def calibrate(run: RunFolder, data: JointDataModule, *, device: str, network: nn
 
 def _measured(trained: Sequence[PreparedCase]) -> dict[str, Any]:
     chosen = trained[:: -(-len(trained) // _MOST_MEASURED)]
+    scans = [case for case in chosen if not case.labels()]  # stored scenes have the voxels of no scanner
     return {
         "intensities": ranges_of(np.asarray(case.image()) for case in chosen),
-        "ranges": scan_ranges((case.geometry.native.spacing_mm, _brain_ml(case)) for case in chosen),
+        "ranges": scan_ranges((case.geometry.native.spacing_mm, _brain_ml(case)) for case in scans),
         "lesion_free": _lesion_free(trained),
     }
 

@@ -46,7 +46,7 @@ def shipped_weights() -> Path:
 
 
 def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a checkpoint for distribution.
+    """Return the content of a checkpoint for distribution, whose variant is ``pretrained``.
 
     Args:
         content: content of a checkpoint of this program.
@@ -57,7 +57,7 @@ def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]
     Raises:
         CheckpointError: the changed recipe is invalid.
     """
-    recipe = {**content[RECIPE], **decision}
+    recipe = {**content[RECIPE], **decision, "variant": PRETRAINED}
     Recipe.parse(recipe, where)
     return {"state_dict": _halved(content["state_dict"]), "epoch": content["epoch"], RECIPE: recipe}
 

@@ -41,6 +41,8 @@ def test_the_installed_weights_are_small_documented_and_half_precision():
     assert {value.dtype for value in checkpoint.weights.values() if value.is_floating_point()} == {torch.float16}
     assert checkpoint.recipe.views == "flips"
     assert checkpoint.recipe.intensities
+    assert not checkpoint.recipe.ranges, "scenes have the voxels of no scanner"
+    assert checkpoint.recipe.variant == "pretrained"
     card = (path.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert hashlib.sha256(path.read_bytes()).hexdigest() in card
     assert "experiments/real_scans/pretrain.py" in card
@@ -55,7 +57,7 @@ def test_a_scan_is_predicted_without_a_checkpoint_and_one_of_another_contrast_ge
     code, _, err = jsc("predict", f"input=[{flair},{t1}]", f"out={tmp_path / 'out'}", "views=one")
     assert code == 0, err
     record, other = (json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("flair", "t1"))
-    assert not [warning for warning in record["warnings"] if "intensities unlike" in warning]
+    assert not [warning for warning in record["warnings"] if "do not rely" in warning]
     assert all((tmp_path / "out" / f"{name}.html").is_file() for name in ("flair", "t1", "index"))
     assert [warning for warning in other["warnings"] if "intensities unlike" in warning]
     lesion = np.linalg.norm((np.argwhere(np.ones(SHAPE)) - (np.array(SHAPE) - 1) / 2 - [12, -6, 8]) / 3.5, axis=-1) < 1

@@ -67,6 +67,7 @@ def test_the_second_part_starts_from_the_first(train):
     assert len(losses(first)) == 1
     found = read_checkpoint(first)
     assert found.recipe.window == (32, 32, 32)
+    assert not found.recipe.ranges, "scenes have the voxels of no scanner"
     second = train("pretrain_joint", f"init_from={first}", epochs=1, runs="second")
     names = set(read_checkpoint(second).weights)
     assert set(found.weights) < names
