@@ -12,6 +12,7 @@ from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.preprocess.bet_start import HEAD_SHARE, find_start
 from joint_seg_cls.preprocess.bet_surface import Forces, Surface
 from joint_seg_cls.preprocess.brain import plausible_brain
+from joint_seg_cls.preprocess.scalp import remove_scalp
 from joint_seg_cls.scan import Grid, Scan, resample
 
 #: Lengths of the method in millimetres ([1], sections 2.3 and 2.4).
@@ -40,6 +41,8 @@ class Bet:
         threshold: fractional threshold, between 0 and 1 (exclusive); larger gives a smaller brain.
         iterations: number of steps of the surface.
         head_mm: maximum extent of the brain below the top of the head.
+        scalp: brightness, relative to the brain's tissue, above which tissue at the surface of the mask is removed as
+            scalp; ``None`` removes none, as [1].
         smallest_ml, largest_ml: a brain outside this range is refused as a failure.
 
     Raises:
@@ -56,6 +59,7 @@ class Bet:
         threshold: int | float = 0.5,
         iterations: int = 1000,
         head_mm: int | float = 170.0,
+        scalp: int | float | None = None,
         smallest_ml: int | float = 500.0,
         largest_ml: int | float = 2500.0,
     ) -> None:
@@ -63,6 +67,7 @@ class Bet:
             ("threshold", 0 < threshold < 1, "a number above 0 and below 1", threshold),
             ("iterations", iterations >= 1, "an integer of at least 1", iterations),
             ("head_mm", head_mm >= 50, "at least 50 mm", head_mm),
+            ("scalp", scalp is None or scalp > 1, "a number above 1, or null", scalp),
             ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
         ):
             if not fits:
@@ -71,6 +76,7 @@ class Bet:
         self.threshold = threshold
         self.iterations = iterations
         self.head_mm = head_mm
+        self.scalp = scalp
         self.smallest_ml, self.largest_ml = smallest_ml, largest_ml
 
     def __call__(self, scan: Scan) -> Bool[np.ndarray, "x y z"]:
@@ -81,6 +87,8 @@ class Bet:
         grid, image = grid.cropped((0, 0, bottom), grid.shape), np.ascontiguousarray(image[:, :, bottom:])
         mask = self._extract(image)
         native = resample(mask.astype(np.float32), grid, scan.grid, linear=True) > 0.5
+        if self.scalp is not None:
+            native = remove_scalp(native, scan.data, scan.grid, self.scalp)
         return plausible_brain(native, scan, smallest_ml=self.smallest_ml, largest_ml=self.largest_ml, remedy=_REMEDY)
 
     def _extract(self, image: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:

@@ -1,0 +1,49 @@
+"""Scalp at the surface of an extracted mask is removed; lesions and the brain are kept."""
+
+import numpy as np
+import pytest
+
+from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.preprocess import Bet
+from joint_seg_cls.preprocess.scalp import remove_scalp
+from joint_seg_cls.scan import Grid
+
+
+def head(spacing=(1.0, 1.0, 1.0)):
+    """Return a brain of radius 40 mm with a lesion inside, below a cap of fat 6 mm thick, and a mask of both."""
+    shape = tuple(round(120 / step) for step in spacing)
+    x, y, z = (
+        (np.arange(n) - (n - 1) / 2).reshape([-1 if axis == own else 1 for axis in range(3)]) * step
+        for own, (n, step) in enumerate(zip(shape, spacing, strict=True))
+    )
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    noise = np.random.default_rng(0).normal(0, 3, shape)
+    image = np.where(radius < 52, 100 + noise, 5.0)
+    lesion = np.sqrt((x - 25) ** 2 + y**2 + z**2) < 6
+    fat = (radius >= 44) & (radius < 50) & (z > 30)
+    dark = (radius >= 40) & (radius < 44) & (z > 30)
+    image[lesion], image[fat], image[dark] = 200, 300, 20
+    mask = (radius < 40) | (fat | dark)
+    return mask, image, Grid(shape, np.diag([*spacing, 1.0])), lesion, fat
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 5.0), (4.0, 1.0, 1.0)])
+def test_a_cap_of_fat_is_removed_and_a_lesion_is_kept(spacing):
+    mask, image, grid, lesion, fat = head(spacing)
+    cleaned = remove_scalp(mask, image, grid, 1.7)
+    assert not (cleaned & fat).any()
+    assert cleaned[lesion].all()
+    assert not (cleaned & ~mask).any()
+    assert (cleaned & (image > 50)).sum() > 0.97 * (mask & (image > 50) & ~fat).sum()
+
+
+def test_a_mask_without_scalp_is_unchanged():
+    mask, image, grid, _, fat = head()
+    brain = mask & ~fat & (image > 50)
+    assert np.array_equal(remove_scalp(brain, image, grid, 1.7), brain)
+    assert np.array_equal(remove_scalp(mask & ~mask, image, grid, 1.7), mask & ~mask)
+
+
+def test_the_brightness_of_scalp_lies_above_that_of_the_brain():
+    with pytest.raises(ConfigError, match=r"preprocess\.brain\.extractor\.scalp"):
+        Bet(scalp=0.9)
