@@ -9,6 +9,7 @@ counted where there is a GPU.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -104,9 +105,11 @@ def _counted(run: Callable[[], None]) -> dict[str, int]:
 def program() -> dict[str, int]:
     """Return the modules that light commands import, and the files opened per batch of a training."""
     counts: dict[str, int] = {}
+    # Without `site`, whose modules depend on how the program was installed.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     for words in LIGHT:
-        command = [sys.executable, "-c", _COUNT_MODULES, *words.split()]
-        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-S", "-c", _COUNT_MODULES, *words.split()]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         counts[f"modules of jsc {words}"] = int(ended.stderr.split()[-1])
     return counts | {"files opened for 4 batches": _files_opened()}
 

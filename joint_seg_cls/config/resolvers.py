@@ -3,8 +3,6 @@
 import itertools
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -87,6 +85,9 @@ def config_dirs(words: Sequence[str]) -> list[Path]:
 
 def visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, without importing torch."""
+    import shutil  # here, as below, so that `jsc --help` answers at once
+    import subprocess
+
     if (named := os.environ.get(VISIBLE)) is not None:
         ids = itertools.takewhile(lambda each: each not in ("", "-1", "NoDevFiles"), map(str.strip, named.split(",")))
         return list(dict.fromkeys(ids))  # CUDA also ignores ids after -1
