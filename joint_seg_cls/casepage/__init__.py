@@ -2,7 +2,7 @@
 
 from joint_seg_cls.casepage.case import Case, read_case
 from joint_seg_cls.casepage.change_page import doubts, is_change_table, write_change_page, write_change_table
-from joint_seg_cls.casepage.folder import refuse_foreign_page_files, refuse_foreign_pages, write_pages
+from joint_seg_cls.casepage.folder import refuse_foreign_pages, write_pages
 from joint_seg_cls.casepage.index import page_path, write_index
 from joint_seg_cls.casepage.page import summary_of, write_case_page
 from joint_seg_cls.casepage.pdf import write_case_pdf
@@ -17,7 +17,6 @@ __all__ = [
     "is_change_table",
     "page_path",
     "read_case",
-    "refuse_foreign_page_files",
     "refuse_foreign_pages",
     "summary_of",
     "write_case_page",

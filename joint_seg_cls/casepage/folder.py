@@ -7,11 +7,9 @@ from joint_seg_cls.casepage.case import read_case
 from joint_seg_cls.casepage.index import page_path
 from joint_seg_cls.casepage.page import summary_of, write_case_page
 from joint_seg_cls.casepage.pdf import write_case_pdf
-from joint_seg_cls.errors import CohortError
+from joint_seg_cls.pictures import require_own_files
 from joint_seg_cls.scan import read_scan
 
-#: Printed in every page and PDF.
-_MARK = b"joint_seg_cls"
 #: Stands in a page that leaves out the scan's name.
 _IS_HIDDEN = b'<meta name="names" content="hidden">'
 _HEAD = 4096
@@ -56,33 +54,7 @@ def refuse_foreign_pages(names: Iterable[str], folder: Path) -> None:
     """
     pages = [page_path(folder, name) for name in names]
     sheets = [page.with_name(f"{page.stem}.pdf") for page in pages]
-    refuse_foreign_page_files(
-        (folder / "index.html", *pages, *sheets), "name another folder with out=, or add page=false"
-    )
-
-
-def refuse_foreign_page_files(paths: Iterable[Path], remedy: str) -> None:
-    """Refuse to write over these pages and PDFs if they are of other origin.
-
-    Raises:
-        CohortError: one is.
-    """
-    for path in paths:
-        if path.exists() and not _is_ours(path):
-            raise CohortError(
-                path,
-                expected="no file, or a page of this program",
-                found="a file of other origin that the page would replace",
-                remedy=remedy,
-            )
-
-
-def _is_ours(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    if path.suffix == ".pdf":
-        return _MARK in path.read_bytes()
-    return _MARK in _head(path)
+    require_own_files((folder / "index.html", *pages, *sheets), "name another folder with out=, or add page=false")
 
 
 def _head(path: Path) -> bytes:

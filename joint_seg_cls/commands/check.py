@@ -27,7 +27,7 @@ from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import build, plain
 from joint_seg_cls.data import Folds, folds_hash
 from joint_seg_cls.errors import ConfigError, SplitError
-from joint_seg_cls.pictures import Picture
+from joint_seg_cls.pictures import Picture, require_own_files
 from joint_seg_cls.runs.data_checks import refuse_errors
 from joint_seg_cls.scan import PreparedStore, require_lesion_value, require_mask_geometry
 
@@ -54,6 +54,7 @@ def check(config: DictConfig) -> None:
             "jsc check", expected="a value for cohort or store", found="none", remedy="add cohort=... or store=..."
         )
     out = keys.folder_to_write(config, "out")
+    require_own_files((out / _PAGE, out / _RECORD), "name another folder with out=")
     require_checks(keys.names(config, "accept", least=0))
     parts = [_of_cohort(config)] if config.cohort is not None else []
     parts += [_of_store(config)] if config.store is not None else []

@@ -14,7 +14,6 @@ from joint_seg_cls.casepage import (
     doubts,
     is_change_table,
     read_case,
-    refuse_foreign_page_files,
     write_change_page,
     write_change_table,
 )
@@ -22,6 +21,7 @@ from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import CohortError, ConfigError, InputError, ScanError
 from joint_seg_cls.parallel import watched
+from joint_seg_cls.pictures import require_own_files
 from joint_seg_cls.preprocess import content_hash
 from joint_seg_cls.scan import Scan, read_cohort, read_scan
 from joint_seg_cls.scan.finder import natural, stem
@@ -107,7 +107,7 @@ def _refuse_foreign_files(pairs: list[tuple[_Visit, _Visit]], out: Path) -> None
         CohortError: there is one.
     """
     pages = [_page(*pair, out) for pair in pairs]
-    refuse_foreign_page_files(pages, "name another folder with out=")
+    require_own_files(pages, "name another folder with out=")
     for table in (page.with_suffix(".tsv") for page in pages):
         if table.exists() and not is_change_table(table):
             raise CohortError(

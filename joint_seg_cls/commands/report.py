@@ -14,6 +14,7 @@ from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
 from joint_seg_cls.config.keys import flag, folder_to_write, make_folder, writable
 from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.pictures import require_own_files
 from joint_seg_cls.report import (
     Figure,
     PageRun,
@@ -146,6 +147,7 @@ def _folder(config: DictConfig, study: Study) -> Path:
     is_all = config.study is None and study.path.is_file()
     own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
     path = folder_to_write(config, "out") if config.out else writable(own, "out")
+    require_own_files([path / "index.html"], "name another folder with out=")
     make_folder(path, "out", below=True)
     return path
 

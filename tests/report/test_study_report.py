@@ -96,6 +96,20 @@ def report_of(tmp_path, name="mine"):
     return tmp_path / "runs" / "store" / "studies" / name
 
 
+def test_a_page_of_other_origin_is_kept(study, jsc, tmp_path):
+    study("joint", 0)
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "index.html").write_text("a page of a user")
+    words = ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={out}", *QUICK)
+    code, printed, err = jsc(*words)
+    assert (code, printed, err.count("\n")) == (2, "", 1)
+    assert "a file of other origin" in err
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("index.html", "a page of a user")]
+    (out / "index.html").unlink()
+    assert [jsc(*words)[0] for _ in range(2)] == [0, 0]
+
+
 def test_a_table_has_means_over_folds_and_published_values(study, jsc, tmp_path):
     folders = {base: [study(base, fold, better=0.1 * (base == "joint")) for fold in range(3)]
                for base in ("only_local", "joint")}  # fmt: skip
