@@ -28,7 +28,7 @@ CLASSIFIER = "se_resnet50"
 #: Segmentation networks at MONAI's or nnU-Net's widths.
 PEERS: dict[str, Callable[[], nn.Module]] = {
     "swin_unetr_24": lambda: SwinUNETR(in_channels=1, out_channels=1, feature_size=24),
-    "segresnet_32": lambda: SegResNet(init_filters=32, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1)),
+    "segresnet_32": lambda: SegResNet(out_channels=1, init_filters=32, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1)),
     "dynunet_32": lambda: DynUNet(
         spatial_dims=3,
         in_channels=1,

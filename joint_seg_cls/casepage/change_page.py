@@ -50,6 +50,8 @@ def write_change_page(
     """
     colours = {row: COLOURS[change.kind] for row, change in enumerate(found.lesions, start=1)}
     now, earlier = _cropped(found)
+    further = list(earlier.images.items())[1:]
+    overlays = {"earlier": earlier.image} | {f"earlier {name}": image for name, image in further}
     changed = [row for row, change in enumerate(found.lesions, start=1) if change.kind != "stable"]
     chosen = pd.Series(range(len(found.lesions) + 1)).isin(changed).to_numpy()[now.labels]
     slices = [
@@ -62,7 +64,7 @@ def write_change_page(
     ]
 
     def page(most_voxels: int) -> str:
-        volumes = viewer_volumes(replace(now, maps={"earlier": earlier.image}), most_voxels, colours)
+        volumes = viewer_volumes(replace(now, maps=overlays), most_voxels, colours)
         return render(
             "change.html.j2",
             names=("the earlier scan", HIDDEN) if hide_names else (str(before["id"]), str(after["id"])),
@@ -111,9 +113,12 @@ def is_change_table(path: Path) -> bool:
 
 def _cropped(found: Comparison) -> tuple[Case, Case]:
     """Return both visits cropped to one box."""
-    now = replace(found.now, maps={"earlier": found.earlier.image, "earlier_labels": found.earlier.labels}).cropped()
-    image, labels = now.maps["earlier"], now.maps["earlier_labels"]
-    return replace(now, maps={}), replace(now, image=image, labels=labels, maps={})
+    earlier = found.earlier
+    named = {f"image {name}": image for name, image in earlier.images.items()}
+    now = replace(found.now, maps={"image": earlier.image, "labels": earlier.labels, **named}).cropped()
+    images = {name: now.maps[f"image {name}"] for name in earlier.images}
+    cut = replace(now, image=now.maps["image"], labels=now.maps["labels"], images=images, maps={})
+    return replace(now, maps={}), cut
 
 
 def _counts(found: Comparison) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Comparison:
     Attributes:
         lesions: the lesions of both visits, by :data:`KINDS` and decreasing volume.
         now: the later visit; its labels are rows of ``lesions``, those gone drawn where they were.
-        earlier: the earlier visit on the grid of the later one, labelled in the same way.
+        earlier: the earlier visit on the grid of the later one, with all its modalities, labelled in the same way.
         rotation_degrees, shift_mm: movement of the head between the scans.
         correlation: of the two images after registration, where either is brighter than the background.
     """
@@ -93,12 +93,16 @@ def compare_visits(before: tuple[Case, Scan], after: tuple[Case, Scan]) -> Compa
     old_labels = _renumbered(old, old_group, row_of)
     there = _moved_labels(old_labels, old.grid, new.grid, moved.move)
     here = _renumbered(new, new_group, row_of)
+    images = {
+        name: resample_oblique(each, old.grid, new.grid, moved.move, linear=True)[0]
+        for name, each in old.images.items()
+    }
     gone = [row for row, (_, change) in enumerate(found, start=1) if change.kind == "gone"]
     table = pd.DataFrame({"row": [str(row) for row in range(1, count + 1)]})
     return Comparison(
         lesions=tuple(change for _, change in found),
         now=replace(new, labels=np.where((here == 0) & np.isin(there, gone), there, here), table=table, maps={}),
-        earlier=replace(new, image=image, labels=there, table=table, maps={}),
+        earlier=replace(new, image=image, images=images, labels=there, table=table, maps={}),
         rotation_degrees=moved.rotation_degrees,
         shift_mm=moved.shift_mm(new_scan.grid),
         correlation=_correlation(image, new.image, reorient(moved.covered, new_scan.grid, new.grid)),

@@ -24,6 +24,9 @@ _DRAWN = {
     "disagreement": ("Disagreement", "cividis", 128),
 }
 
+#: First word of the names of an earlier visit's images among the maps of a case.
+_EARLIER = "earlier"
+
 Colours = dict[str, list[int]]
 
 
@@ -33,7 +36,8 @@ class ViewerVolume:
     """A volume of the viewer.
 
     Attributes:
-        key: its name in the page: ``image``, ``lesions`` or a map's; ``image-2`` and so on for further modalities.
+        key: its name in the page: ``image``, ``lesions`` or a map's; ``image-2`` and so on for further modalities,
+            ``earlier-2`` for those of an earlier visit.
         title: its name for the reader.
         nifti: a compressed NIfTI file in base64.
         levels: values drawn as black and white; of a map, where it becomes opaque and its brightest value.
@@ -71,12 +75,13 @@ def viewer_volumes(
             top = 1.0 if key == "probability" else top
             packed = _nifti(_to_byte(values, 0.0, top), grid)
             volumes.append(ViewerVolume(key, title, packed, (least, 255), map_colours(name), False))
-    if "earlier" in case.maps:
-        earlier = resample(case.maps["earlier"], case.grid, grid, linear=True)
-        ends = window(case.maps["earlier"])
-        volumes.append(
-            ViewerVolume("earlier", "Earlier scan", _nifti(_to_byte(earlier, *ends), grid), (0, 255), None, False)
-        )
+    earlier = [name for name in case.maps if name.startswith(_EARLIER)]
+    for number, name in enumerate(earlier, 1):
+        key = _EARLIER if number == 1 else f"{_EARLIER}-{number}"
+        title = f"Earlier {name.removeprefix(_EARLIER).strip().upper() or 'scan'}"
+        values = resample(case.maps[name], case.grid, grid, linear=True)
+        packed = _nifti(_to_byte(values, *window(case.maps[name])), grid)
+        volumes.append(ViewerVolume(key, title, packed, (0, 255), None, False))
     if case.labels is not None:
         labels = _shrunk_labels(case.labels, case.grid, grid)
         table = _label_colours(int(case.labels.max()), colours or {})

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,8 +29,8 @@ from joint_seg_cls.scan.finder import natural, stem
 from joint_seg_cls.scan.tables import SEPARATORS
 
 _log = logging.getLogger(__name__)
-#: A visit: the name of its findings, and its scan.
-_Visit = tuple[str, Path]
+#: A visit: the name of its findings, and its images, one for each modality.
+_Visit = tuple[str, Sequence[Path]]
 
 
 def compare(config: DictConfig) -> None:
@@ -37,7 +38,9 @@ def compare(config: DictConfig) -> None:
     require(config, "compare", "input", "findings")
     findings = keys.path(config, "findings")
     hide_names = keys.flag(config, "hide_names")
-    pairs = _pairs(config)
+    several = isinstance(config.modality, ListConfig)
+    names = keys.names(config, "modality", least=1) if several else [str(config.modality)]
+    pairs = _pairs(config, names)
     out = findings if config.out is None else keys.folder_to_write(config, "out")
     _require_records(pairs, findings)
     _refuse_foreign_files(pairs, out)
@@ -46,7 +49,10 @@ def compare(config: DictConfig) -> None:
     for earlier, later in watched(iter(pairs), total=len(pairs), label="compare"):
         try:
             _compare(
-                _read(earlier, findings), _read(later, findings), _page(earlier, later, out), hide_names=hide_names
+                _read(earlier, findings, names),
+                _read(later, findings, names),
+                _page(earlier, later, out),
+                hide_names=hide_names,
             )
         except InputError as error:
             error.drop_frames()
@@ -73,23 +79,24 @@ def _page(earlier: _Visit, later: _Visit, out: Path) -> Path:
     return out / f"{later[0]}_since_{earlier[0]}.html"
 
 
-def _read(visit: _Visit, findings: Path) -> tuple[Case, Scan]:
-    """Return the findings of a visit and its scan.
+def _read(visit: _Visit, findings: Path, modalities: Sequence[str]) -> tuple[Case, Scan]:
+    """Return the findings of a visit and its scan, that is, the first modality.
 
     Raises:
         ScanError: they are damaged, of another scan, or of a network that does not segment lesions.
     """
-    name, path = visit
-    scan = read_scan(path)
-    case = read_case(findings / f"{name}.json", scan)
+    name, paths = visit
+    scan, *others = (read_scan(path) for path in paths)
+    case = read_case(findings / f"{name}.json", scan, others, modalities)
     images = case.record.get("made_from", {}).get("images")
-    if images is not None and content_hash(path) not in images:
-        raise ScanError(
-            path,
-            expected=f"the scan that {name}.json was predicted from",
-            found="another content",
-            remedy="name that scan, or predict this one into findings= first",
-        )
+    for path in paths:
+        if images is not None and content_hash(path) not in images:
+            raise ScanError(
+                path,
+                expected=f"the scan that {name}.json was predicted from",
+                found="another content",
+                remedy="name that scan, or predict this one into findings= first",
+            )
     if case.labels is None:
         raise ScanError(
             findings / f"{name}.json",
@@ -118,19 +125,20 @@ def _refuse_foreign_files(pairs: list[tuple[_Visit, _Visit]], out: Path) -> None
             )
 
 
-def _pairs(config: DictConfig) -> list[tuple[_Visit, _Visit]]:
-    """Return the two scans that are named, or successive sessions of each subject of a table.
+def _pairs(config: DictConfig, modalities: Sequence[str]) -> list[tuple[_Visit, _Visit]]:
+    """Return the two visits that are named, or successive sessions of each subject of a table.
 
     Raises:
         InputError: there is no pair.
     """
     if isinstance(config.input, ListConfig):
-        paths = [keys.path_of(item, "input") for item in config.input]
-        if len(paths) != 2:
+        visits = [_images_of(item, modalities) for item in config.input]
+        if len(visits) != 2:
             raise ConfigError(
-                "input", expected="two scans, the earlier first", found=str(len(paths)), remedy="name two files"
+                "input", expected="two scans, the earlier first", found=str(len(visits)), remedy="name two files"
             )
-        return [((stem(paths[0].name), paths[0]), (stem(paths[1].name), paths[1]))]
+        earlier, later = ((stem(paths[0].name), paths) for paths in visits)
+        return [(earlier, later)]
     path = keys.path(config, "input")
     if path.suffix.lower() not in SEPARATORS:
         raise ConfigError(
@@ -139,12 +147,12 @@ def _pairs(config: DictConfig) -> list[tuple[_Visit, _Visit]]:
             found=path.name,
             remedy="write input=[visit1.nii.gz,visit2.nii.gz]",
         )
-    visits: dict[str, list[tuple[str, _Visit]]] = {}
-    for case in read_cohort(path, modalities=[str(config.modality)]):
-        visits.setdefault(case.subject, []).append((case.session or "", (case.case, case.images[0])))
+    sessions: dict[str, list[tuple[str, _Visit]]] = {}
+    for case in read_cohort(path, modalities=modalities):
+        sessions.setdefault(case.subject, []).append((case.session or "", (case.case, case.images)))
     pairs = [
         pair
-        for each in visits.values()
+        for each in sessions.values()
         for pair in pairwise(visit for _, visit in sorted(each, key=lambda item: natural(item[0])))
     ]
     if not pairs:
@@ -155,6 +163,24 @@ def _pairs(config: DictConfig) -> list[tuple[_Visit, _Visit]]:
             remedy="fill the column session, or name two scans with input=",
         )
     return pairs
+
+
+def _images_of(item: object, modalities: Sequence[str]) -> list[Path]:
+    """Return the images of one visit: a file, or a list with a file for each modality.
+
+    Raises:
+        ConfigError: there are more or fewer.
+    """
+    paths = [keys.path_of(each, "input") for each in (item if isinstance(item, ListConfig) else [item])]
+    if len(paths) != len(modalities):
+        raise ConfigError(
+            "input",
+            expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} a visit: {', '.join(modalities)}",
+            found=str(len(paths)),
+            remedy="name the modalities of the files, as in modality=[flair,t1] input=[[flair1.nii.gz,t1_1.nii.gz],"
+            "[flair2.nii.gz,t1_2.nii.gz]]",
+        )
+    return paths
 
 
 def _require_records(pairs: list[tuple[_Visit, _Visit]], findings: Path) -> None:

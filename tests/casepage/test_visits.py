@@ -105,6 +105,27 @@ def test_the_command_writes_a_page_and_a_table(findings, jsc, tmp_path):
     assert "predict these scans into this folder with jsc predict" in err
 
 
+def test_all_modalities_of_both_visits_are_on_the_page(findings, jsc, tmp_path):
+    here = shutil.copytree(findings.parent, tmp_path / "two")
+    pairs = []
+    for name in ("first", "second"):
+        image = nib.load(here / f"{name}.nii.gz")
+        other = here / f"{name}_t1.nii.gz"
+        nib.save(nib.Nifti1Image(np.max(image.dataobj) - np.asarray(image.dataobj), image.affine), other)
+        pairs.append(f"[{here / f'{name}.nii.gz'},{other}]")
+    words = ("compare", f"input=[{','.join(pairs)}]", f"findings={here / findings.name}", f"out={tmp_path / 'out'}")
+    code, _, err = jsc(*words)
+    assert code == 2
+    assert "1 file a visit: flair" in err
+    code, _, err = jsc(*words, "modality=[flair,t1]")
+    assert code == 0, err
+    page = (tmp_path / "out" / "second_since_first.html").read_text()
+    keys = [each["key"] for each in json.loads(re.search(r'id="page-data">(.*?)</script>', page)[1])["volumes"]]
+    assert keys == ["image", "image-2", "earlier", "earlier-2", "lesions"]
+    for title in ("FLAIR", "T1", "Earlier scan", "Earlier T1"):
+        assert f"{title}</label>" in page
+
+
 def test_the_remedy_for_a_single_scan_compares_two(tiny, jsc, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("visit1", "visit2"):
