@@ -6,12 +6,12 @@ from joint_seg_cls.casepage.folder import refuse_foreign_pages, write_pages
 from joint_seg_cls.casepage.index import page_path, write_index
 from joint_seg_cls.casepage.page import summary_of, write_case_page
 from joint_seg_cls.casepage.pdf import write_case_pdf
-from joint_seg_cls.casepage.visits import Comparison, LesionChange, compare_visits
+from joint_seg_cls.casepage.visits import LesionChange, VisitComparison, compare_visits
 
 __all__ = [
     "Case",
-    "Comparison",
     "LesionChange",
+    "VisitComparison",
     "compare_visits",
     "doubts",
     "is_change_table",

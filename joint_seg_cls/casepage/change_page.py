@@ -15,7 +15,7 @@ from joint_seg_cls.casepage.hidden import HIDDEN, without_names
 from joint_seg_cls.casepage.key_slices import jpeg, key_slices
 from joint_seg_cls.casepage.page import page_data, within_size
 from joint_seg_cls.casepage.render import niivue, render
-from joint_seg_cls.casepage.visits import FACTOR, KINDS, LEAST_CHANGE_ML, Comparison, Kind, LesionChange
+from joint_seg_cls.casepage.visits import FACTOR, KINDS, LEAST_CHANGE_ML, Kind, LesionChange, VisitComparison
 from joint_seg_cls.casepage.volumes import viewer_volumes
 from joint_seg_cls.scan.cells import write_table
 
@@ -32,7 +32,7 @@ _HEADINGS = ("Change", "Earlier lesion", "Lesion now", "Earlier (mL)", "Now (mL)
 
 
 def write_change_page(
-    found: Comparison,
+    found: VisitComparison,
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     path: Path,
@@ -89,7 +89,7 @@ def write_change_page(
     write_text(path, within_size(page))
 
 
-def write_change_table(found: Comparison, path: Path) -> None:
+def write_change_table(found: VisitComparison, path: Path) -> None:
     """Write one row per lesion: change, ids and volumes at both visits. Atomic."""
     rows = [
         {
@@ -111,7 +111,7 @@ def is_change_table(path: Path) -> bool:
         return file.read(len(head)) == head
 
 
-def _cropped(found: Comparison) -> tuple[Case, Case]:
+def _cropped(found: VisitComparison) -> tuple[Case, Case]:
     """Return both visits cropped to one box."""
     earlier = found.earlier
     named = {f"image {name}": image for name, image in earlier.images.items()}
@@ -121,7 +121,7 @@ def _cropped(found: Comparison) -> tuple[Case, Case]:
     return replace(now, maps={}), cut
 
 
-def _counts(found: Comparison) -> list[dict[str, Any]]:
+def _counts(found: VisitComparison) -> list[dict[str, Any]]:
     counts = []
     for kind in KINDS:
         changes = [change for change in found.lesions if change.kind == kind]
@@ -148,7 +148,7 @@ def _totals(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[s
     return rows
 
 
-def doubts(found: Comparison, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def doubts(found: VisitComparison, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return why the changes may not be those of the brain, as sentences."""
     lines = []
     if not found.is_reliable:

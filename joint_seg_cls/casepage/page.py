@@ -30,7 +30,7 @@ _MODEL = {
 
 @final
 @dataclass(frozen=True, eq=False)
-class Summary:
+class CaseSummary:
     """The findings of a case as text, shared by the page and the PDF.
 
     Attributes:
@@ -58,7 +58,7 @@ class Summary:
     model: tuple[tuple[str, str], ...]
 
 
-def summary_of(case: Case, *, hide_name: bool = False) -> Summary:
+def summary_of(case: Case, *, hide_name: bool = False) -> CaseSummary:
     """Return the findings of a case as text; with ``hide_name``, no text has the name of the scan or its files."""
     record = case.record
     if hide_name:
@@ -69,7 +69,7 @@ def summary_of(case: Case, *, hide_name: bool = False) -> Summary:
     model = record.get("model")
     terms = tuple(_terms(model)) if isinstance(model, Mapping) else ()
     network = str(model.get("variant", "")) if isinstance(model, Mapping) else ""
-    return Summary(
+    return CaseSummary(
         name=HIDDEN if hide_name else case.name,
         subtitle=" · ".join(part for part in (f"Predicted {case.date}" if case.date else "", network, kind) if part),
         warnings=tuple(record["warnings"]),
@@ -114,7 +114,9 @@ def within_size(page: Callable[[int], str]) -> str:
         most = int(most * _FEWER)
 
 
-def _page(head: Case, slices: list[KeySlice], summary: Summary, volumes: list[ViewerVolume], *, can_hide: bool) -> str:
+def _page(
+    head: Case, slices: list[KeySlice], summary: CaseSummary, volumes: list[ViewerVolume], *, can_hide: bool
+) -> str:
     has_map = "location" in head.maps
     return render(
         "case.html.j2",

@@ -12,7 +12,7 @@ from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.casepage.diagnosis import Diagnosis
 from joint_seg_cls.casepage.key_slices import PLANES, KeySlice
-from joint_seg_cls.casepage.page import Summary
+from joint_seg_cls.casepage.page import CaseSummary
 from joint_seg_cls.pictures import names_as_text
 from joint_seg_cls.scan.cells import without_folders
 
@@ -24,7 +24,7 @@ _COLOURS = ("#0072b2", "#d65f00", "#009e73", "#cc79a7", "#56b4e9", "#b59b00")
 _INK, _SOFT = "#1c2127", "#5b6570"
 
 
-def write_case_pdf(summary: Summary, slices: Sequence[KeySlice], path: Path) -> None:
+def write_case_pdf(summary: CaseSummary, slices: Sequence[KeySlice], path: Path) -> None:
     """Write a summary and the slices of three planes as one page of PDF. Atomic."""
     figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white")
     FigureCanvasPdf(figure)
@@ -73,7 +73,7 @@ class _Sheet:
         return axes
 
 
-def _findings(sheet: _Sheet, summary: Summary) -> None:
+def _findings(sheet: _Sheet, summary: CaseSummary) -> None:
     middle = _WIDTH / 2 + 0.1
     sheet.down(0.16)
     sheet.at(_MARGIN, "DIAGNOSIS", size=7.5, colour=_SOFT, weight="bold")
@@ -144,7 +144,7 @@ def _slices(sheet: _Sheet, cuts: Sequence[KeySlice]) -> None:
     sheet.down(height + 0.06)
 
 
-def _table(sheet: _Sheet, summary: Summary) -> None:
+def _table(sheet: _Sheet, summary: CaseSummary) -> None:
     columns = summary.columns
     if not columns.rows:
         return

@@ -41,7 +41,7 @@ class LesionChange:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class VisitComparison:
     """The change between two visits.
 
     Attributes:
@@ -65,7 +65,7 @@ class Comparison:
         return self.correlation >= POOR_CORRELATION
 
 
-def compare_visits(before: tuple[Case, Scan], after: tuple[Case, Scan]) -> Comparison:
+def compare_visits(before: tuple[Case, Scan], after: tuple[Case, Scan]) -> VisitComparison:
     """Register the earlier scan rigidly to the later one and match the lesions of the two.
 
     Lesions are connected across the visits if they touch (:data:`APART_MM`); a group of connected lesions is one row.
@@ -99,7 +99,7 @@ def compare_visits(before: tuple[Case, Scan], after: tuple[Case, Scan]) -> Compa
     }
     gone = [row for row, (_, change) in enumerate(found, start=1) if change.kind == "gone"]
     table = pd.DataFrame({"row": [str(row) for row in range(1, count + 1)]})
-    return Comparison(
+    return VisitComparison(
         lesions=tuple(change for _, change in found),
         now=replace(new, labels=np.where((here == 0) & np.isin(there, gone), there, here), table=table, maps={}),
         earlier=replace(new, image=image, images=images, labels=there, table=table, maps={}),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig
 
 from joint_seg_cls.casepage import (
     Case,
-    Comparison,
+    VisitComparison,
     compare_visits,
     doubts,
     is_change_table,
@@ -64,7 +64,7 @@ def compare(config: DictConfig) -> None:
 
 
 def _compare(before: tuple[Case, Scan], after: tuple[Case, Scan], page: Path, *, hide_names: bool) -> None:
-    found: Comparison = compare_visits(before, after)
+    found: VisitComparison = compare_visits(before, after)
     old, new = before[0], after[0]
     write_change_table(found, page.with_suffix(".tsv"))
     write_change_page(found, old.record, new.record, page, hide_names=hide_names)

@@ -13,8 +13,8 @@ from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import plain, require
 from joint_seg_cls.errors import CohortError, ConfigError, InputError
 from joint_seg_cls.inference import (
-    Asked,
     Limits,
+    PredictionOptions,
     finished,
     refuse_foreign_files,
     require_views,
@@ -47,7 +47,7 @@ def predict(config: DictConfig) -> None:
         trust=config.trust,
         views=None if config.views is None else require_views(config.views),
         mask_geometry=require_mask_geometry(config.mask_geometry),
-        asked=_asked(config),
+        options=_options(config),
     )
     _refuse_other_model(model, out, accept)
     scans, failures = find_scans(_listed(config.input), model.recipe, out)
@@ -115,12 +115,12 @@ def _listed(value: object) -> list[Any]:
     return list(plain(value)) if isinstance(value, ListConfig) else [value]
 
 
-def _asked(config: DictConfig) -> Asked:
+def _options(config: DictConfig) -> PredictionOptions:
     least = config.least_probability
     if least is not None and type(least) not in (int, float):
         remedy = "correct least_probability="
         raise ConfigError("least_probability", expected="a probability from 0 to 1", found=str(least), remedy=remedy)
-    return Asked(
+    return PredictionOptions(
         keys.flag(config, "trust_grade"),
         keys.flag(config, "explain"),
         Limits() if least is None else Limits(float(least)),

@@ -17,7 +17,7 @@ from joint_seg_cls.export.carried import ENTRIES, Carried
 from joint_seg_cls.export.configs import carried_steps, inference, metadata, modules_of, targets
 from joint_seg_cls.export.facts import Facts
 from joint_seg_cls.export.onnx import check_onnx, require_onnx, write_onnx
-from joint_seg_cls.export.program import Part, check_programs, parts_of, write_program
+from joint_seg_cls.export.program import ExportedPart, check_programs, parts_of, write_program
 from joint_seg_cls.training import Checkpoint, shipped_path
 
 _PREDICTOR = "joint_seg_cls.inference.predictor"
@@ -113,7 +113,7 @@ def export_bundle(
 
 
 def _write_programs(
-    network: nn.Module, parts: Sequence[Part], channels: int, folder: Path, *, onnx: bool
+    network: nn.Module, parts: Sequence[ExportedPart], channels: int, folder: Path, *, onnx: bool
 ) -> dict[str, dict[str, float]]:
     """Write the programs, and return their differences from the network by kind and output."""
     for part in parts:

@@ -11,7 +11,7 @@ import pandas as pd
 from joint_seg_cls import __version__
 from joint_seg_cls.evaluation import EMPTY_RULE
 from joint_seg_cls.export.facts import LEAST_SCANS, TEST_FOLD, Facts, Test
-from joint_seg_cls.export.program import Part
+from joint_seg_cls.export.program import ExportedPart
 from joint_seg_cls.scan.cells import markdown, markdown_table
 from joint_seg_cls.training import Checkpoint
 
@@ -24,7 +24,7 @@ def model_card(
     checkpoint: Checkpoint,
     facts: Facts,
     *,
-    parts: Sequence[Part],
+    parts: Sequence[ExportedPart],
     parameters: int,
     steps: Sequence[str],
     missing: Sequence[str],
@@ -56,7 +56,7 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _head(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
+def _head(checkpoint: Checkpoint, parts: Sequence[ExportedPart]) -> str:
     recipe = checkpoint.recipe
     segments = any("lesion_logits" in part.outputs for part in parts)
     classifies = any("disease_logits" in part.outputs for part in parts)
@@ -71,7 +71,7 @@ def _head(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
     )
 
 
-def _how_to_run(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
+def _how_to_run(checkpoint: Checkpoint, parts: Sequence[ExportedPart]) -> str:
     modalities = checkpoint.recipe.modalities
     image = (
         "scan.nii.gz"
@@ -97,7 +97,10 @@ def _how_to_run(checkpoint: Checkpoint, parts: Sequence[Part]) -> str:
 
 
 def _network(
-    checkpoint: Checkpoint, parts: Sequence[Part], parameters: int, differences: Mapping[str, Mapping[str, float]]
+    checkpoint: Checkpoint,
+    parts: Sequence[ExportedPart],
+    parameters: int,
+    differences: Mapping[str, Mapping[str, float]],
 ) -> str:
     recipe = checkpoint.recipe
     rows = [

@@ -7,7 +7,7 @@ from typing import Any
 from joint_seg_cls import __version__
 from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.export.carried import ENTRIES, carried_name, home_of
-from joint_seg_cls.export.program import Part
+from joint_seg_cls.export.program import ExportedPart
 from joint_seg_cls.training import Checkpoint, Recipe
 
 #: Schema of MONAI that ``metadata.json`` follows.
@@ -64,7 +64,7 @@ def modules_of(steps: Mapping[str, Any]) -> list[str]:
     return [_home(target) for target in targets(steps)]
 
 
-def inference(checkpoint: Checkpoint, parts: Sequence[Part], steps: Mapping[str, Any]) -> dict[str, Any]:
+def inference(checkpoint: Checkpoint, parts: Sequence[ExportedPart], steps: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``inference.json``: what ``python -m monai.bundle run`` executes.
 
     Raises:
@@ -121,7 +121,10 @@ def inference(checkpoint: Checkpoint, parts: Sequence[Part], steps: Mapping[str,
 
 
 def metadata(
-    checkpoint: Checkpoint, parts: Sequence[Part], requirements: Sequence[str], eval_metrics: Mapping[str, float]
+    checkpoint: Checkpoint,
+    parts: Sequence[ExportedPart],
+    requirements: Sequence[str],
+    eval_metrics: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return ``metadata.json``."""
     recipe = checkpoint.recipe
@@ -165,7 +168,7 @@ def metadata(
     }
 
 
-def _data_format(recipe: Recipe, part: Part, *, segments: bool, classifies: bool) -> dict[str, Any]:
+def _data_format(recipe: Recipe, part: ExportedPart, *, segments: bool, classifies: bool) -> dict[str, Any]:
     """Return ``network_data_format``."""
     image = {
         **_image(

@@ -14,7 +14,7 @@ from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.export.loaded import named_outputs
 from joint_seg_cls.export.program import (
-    Part,
+    ExportedPart,
     differences,
     exported,
     noise_ball,
@@ -46,7 +46,7 @@ def require_onnx() -> None:
         )
 
 
-def write_onnx(network: nn.Module, part: Part, channels: int, folder: Path) -> Path:
+def write_onnx(network: nn.Module, part: ExportedPart, channels: int, folder: Path) -> Path:
     """Write ``<name>.onnx``: input ``image``, outputs named as those of the program, all of fixed shape, batch of one.
 
     The masks of the shifted attention windows are constants of the file.
@@ -76,7 +76,7 @@ def write_onnx(network: nn.Module, part: Part, channels: int, folder: Path) -> P
     return path
 
 
-def check_onnx(network: nn.Module, part: Part, channels: int, path: Path) -> dict[str, float]:
+def check_onnx(network: nn.Module, part: ExportedPart, channels: int, path: Path) -> dict[str, float]:
     """Return the largest difference of each output as :func:`check_programs` does.
 
     Raises:

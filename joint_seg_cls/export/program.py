@@ -21,7 +21,7 @@ _ORIGIN = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "to
 
 @final
 @dataclass(frozen=True)
-class Part:
+class ExportedPart:
     """One program: the network for one size of image.
 
     Args:
@@ -61,7 +61,7 @@ class Outputs(nn.Module):
 
 def parts_of(
     network: nn.Module, channels: int, size: tuple[int, int, int], window: tuple[int, int, int] | None
-) -> list[Part]:
+) -> list[ExportedPart]:
     """Return the programs that prediction with this network needs.
 
     Without a window one program maps the whole image to all outputs. With a window the lesions come from patches, and
@@ -77,19 +77,19 @@ def parts_of(
         probe = (1, channels, *size) if window is None else (1, channels, *_within(window, size))
         names = tuple(named_outputs(network(torch.zeros(probe))))
     if window is None:
-        return [Part("model", size, names)]
+        return [ExportedPart("model", size, names)]
     tasks = declared_tasks(network) or TASKS
     patch = _within(window, size)
-    lesions = [Part("model", patch, ("lesion_logits",))] if "lesions" in tasks else []
+    lesions = [ExportedPart("model", patch, ("lesion_logits",))] if "lesions" in tasks else []
     others = tuple(name for name in names if name != "lesion_logits")
     if not others or not lesions:
-        return lesions or [Part("model", size, names)]
+        return lesions or [ExportedPart("model", size, names)]
     if patch == size:
-        return [Part("model", size, names)]
-    return [*lesions, Part("model_whole", size, others)]
+        return [ExportedPart("model", size, names)]
+    return [*lesions, ExportedPart("model_whole", size, others)]
 
 
-def write_program(network: nn.Module, part: Part, channels: int, folder: Path) -> None:
+def write_program(network: nn.Module, part: ExportedPart, channels: int, folder: Path) -> None:
     """Write one program, for batches of :data:`~joint_seg_cls.export.loaded.BATCH` images, to ``folder``.
 
     Raises:
@@ -100,7 +100,7 @@ def write_program(network: nn.Module, part: Part, channels: int, folder: Path) -
     torch.export.save(program, folder / f"{part.name}.pt2")
 
 
-def exported(network: nn.Module, part: Part, channels: int, *, batch: int) -> torch.export.ExportedProgram:
+def exported(network: nn.Module, part: ExportedPart, channels: int, *, batch: int) -> torch.export.ExportedProgram:
     """Return one program of fixed size, for batches of ``batch`` images.
 
     Raises:
@@ -137,7 +137,7 @@ def forget_origin(program: torch.export.ExportedProgram) -> None:
     program._example_inputs = None  # noqa: SLF001 - torch has no public way to leave it out
 
 
-def check_programs(network: nn.Module, folder: Path, parts: Sequence[Part], channels: int) -> dict[str, float]:
+def check_programs(network: nn.Module, folder: Path, parts: Sequence[ExportedPart], channels: int) -> dict[str, float]:
     """Return the largest difference between each written output and the network's, relative to the latter's largest.
 
     The image is normal noise inside a ball and 0 outside, from a fixed seed.

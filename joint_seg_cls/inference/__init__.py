@@ -5,7 +5,7 @@ from joint_seg_cls.inference.anatomy import FittedAnatomy, fit_anatomy
 from joint_seg_cls.inference.case import CaseFindings, case_findings, summary_of
 from joint_seg_cls.inference.cost import Stopwatch
 from joint_seg_cls.inference.ensemble import Ensemble
-from joint_seg_cls.inference.examine import Asked, examine
+from joint_seg_cls.inference.examine import PredictionOptions, examine
 from joint_seg_cls.inference.existing import finished, refuse_foreign_files
 from joint_seg_cls.inference.familiarity import TrainingScans, quantiles_of, ranges_of, scan_ranges, unlike, unlike_scan
 from joint_seg_cls.inference.findings import Findings
@@ -13,12 +13,12 @@ from joint_seg_cls.inference.predictor import Predictor, require_views
 from joint_seg_cls.inference.write import write_failures, write_findings, write_predictions
 
 __all__ = [
-    "Asked",
     "CaseFindings",
     "Ensemble",
     "Findings",
     "FittedAnatomy",
     "Limits",
+    "PredictionOptions",
     "Predictor",
     "Stopwatch",
     "TrainingScans",

@@ -17,7 +17,7 @@ from joint_seg_cls.preprocess import ModelInput
 
 @final
 @dataclass(frozen=True)
-class Asked:
+class PredictionOptions:
     """Options of a prediction.
 
     Args:
@@ -32,25 +32,25 @@ class Asked:
 
 
 def examine(
-    asked: Asked, predictor: Predictor | Ensemble, prepared: ModelInput, found: Findings
+    options: PredictionOptions, predictor: Predictor | Ensemble, prepared: ModelInput, found: Findings
 ) -> tuple[dict[str, Any], Float32[np.ndarray, "X Y Z"] | None]:
-    """Return the entries ``trust`` and ``explanation`` of a record, where asked for, and Grad-CAM in the scan's grid.
+    """Return the entries ``trust`` and ``explanation`` of a record, if asked for, and Grad-CAM in the scan's grid.
 
     Maps of an ensemble are audited for its first member; deletion is that of the whole ensemble.
 
     Args:
-        asked: the options.
+        options: which entries.
         predictor: of the findings.
         prepared: the scan.
         found: its findings in model space.
     """
     record: dict[str, Any] = {}
     cam = None
-    if asked.trust_grade:
+    if options.trust_grade:
         graded = trust(predictor, prepared, found, least_lesion_mm3=predictor.least_lesion_mm3)
         nothing = {"grade": None, "reason": "the network does not segment"}
         record["trust"] = nothing if graded is None else graded.record()
-    if asked.explain:
+    if options.explain:
         first = predictor.members[0] if isinstance(predictor, Ensemble) else predictor
         explained = explain(
             predictor,

@@ -25,7 +25,7 @@ _HEIGHT, _MARGIN, _BESIDE = 360, 3, 28
 
 @final
 @dataclass(frozen=True)
-class Shown:
+class FigureCase:
     """A case in a figure: its test fold, and its DSC by the variant used for the selection.
 
     ``disease`` is empty if unknown.
@@ -37,7 +37,7 @@ class Shown:
     dsc: float
 
 
-def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> list[Shown]:
+def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> list[FigureCase]:
     """Return for each class the cases at given quantiles of DSC (0.5 is the median, the lower of two).
 
     If no case has a known disease, all cases form one class without a name.
@@ -55,7 +55,9 @@ def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> l
     for disease, cases in by_class.items():
         own = cases.sort_values(["dsc", "case"], ignore_index=True)
         places = dict.fromkeys(int(share * (len(own) - 1)) for share in shares) if len(own) else {}
-        chosen += [Shown(row.case, row.fold, disease, float(row.dsc)) for row in (own.loc[place] for place in places)]
+        chosen += [
+            FigureCase(row.case, row.fold, disease, float(row.dsc)) for row in (own.loc[place] for place in places)
+        ]
     return chosen
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from joint_seg_cls.metrics import dice
 from joint_seg_cls.pictures import SIDES, montage, with_fill
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
+from joint_seg_cls.report.figures_cases import FigureCase, Gallery, View, choose_cases, one_width
 from joint_seg_cls.report.runs import Pooled
 
 Colour = tuple[float, float, float]
@@ -97,7 +97,7 @@ def hits_and_misses(
     return plain
 
 
-def _caption(shown: Sequence[Shown], chosen_by: Pooled, methods: int) -> str:
+def _caption(shown: Sequence[FigureCase], chosen_by: Pooled, methods: int) -> str:
     each = "each by the network of its test fold" if methods > 1 else "by the network of its test fold"
     cases = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (

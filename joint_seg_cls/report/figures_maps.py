@@ -11,7 +11,7 @@ import numpy as np
 from joint_seg_cls.inference.explanation import maps_of
 from joint_seg_cls.pictures import SIDES, map_levels, montage, with_fill, with_map
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.report.figures_cases import Gallery, Shown, View, choose_cases, one_width
+from joint_seg_cls.report.figures_cases import FigureCase, Gallery, View, choose_cases, one_width
 from joint_seg_cls.report.figures_lesions import RED
 from joint_seg_cls.report.runs import Pooled
 
@@ -50,7 +50,7 @@ def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str
     return Figure(name, title, _caption(shown, pooled), path)
 
 
-def _caption(shown: Sequence[Shown], pooled: Pooled) -> str:
+def _caption(shown: Sequence[FigureCase], pooled: Pooled) -> str:
     cases = ", ".join(f"{one.disease} {one.dsc:.2f}" for one in shown)
     return (
         f"{pooled.label}: the cases at the first and third quartile of DSC of each class ({cases}), not used in "

@@ -10,7 +10,7 @@ from nibabel.spatialimages import SpatialImage
 
 from joint_seg_cls.batch import Views
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.inference import Asked, CaseFindings, Limits
+from joint_seg_cls.inference import CaseFindings, Limits, PredictionOptions
 from joint_seg_cls.runs.model import load_model
 from joint_seg_cls.runs.scans import scan_of_files
 from joint_seg_cls.scan import MaskGeometry
@@ -64,8 +64,12 @@ def predict(
             remedy.
     """
     checkpoints = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
-    asked = Asked(trust_grade, explain, Limits() if least_probability is None else Limits(least_probability))
-    model = load_model(checkpoints, device=device, trust=trust, views=views, mask_geometry=mask_geometry, asked=asked)
+    options = PredictionOptions(
+        trust_grade, explain, Limits() if least_probability is None else Limits(least_probability)
+    )
+    model = load_model(
+        checkpoints, device=device, trust=trust, views=views, mask_geometry=mask_geometry, options=options
+    )
     images = list(image) if isinstance(image, list | tuple) else [image]
     with tempfile.TemporaryDirectory() as folder:
         scan = scan_of_files([_file(each, Path(folder), f"image-{n}") for n, each in enumerate(images, 1)],

@@ -12,9 +12,9 @@ from joint_seg_cls import RESULTS_VERSION
 from joint_seg_cls.batch import Views
 from joint_seg_cls.errors import CheckpointError, ScanError, enough_memory
 from joint_seg_cls.inference import (
-    Asked,
     CaseFindings,
     Ensemble,
+    PredictionOptions,
     Predictor,
     Stopwatch,
     TrainingScans,
@@ -42,13 +42,13 @@ class Model:
         predictor: of one network or of an ensemble.
         pipeline: the preprocessing.
         checkpoints: one for each network.
-        asked: options of predictions.
+        options: of predictions.
     """
 
     predictor: Predictor | Ensemble
     pipeline: Pipeline
     checkpoints: tuple[Checkpoint, ...]
-    asked: Asked = field(default_factory=Asked)
+    options: PredictionOptions = field(default_factory=PredictionOptions)
 
     @property
     def recipe(self) -> Recipe:
@@ -90,7 +90,7 @@ class Model:
             "model": self.card["sha256"],
             "views": self._views,
             "mask_geometry": self.pipeline.mask_geometry,
-            "asked": asdict(self.asked),
+            "asked": asdict(self.options),
             "version": [RESULTS_VERSION, _OUTPUT_FORMAT],
         }
 
@@ -109,7 +109,7 @@ class Model:
             prepared = self.pipeline.model_input(scan.images, scan.brain_mask)
             found = self.predictor(prepared.image, scan.images[0])
             native = self.predictor.in_native_space(found, prepared.geometry)
-            examined, grad_cam = examine(self.asked, self.predictor, prepared, found)
+            examined, grad_cam = examine(self.options, self.predictor, prepared, found)
             return case_findings(
                 scan.case,
                 prepared,
@@ -117,7 +117,7 @@ class Model:
                 classes=self.recipe.classes,
                 model=self.card,
                 trained=self._trained,
-                limits=self.asked.limits,
+                limits=self.options.limits,
                 more={**examined, "made_from": made_from or self.made_from(scan), "cost": watch.read()},
                 grad_cam=grad_cam,
             )
@@ -141,7 +141,7 @@ def load_model(
     trust: Sequence[str] = (),
     views: Views | None = None,
     mask_geometry: MaskGeometry = "header",
-    asked: Asked | None = None,
+    options: PredictionOptions | None = None,
 ) -> Model:
     """Load checkpoints as one model; arguments as in :func:`~joint_seg_cls.runs.load.load_predictor`.
 
@@ -161,7 +161,7 @@ def load_model(
     pipeline = load_pipeline(checkpoints[0], trust)
     pipeline.mask_geometry = mask_geometry
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
-    return Model(predictor, pipeline, tuple(checkpoints), asked or Asked())
+    return Model(predictor, pipeline, tuple(checkpoints), options or PredictionOptions())
 
 
 def _runs(path: str | Path) -> list[str | Path]:

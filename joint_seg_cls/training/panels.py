@@ -16,7 +16,7 @@ from joint_seg_cls.networks import summed_map
 from joint_seg_cls.pictures import case_row, most_lesion, on_black, spread
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training.pseudonyms import Pseudonyms
-from joint_seg_cls.training.tracking import Guard, Picture, Tracker
+from joint_seg_cls.training.tracking import Guard, PanelPicture, Tracker
 
 PANEL = "panel"
 
@@ -112,7 +112,7 @@ class Panel(Callback):
             pictures.append(self._picture(case, _outputs(prediction, image.shape[2:], self._threshold)))
         self._tracker.log_pictures(PANEL, pictures, step)
 
-    def _picture(self, case: PreparedCase, shown: CaseOutputs) -> Picture:
+    def _picture(self, case: PreparedCase, shown: CaseOutputs) -> PanelPicture:
         mask = case.lesion_mask()
         reference = None if mask is None else np.asarray(mask, dtype=bool)
         image = on_black(np.asarray(case.image()[0], dtype=np.float32), np.asarray(case.brain_mask(), dtype=bool))
@@ -122,7 +122,7 @@ class Panel(Callback):
             cut, image, reference, shown.lesions, shown.location_map, spacing_mm=case.geometry.model.spacing_mm
         )
         name = self._pseudonyms[case.case]
-        return Picture(name, pixels, f"{name} ({self._part}): {self._caption(case, reference, shown)}")
+        return PanelPicture(name, pixels, f"{name} ({self._part}): {self._caption(case, reference, shown)}")
 
     def _caption(self, case: PreparedCase, reference: Bool[np.ndarray, "x y z"] | None, shown: CaseOutputs) -> str:
         columns = ["image", reference is not None and "reference", shown.lesions is not None and "prediction"]

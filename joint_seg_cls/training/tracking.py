@@ -20,7 +20,7 @@ Job = Literal["train", "eval"]
 Upload = Literal["best", "last"] | None
 
 
-class Picture(NamedTuple):
+class PanelPicture(NamedTuple):
     """A picture, first row at the top, with its caption."""
 
     name: str
@@ -66,7 +66,7 @@ class Backend(Protocol):
         """Lightning's logger of the service, for all numbers."""
         ...
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[PanelPicture], step: int) -> None:
         """Log pictures at an optimiser step."""
         ...
 
@@ -164,7 +164,7 @@ class Tracker(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Do nothing, since the configuration was logged when the run was opened."""
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[PanelPicture], step: int) -> None:
         """Log pictures at an optimiser step."""
         self._guard.call(lambda: self._backend.log_pictures(name, pictures, step))
 

@@ -22,7 +22,7 @@ from joint_seg_cls.export.card import model_card
 from joint_seg_cls.export.carried import ENTRIES, LAZY, Carried
 from joint_seg_cls.export.configs import carried_steps
 from joint_seg_cls.export.facts import Facts
-from joint_seg_cls.export.program import Part, check_programs, parts_of, write_program
+from joint_seg_cls.export.program import ExportedPart, check_programs, parts_of, write_program
 from joint_seg_cls.networks import JointNetwork, LocalSharing
 from joint_seg_cls.training import Checkpoint, Recipe
 
@@ -103,7 +103,7 @@ def test_names_and_values_of_files_are_text_on_the_card():
     card = model_card(
         Checkpoint(Path("a.ckpt"), recipe, {}, 3),
         Facts(trained={hostile: 3}, provenance=provenance, calibration=0.1),
-        parts=[Part("model", (16, 16, 16), ("lesion_logits", "disease_logits"))],
+        parts=[ExportedPart("model", (16, 16, 16), ("lesion_logits", "disease_logits"))],
         parameters=1,
         steps=["ZScore"],
         missing=[],
@@ -170,7 +170,7 @@ class Branching(nn.Module):
 
 def test_a_network_that_torch_cannot_export_is_refused_with_the_operation(tmp_path):
     with pytest.raises(ConfigError, match=r"network Branching: expected a forward pass .*(item|data-dependent|guard)"):
-        write_program(Branching().eval(), Part("model", (8, 8, 8), ("disease_logits",)), 1, tmp_path)
+        write_program(Branching().eval(), ExportedPart("model", (8, 8, 8), ("disease_logits",)), 1, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

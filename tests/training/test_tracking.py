@@ -31,7 +31,7 @@ from joint_seg_cls.training import (
     start_tracking,
 )
 from joint_seg_cls.training.backends import MlflowTracking
-from joint_seg_cls.training.tracking import Picture
+from joint_seg_cls.training.tracking import PanelPicture
 
 NO_PANEL = PanelPlan(0, 1)
 
@@ -310,7 +310,7 @@ def test_mlflow_reads_the_run_and_a_resumed_run_continues(tmp_path, monkeypatch)
     card = RunCard(
         "study", "joint-f0-s0", "train", ["table 5"], "abc", folder, tmp_path / "runs", {"optimizer.lr": 0.1}
     )
-    picture = Picture("case-1", np.zeros((4, 5, 3), np.uint8), "nothing")
+    picture = PanelPicture("case-1", np.zeros((4, 5, 3), np.uint8), "nothing")
     for step in (3, 7):
         tracker = start_tracking(MlflowTracking("joint_seg_cls", None, None, NO_PANEL), card)
         tracker.log_metrics({"val/dice": step / 10}, step)

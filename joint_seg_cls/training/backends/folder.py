@@ -11,7 +11,7 @@ from matplotlib.image import imsave
 
 from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.scan.cells import write_table
-from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
+from joint_seg_cls.training.tracking import Backend, PanelPicture, PanelPlan, RunCard, Upload
 
 _FOLDER = "tracking"
 
@@ -46,7 +46,7 @@ class _Folder:
         self.logger = logger
         self._folder = Path(logger.root_dir)
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[PanelPicture], step: int) -> None:
         for one in pictures:
             path = self._folder / name / f"{one.name}_step-{step:07d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

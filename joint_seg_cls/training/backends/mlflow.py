@@ -17,7 +17,7 @@ from matplotlib.image import imsave
 from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.scan.cells import table_text
 from joint_seg_cls.training.backends.missing import missing_extra
-from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
+from joint_seg_cls.training.tracking import Backend, PanelPicture, PanelPlan, RunCard, Upload
 
 #: The tag with which a resumed run finds its MLflow run.
 _RUN_TAG = "joint_seg_cls.run_id"
@@ -130,7 +130,7 @@ class _MlflowRun:
         self.logger = logger
         self._run_id, self._artifacts = run_id, artifacts
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[PanelPicture], step: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for one in pictures:
                 path = Path(folder) / f"{one.name}_step-{step}.png"

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from joint_seg_cls.scan.cells import markdown, markdown_table
 from joint_seg_cls.training.backends.missing import missing_extra
-from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
+from joint_seg_cls.training.tracking import Backend, PanelPicture, PanelPlan, RunCard, Upload
 
 _FOLDER = "tensorboard"
 #: The name of an event file is ``events.out.tfevents.<time>.<host>.<process>.<number>``.
@@ -59,7 +59,7 @@ class _EventFile:
     def __init__(self, logger: TensorBoardLogger) -> None:
         self.logger = logger
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[PanelPicture], step: int) -> None:
         for one in pictures:
             self.logger.experiment.add_image(f"{name}/{one.name}", one.pixels, step, dataformats="HWC")
             self.logger.experiment.add_text(f"{name}/{one.name}", markdown(one.caption), step)

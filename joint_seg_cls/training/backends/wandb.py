@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from lightning.pytorch.loggers import WandbLogger
 
-from joint_seg_cls.training.tracking import Backend, PanelPlan, Picture, RunCard, Upload
+from joint_seg_cls.training.tracking import Backend, PanelPicture, PanelPlan, RunCard, Upload
 
 #: The x axis of all metrics, as in Lightning's logger.
 _STEP = "trainer/global_step"
@@ -96,7 +96,7 @@ class _WandbRun:
         self._run = run
         self._leave_logs = leave_logs
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[PanelPicture], step: int) -> None:
         import wandb
 
         images: dict[str, Any] = {
