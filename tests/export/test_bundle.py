@@ -65,16 +65,23 @@ def test_it_holds_no_name_path_or_header_of_the_site(site, bundle):
         assert [word for word in words if any(word in each for each in content)] == [], path
 
 
-def test_its_metadata_has_what_monai_requires(bundle):
-    """The keys are those that MONAI's bundle specification calls mandatory."""
+def test_its_metadata_has_the_keys_and_types_of_monais_schema(bundle):
+    """As in the schema that the file names, meta_schema_20240725.json."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    required = ("version", "monai_version", "pytorch_version", "numpy_version", "optional_packages_version", "task",
-                "description", "authors", "copyright", "network_data_format", "schema", "changelog")  # fmt: skip
-    assert [key for key in required if key not in metadata] == []
-    tensor = {"type", "format", "num_channels", "spatial_shape", "dtype", "value_range", "is_patch_data", "channel_def"}
+    assert metadata["schema"].endswith("/meta_schema_20240725.json")
+    texts = ("schema", "version", "monai_version", "pytorch_version", "numpy_version", "task", "description", "authors",
+             "copyright", "data_source", "data_type", "image_classes", "label_classes", "pred_classes",
+             "intended_use")  # fmt: skip
+    objects = ("required_packages_version", "network_data_format", "changelog", "eval_metrics", "supported_apps")
+    assert {key for key, value in metadata.items() if isinstance(value, str)} >= set(texts)
+    assert {key for key, value in metadata.items() if isinstance(value, dict)} >= set(objects)
+    assert all(isinstance(each, str) for each in metadata["references"])
+    tensor = {"type": str, "format": str, "num_channels": int, "spatial_shape": list, "dtype": str,
+              "value_range": list, "is_patch_data": bool, "channel_def": dict}  # fmt: skip
     formats = metadata["network_data_format"]
     for each in (formats["inputs"]["image"], formats["outputs"]["pred"], formats["outputs"]["disease"]):
-        assert tensor <= set(each)
+        assert {key: type(each[key]) for key in tensor} == tensor
+        assert all(isinstance(side, int | str) for side in each["spatial_shape"])
         assert set(map(str, range(each["num_channels"]))) == set(each["channel_def"])
     assert formats["inputs"]["image"]["spatial_shape"] == [16, 16, 16]
     assert list(formats["inputs"]["image"]["channel_def"].values()) == ["flair", "t1"]
