@@ -177,8 +177,7 @@ def _images_of(item: object, modalities: Sequence[str]) -> list[Path]:
             "input",
             expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} a visit: {', '.join(modalities)}",
             found=str(len(paths)),
-            remedy="name the modalities of the files, as in modality=[flair,t1] input=[[flair1.nii.gz,t1_1.nii.gz],"
-            "[flair2.nii.gz,t1_2.nii.gz]]",
+            remedy="name the modalities of the files, for instance modality=[flair,t1]",
         )
     return paths
 

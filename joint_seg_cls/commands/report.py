@@ -10,12 +10,15 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
+from joint_seg_cls import __version__
+from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
 from joint_seg_cls.config.keys import flag, folder_to_write, make_folder, writable
 from joint_seg_cls.data import HELD_OUT
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import CohortError, ConfigError
 from joint_seg_cls.pictures import require_own_files
 from joint_seg_cls.report import (
+    REPORT_FILES,
     Figure,
     PageRun,
     PageTable,
@@ -38,6 +41,8 @@ from joint_seg_cls.sweep.progress import headline, runs_of
 from joint_seg_cls.sweep.study import FOLDER, Study, StudyRun, find_study
 
 _log = logging.getLogger(__name__)
+#: Marks the folder of a report from its beginning; the page is written last.
+_RECORD = "report.json"
 #: Setting of runs that were tested on the held-out cases.
 _HELD_OUT = "held-out test"
 
@@ -147,9 +152,29 @@ def _folder(config: DictConfig, study: Study) -> Path:
     is_all = config.study is None and study.path.is_file()
     own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
     path = folder_to_write(config, "out") if config.out else writable(own, "out")
-    require_own_files([path / "index.html"], "name another folder with out=")
+    _refuse_foreign_files(path)
     make_folder(path, "out", below=True)
+    write_json(path / _RECORD, {"made_with": __version__, "study": study.name})
     return path
+
+
+def _refuse_foreign_files(out: Path) -> None:
+    """Refuse a folder in which the report would replace files of other origin, before any work.
+
+    Raises:
+        CohortError: there is one.
+    """
+    own, remedy = (out / "index.html", out / _RECORD), "name another folder with out="
+    require_own_files(own, remedy)
+    if not any(path.exists() for path in own):
+        for path in (out / name for name in REPORT_FILES):
+            if path.exists():
+                raise CohortError(
+                    path,
+                    expected="an empty folder, or one of an earlier report",
+                    found="a file or folder of other origin that the report would replace",
+                    remedy=remedy,
+                )
 
 
 def _audits(runs: Sequence[ReportRun]) -> list[Audit]:

@@ -27,6 +27,17 @@ from joint_seg_cls.scan.cells import markdown_table, write_table
 _WRITTEN = re.compile(
     r"((table|cohort)-(\d+|variants|lesions|surfaces|regions)|regions|calibration|coverage|explanations)\.(md|tex|csv)"
 )
+#: Files and folders of a report beside its page.
+REPORT_FILES = (
+    "pooled.csv",
+    "claims.csv",
+    "tables.md",
+    "checklist.md",
+    "checklist.csv",
+    "explanations.csv",
+    "tables",
+    "figures",
+)
 #: Tables of the audit that correspond to tables of the paper.
 _OF_PAPER = {"Patients": " (the paper's Table 1)", "Acquisition": " (the paper's Table 2)"}
 

@@ -39,6 +39,7 @@ FOLLOWED = {
     ("sweep/sweeper.py", "hydra/sweeper=optuna"): "interval",
     ("runs/data_checks.py", "protocol=paper"): "no score",
     ("commands/phantom.py", "phantom=randomised"): "tests/training/test_pretraining.py makes a store with it",
+    ("commands/compare.py", "modality=[flair,t1]"): "tests/casepage/test_visits.py",
     ("commands/compare.py", "input=[visit1.nii.gz,visit2.nii.gz]"): "tests/casepage/test_visits.py",
     ("commands/predict.py", "accept=[{}]"): "tests/inference/test_predict_many.py",
     ("runs/scans.py", "input=[{}]"): "tests/inference/test_predict_many.py",

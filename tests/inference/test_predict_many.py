@@ -107,7 +107,7 @@ def test_pages_are_added_to_finished_predictions_and_kept_while_these_are_the_sa
     assert (out / "p0.html").stat().st_mtime_ns > written
     (out / "p0.html").write_text("notes of someone")
     code, err = predict(one, out, page=True)
-    assert (code, "a file of other origin that the page would replace" in err) == (2, True)
+    assert (code, "a file of other origin that the output would replace" in err) == (2, True)
     assert (out / "p0.html").read_text() == "notes of someone"
 
 

@@ -96,18 +96,26 @@ def report_of(tmp_path, name="mine"):
     return tmp_path / "runs" / "store" / "studies" / name
 
 
-def test_a_page_of_other_origin_is_kept(study, jsc, tmp_path):
+@pytest.mark.parametrize("name", ["index.html", "report.json", "claims.csv", "tables/table-3.md"])
+def test_a_folder_with_files_of_other_origin_is_kept(study, jsc, tmp_path, name):
     study("joint", 0)
-    out = tmp_path / "mine"
-    out.mkdir()
-    (out / "index.html").write_text("a page of a user")
-    words = ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={out}", *QUICK)
+    file = tmp_path / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("notes of a user")
+    words = ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'mine'}", *QUICK)
     code, printed, err = jsc(*words)
     assert (code, printed, err.count("\n")) == (2, "", 1)
-    assert "a file of other origin" in err
-    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("index.html", "a page of a user")]
-    (out / "index.html").unlink()
+    assert "of other origin" in err
+    assert [path.read_text() for path in (tmp_path / "mine").rglob("*") if path.is_file()] == ["notes of a user"]
+
+
+def test_a_report_is_written_again_also_where_its_page_is_missing(study, jsc, tmp_path):
+    study("joint", 0)
+    words = ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'mine'}", *QUICK)
     assert [jsc(*words)[0] for _ in range(2)] == [0, 0]
+    (tmp_path / "mine" / "index.html").unlink()
+    assert jsc(*words)[0] == 0
+    assert (tmp_path / "mine" / "index.html").is_file()
 
 
 def test_a_table_has_means_over_folds_and_published_values(study, jsc, tmp_path):
@@ -452,7 +460,7 @@ def test_a_study_without_finished_runs_has_a_page(study, jsc, tmp_path):
 def test_outdated_tables_are_removed_and_other_files_kept(study, jsc, tmp_path):
     study("joint", 0, tables=["table7"])
     tables = report_of(tmp_path) / "tables"
-    tables.mkdir(parents=True)
+    assert jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)[0] == 0
     for name in ("table-3.tex", "cohort-9.csv", "table-mine.tex"):
         (tables / name).write_text("x")
     code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
