@@ -13,6 +13,7 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
+import torch
 
 from joint_seg_cls import parallel
 from joint_seg_cls.atomic_write import PARTIAL_FILES
@@ -128,6 +129,7 @@ def test_a_killed_command_that_is_repeated_gives_the_results_of_an_uninterrupted
 def test_fifty_kills_at_random_moments_change_no_result(forks, faults, world, tmp_path, monkeypatch, command):
     # forked, so that a kill meets work and not imports; tests/preprocess/test_store.py kills workers that are spawned
     monkeypatch.setattr(parallel, "get_context", lambda _: multiprocessing.get_context("fork"))
+    torch.set_num_threads(1)  # a fork of a process with threads of OpenMP can wait for them for ever
     if command == "phantom":
         load_atlas(2)
     assert_kills_change_no_result(
