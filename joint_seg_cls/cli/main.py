@@ -211,7 +211,7 @@ def _unknown_key(command: str, error: Exception) -> ConfigError | None:
     return ConfigError(
         key,
         expected="a key that this configuration has",
-        found="none of this name",
+        found="no key of this name",
         remedy=f"did you mean {close}? ({new})" if close else new,
     )
 

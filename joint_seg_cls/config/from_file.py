@@ -5,12 +5,12 @@ unchanged. The whole configuration is checked before anything is built.
 """
 
 import inspect
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, final, get_args, get_origin, get_type_hints
+from typing import Any, final
 
+from joint_seg_cls.config.annotations import annotations_of, as_text, fits
 from joint_seg_cls.config.trusted import Kind, TrustedPart, find_part, may_stand, suggestion
 from joint_seg_cls.errors import CheckpointError, InputError
 from joint_seg_cls.training import not_plain, shown
@@ -132,7 +132,7 @@ class _Reader:
                 continue
             self._check_value(value, part.most.get(name, part.most_else), inner)
             if name in hints and not fits(value, hints[name]):
-                raise self._refusal(inner, named(hints[name]), shown(value))
+                raise self._refusal(inner, as_text(hints[name]), shown(value))
             arguments[name] = value
         return Recorded(self._where, part, arguments)
 
@@ -222,28 +222,3 @@ def reason_of(error: BaseException) -> str:
     """Return an exception's message as one short line."""
     text = " ".join(str(error).split()).rstrip(".")[:200]
     return text or type(error).__name__
-
-
-def annotations_of(make: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotated argument types of a class of this program; empty if it does not define a constructor."""
-    return get_type_hints(vars(make)["__init__"]) if "__init__" in vars(make) else {}
-
-
-def fits(value: object, hint: Any) -> bool:
-    """Return whether a plain value matches an annotated type; an integer is also a float, and a string a path."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return any(fits(value, each) for each in inner)
-    if origin is Literal:
-        return any(type(value) is type(each) and value == each for each in inner)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return isinstance(value, dict) and all(fits(each, inner[1]) for each in value.values())
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        return isinstance(value, list | tuple) and all(fits(each, inner[0]) for each in value)
-    accepted: dict[Any, tuple[type, ...]] = {float: (int, float), Path: (str,)}
-    return hint is Any or type(value) in accepted.get(hint, (hint,))
-
-
-def named(hint: Any) -> str:
-    """Return an annotated type as text for an error."""
-    return str(hint if get_args(hint) else getattr(hint, "__name__", hint)).replace("collections.abc.", "")

@@ -213,6 +213,6 @@ def unknown_key(name: str) -> ConfigError:
     return ConfigError(
         name,
         expected="a key that a training reads",
-        found="none of this name",
+        found="no key of this name",
         remedy=f"did you mean {close}" if close else "correct or remove it",
     )

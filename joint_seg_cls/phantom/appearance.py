@@ -135,8 +135,8 @@ def visible_lesions(
     around = np.where(share > 1e-3, total / np.maximum(share, 1e-3), np.median(image[normal]))
     contrast = ndimage.mean(image / np.maximum(around, 1e-3), numbers, np.arange(count + 1))
     large = np.bincount(numbers.ravel(), minlength=count + 1) * spacing_mm**3 >= _LARGE_MM3
-    seen = np.nan_to_num(contrast) >= 1 + np.where(large, _LEAST_CONTRAST_LARGE, _LEAST_CONTRAST)
-    return seen[numbers] & lesions
+    visible = np.nan_to_num(contrast) >= 1 + np.where(large, _LEAST_CONTRAST_LARGE, _LEAST_CONTRAST)
+    return visible[numbers] & lesions
 
 
 def _white(

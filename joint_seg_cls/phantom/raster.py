@@ -66,36 +66,36 @@ def draw(plan: LesionPlan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, ne
         new_lesions: number of additional lesions, for a later visit.
     """
     atlas = load_atlas(spacing_mm)
-    canvas = _Canvas(atlas, plan)
+    drawn = _LesionLabels(atlas, plan)
     count, volume_mm3 = plan.patient.count + new_lesions, plan.patient.volume_ml * 1000 * growth
     if count:
-        _fill(canvas, plan, count, volume_mm3)
+        _fill(drawn, plan, count, volume_mm3)
     clouds = tuple(number for number, lesion in enumerate(plan.lesions, start=2) if lesion.cloud)
-    return Drawn(atlas.grid, canvas.labels, clouds)
+    return Drawn(atlas.grid, drawn.labels, clouds)
 
 
-def _fill(canvas: "_Canvas", plan: LesionPlan, count: int, volume_mm3: float) -> None:
+def _fill(drawn: "_LesionLabels", plan: LesionPlan, count: int, volume_mm3: float) -> None:
     mass_mm3 = plan.mass_share * volume_mm3
     left = count
     if plan.mass is not None:
-        canvas.paint_mass(plan.mass, mass_mm3)
-        left -= canvas.parts_of_mass()
+        drawn.paint_mass(plan.mass, mass_mm3)
+        left -= drawn.parts_of_mass()
     wanted = max(left, 0)
     sizes = _fitted(plan.lesions, wanted, volume_mm3 - mass_mm3)
     painted: dict[int, float] = {}
     for number, (lesion, size) in enumerate(zip(plan.lesions, sizes, strict=True), start=2):
         if len(painted) == wanted:
             break
-        if canvas.paint(number, lesion, size):
+        if drawn.paint(number, lesion, size):
             painted[number] = size
-    missing_mm3 = volume_mm3 - canvas.volume_mm3
+    missing_mm3 = volume_mm3 - drawn.volume_mm3
     if plan.mass is not None:
-        canvas.paint_mass(plan.mass, max(canvas.volume_of(1) + missing_mm3, _SMALLEST_MM3))
+        drawn.paint_mass(plan.mass, max(drawn.volume_of(1) + missing_mm3, _SMALLEST_MM3))
     elif painted and abs(missing_mm3) > 0.02 * volume_mm3:
         elastic = [n for n in painted if not plan.lesions[n - 2].confined] or list(painted)
         for number in sorted(elastic, key=lambda n: -plan.lesions[n - 2].largest_mm3)[:3]:
-            missing_mm3 = volume_mm3 - canvas.volume_mm3
-            canvas.paint(number, plan.lesions[number - 2], max(canvas.volume_of(number) + missing_mm3, _SMALLEST_MM3))
+            missing_mm3 = volume_mm3 - drawn.volume_mm3
+            drawn.paint(number, plan.lesions[number - 2], max(drawn.volume_of(number) + missing_mm3, _SMALLEST_MM3))
 
 
 def _fitted(lesions: tuple[Lesion, ...], wanted: int, volume_mm3: float) -> Float[np.ndarray, " n"]:
@@ -119,7 +119,7 @@ def _fitted(lesions: tuple[Lesion, ...], wanted: int, volume_mm3: float) -> Floa
     return sizes
 
 
-class _Canvas:
+class _LesionLabels:
     """Labels on the template's grid, and occupied voxels."""
 
     def __init__(self, atlas: Atlas, plan: LesionPlan) -> None:

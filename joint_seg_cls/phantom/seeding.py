@@ -47,25 +47,25 @@ def seed_lesions(
     NMOSD: linear lesions along the ependyma, clouds, and shapes in the zones of its features. In both diseases
     the regions of absent features stay free of lesions.
     """
-    canvas = _Canvas(head.atlas, patient, rng)
+    seeded = _SeededLesions(head.atlas, patient, rng)
     if patient.count:
         left_mm3 = volume_ml * 1000
         if patient.drawn_as == "MS" and "periventricular" in patient.features:
             low, high = _CONFLUENT_SHARE if left_mm3 > _LARGE_LOAD_MM3 else (0.0, 0.5)
-            canvas.confluent(left_mm3 * float(rng.uniform(low, high)))
+            seeded.confluent(left_mm3 * float(rng.uniform(low, high)))
         for wall in _walls(patient, rng):
-            canvas.band(wall)
+            seeded.band(wall)
         if "cloud" in patient.features or (patient.drawn_as == "NMOSD" and left_mm3 > _LARGE_LOAD_MM3):
-            canvas.cloud(float(rng.uniform(0.2, 0.7)) * left_mm3)
+            seeded.cloud(float(rng.uniform(0.2, 0.7)) * left_mm3)
         for feature, zone in _ZONE_OF_FEATURE.items():
             if feature in patient.features:
-                canvas.place_in(zone, shapes)
-        _fill(canvas, patient, left_mm3, shapes, rng)
-        if (missing_mm3 := left_mm3 - canvas.volume_mm3) > _ENOUGH * left_mm3:
-            grow = canvas.confluent if "periventricular" in patient.features else canvas.cloud
+                seeded.place_in(zone, shapes)
+        _fill(seeded, patient, left_mm3, shapes, rng)
+        if (missing_mm3 := left_mm3 - seeded.volume_mm3) > _ENOUGH * left_mm3:
+            grow = seeded.confluent if "periventricular" in patient.features else seeded.cloud
             grow(missing_mm3)
     lesions = np.zeros(head.tissue.shape, dtype=np.uint8)
-    lesions[head.brain_box] = canvas.lesions
+    lesions[head.brain_box] = seeded.lesions
     return lesions
 
 
@@ -80,19 +80,19 @@ def _walls(patient: Patient, rng: np.random.Generator) -> list[str]:
 
 
 def _fill(
-    canvas: "_Canvas", patient: Patient, volume_mm3: float, shapes: LesionShapes, rng: np.random.Generator
+    seeded: "_SeededLesions", patient: Patient, volume_mm3: float, shapes: LesionShapes, rng: np.random.Generator
 ) -> None:
     """Add lesions until the volume or the number is reached, or none fits."""
     zones = _filler_zones(patient)
     names, weights = list(zones), np.array(list(zones.values()))
     most = min(MOST_LESIONS - 60, max(3 * patient.count, 30))
     for _ in range(4 * most):
-        left_mm3 = volume_mm3 - canvas.volume_mm3
-        if left_mm3 < _SMALLEST_MM3 or canvas.count >= most:
+        left_mm3 = volume_mm3 - seeded.volume_mm3
+        if left_mm3 < _SMALLEST_MM3 or seeded.count >= most:
             return
         zone = str(names[int(rng.choice(len(names), p=weights))])
         largest = min(_LARGEST_MM3.get(zone, np.inf), max(0.5 * left_mm3, 30.0))
-        canvas.place_in(zone, shapes, largest_mm3=largest, own_place=patient.drawn_as == "MS" and rng.random() < 0.6)
+        seeded.place_in(zone, shapes, largest_mm3=largest, own_place=patient.drawn_as == "MS" and rng.random() < 0.6)
 
 
 def _filler_zones(patient: Patient) -> dict[str, float]:
@@ -113,7 +113,7 @@ def _filler_zones(patient: Patient) -> dict[str, float]:
 
 
 @final
-class _Canvas:
+class _SeededLesions:
     """The lesions placed so far, within the atlas's box."""
 
     def __init__(self, atlas: Atlas, patient: Patient, rng: np.random.Generator) -> None:

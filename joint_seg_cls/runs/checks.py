@@ -176,7 +176,7 @@ def refuse_wrong_parts(config: Config) -> None:
             raise ConfigError(
                 f"trainer.{key}",
                 expected="an argument of lightning.Trainer",
-                found="none of this name",
+                found="no argument of this name",
                 remedy=f"did you mean trainer.{close[0]}" if close else "correct or remove it",
             )
 

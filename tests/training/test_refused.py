@@ -61,7 +61,7 @@ import pytest
         (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number, 1 or more, found 0"),
         (
             ["trainer.max_epoch=3"],
-            "trainer.max_epoch: expected an argument of lightning.Trainer, found none of this name",
+            "trainer.max_epoch: expected an argument of lightning.Trainer, found no argument of this name",
         ),
     ],
 )

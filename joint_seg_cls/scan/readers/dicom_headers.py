@@ -113,7 +113,7 @@ def require_pydicom() -> None:
 def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
     """Return the series in ``files`` without duplicate images, and the number of files that are not DICOM images."""
     series: dict[tuple[str, ...], Series] = {}
-    seen: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    instances: dict[tuple[str, ...], set[str]] = defaultdict(set)
     foreign = 0
     with _quiet():
         for file in files:
@@ -123,9 +123,9 @@ def read_series(files: Iterable[Path]) -> tuple[list[Series], int]:
                 continue
             key = _series_key(header)
             instance = str(header.get("SOPInstanceUID", "")) or str(file)
-            if instance in seen[key]:
+            if instance in instances[key]:
                 continue
-            seen[key].add(instance)
+            instances[key].add(instance)
             group = series.setdefault(key, Series(header))
             group.files.append(file)
             group.planes += _planes(header)
