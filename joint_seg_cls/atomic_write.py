@@ -42,7 +42,6 @@ def atomic_file(path: Path, *, keep: bool = False) -> Iterator[Path]:
     file at the same time.
 
     Args:
-        path: the file.
         keep: keep a file that another process has written meanwhile; by default the last writer wins.
 
     Raises:
@@ -67,7 +66,6 @@ def atomic_folder(path: Path, *, keep: bool = False) -> Iterator[Path]:
     """Yield a hidden empty folder beside ``path``; it is renamed to ``path`` at the end of the block.
 
     Args:
-        path: the folder.
         keep: keep an existing folder; by default it is replaced.
 
     Raises:

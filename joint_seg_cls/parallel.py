@@ -30,9 +30,6 @@ def over_processes(
     stops early (also by Ctrl-C), items that have not started are dropped.
 
     Args:
-        work: function of one item.
-        items: the items.
-        workers: number of processes.
         label: name of the items, for the progress bar.
         share: fork the processes where the system supports it, so that they share loaded data.
     """

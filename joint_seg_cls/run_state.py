@@ -34,7 +34,6 @@ class RunState:
 
     Args:
         state: ``waiting`` before the start; ``interrupted`` if the run neither finished nor is running.
-        epochs_done: finished epochs.
         epochs: planned epochs; None if unknown.
         trained_s: duration of the finished epochs in seconds.
         left_s: estimated seconds until the last epoch is finished; None if unknown.

@@ -33,8 +33,6 @@ class Audit:
 
     Attributes:
         source: the cohort table or the store.
-        scans: number of scans.
-        subjects: number of subjects.
         findings: errors first.
         tables: the cohort in tables.
         confounding: how well each predictor alone predicts the disease.

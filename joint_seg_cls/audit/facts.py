@@ -15,9 +15,6 @@ class ScanFacts:
     """One scan. Unknown values are None or empty.
 
     Attributes:
-        case: name of the case.
-        subject: the subject.
-        disease: the class.
         columns: further columns of the cohort table.
         shape: voxels along each axis of the scan's own grid.
         spacing_mm: voxel size along each axis of that grid.
@@ -25,10 +22,8 @@ class ScanFacts:
         level: median intensity of tissue of a raw scan.
         has_reference: whether there is a lesion mask.
         lesion_ml: volume of the lesions.
-        lesion_count: number of lesions (26-connected).
         contents: hashes of the voxel values; scans with a common hash are the same scan.
         signature: a coarse picture of the head; scans with correlated signatures are similar.
-        findings: findings in this scan.
     """
 
     case: str

@@ -116,7 +116,6 @@ def require_checks(names: Sequence[str], *, besides: Sequence[str] = ()) -> None
     """Refuse names of checks that do not exist.
 
     Args:
-        names: names of checks.
         besides: other allowed values.
 
     Raises:

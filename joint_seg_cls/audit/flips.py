@@ -43,7 +43,6 @@ def mirrored(
         image: the scan, axes RAS+.
         lesions: the mask on the same grid.
         level: median intensity of tissue.
-        spread: its standard deviation.
         centre: the point, in voxels, about which a reversed axis mirrors a mask.
     """
     where = np.argwhere(lesions)

@@ -21,8 +21,6 @@ def check_leakage(
     """Check every fold of a split.
 
     Args:
-        splits: the folds.
-        cases: the store's cases.
         duplicates: groups of cases with the same scan.
         name: name of the split, for messages.
         severity: severity of a subject on two sides: an error, or a warning if the split allows it.

@@ -35,10 +35,8 @@ class Case:
     """One predicted scan on its own grid, with axes reordered to RAS+.
 
     Attributes:
-        record: the JSON record.
         image: the scan; the first modality if it has several.
         images: all modalities by name, the first as ``image``; empty if the scan has only one.
-        grid: its grid.
         table: the lesion table, cells as text; one row per lesion.
         labels: number of the table's row, from 1, of each voxel; 0 outside lesions. None if nothing was segmented.
         maps: further volumes by name, see :data:`MAPS`.

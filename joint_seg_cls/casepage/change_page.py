@@ -42,10 +42,6 @@ def write_change_page(
     """Write the page of a comparison. Atomic; at most 15 MB.
 
     Args:
-        found: the comparison.
-        before: record of the earlier visit.
-        after: record of the later visit.
-        path: the HTML file.
         hide_names: whether the page omits the names of the scans.
     """
     colours = {row: COLOURS[change.kind] for row, change in enumerate(found.lesions, start=1)}

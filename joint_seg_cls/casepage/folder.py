@@ -23,7 +23,6 @@ def write_pages(
     Args:
         name: base name of the outputs in ``folder``.
         scans: the images that were predicted, one for each modality.
-        modalities: their names.
         folder: the predictions.
         hide_name: whether the pages omit the scan's name.
 

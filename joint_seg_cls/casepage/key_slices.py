@@ -38,7 +38,6 @@ class KeySlice:
     """One slice of a case, first row at the top, colours in [0, 1].
 
     Attributes:
-        plane: its plane.
         position_mm: its position across the plane, at the centre of the slice, in RAS+ millimetres.
         lesions: rows of the lesion table, from 1, that it shows.
         outlined: the image with outlined lesions.

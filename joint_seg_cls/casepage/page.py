@@ -36,7 +36,6 @@ class CaseSummary:
     Attributes:
         name: the base name, or :data:`HIDDEN`.
         subtitle: what was predicted and when.
-        warnings: quality warnings.
         diagnosis: None for a network that does not classify.
         lesion_count: None for a network that does not segment.
         lesion_volume: total volume in millilitres, as text.
@@ -87,8 +86,6 @@ def write_case_page(case: Case, path: Path, *, hide_name: bool = False) -> list[
     """Write the page of a case. Atomic; at most 15 MB, for which the viewer's volumes become coarser if needed.
 
     Args:
-        case: the case.
-        path: the HTML file.
         hide_name: whether the page omits the scan's name.
 
     Returns:

@@ -151,11 +151,6 @@ def _with_brain_mask(config: DictConfig, scans: list[CohortCase]) -> list[Cohort
 def _refuse_other_model(model: Model, out: Path, accept: Sequence[str]) -> None:
     """Refuse a folder with findings of another model, which would stand in one table with those of this one.
 
-    Args:
-        model: the model.
-        out: the folder.
-        accept: what the user accepts.
-
     Raises:
         CohortError: there is one.
     """

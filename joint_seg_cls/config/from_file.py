@@ -31,7 +31,6 @@ class Recorded:
 
     Args:
         where: the file that contains it.
-        part: the class to build.
         arguments: plain values and nested parts.
     """
 
@@ -71,8 +70,6 @@ def check_recorded(config: object, where: str | Path, kind: Kind, trust: Sequenc
     """Check a configuration from a file and return it ready to build.
 
     Args:
-        config: the configuration as read.
-        where: the file.
         kind: the kind of its outermost part.
         trust: additional packages whose classes are allowed.
 

@@ -159,7 +159,6 @@ def make_folder(folder: Path, key: str, *, below: bool = False) -> None:
     """Create a folder derived from ``key``, and delete partial files of killed processes in it.
 
     Args:
-        folder: the folder.
         key: the key for the error message.
         below: also delete partial files in subfolders.
 
@@ -181,10 +180,6 @@ def refuse_unknown_keys(config: Config, choices: Mapping[str, str | None]) -> No
     """Refuse unknown keys in a user's files, since Hydra checks only the command line.
 
     Keys that begin with an underscore are allowed, for interpolation.
-
-    Args:
-        config: the composed configuration.
-        choices: the option of each group.
 
     Raises:
         ConfigError: a key is unknown, or a whole group was removed.

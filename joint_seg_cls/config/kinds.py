@@ -15,12 +15,7 @@ _JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 @final
 @dataclass(frozen=True)
 class Kind:
-    """The valid values of a key.
-
-    Args:
-        description: for help and errors.
-        accepts: returns whether a value is valid.
-    """
+    """The valid values of a key."""
 
     description: str
     accepts: Callable[[Any], bool]

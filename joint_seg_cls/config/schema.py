@@ -36,13 +36,8 @@ class Key:
     """One key of the configuration.
 
     Args:
-        name: dotted name.
-        kind: valid values.
-        help: one line.
-        unit: unit of the value.
         effect: ``results``; ``none``; ``place`` (fold and seed, part of the run folder's name); ``data`` (set from the
             data); or ``machine`` (the default depends on the machine).
-        is_path: whether the value is a path.
         may_be_null: whether null is valid.
         is_checked: whether an invalid value is refused here, and not by the class that receives it.
         is_share: whether an integer is a count and a float a share, so that 1 and 1.0 differ.

@@ -169,7 +169,6 @@ def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Tru
     """Return the part with this name; None if a file must not build it.
 
     Args:
-        name: dotted name of a class.
         trust: additional packages whose classes are allowed.
         load: import the module of a trusted class; otherwise only loaded modules are inspected.
     """

@@ -40,8 +40,6 @@ class RandFlipRotated(MapTransform, Randomizable):
     axes.
 
     Args:
-        flip_probability: probability of a flip.
-        rotation_probability: probability of a rotation.
         rotation_degrees: the three angles are uniform between minus and plus this value.
         linear_keys: entries that are interpolated linearly, each (channels, x, y, z).
         nearest_keys: entries with nearest-neighbour interpolation; missing entries are ignored.

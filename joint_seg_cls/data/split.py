@@ -72,11 +72,7 @@ def with_validation(
     No subject is in both parts.
 
     Args:
-        cases: all available cases.
-        test: names of the test cases.
         fraction: share of validation; 0 for none.
-        seed: seed of the random choice.
-        fold: name of the fold.
         isolate: exclude other scans of the tested subjects.
 
 

@@ -32,7 +32,6 @@ class SplitFile:
     """The folds of a split file (see the module for its formats).
 
     Args:
-        path: the file.
         seed: seed of validation parts that the file does not define.
         allow: accepted violations: ``leakage`` (a subject in two parts), ``unknown_cases``, ``missing_cases``,
             ``empty_class`` (a part without a scan of a class).

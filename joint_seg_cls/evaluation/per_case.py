@@ -41,10 +41,7 @@ def evaluate_cases(
     Args:
         cases: the scans, opened one by one. To exclude scans that fail, use an iterator that continues after an
             exception, such as ``map`` (a generator does not).
-        predictor: the network to test.
-        total: number of scans.
         classes: disease names in the order of their codes.
-        fold: value of the column ``fold``.
         failures: collects the errors of scans that fail, which are excluded; without it the first error is raised.
 
     Columns; unknown and undefined values are NaN, counts are integers.

@@ -37,9 +37,7 @@ def region_columns(
     A lesion is in one region as a whole. A predicted lesion may have another region than the one it detects.
 
     Args:
-        prediction: predicted lesion mask; None if the network does not segment.
         reference: reference lesion mask; None if the scan has none.
-        grid: grid of both.
         anatomy: of the scan; None if regions are withheld.
     """
     nothing = {column(what, region): np.nan for region in REGIONS for what in (*COUNTS, *VOLUMES)}

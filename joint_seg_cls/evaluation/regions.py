@@ -27,11 +27,6 @@ def summarise_regions(rows: pd.DataFrame, *, seed: int = 0, resamples: int = RES
     ``recall_low``, ``recall_high``; ``lesions_predicted``, ``lesions_false``, ``false_share`` (of those predicted) and
     its interval; ``volume_reference_ml`` and ``volume_predicted_ml``, means over scans; ``difference_ml``, mean of
     predicted less reference volume, and its interval. Intervals are bootstraps over subjects.
-
-    Args:
-        rows: the per-case table.
-        seed: of the bootstraps.
-        resamples: draws of each bootstrap.
     """
     return pd.DataFrame([_row(rows, region, seed, resamples) for region in REGIONS])
 

@@ -31,7 +31,6 @@ class Exported:
     """What was written.
 
     Attributes:
-        folder: of the bundle.
         differences: largest relative difference of each output from the network, by file format.
         missing: what of the preprocessing the bundle does not reproduce, as sentences.
     """
@@ -67,9 +66,7 @@ def export_bundle(
 
     Args:
         network: with its weights, in evaluation mode, on the CPU.
-        checkpoint: its recipe.
         facts: what is known of it, for the card.
-        out: the folder.
         onnx: whether to write ONNX too.
 
     Raises:

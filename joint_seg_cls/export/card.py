@@ -34,7 +34,6 @@ def model_card(
     """Return the card as Markdown; names and values of files are escaped.
 
     Args:
-        checkpoint: the exported weights.
         facts: what its run records.
         parts: the programs.
         parameters: number of weights.

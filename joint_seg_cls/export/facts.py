@@ -88,12 +88,7 @@ class Facts:
 
 
 def facts_of(run: Path | None, checkpoint: Checkpoint) -> Facts:
-    """Return what the run folder records of these weights; nothing if they are not the ones that it tested.
-
-    Args:
-        run: the run folder; None if there is none.
-        checkpoint: the exported weights.
-    """
+    """Return what the run folder records of these weights; nothing if they are not the ones that it tested."""
     if run is None or find_checkpoint(run).resolve() != checkpoint.path.resolve():
         return Facts()
     report = ReportRun(run, "", "", 0, 0)

@@ -43,9 +43,7 @@ class LoadedNetwork(nn.Module):
     """The network of a bundle; it takes a batch of any length and returns a :class:`Prediction`.
 
     Args:
-        folder: of the programs.
         programs: for each program its ``file``, the ``size`` of its image in voxels and the names of its ``outputs``.
-        device: of the computation.
     """
 
     def __init__(
@@ -85,11 +83,7 @@ class LoadedNetwork(nn.Module):
 
 @final
 class MainOutput(nn.Module):
-    """The first output of a network as one tensor, which MONAI's ``verify_net_in_out`` needs.
-
-    Args:
-        network: returns a :class:`Prediction`.
-    """
+    """The first output of a network as one tensor, which MONAI's ``verify_net_in_out`` needs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -27,7 +27,6 @@ class ExportedPart:
     Args:
         name: of its file, without the ending.
         size: voxels of the image.
-        outputs: names of its outputs.
     """
 
     name: str
@@ -41,12 +40,7 @@ class ExportedPart:
 
 @final
 class Outputs(nn.Module):
-    """A network whose output is a tuple of named tensors, as :func:`named_outputs` orders them.
-
-    Args:
-        network: returns a prediction.
-        names: of the outputs.
-    """
+    """A network whose output is a tuple of named tensors, as :func:`named_outputs` orders them."""
 
     def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
         super().__init__()

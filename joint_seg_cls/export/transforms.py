@@ -25,7 +25,6 @@ def scans(image: str | Sequence[Any], brain_mask: str | None, modalities: Sequen
         image: a file, or the files of several scans; with several modalities the files of one scan in their order, or
             a list of such lists.
         brain_mask: of a single scan.
-        modalities: of the network.
 
     Raises:
         ScanError: a scan has another number of files; a mask for several scans; two scans of one name.
@@ -51,11 +50,7 @@ def scans(image: str | Sequence[Any], brain_mask: str | None, modalities: Sequen
 
 @final
 class PrepareScand:
-    """Read and preprocess a scan as for the training; adds ``prepared``.
-
-    Args:
-        steps: of the preprocessing.
-    """
+    """Read and preprocess a scan as for the training; adds ``prepared``."""
 
     def __init__(self, steps: Steps) -> None:
         self.steps = steps
@@ -73,11 +68,7 @@ class PrepareScand:
 
 @final
 class FindLesionsd:
-    """Apply the network; adds ``findings`` in the scan's own grid.
-
-    Args:
-        predictor: applies the network.
-    """
+    """Apply the network; adds ``findings`` in the scan's own grid."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
@@ -91,12 +82,7 @@ class FindLesionsd:
 
 @final
 class WriteFindingsd:
-    """Write the findings: volumes in the scan's own grid and a JSON record, which is written last.
-
-    Args:
-        folder: of the files.
-        classes: names of the diseases in the order of their codes.
-    """
+    """Write the findings: volumes in the scan's own grid and a JSON record, which is written last."""
 
     def __init__(self, folder: str | Path, classes: Sequence[str]) -> None:
         self.folder = Path(folder)
@@ -139,8 +125,6 @@ def predict_scans(
 
     Args:
         image: as for :func:`scans`.
-        brain_mask: of a single scan.
-        modalities: of the network.
         steps: transforms of an item, the last of which adds ``record``.
 
     Raises:

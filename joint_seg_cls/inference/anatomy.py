@@ -65,10 +65,7 @@ def fit_anatomy(
 
     Args:
         image: in model space; the first modality is registered.
-        brain_mask: in model space.
         brain: in the scan's own grid.
-        geometry: both grids.
-        brain_ml: volume of the brain in the scan's own grid.
     """
     if (withheld := _unsuitable(brain, geometry, brain_ml)) is not None:
         return FittedAnatomy(None, _quality(None, withheld))

@@ -120,11 +120,8 @@ def case_findings(
     """Return the findings of a scan with their lesion table and record.
 
     Args:
-        name: of the scan.
-        prepared: the scan and its geometry.
         found: the findings in the scan's own grid.
         classes: names of the diseases in the order of their class codes.
-        model: description of the network or the networks.
         trained: the training scans; a scan unlike them gets a warning and no diagnosis.
         limits: of the rule that gives no diagnosis, see :mod:`.abstention`.
         more: further entries of the record.

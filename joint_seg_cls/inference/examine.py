@@ -37,12 +37,6 @@ def examine(
     """Return the entries ``trust`` and ``explanation`` of a record, if asked for, and Grad-CAM in the scan's grid.
 
     Maps of an ensemble are audited for its first member; deletion is that of the whole ensemble.
-
-    Args:
-        options: which entries.
-        predictor: of the findings.
-        prepared: the scan.
-        found: its findings in model space.
     """
     record: dict[str, Any] = {}
     cam = None

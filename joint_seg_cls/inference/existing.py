@@ -48,10 +48,6 @@ def checksum(file: Path) -> str:
 def refuse_foreign_files(names: Iterable[str], out: Path) -> None:
     """Refuse to write over files that the program did not write: a scan's side-car, a manual mask, a table.
 
-    Args:
-        names: base names of the outputs.
-        out: their folder.
-
     Raises:
         CohortError: there is one.
     """

@@ -86,7 +86,6 @@ class Explanation:
         grad_cam: audit of Grad-CAM.
         deletion: effect of the lesions on the probability.
         cam: Grad-CAM in model space.
-        seconds: duration of the audit.
     """
 
     location_map: MapAudit
@@ -123,11 +122,8 @@ def explain(
     Args:
         predict: gives the findings for an image in model space.
         network: gives the maps; of an ensemble, one member.
-        image: in model space.
         found: the findings for ``image``.
-        brain: mask in model space.
         lesions: mask in model space, of the reference or of the prediction.
-        voxel_ml: volume of a voxel of the model grid.
         seed: of the noise in filled lesions and of the shuffled weights.
     """
     if found.disease_probability is None or found.location_map is None or _classifier(network) is None:

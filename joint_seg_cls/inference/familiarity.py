@@ -49,9 +49,7 @@ class TrainingScans:
         """Return a sentence for each way in which a scan is unlike them.
 
         Args:
-            image: the prepared image.
             spacing_mm: sides of a voxel of the scan as read.
-            brain_ml: volume of the brain.
         """
         sentence = unlike(image, self.intensities)
         return [*([] if sentence is None else [sentence]), *unlike_scan(spacing_mm, brain_ml, self.ranges)]

@@ -26,8 +26,6 @@ def filled(
 
     Args:
         image: the first channel is the FLAIR.
-        lesions: mask of the lesions.
-        brain: mask of the brain.
         rng: of the noise.
     """
     wide = ndimage.binary_dilation(lesions, iterations=_WIDER) & brain

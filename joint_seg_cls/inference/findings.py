@@ -60,8 +60,6 @@ def combined(members: Sequence[Samples], size: Sequence[int], lesion_threshold: 
 
     Args:
         members: the samples of each network.
-        size: voxels of the image.
-        lesion_threshold: probability at or above which a voxel is a lesion.
     """
     lesion = _joined([member.lesion for member in members])
     disease = _joined([member.disease for member in members])

@@ -62,7 +62,6 @@ class Trust:
     Args:
         grade: A to D; None if too few lesions could be placed.
         recovery: injected and found lesions by class of volume (``metrics.SIZES``).
-        seconds: duration.
         reason: why there is no grade.
     """
 
@@ -94,7 +93,6 @@ def trust(
 
     Args:
         predict: gives the findings for an image in model space.
-        prepared: the scan.
         found: its findings in model space.
         least_lesion_mm3: smaller lesions do not count as segmented.
         rounds: predictions, each with up to 12 lesions.

@@ -12,10 +12,6 @@ from joint_seg_cls.scan import Grid
 def lesion_rows(found: Findings, grid: Grid) -> pd.DataFrame | None:
     """Return one row per predicted lesion; None for a network without segmentation.
 
-    Args:
-        found: the findings in the scan's own grid.
-        grid: this grid.
-
     Returns:
         The columns of :func:`~joint_seg_cls.lesions.lesion_table`; ``mean_probability`` and ``max_probability`` of its
         voxels; ``uncertainty``, the mean of the disagreement over its voxels (NaN for a single sample);

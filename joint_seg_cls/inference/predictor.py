@@ -27,9 +27,7 @@ class Predictor:
     """Apply ``network`` to single images in model space.
 
     Args:
-        network: returns a :class:`~joint_seg_cls.batch.Prediction`.
         lesion_threshold: probability at or above which a voxel is a lesion.
-        device: device of the computation.
         views: ``one``, or ``flips`` to average over the image and its left-right mirror image. On a CPU a batch of two
             takes no longer than one image.
         least_lesion_mm3: smaller lesions are removed from the mask in native space.
@@ -65,10 +63,6 @@ class Predictor:
 
     def __call__(self, image: Float32[np.ndarray, "c x y z"], scan: str | Path = "image") -> Findings:
         """Return the findings in model space.
-
-        Args:
-            image: the prepared image.
-            scan: name of the scan, for messages.
 
         Raises:
             ScanError: an output is NaN or infinite.

@@ -24,7 +24,6 @@ class ScanAnatomy:
     """Distances and regions at any position of a scan.
 
     Attributes:
-        grid: grid of the distances.
         to_template: maps millimetres of the scan to MNI millimetres.
         ventricle_mm: distance to the lateral ventricles.
         surface_mm: distance to the fluid around the brain, in sulci too.
@@ -85,8 +84,6 @@ def scan_anatomy(
 
     Args:
         brightness: fluid near 0, tissue near 1.
-        brain: brain mask.
-        grid: grid of both, with any axes.
         to_template: maps millimetres of the scan to MNI millimetres.
     """
     template = template_map()

@@ -59,11 +59,6 @@ def lesion_regions(mask: Bool[np.ndarray, "x y z"], grid: Grid, anatomy: ScanAna
     ``deep white matter``                  any other
     =====================================  ===========================================================================
 
-    Args:
-        mask: lesions in the scan's own grid.
-        grid: this grid.
-        anatomy: from :func:`~joint_seg_cls.lesions.scan_anatomy.scan_anatomy`.
-
     Returns:
         Columns ``region``; ``distance_to_ventricle_mm`` and ``distance_to_cortex_mm`` of the nearest point of the
         lesion; for :mod:`~joint_seg_cls.lesions.criteria`: ``near_cortex`` (share of the lesion within 3 mm of the

@@ -66,10 +66,6 @@ def across_folds(
     Args:
         measure: the metric of the given rows; a :class:`Ratio` is faster.
         fold: fold of each row; a row is one scan in the test of one run.
-        seed: seed of each row.
-        subject: subject of each row.
-        draws_seed: seed of the bootstrap.
-        resamples: number of resamples.
     """
     rows = np.arange(len(fold))
     cells, cell = np.unique(

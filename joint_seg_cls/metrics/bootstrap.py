@@ -39,10 +39,7 @@ def bootstrap_interval(
         values: one value per scan, or a table with one row per scan.
         statistic: takes a selection of ``values`` (of the same type) and returns a number; by default the mean of the
             values that are not NaN.
-        seed: seed of the draws.
         group: the subject of each scan, or the name of its column; None if every scan is of a different subject.
-        resamples: number of resamples.
-        confidence: confidence level.
     """
     rows: Any = values if isinstance(values, pd.DataFrame) else np.asarray(values)
     if len(rows) == 0:
@@ -82,12 +79,9 @@ def bootstrap_ratio(
     Args:
         above: one value per scan.
         below: one value per scan; ones give the mean of ``above``.
-        seed: seed of the draws.
         group: the subject of each scan.
         fold: the fold of each scan, different in each repeat; by default one fold.
         repeat: the repeat of each scan; by default one.
-        resamples: number of resamples.
-        confidence: confidence level.
     """
     if len(above) == 0:
         return Interval(math.nan, math.nan)
@@ -135,9 +129,7 @@ def share_interval(
     Args:
         part: counts of each scan, at most those of ``whole``.
         whole: counts of each scan.
-        seed: seed of the draws.
         group: the subject of each scan.
-        resamples: number of resamples.
     """
     trials = sum(1 for own in _members(whole, group) if whole[own].sum() > 0) if len(whole) else 0
     if trials and part.sum() in (0, whole.sum()):

@@ -28,9 +28,7 @@ def detected_by_size(prediction: Mask, reference: Mask, voxel_mm3: float) -> dic
     """Count detected reference lesions by volume; a lesion is detected if it shares a voxel with the prediction.
 
     Args:
-        prediction: predicted lesion mask.
         reference: reference lesion mask on the same grid; its lesions are 26-connected.
-        voxel_mm3: volume of one voxel.
 
     Returns:
         The counts of each of ``SIZES``. A class includes its lower limit and excludes its upper one.

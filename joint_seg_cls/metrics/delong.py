@@ -51,7 +51,6 @@ def compare_areas(
         first: scores, higher for positive scans; one column per seed, whose areas are averaged.
         second: scores of the other method on the same scans.
         positive: whether a scan is positive.
-        subject: the subject of each scan.
         fold: the fold of each scan; by default one fold. :func:`folds_to_compare` selects the folds.
 
     A class with fewer than two subjects gives NaN; p is NaN if the standard error is 0 and the areas differ.

@@ -39,8 +39,6 @@ def lesion_wise(prediction: Mask, reference: Mask, *, connectivity: Connectivity
     With ``connectivity=18`` LTPR and LFPR are those of the ISBI-2015 challenge [1].
 
     Args:
-        prediction: predicted lesion mask.
-        reference: reference lesion mask on the same grid.
         connectivity: connectivity of lesion voxels: 6, 18 or 26.
 
     Raises:

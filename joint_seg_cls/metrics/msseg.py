@@ -52,11 +52,6 @@ def msseg(prediction: Mask, reference: Mask, voxel_mm3: float) -> Msseg:
     Departs from [2], whose loop over covering lesions also ends after as many of them as this mask has lesions, plus
     one; here it continues to :math:`\gamma`.
 
-    Args:
-        prediction: predicted lesion mask.
-        reference: reference lesion mask on the same grid.
-        voxel_mm3: volume of one voxel.
-
     Raises:
         ValueError: masks of different shape, or with values other than 0 and 1.
     """

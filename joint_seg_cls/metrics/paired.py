@@ -59,12 +59,9 @@ def compare_means(
 
     Args:
         first: one value per scan.
-        second: one value per scan, for the same scans.
         subject: the subject of each scan.
         fold: the fold of each scan; by default one fold.
         alpha: level for the smallest difference.
-        seed: seed of the bootstrap interval.
-        resamples: number of resamples.
     """
     both = ~(np.isnan(first) | np.isnan(second))
     if not both.any():
@@ -96,12 +93,9 @@ def compare_accuracies(
 
     Args:
         first: whether the first method was correct, one column per seed.
-        second: the same for the second method and the same scans.
         subject: the subject of each scan.
         fold: the fold of each scan; by default one fold.
         alpha: level for the smallest difference.
-        seed: seed of the bootstrap interval.
-        resamples: number of resamples.
     """
     if not len(subject):
         return NOTHING

@@ -31,7 +31,6 @@ def compare_aucs(
 
     Args:
         first: probability of the positive class, one column per seed.
-        second: the same for the second method and the same scans.
         positive: whether a scan is positive.
         subject: the subject of each scan.
         fold: the fold of each scan; by default one fold. Folds with fewer than two subjects of a class are excluded.
@@ -68,13 +67,10 @@ def compare_aucs_of_many(
 
     Args:
         first: class probabilities, one layer per seed.
-        second: the same for the second method and the same scans.
         disease: class code of each scan.
         subject: the subject of each scan.
         fold: the fold of each scan; by default one fold.
         alpha: level for the smallest difference.
-        seed: seed of the bootstrap.
-        resamples: number of resamples.
     """
     every, alone = np.arange(len(disease)), np.zeros(len(disease), dtype=np.int64)
     of_fold, caveat = alone if fold is None else np.unique(fold, return_inverse=True)[1], ""

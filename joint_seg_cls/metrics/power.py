@@ -48,7 +48,6 @@ def smallest_share(scans: int, discordant: float, alpha: float, power: float = P
     multiple :math:`\delta` of one scan with the required power; infinite if there is none.
 
     Args:
-        scans: number of independent scans.
         discordant: share of scans on which the two disagreed.
         alpha: two-sided level.
         power: probability of a significant result.

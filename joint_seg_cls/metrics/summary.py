@@ -42,7 +42,6 @@ def summarise(
 
     Args:
         values: one value per scan, NaN if undefined.
-        seed: seed of the bootstrap.
         group: the subject of each scan.
     """
     measured = np.asarray(values, dtype=np.float64)
@@ -59,12 +58,7 @@ def empty_references(
     reference_is_empty: Bool[np.ndarray, " scans"] | Sequence[bool],
     predicted_volume_ml: Float[np.ndarray, " scans"] | Sequence[float],
 ) -> EmptyReferences:
-    """Summarise the scans without a lesion in the reference.
-
-    Args:
-        reference_is_empty: for each scan, whether its reference contains no lesion.
-        predicted_volume_ml: for each scan, the predicted volume in millilitres.
-    """
+    """Summarise the scans without a lesion in the reference."""
     false_ml = np.asarray(predicted_volume_ml, dtype=np.float64)[np.asarray(reference_is_empty, dtype=bool)]
     if not len(false_ml):
         return EmptyReferences(0, math.nan, math.nan)

@@ -31,9 +31,6 @@ def hd95_mm(
     Computed by MONAI between the centres of the voxels that share a face with the background.
 
     Args:
-        prediction: predicted lesion mask.
-        reference: reference lesion mask on the same grid.
-        spacing_mm: distance between neighbouring voxels along each axis.
         penalty_mm: value of an empty prediction; by default the diagonal of the grid.
 
     Raises:
@@ -64,9 +61,6 @@ def surface_dice(
     Computed by MONAI on the sub-voxel surface, weighted by area in mm2 [1], so that thick slices are fully counted.
 
     Args:
-        prediction: predicted lesion mask.
-        reference: reference lesion mask on the same grid.
-        spacing_mm: distance between neighbouring voxels along each axis.
         tolerance_mm: distance up to which surfaces agree.
 
     Raises:

@@ -21,8 +21,6 @@ def dice(prediction: Mask, reference: Mask, *, empty: Literal["nan", "one"] = "n
     r"""Return the Dice coefficient, 2 TP / (2 TP + FP + FN), [1] Eq. 15.
 
     Args:
-        prediction: predicted lesion mask.
-        reference: reference lesion mask on the same grid.
         empty: value for an empty reference: ``nan`` undefined; ``one`` 1 if the prediction is empty too, else 0.
 
     Raises:

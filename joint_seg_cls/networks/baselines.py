@@ -18,7 +18,6 @@ class SegmentationBaseline(nn.Module):
 
     Args:
         network: maps an image (b, in_channels, x, y, z) to logits (b, 1, x, y, z).
-        in_channels: modalities of the image.
 
     Raises:
         ConfigError: in ``forward``, if the shape of the image or of the output differs from the above.
@@ -45,8 +44,6 @@ class ClassificationBaseline(nn.Module):
 
     Args:
         network: maps an image (b, in_channels, x, y, z) to logits (b, classes).
-        in_channels: modalities of the image.
-        classes: number of diseases.
 
     Raises:
         ConfigError: in ``forward``, if the shape of the image or of the output differs from the above.

@@ -29,7 +29,6 @@ class GlobalBranch(nn.Module):
         channels: width of the output.
         image_size: voxels along the image's sides; defines the attention windows.
         embedding_width: features of a token, ``None`` for ``channels``.
-        heads: attention heads.
 
     Raises:
         ConfigError: an invalid image size, here or in ``forward``.

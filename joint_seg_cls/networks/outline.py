@@ -69,8 +69,6 @@ def prediction_shapes(network: nn.Module, modalities: int, size: Sequence[int]) 
 
     Args:
         network: built under :func:`outlined`.
-        modalities: channels of the image.
-        size: voxels along the image's axes.
 
     Raises:
         ConfigError: an array between two layers has more than :data:`MOST_BETWEEN_LAYERS` values.

@@ -93,10 +93,6 @@ class ImageSkip(nn.Module):
     The finest encoder features of [1] have half the image's resolution; with the image, borders are as sharp as its
     voxels. There is no norm, so that the intensity relative to white matter reaches the lesion map.
 
-    Args:
-        channels: width of the features.
-        image_channels: modalities of the image.
-
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """
 

@@ -57,7 +57,6 @@ class CrossoverSharing(Sharing):
         channels: width of the features.
         image_size: voxels along the image's sides; defines the attention windows of the global branch.
         embedding_width: features per token of the global branch, ``None`` for ``channels``.
-        heads: attention heads of the global branch.
         segmentation_local: initial share of the local branch in the segmentation features.
         classification_local: initial share of the local branch in the classification features.
 

@@ -40,8 +40,6 @@ def tasks_of(network: nn.Module, in_channels: int, image_size: Sequence[int]) ->
 
     Args:
         network: on the meta device, so that no time or memory is needed.
-        in_channels: modalities of the image.
-        image_size: voxels along the image's sides.
 
     Raises:
         ConfigError: the declaration or the output is invalid, or the network cannot run on the meta device.

@@ -25,9 +25,7 @@ class ShiftedWindows(nn.Module):
     ``forward`` and when a state is loaded; the state contains its grid.
 
     Args:
-        width: features per token.
         heads: attention heads; they must divide ``width``.
-        grid: tokens along each axis.
 
     Raises:
         ConfigError: a width not divisible by the heads, or in ``forward`` a grid with other windows.

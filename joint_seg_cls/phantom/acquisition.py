@@ -27,8 +27,6 @@ class Acquisition:
     """The voxels of a scan.
 
     Attributes:
-        grid: the scan's grid.
-        site: record of the site.
         to_head: homogeneous matrix from voxel index to head mm.
         parts: number of thin slices averaged into one along the axis ``through``.
         through: array axis across the slices.

@@ -70,9 +70,7 @@ def draw_signal(
     """Draw tissue contrasts, lesions and structures similar to lesions.
 
     Args:
-        scene: the labels.
         extent: :func:`ventricular_extent` of the whole scene, in voxels of this scene, which may be cropped.
-        rng: source of random numbers.
         all_lesions: show all lesions; otherwise a random subset, or none.
     """
     tissue, spacing_mm = scene.tissue, scene.spacing_mm
@@ -119,12 +117,6 @@ def visible_lesions(
 
     Slices, blur and the receive field hide some. A network that has to segment what cannot be seen learns to segment
     white matter where lesions are frequent.
-
-    Args:
-        image: intensity.
-        lesions: all lesions.
-        normal: normal white matter.
-        spacing_mm: edge of a voxel.
     """
     numbers, count = label_lesions(lesions)
     if not count or not normal.any():

@@ -27,7 +27,6 @@ class Atlas:
     """Maps on the template for placing lesions.
 
     Attributes:
-        grid: the template's grid, RAS+.
         tissue: voxels where a lesion may lie.
         white: voxels where a white matter lesion may lie.
         zones: masks by zone, wider than the starting positions of that zone's lesions.

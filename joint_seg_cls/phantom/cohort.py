@@ -46,13 +46,10 @@ def write_cohort(
     for any number of subjects and workers.
 
     Args:
-        cohort: the cohort.
         out: the folder; it may contain an earlier, smaller or interrupted cohort with the same settings, but nothing
             else.
         spacing_mm: 1, or 2 for coarser voxels and a faster simulation.
-        readers: number of reference masks per scan.
         workers: processes; 0 uses the main process only.
-        command: the command, for the README.
         skull: surroundings of the brain; None for none.
         brain_masks: whether the table lists brain masks; None lists them for skull-stripped scans only.
 

@@ -24,12 +24,7 @@ _FAR_MM = 5.0
 @final
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A head in RAS+ voxels of 1 mm.
-
-    Attributes:
-        name: name of its source.
-        tissue: :class:`Tissue` of each voxel.
-    """
+    """A head in RAS+ voxels of 1 mm."""
 
     name: str
     tissue: UInt8[np.ndarray, "x y z"]

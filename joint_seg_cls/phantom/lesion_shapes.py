@@ -67,9 +67,6 @@ class ShapeLibrary(LesionShapes):
 
     The file has ``affine`` (4, 4) to MNI mm, and for shape k the voxel ``origin[k]``, ``shape[k]``, and its voxels as
     ``np.unpackbits(bits[offset[k]:offset[k+1]])``, truncated to the product of ``shape[k]``; voxels of 1 mm.
-
-    Args:
-        path: the file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -143,8 +140,6 @@ def rough_ellipsoid(
     """Return an ellipsoid of about this volume with an uneven border, of random elongation and direction.
 
     Args:
-        volume_mm3: its volume.
-        spacing_mm: of the voxels along each axis.
         rng: of elongation, direction and border.
     """
     ratio = np.array([1.0, 1 / rng.uniform(1.1, 2.4), 1 / rng.uniform(1.1, 2.4)])

@@ -26,11 +26,8 @@ def add_look_alikes(
 
     Args:
         signal: changed in place.
-        tissue: the labels.
         texture: texture of the tissue, mean 0 and standard deviation 1.
-        spacing_mm: edge of a voxel.
         extent: rear and front end of the lateral ventricles, in voxels along the second axis.
-        rng: source of random numbers.
     """
     _around_ventricles(signal, tissue, texture, spacing_mm, extent, rng)
     if rng.random() < 0.5:

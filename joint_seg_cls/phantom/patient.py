@@ -18,11 +18,9 @@ class Patient:
     """The properties drawn for one subject.
 
     Attributes:
-        disease: the diagnosis, MS or NMOSD.
         drawn_as: the disease that determines the lesions; differs from ``disease`` in an atypical patient.
         features: features of the lesions (keys of ``parameters.json``, "features"); empty without lesions.
         count: number of lesions of at least 3 mm3.
-        volume_ml: their total volume.
     """
 
     disease: str
@@ -43,7 +41,6 @@ class Population:
     """Distribution of patients of each disease.
 
     Args:
-        name: name of the cohort, for its record.
         atypical: fraction of patients of each disease who look like the other disease.
         lesion_free: fraction of patients of each disease without brain lesions.
         pooled_load: draw lesion count and total volume of both diseases from one distribution, the even mixture of

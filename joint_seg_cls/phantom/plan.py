@@ -58,7 +58,6 @@ class LesionPlan:
     """The planned lesions of a patient.
 
     Attributes:
-        patient: the patient.
         mass: the confluent periventricular lesions, drawn first, with ``mass_share`` of the volume.
         lesions: the others in order of appearance: those required by features, then others and a reserve.
         mass_share: fraction of the total volume in ``mass``.

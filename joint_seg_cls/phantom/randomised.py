@@ -30,12 +30,7 @@ class RandomisedCohort:
     """A cohort with randomised anatomy, lesions and scanners.
 
     Args:
-        population: distribution of patients of each disease.
-        recruitment: number of subjects of each disease.
-        anatomies: heads of the subjects.
-        shapes: shapes of the lesions.
         load_ml: range of the lesion volume, log-uniform, for both diseases.
-        seed: seed of all random numbers.
     """
 
     population: Population

@@ -31,7 +31,6 @@ class Drawn:
     """Lesions on the template's grid.
 
     Attributes:
-        grid: the template's grid.
         labels: 0 outside; the confluent mass is 1, planned lesion k is k + 2.
         clouds: labels of lesions with a soft edge.
     """
@@ -60,8 +59,6 @@ def draw(plan: LesionPlan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, ne
     """Draw the lesions of a plan on the template at ``spacing_mm``.
 
     Args:
-        plan: what to draw.
-        spacing_mm: spacing of the template's grid.
         growth: factor on the total volume, for a later visit.
         new_lesions: number of additional lesions, for a later visit.
     """

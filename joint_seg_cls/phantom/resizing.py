@@ -10,11 +10,7 @@ def stretched(
     """Return a volume with ``size`` voxels along ``axis`` over the same field of view.
 
     Args:
-        volume: the values.
-        axis: the axis.
-        size: voxels along it.
         corners: align the centres of the outermost voxels instead of their edges.
-        nearest: nearest neighbour instead of linear interpolation.
     """
     before = volume.shape[axis]
     if before == size:

@@ -25,9 +25,7 @@ class Scene:
     """Labels in isotropic voxels, axes RAS+.
 
     Attributes:
-        tissue: :class:`Tissue` of each voxel.
         lesions: lesion numbers from 1; 0 elsewhere.
-        spacing_mm: edge of a voxel.
     """
 
     tissue: UInt8[np.ndarray, "x y z"]

@@ -77,12 +77,10 @@ def write_scene_store(
     draws others. Existing cases are kept.
 
     Args:
-        cohort: the cohort.
         store: the folder; it may contain an earlier, smaller or interrupted store with the same settings, but nothing
             else.
         shape: voxels of the network's grid.
         spacing_mm: edge of a voxel.
-        intensity: normalises the image.
         settings: preprocessing of scans for a network trained on this store.
         workers: processes; 0 uses the main process only.
 

@@ -25,7 +25,6 @@ class LesionPart:
     """An ellipsoid, or a sheet along a wall.
 
     Attributes:
-        centre_mm: its centre.
         axes: rows are unit vectors of the three half axes.
         radii_mm: half lengths along ``axes``.
         wall: cavity of the wall along which it lies: the distance to the wall, relative to the last radius, replaces
@@ -57,7 +56,6 @@ class Lesion:
     Attributes:
         zone: zone of the atlas.
         parts: parts whose union it is.
-        volume_mm3: its nominal volume.
         largest_mm3: maximum to which its volume may be raised to reach the patient's total.
         confined: whether it must stay within its zone.
         white_only: whether it must stay within the white matter.

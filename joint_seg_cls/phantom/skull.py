@@ -76,9 +76,7 @@ class StrippedScan:
 
     Attributes:
         flair: the scan, 0 outside the brain.
-        brain: the brain.
         acquisition: the voxels of the skull-stripped scan.
-        anatomy: anatomy of the person.
         contrast: contrast of scanner and person.
         gain: intensity of white matter in the units of the file.
         seed, subject, visit: keys of the random streams.

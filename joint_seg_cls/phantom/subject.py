@@ -102,9 +102,7 @@ class SimulatedScan:
     """The scan of one visit.
 
     Attributes:
-        grid: the scan's own grid.
         flair: FLAIR as integers, nonzero inside the brain, and 0 outside it if the scan is skull-stripped.
-        brain_mask: the brain.
         lesion_masks: one reference per rater.
     """
 

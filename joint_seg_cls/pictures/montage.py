@@ -36,7 +36,6 @@ def montage(
     Args:
         panels: rows of pictures, each grey or RGB in [0, 1], with the first row at the bottom.
         titles: one per column, or fewer.
-        path: output file.
         aspect: height of a pixel divided by its width.
         sides: labels at the left and right of each picture, such as ("L", "R").
         row_labels: one per row.

@@ -25,8 +25,6 @@ def draw_planes(
         figure: the figure, which is empty.
         image: the scan, axes RAS+; the left of the head is at the left of a slice.
         lesions: mask on the same grid; without lesions the slices are spread over the head.
-        spacing_mm: voxel size.
-        heading: title of the figure.
         columns: slices per plane.
     """
     levels = window(image)

@@ -16,7 +16,6 @@ def square_pixels(
 
     Args:
         picture: a slice, with colours on the last axis if it has three.
-        aspect: height of a pixel divided by its width.
         height: rows of the result.
         order: order of the interpolation: 1 for grey levels, 0 for masks.
     """

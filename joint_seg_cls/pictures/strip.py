@@ -29,8 +29,6 @@ def strip_png(
     Args:
         image: the scan, axes RAS+; the left of the head is at the left of each slice.
         masks: masks on the same grid, and their colours.
-        spacing_mm: voxel size.
-        slices: number of slices.
     """
     levels = window(image)
     shape: tuple[int, int, int] = image.shape

@@ -28,7 +28,6 @@ class Forces:
     Attributes:
         t2: robust minimum of the image.
         t: threshold between head and background.
-        tm: median inside the head.
         bt: fractional threshold between brain and background, 0.5 in [1]; larger makes the brain smaller.
         d1, d2: search depth for the darkest and the brightest voxel.
         smooth_from, smooth_until: radii of curvature between which the surface may bend.

@@ -15,7 +15,6 @@ class Corrected:
     """An image without its bias field.
 
     Attributes:
-        image: the image, on its own grid.
         field_p99_over_p1: 99th over 1st percentile of the field inside the brain; None if none was estimated.
     """
 

@@ -23,7 +23,6 @@ class Brain:
     """The brain of one scan.
 
     Attributes:
-        mask: the brain on the scan's own grid.
         how: source of the mask: ``table``, ``stripped`` (an already skull-stripped scan) or the name of the extractor.
         doubt: why the source may be wrong, as a sentence; empty if it is clear.
     """
@@ -111,9 +110,6 @@ class MaskFromTable:
 @final
 class ExtractedBrain:
     """Use the table's ``brain_mask`` or the nonzero voxels of a skull-stripped scan; extract the brain of other scans.
-
-    Args:
-        extractor: separates the brain from the rest of the head.
 
     Raises:
         ScanError: the given mask is empty, or the extractor found no plausible brain.

@@ -25,12 +25,8 @@ class ModelInput:
     """The network's input for one scan, the geometry to map results back, and quality measures.
 
     Attributes:
-        scans: the modalities as read.
-        brain: brain mask on the grid of the first modality.
         image: the modalities in model space.
-        brain_mask: brain mask in model space.
         geometry: the scan's own grid and the network's.
-        brain_ml: volume of the brain in the scan's own grid.
         figures: quality measures (see :mod:`joint_seg_cls.preprocess.quality`), without those of lesions.
     """
 

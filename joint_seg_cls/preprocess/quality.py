@@ -67,7 +67,6 @@ def lesion_figures(
     Args:
         lesions: the reference in the scan's own grid.
         on_model: the reference on the network's grid.
-        geometry: both grids.
         raters: number of masks combined in the reference.
     """
     labels, count = label_lesions(lesions)
@@ -164,12 +163,7 @@ def lost_lesions(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> s
 
 
 def summary(cases: Sequence[PreparedCase], model_shape: Sequence[int]) -> list[str]:
-    """Return a line about lost lesions and the summarised warnings of all cases.
-
-    Args:
-        cases: the prepared cases.
-        model_shape: voxels of the network's grid.
-    """
+    """Return a line about lost lesions and the summarised warnings of all cases."""
     lost = lost_lesions(cases, model_shape)
     warnings = ((case.case, warning) for case in cases for warning in case.provenance.get("warnings", ()))
     return ([lost] if lost else []) + counted_warnings(warnings)

@@ -28,9 +28,6 @@ def remove_scalp(
     fat is brighter than any tissue of the brain, and looks like lesions to a network.
 
     Args:
-        mask: an extracted brain.
-        image: the scan.
-        grid: the grid of both.
         brighter_than: intensity above which tissue is scalp, relative to that of the brain (:func:`tissue_mode`)
             or, near a coil, to the local mean.
     """

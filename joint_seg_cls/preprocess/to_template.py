@@ -91,7 +91,6 @@ def register_to_template(brightness: Float32[np.ndarray, "x y z"], grid: Grid) -
 
     Args:
         brightness: from :func:`tissue_brightness`.
-        grid: its grid.
     """
     template = template_map()
     fixed, fixed_grid = _coarse(template.tissue.astype(np.float32) / 100, template.grid)

@@ -54,9 +54,6 @@ def checklist(
     """Fill the checklist.
 
     Args:
-        variants: variants of the study.
-        tables: tables of the study.
-        figures: drawn or missing.
         audit: audit of the data, if a run has one.
         claimed: the sentence on statistics.
     """

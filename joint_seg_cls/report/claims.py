@@ -90,8 +90,6 @@ def claims_against(
         pairs: the variant claimed to be better, and the other.
         metrics: metrics of the table.
         published: the paper's difference for each pair and metric, in percentage points.
-        seed: seed of the bootstraps.
-        resamples: number of bootstrap samples.
     """
     wanted = [(number, metric) for number in range(len(pairs)) for metric in TESTED if metric in metrics]
     paired = {key: found for key in wanted if (found := _pair(*pairs[key[0]], key[1])) is not None}

@@ -23,7 +23,6 @@ class Figure:
 
     Args:
         name: name of its files, such as ``figure-08``.
-        title: one line.
         caption: what is shown, how it was selected and computed, and what is omitted.
         png: the picture; line drawings also have a PDF of the same name.
         missing: why there is no picture.

@@ -35,7 +35,6 @@ def draw_figures(runs: Sequence[ReportRun], out: Path, *, open_network: OpenNetw
         runs: all runs of the study, finished or not.
         out: folder of the PNG files, and of PDFs of line drawings.
         open_network: rebuilds the network of a run folder.
-        seed: seed of the bootstraps.
     """
     study = _Study(pool(runs), out, Gallery(open_network), seed)
     figures = [study.lesions(), study.roc_of_baselines(), study.errors(), study.roc_of_single_task(), study.maps()]

@@ -64,11 +64,7 @@ def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> l
 @final
 @dataclass
 class Gallery:
-    """Cases and the findings of networks for them, each computed once.
-
-    Args:
-        open_network: rebuilds a run's network.
-    """
+    """Cases and the findings of networks for them, each computed once."""
 
     open_network: OpenNetwork
     _networks: dict[Path, tuple[Predictor, Checkpoint]] = field(default_factory=dict)
@@ -127,7 +123,6 @@ class View:
     """One axial slice of a case, cropped to the brain, with square pixels and a fixed height.
 
     Args:
-        case: the case.
         cut: the slice with most of the reference.
     """
 

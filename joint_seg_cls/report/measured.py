@@ -39,10 +39,7 @@ def measure(variant: Variant, metrics: Sequence[str], *, seed: int, resamples: i
     """Return the ``metrics`` defined for the variant's finished runs.
 
     Args:
-        variant: the variant.
         metrics: names of :data:`OF_SCANS`, :data:`OF_DIAGNOSES` and ``LESION_METRICS``.
-        seed: seed of the bootstraps.
-        resamples: number of bootstrap samples.
     """
     found = {}
     for name in metrics:

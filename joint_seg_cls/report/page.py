@@ -46,10 +46,8 @@ class PageTable:
 
     Args:
         title: number and subject.
-        columns: column heads.
         rows: cells; the first cell of a row is its name.
         caption: what was measured and how.
-        notes: footnotes.
         missing: why there is no table, or the missing rows.
         groups: a row above the heads: texts and their numbers of columns.
         is_text: whether its cells are text rather than numbers.
@@ -101,7 +99,6 @@ def write_page(
     It links to run folders; absolute paths in texts are reduced to file names.
 
     Args:
-        path: output file.
         title: the study.
         subtitle: cohort, protocol, folds.
         parts: text before the tables.

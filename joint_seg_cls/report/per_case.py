@@ -24,7 +24,6 @@ def read_per_case(path: Path, scans: int | None = None) -> pd.DataFrame:
     """Return one row per test scan: names as text, other columns as numbers with NaN for empty cells.
 
     Args:
-        path: the table.
         scans: number of rows it must have; None if unknown.
 
     Raises:

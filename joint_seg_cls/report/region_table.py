@@ -18,13 +18,7 @@ _COLUMNS = (
 
 
 def region_tables(runs: Iterable[ReportRun], *, seed: int, resamples: int) -> dict[str, PageTable]:
-    """Return the table of regions of the joint model, or else of the first variant that segments, by its file's name.
-
-    Args:
-        runs: all runs of the study, finished or not.
-        seed: of the bootstraps.
-        resamples: draws of each bootstrap.
-    """
+    """Return the table of regions of the joint model, or else of the first variant that segments, by file name."""
     segmenting = [one for one in pool(runs) if one.segments]
     if not segmenting:
         return {}

@@ -26,11 +26,7 @@ class ReportRun:
 
     Args:
         folder: the run folder; it may not exist yet.
-        base: the ablation or network.
         label: name of the variant for readers; runs with the same label form one row of a table.
-        fold: the tested fold.
-        seed: its seed.
-        settings: further settings.
         data_hash: fingerprint of the study's data; None for any.
     """
 
@@ -131,10 +127,7 @@ class Pooled:
     """The pooled out-of-fold tables of one variant, for the seed with the most finished folds.
 
     Args:
-        label: name for readers.
-        base: the ablation or network.
         runs: the finished runs, by fold.
-        planned: number of planned folds.
         rows: one row per test scan.
         seed: the seed; None if the study has only one.
     """

@@ -48,8 +48,6 @@ class StudyReport:
     """The content of a report.
 
     Args:
-        name: name of the study.
-        variants: its variants.
         tables: output of :class:`TableMaker`.
         figures: drawn or missing.
         runs: rows of the list of runs.

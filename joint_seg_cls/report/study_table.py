@@ -19,10 +19,8 @@ class TableRow:
 
     Args:
         label: name for readers.
-        base: the ablation or network.
         measured: by metric; empty before a run is finished.
         published: by metric, in percent.
-        runs: number of finished and of planned runs.
         scans: test scans of the finished runs.
         converged: whether its trainings converged.
         cells: finished folds and seeds.
@@ -46,11 +44,7 @@ class StudyTable:
     Args:
         name: name of its files.
         title: number and subject.
-        metrics: columns.
-        rows: methods.
-        claims: the tested claims.
         caption: what was measured and how, including the protocol.
-        notes: footnotes.
         heading: heading of published values; empty if there are none.
         missing: missing rows, with the reason.
     """

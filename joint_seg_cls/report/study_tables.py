@@ -46,11 +46,8 @@ class TableMaker:
     """Makes the tables of a study.
 
     Args:
-        variants: variants of the study.
         about: cohort, protocol and folds, for every caption.
         same_cohort: whether the scans are those of the paper.
-        seed: seed of the bootstraps.
-        resamples: number of bootstrap samples.
     """
 
     variants: Sequence[Variant]

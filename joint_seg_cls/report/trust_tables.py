@@ -92,7 +92,6 @@ def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: i
     Lesions are those of the reference, and of the prediction where a scan has none.
 
     Args:
-        pooled: the variant.
         gallery: opens its networks.
         most: maximum number of scans, equally spaced in the order of their names.
         seed: of fillings and shuffles.
@@ -155,11 +154,9 @@ def trust_tables(
     """Return all tables that the finished runs allow, by the name of their files, and the audited explanations.
 
     Args:
-        runs: all runs of the study, finished or not.
         open_network: rebuilds the network of a run folder.
         explained: largest number of scans whose explanation is audited; 0 for none.
         seed: of bootstraps, fillings and shuffles.
-        resamples: draws of each bootstrap.
     """
     variants = classifying(pool(runs))
     if not variants:

@@ -19,9 +19,6 @@ class Variant:
     """One variant of a study.
 
     Args:
-        label: name for readers.
-        base: the ablation or network.
-        settings: further settings.
         runs: all planned runs, finished or not.
         rows: one row per scan, fold and seed: the row of ``per_case.csv`` with ``fold`` and ``seed``; empty before a
             run is finished. A repeated cross-validation tests a scan in several folds.

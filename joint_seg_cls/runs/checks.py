@@ -49,9 +49,6 @@ def refuse_misfits(
     """Refuse options that cannot be combined.
 
     Args:
-        config: the composed configuration.
-        choices: the option of each group.
-        overrides: the command line's overrides.
         outline: builds the network without allocating its weights.
 
     Raises:

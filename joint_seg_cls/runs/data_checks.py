@@ -24,8 +24,6 @@ def refuse_unlearnable(config: Config, data: JointDataModule, network: Any) -> N
     """Refuse a network, loss or weight selection that the data cannot support.
 
     Args:
-        config: of the training, with the network's sizes set from the data.
-        data: set up.
         network: on the meta device.
 
     Raises:

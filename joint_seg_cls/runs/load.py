@@ -35,8 +35,6 @@ def load_predictor(
     """Rebuild the network of a checkpoint and load its weights.
 
     Args:
-        path: the checkpoint, or a run folder.
-        device: where to compute.
         trust: additional packages whose classes the checkpoint may name.
         network: receives the weights instead of a network rebuilt from the checkpoint.
         views: averaged views, instead of the recorded ones.

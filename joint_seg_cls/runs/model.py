@@ -36,14 +36,7 @@ _OUTPUT_FORMAT = 2
 @final
 @dataclass(frozen=True)
 class Model:
-    """Networks that share their preprocessing.
-
-    Attributes:
-        predictor: of one network or of an ensemble.
-        pipeline: the preprocessing.
-        checkpoints: one for each network.
-        options: of predictions.
-    """
+    """Networks that share their preprocessing."""
 
     predictor: Predictor | Ensemble
     pipeline: Pipeline
@@ -96,10 +89,6 @@ class Model:
 
     def predict(self, scan: CohortCase, made_from: dict[str, Any] | None = None) -> CaseFindings:
         """Return the findings of one scan.
-
-        Args:
-            scan: its files.
-            made_from: of :meth:`made_from`, for the record.
 
         Raises:
             ScanError: a file is invalid, a step refuses the scan, or the memory is too small.

@@ -70,8 +70,6 @@ def locate(
 
     Args:
         config: the configuration as composed, its paths absolute (:func:`absolute_paths`).
-        choices: the option of each group.
-        overrides: the overrides of the composition.
         compose: composes the selected groups without single values, as the reference.
         labels: other facts that change results, as ``key-value``.
     """
@@ -169,11 +167,6 @@ def variant_of(
     It consists of the base (the ablation, or the network if it is not the joint one), the other selected options as
     pairs of group and option, and overrides that compose to the same configuration. Options without effect are omitted.
     Replaced parts of network and loss are named by the ablation that replaces most of them.
-
-    Args:
-        overrides: the overrides of the composition.
-        choices: the final option of each group.
-        options: the option files.
     """
     final = {group: "null" if option is None else str(option) for group, option in choices.items()}
     typed = options_chosen((each for each in overrides if not each.startswith("hydra")), options.groups())

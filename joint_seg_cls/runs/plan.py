@@ -31,9 +31,6 @@ class Plan:
 
     Args:
         config: the configuration, with absolute paths and the sizes of the data.
-        overrides: the overrides of the composition.
-        data: the data module, set up.
-        location: the run folder.
         facts: hashes of store, split and folds, and of the initial weights.
         sources: external code that the configuration names.
         initial_weights: their provenance; None if the weights are random.
@@ -92,11 +89,7 @@ class Plan:
 
 @final
 class Planner:
-    """Plan trainings; shared data are read once.
-
-    Args:
-        compose: composes the reference configurations.
-    """
+    """Plan trainings; shared data are read once."""
 
     def __init__(self, compose: Composer) -> None:
         self._compose = compose
@@ -111,7 +104,6 @@ class Planner:
 
         Args:
             config: the configuration; its paths become absolute, the network's sizes are set from the data.
-            choices: the option of each group.
             overrides: the overrides of the composition.
             handed: the result of :meth:`Plan.handed_over` for this run, which saves checks and naming; ignored if
                 configuration or data differ.

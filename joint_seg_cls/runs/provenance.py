@@ -98,13 +98,7 @@ class InitialWeights:
 
 
 def initial_weights_of(recipe: Recipe, data: JointDataModule, facts: Mapping[str, Any]) -> InitialWeights:
-    """Return the provenance of a checkpoint's weights with respect to the data of a training.
-
-    Args:
-        recipe: the checkpoint's recipe.
-        data: the training's data, set up.
-        facts: hashes of the data and folds.
-    """
+    """Return the provenance of a checkpoint's weights with respect to the data of a training."""
     cases, split = data.store.cases, data.split
     marks = known_marks(recipe, cases, data.frozen.splits, facts)
     own = (*split.train, *split.validation)

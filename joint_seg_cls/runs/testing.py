@@ -34,9 +34,6 @@ def test_fold(run: RunFolder, data: JointDataModule, *, device: str, network: nn
     """Test a finished training once on its test fold, with the weights that its protocol selected.
 
     Args:
-        run: the run folder.
-        data: the data module, set up.
-        device: torch device.
         network: receives the tested weights; None rebuilds it from the checkpoint.
     """
     predictor, checkpoint = load_predictor(run.path, device=device, network=network)
@@ -75,9 +72,6 @@ def calibrate(run: RunFolder, data: JointDataModule, *, device: str, network: nn
     """Complete the recipe of the tested weights of a finished training, once; return the temperature if one is fitted.
 
     Args:
-        run: its folder.
-        data: its data, set up.
-        device: where to compute.
         network: takes the weights; None builds it from the checkpoint.
     """
     checkpoint = read_checkpoint(run.path)

@@ -35,9 +35,7 @@ def track_training(
     """Track a training and its test as one run; a resumed training continues it.
 
     Args:
-        config: the training's configuration.
         run: the run folder, which keeps the key of the pseudonyms.
-        data: the data module, set up.
         variant: the ablation or network, and other settings.
         identity: all keys that change results.
     """
@@ -80,11 +78,7 @@ def track_evaluation(config: Config, run: RunFolder, folder: Path, checkpoint: C
     """Track the test of a trained run, with its tables in ``folder``, as another run in the training's group.
 
     Args:
-        config: the command's configuration.
         run: the run folder, which keeps the key of the pseudonyms.
-        folder: the folder of the test.
-        checkpoint: the tested weights.
-        tested_on: name of the test data.
     """
     if not config.tracking:
         return

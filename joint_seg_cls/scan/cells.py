@@ -62,8 +62,6 @@ def read_written(source: Any, separator: str = ",", **settings: Any) -> pd.DataF
 
     Args:
         source: a path or an open file.
-        separator: the column separator.
-        settings: further arguments of :func:`pandas.read_csv`.
     """
     table = pd.read_csv(source, sep=separator, dtype=str, keep_default_na=False, **settings)
     return table.rename(columns=lambda name: plain(str(name))).map(plain, na_action="ignore")

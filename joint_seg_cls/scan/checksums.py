@@ -74,7 +74,6 @@ def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]
     """Verify the arrays of cases whose files changed since the last verification.
 
     Args:
-        store: folder of the store.
         cases: for each name, the checksums of the case and whether it has a lesion mask.
 
     Raises:

@@ -78,7 +78,6 @@ def require_bytes(path: Path, offset: int, count: int, claim: str) -> None:
     """Refuse a file that ends before its last voxel, without reading it into memory.
 
     Args:
-        path: the file.
         offset: byte of the decompressed content at which the voxels begin.
         count: number of bytes of the voxels.
         claim: the claim of the header, for the message.

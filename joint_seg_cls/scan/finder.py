@@ -74,7 +74,6 @@ def scan_files(folder: Path, *, below: bool = True, remedy: str = "correct path=
     """Return the NIfTI files of ``folder``.
 
     Args:
-        folder: the folder.
         below: whether to include subfolders.
         remedy: what to do if the folder does not exist.
 

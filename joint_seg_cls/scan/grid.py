@@ -135,8 +135,6 @@ def resample_oblique(
 
     Args:
         array: values on ``source``.
-        source: grid of ``array``.
-        target: grid of the result.
         move: maps millimetres in the space of ``target`` to those of ``source``; the identity if the headers agree.
         linear: linear interpolation; otherwise nearest neighbour.
     """

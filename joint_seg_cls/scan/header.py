@@ -44,7 +44,6 @@ class VolumeHeader:
     """A valid header.
 
     Attributes:
-        path: the file.
         header: as stored; inherited by outputs.
         grid: shape and affine in millimetres.
         form: source of the affine.
@@ -64,7 +63,6 @@ def read_header(path: str | Path, *, remedy: str = "extract the one volume to be
     """Read a NIfTI-1 or NIfTI-2 header and check its claims.
 
     Args:
-        path: the file.
         remedy: what to do if the file is not a single 3-D volume.
 
     Raises:

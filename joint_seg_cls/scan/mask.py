@@ -51,8 +51,6 @@ def read_mask(
     A mask with differently ordered or flipped axes is reoriented if its voxels coincide with those of the scan.
 
     Args:
-        path: the mask.
-        grid: the scan's grid.
         of: what the mask marks.
         lesion_value: value or values of lesion voxels.
         geometry: whether to use the mask's own header or the scan's.

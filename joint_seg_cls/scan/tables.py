@@ -41,7 +41,6 @@ def table_text(path: Path, *, kind: str = "a table", remedy: str = "correct the 
     """Return the text of a table.
 
     Args:
-        path: the file.
         kind: what is expected, for messages.
         remedy: what to do if the file is missing.
 
@@ -71,8 +70,6 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
     The index numbers the rows from 0, counting dropped rows (:func:`line_of`).
 
     Args:
-        path: location of the table.
-        text: header and rows.
         subject: the column of subjects, if it is not one of :data:`SUBJECT_COLUMNS`.
 
     Raises:

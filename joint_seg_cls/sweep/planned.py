@@ -61,8 +61,6 @@ def refuse_failures(plans: Sequence[Plan], returned: Sequence[JobReturn], reason
     """List the unfinished runs with their errors and logs.
 
     Args:
-        plans: the launched runs.
-        returned: the results of their jobs.
         reason: why the launcher stopped early; empty if it did not stop early.
 
     Raises:

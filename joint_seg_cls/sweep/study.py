@@ -29,8 +29,6 @@ class StudyRun:
         variant: the first part of ``folder``: ablation or network, and other settings.
         base: the ablation or network: the row of a table.
         settings: the other settings; equal for comparable runs.
-        fold: the test fold.
-        seed: the random seed.
         overrides: overrides with which ``jsc train`` repeats the run.
     """
 

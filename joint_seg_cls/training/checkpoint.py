@@ -174,10 +174,6 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def amend_recipe(path: Path, entries: Mapping[str, Any]) -> None:
     """Add entries to the recipe of a checkpoint that a training has written. Atomic.
 
-    Args:
-        path: the file.
-        entries: of the recipe, by name.
-
     Raises:
         CheckpointError: the recipe does not hold with these entries, or the disk is full or read-only.
     """

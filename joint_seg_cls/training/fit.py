@@ -48,7 +48,6 @@ def fit(
         callbacks: callbacks of the configuration and of the user.
         weights: the tested weights: ``best`` on the inner validation split, or ``last``.
         validate: whether there is an inner validation split.
-        seed: seed of the network's randomness, such as dropout.
         logger: tracks the run; None without tracking, and in all processes but the first.
 
     Raises:

@@ -42,7 +42,6 @@ class JointModule(LightningModule):
         scheduler: the learning-rate schedule, or a function that makes one from the optimiser (stepped once per epoch);
             None for a constant rate.
         monitor: the logged value that a plateau schedule monitors.
-        recipe: plain values stored in the checkpoints (see :mod:`.checkpoint`).
     """
 
     def __init__(

@@ -52,12 +52,7 @@ class Panel(Callback):
     The training's random state is not used, and a failure does not stop the training.
 
     Args:
-        tracker: logs the pictures.
-        cases: the drawn cases.
         part: their part of the data, for captions.
-        pseudonyms: pseudonyms of the cases.
-        classes: disease names in the order of their codes.
-        lesion_threshold: probability at or above which a voxel is a lesion.
         every_epochs: interval; 0 to draw only after the last epoch.
     """
 

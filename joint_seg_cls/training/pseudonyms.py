@@ -27,7 +27,6 @@ class Pseudonyms:
     not reveal which cases are in both.
 
     Args:
-        salt: the secret.
         cases: subject and session of each case; None for no session.
     """
 

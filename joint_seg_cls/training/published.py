@@ -21,9 +21,7 @@ def publish_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None
     """Log the results of a test and its table of scans, with pseudonyms for the cases.
 
     Args:
-        tracker: the tracker.
         folder: contains ``summary.csv`` and ``per_case.csv``.
-        pseudonyms: pseudonyms of the cases.
     """
     guard = Guard("reading the test's tables for the tracking service")
     guard.call(lambda: _log_test(tracker, folder, pseudonyms))

@@ -40,7 +40,6 @@ class Recipe:
         preprocess_format: format of the training data's prepared store; None in files of older versions.
         classes: disease names in the order of their codes.
         modalities: the image's channels.
-        model_shape: size of the network's image, in voxels.
         lesion_threshold: probability at or above which a voxel is a lesion.
         variant: the ablation or network, and other settings.
         trained_on: ``collection``, ``fold``, ``seed``, ``data_hash`` and further facts.

@@ -38,7 +38,6 @@ class Schedule:
         """Make the schedule.
 
         Args:
-            optimizer: the optimiser.
             steps: returns the number of epochs or optimiser steps of the training.
         """
         make = self.make
@@ -57,7 +56,6 @@ def warmed_up(
     """Return a schedule with a linear warm-up to the optimiser's rate, followed by another schedule.
 
     Args:
-        optimizer: the optimiser.
         total_iters: length of the warm-up, in epochs or optimiser steps.
         start_factor: initial rate, relative to the optimiser's.
         then: makes the following schedule.
@@ -90,10 +88,6 @@ def steps_of(trainer: Trainer, interval: Interval) -> int:
 
 def refuse_misuse(schedule: Scheduler, interval: Interval | None) -> None:
     """Refuse a schedule with an unsuitable interval.
-
-    Args:
-        schedule: the schedule.
-        interval: the configured interval, or None.
 
     Raises:
         ConfigError: the schedule would not be stepped as intended.

@@ -49,8 +49,6 @@ def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]
     """Return the content of a checkpoint for distribution, whose variant is ``pretrained``.
 
     Args:
-        content: content of a checkpoint of this program.
-        where: file name for an error.
         decision: entries of the recipe selected after the training: ``lesion_threshold``, ``views``,
             ``least_lesion_mm3``, ``window``, ``intensities``.
 

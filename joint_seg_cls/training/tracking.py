@@ -35,8 +35,6 @@ class RunCard:
 
     Args:
         group: group of runs: the study, or else the collection.
-        name: readable name.
-        job: kind of run.
         tags: tables, variant, protocol.
         run_id: id, unchanged when the run is resumed.
         folder: where the service may write.
@@ -123,10 +121,6 @@ class PanelPlan:
 @final
 class Tracker(Logger):
     """Wrap a service's logger: the first failure is logged as a warning, and the run continues without the service.
-
-    Args:
-        backend: the open run of the service.
-        card: the description of the run.
 
     Attributes:
         callbacks: callbacks that the service adds to the training, such as the panel of pictures.

@@ -56,8 +56,6 @@ def trained_marks(cases: Sequence[PreparedCase], split: Split, start: Iterable[s
     """Return the sorted marks of the training and validation scans.
 
     Args:
-        cases: the store's cases.
-        split: the fold.
         start: the marks of the initial checkpoint; None if unknown.
     """
     if start is None:
@@ -74,9 +72,6 @@ def known_marks(
     Older checkpoints have no marks. If one was trained on these ``folds`` of this store, its fold gives them.
 
     Args:
-        recipe: the checkpoint's recipe.
-        cases: cases of the present store.
-        folds: folds of the present store.
         facts: hashes of the present store and its folds.
     """
     if recipe.trained_scans is not None:
@@ -95,8 +90,6 @@ def overlap(
 
     Args:
         trained: the network's marks.
-        cases: the store's cases.
-        tested: case names.
         own: names of cases whose subjects are in several parts of the split, which the audit reports.
     """
     known, names, beside = set(trained), set(tested), set(own)

@@ -24,7 +24,6 @@ class StackGeometry:
     """Requirements for a stack of images that covers a brain.
 
     Args:
-        least_slices: minimum number of slices.
         least_extent_mm: minimum extent of the stack along each axis.
         largest_voxel_mm: maximum distance between slices.
         largest_pixel_mm: maximum pixel size.

@@ -32,12 +32,7 @@ class PatternReader(Reader):
         flair: pattern of the FLAIR scans; must contain ``{subject}``.
         lesion_mask: pattern of the lesion masks; with ``{rater}``, of all raters' masks.
         lesion_mask_2: pattern of a second rater's masks, if their names differ in more than one part.
-        brain_mask: pattern of the brain masks.
-        t1: pattern of T1-weighted scans.
-        t2: pattern of T2-weighted scans.
-        pd: pattern of proton-density-weighted scans.
         others: patterns of further modalities, by column.
-        disease: the disease of all scans.
         labels: a table of subjects (path relative to the folder) with their diseases and further columns; or, as a
             mapping, the class of each name of a disease.
         names: the class of each name of a disease, in addition to a table in ``labels``.

@@ -102,7 +102,6 @@ class People:
     ignoring leading zeros, if the match is unique.
 
     Args:
-        path: the table, for messages.
         table: its cells.
         labels: maps cells of the column of diseases to classes.
         disease: the column of diseases; None uses the first of :data:`DISEASE_COLUMNS` present.

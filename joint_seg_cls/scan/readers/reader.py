@@ -18,7 +18,6 @@ class FoundScan:
     """One row of the cohort table.
 
     Attributes:
-        subject: the subject.
         session: the visit, or None if there is only one.
         files: file of each path column (``flair``, ``t1``, ``brain_mask``, ``lesion_mask``, ...).
         disease: name of a disease, or None if unknown; a class name when the table is written.

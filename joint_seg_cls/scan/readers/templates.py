@@ -20,7 +20,6 @@ class PathPattern:
     cohort's folder. Case is ignored, and ``.nii`` and ``.nii.gz`` match each other.
 
     Args:
-        key: the configuration key, for messages.
         text: the pattern, with ``/`` between folders.
 
     Raises:

@@ -23,9 +23,6 @@ class CsvTracking:
 
     ``version_<n>/metrics.csv`` and ``hparams.yaml`` are those of Lightning's ``CSVLogger``; a resumed run adds a
     version. Pictures are PNG files, tables CSV files.
-
-    Args:
-        panel: the drawn cases.
     """
 
     panel: PanelPlan

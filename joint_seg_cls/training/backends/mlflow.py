@@ -33,11 +33,9 @@ class MlflowTracking:
     """Track a run with MLflow.
 
     Args:
-        experiment: the MLflow experiment.
         uri: address of the tracking server, or a folder; None for ``MLFLOW_TRACKING_URI``, or else ``mlruns`` beside
             the collections.
         upload: the uploaded weights.
-        panel: the drawn cases.
     """
 
     experiment: str
@@ -121,8 +119,6 @@ class _MlflowRun:
     """An open MLflow run.
 
     Args:
-        logger: Lightning's logger of the run.
-        run_id: MLflow's name of the run.
         artifacts: the folder of its files in a local store, whose records hold relative paths; None for a server.
     """
 

@@ -24,11 +24,7 @@ _WITHHELD = "-"
 @final
 @dataclass(frozen=True)
 class TensorBoardTracking:
-    """Track a run with TensorBoard: ``tensorboard --logdir runs`` shows all of them.
-
-    Args:
-        panel: the drawn cases.
-    """
+    """Track a run with TensorBoard: ``tensorboard --logdir runs`` shows all of them."""
 
     panel: PanelPlan
     upload: Upload = None

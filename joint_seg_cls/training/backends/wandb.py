@@ -34,13 +34,11 @@ class WandbTracking:
     (``WANDB_RUN_ID``) over this configuration.
 
     Args:
-        project: the W&B project.
         entity: the user or team; None for the default of the logged-in user.
         mode: ``offline`` writes to the run folder, for ``wandb sync``; ``online`` uploads during the training.
         upload: the weights that are uploaded as one artifact. Offline, a copy is written beside the run's files, which
             name it relative to the run folder: run ``wandb sync`` there.
         show_machine: let W&B record host, user, program, arguments, git state, packages and system metrics.
-        panel: the drawn cases.
     """
 
     project: str
