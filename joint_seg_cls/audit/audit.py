@@ -22,7 +22,7 @@ from joint_seg_cls.audit.labels import check_labels, check_people
 from joint_seg_cls.audit.predictors import predictors_of
 from joint_seg_cls.audit.tables import Table, acquisition_table, cohort_table, confounding_table, lesion_table
 
-#: Raised when checks change, so that audits of older versions are repeated.
+#: Increased when checks change, so that audits of older versions are repeated.
 FORMAT = 2
 
 

@@ -37,8 +37,7 @@ def read_rows(path: Path, *, modalities: Sequence[str], classes: Sequence[str]) 
     """Return all rows of a cohort table, and findings about the table as a whole.
 
     Raises:
-        CohortError: the table is missing, unreadable, without rows, or lacks ``subject`` or the column of a
-            modality.
+        CohortError: the table is missing, unreadable, without rows, or lacks ``subject`` or the column of a modality.
     """
     table = read_table(path)
     require_columns(path, table, ["subject", *modalities])

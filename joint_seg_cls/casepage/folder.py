@@ -49,7 +49,7 @@ def refuse_foreign_pages(names: Iterable[str], folder: Path) -> None:
     """Refuse to write over pages and PDFs of other origin, before any work.
 
     Raises:
-        CohortError: there is one.
+        CohortError: such a file exists.
     """
     pages = [page_path(folder, name) for name in names]
     sheets = [page.with_name(f"{page.stem}.pdf") for page in pages]

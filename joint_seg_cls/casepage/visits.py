@@ -15,7 +15,7 @@ from joint_seg_cls.casepage.volumes import lesion_points_mm
 from joint_seg_cls.preprocess import Rigid
 from joint_seg_cls.scan import Grid, Scan, reorient, resample_oblique
 
-#: What has become of a lesion, in the order of a table.
+#: Kinds of change of a lesion, in the order of a table.
 Kind = Literal["new", "grown", "shrunk", "gone", "stable"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: A lesion has grown (shrunk) if its volume is larger (smaller) by this factor and by this volume.

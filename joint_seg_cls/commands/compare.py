@@ -111,7 +111,7 @@ def _refuse_foreign_files(pairs: list[tuple[_Visit, _Visit]], out: Path) -> None
     """Refuse to write over pages and tables of other origin, before any work.
 
     Raises:
-        CohortError: there is one.
+        CohortError: such a file exists.
     """
     pages = [_page(*pair, out) for pair in pairs]
     require_own_files(pages, "name another folder with out=")
@@ -169,7 +169,7 @@ def _images_of(item: object, modalities: Sequence[str]) -> list[Path]:
     """Return the images of one visit: a file, or a list with a file for each modality.
 
     Raises:
-        ConfigError: there are more or fewer.
+        ConfigError: the numbers of files and modalities differ.
     """
     paths = [keys.path_of(each, "input") for each in (item if isinstance(item, ListConfig) else [item])]
     if len(paths) != len(modalities):
@@ -186,7 +186,7 @@ def _require_records(pairs: list[tuple[_Visit, _Visit]], findings: Path) -> None
     """Refuse a folder that lacks the findings of a scan, before any work.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: the findings of a scan are missing.
     """
     names = list(dict.fromkeys(name for pair in pairs for name, _ in pair))
     missing = [name for name in names if not (findings / f"{name}.json").is_file()]

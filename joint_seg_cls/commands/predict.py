@@ -79,7 +79,7 @@ def predict(config: DictConfig) -> None:
 
 
 def _record_of(scan: CohortCase, model: Model, out: Path, *, again: bool) -> dict[str, Any]:
-    """Return the record of a scan, which is predicted unless it is finished."""
+    """Return the record of a scan, after predicting it unless it is finished."""
     made_from = model.made_from(scan)
     if not again and (record := finished(scan.case, made_from, out)) is not None:
         _log.info("%s: finished before", scan.case)
@@ -149,7 +149,7 @@ def _with_brain_mask(config: DictConfig, scans: list[CohortCase]) -> list[Cohort
 
 
 def _refuse_other_model(model: Model, out: Path, accept: Sequence[str]) -> None:
-    """Refuse a folder with findings of another model, which would stand in one table with those of this one.
+    """Refuse a folder with findings of another model, since one table would mix both.
 
     Raises:
         CohortError: there is one.
@@ -163,7 +163,7 @@ def _refuse_other_model(model: Model, out: Path, accept: Sequence[str]) -> None:
                 out,
                 expected=f"findings of this model ({_named(model.card)}) alone",
                 found=f"{file.name}, of another one ({_named(card)})",
-                remedy=f"name another folder with out=, or add accept=[{_OTHER_MODEL}] to have both in one table",
+                remedy=f"name another folder with out=, or add accept=[{_OTHER_MODEL}] for one table of both",
             )
 
 

@@ -162,7 +162,7 @@ def _refuse_foreign_files(out: Path) -> None:
     """Refuse a folder in which the report would replace files of other origin, before any work.
 
     Raises:
-        CohortError: there is one.
+        CohortError: such a file exists.
     """
     own, remedy = (out / "index.html", out / _RECORD), "name another folder with out="
     require_own_files(own, remedy)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from joint_seg_cls.config.annotations import annotations_of, as_text, fits
-from joint_seg_cls.config.trusted import Kind, TrustedPart, find_part, may_stand, suggestion
+from joint_seg_cls.config.trusted import Kind, TrustedPart, find_part, is_of_kind, suggestion
 from joint_seg_cls.errors import CheckpointError, InputError
 from joint_seg_cls.training import not_plain, shown
 
@@ -146,7 +146,7 @@ class _Reader:
                 found=f"{shown(target)} ({reason_of(error)})",
                 remedy="install its dependencies",
             ) from error
-        if part is not None and (kind is None or may_stand(part, kind)):
+        if part is not None and (kind is None or is_of_kind(part, kind)):
             return part
         package = suggestion(target)
         found = shown(target)

@@ -80,7 +80,7 @@ NAME = Kind(
 FOLD = Kind("the number of a fold or its name", lambda value: type(value) in (int, str))
 SHARE = Kind("a whole number of batches, or a share of them", _is_count_or_share)
 _MONITOR = re.compile(r"(?:train|val)/loss/\w+|val/(?:dice|auc|acc|score)")
-WATCHED = Kind(
+MONITORED = Kind(
     "train/loss/total, val/loss/total or another loss, val/dice, val/auc, val/acc or val/score",
     lambda value: bool(_MONITOR.fullmatch(str(value))),
 )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # imported where it is used, so that `jsc --help` answers at once
+if TYPE_CHECKING:  # imported where it is used, so that `jsc --help` is fast
     from omegaconf import DictConfig
 
 #: Environment variable that limits the GPUs visible to CUDA.
@@ -85,7 +85,7 @@ def config_dirs(words: Sequence[str]) -> list[Path]:
 
 def visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, without importing torch."""
-    import shutil  # here, as below, so that `jsc --help` answers at once
+    import shutil  # here, as below, so that `jsc --help` is fast
     import subprocess
 
     if (named := os.environ.get(VISIBLE)) is not None:

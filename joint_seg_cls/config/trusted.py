@@ -194,7 +194,7 @@ def find_part(name: str, trust: Sequence[str] = (), *, load: bool = True) -> Tru
     return TrustedPart(found, None, most_else=_SEED, is_ours=False)
 
 
-def may_stand(part: TrustedPart, kind: Kind) -> bool:
+def is_of_kind(part: TrustedPart, kind: Kind) -> bool:
     """Return whether ``part`` is a valid part of this kind."""
     if part.kind is not None:
         return part.kind == kind

@@ -31,7 +31,7 @@ class JointDataModule(LightningDataModule):
     Args:
         store: folder of a prepared store.
         fold: number of the test fold, or ``held_out``.
-        seed: seed of order and augmentation. The folds have another seed.
+        seed: seed of order and augmentation. The folds have their own seed.
         folds: generates the folds. They are frozen to a file in the store at first use.
         validation_fraction: share of the training subjects used for validation; 0 for none.
         augmentation: applied to each training case in every epoch; None for none.

@@ -11,7 +11,7 @@ from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import CohortCase, Geometry, PreparedCase
 
 #: Remedy for too little memory.
-MORE_MEMORY = "close other programs or take a machine with more memory, and repeat the command"
+MORE_MEMORY = "close other programs or use a machine with more memory, and repeat the command"
 
 
 @final

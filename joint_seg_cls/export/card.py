@@ -40,7 +40,7 @@ def model_card(
         steps: names of the preprocessing steps that the bundle carries.
         missing: what of the preprocessing it does not reproduce, as sentences.
         differences: largest relative difference of each output from the network, by file format.
-        shipped_card: card of the weights that are installed with the program, which is added whole.
+        shipped_card: card of the installed weights, added as a whole.
     """
     sections = [
         _head(checkpoint, parts),

@@ -35,7 +35,7 @@ class Test:
 
     Attributes:
         name: what was tested, in general words.
-        rows: one row a scan.
+        rows: one row per scan.
         summary: metrics with intervals, see :func:`~joint_seg_cls.evaluation.summarise`.
         trained_on: scans that the weights were trained on, and further scans of their people; None if unknown.
     """

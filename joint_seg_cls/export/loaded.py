@@ -1,4 +1,4 @@
-"""An exported network, as an exported bundle loads it: programs of ``torch.export``, one for each size of image."""
+"""The network of a bundle, loaded from its programs of ``torch.export``, one for each size of image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ class LoadedNetwork(nn.Module):
         self, folder: str | Path, programs: Sequence[Mapping[str, Any]], device: str | torch.device = "cpu"
     ) -> None:
         super().__init__()
-        # a mapping, not submodules: an exported program refuses eval(), as it has one mode only
+        # a mapping, not submodules, since an exported program refuses eval()
         self._programs = {
             tuple(each["size"]): (_program(Path(folder) / each["file"], device), list(each["outputs"]))
             for each in programs

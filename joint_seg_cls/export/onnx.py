@@ -114,7 +114,7 @@ def _forget_origin(model: object) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence torch's progress and its remarks on packages that this network does not need."""
+    """Silence torch's progress and its messages about packages that this network does not need."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

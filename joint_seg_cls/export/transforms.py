@@ -19,7 +19,7 @@ Item = dict[str, Any]
 
 
 def scans(image: str | Sequence[Any], brain_mask: str | None, modalities: Sequence[str]) -> list[Item]:
-    """Return one item a scan, with the list of its files.
+    """Return one item per scan, with the list of its files.
 
     Args:
         image: a file, or the files of several scans; with several modalities the files of one scan in their order, or
@@ -37,7 +37,7 @@ def scans(image: str | Sequence[Any], brain_mask: str | None, modalities: Sequen
         if len(files) != len(modalities):
             raise ScanError(
                 files[0] if files else "image",
-                expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} a scan: {', '.join(modalities)}",
+                expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} for each scan: {', '.join(modalities)}",
                 found=str(len(files)),
                 remedy="correct --image",
             )

@@ -1,7 +1,6 @@
-"""When a diagnosis is not given: a fixed rule that answers "indeterminate", with its reasons.
+"""The rule by which a diagnosis is "indeterminate", with the reasons.
 
-The rule is a pure function of what is known of a scan. The diagnosis is the most probable class unless one of these
-holds:
+The diagnosis is the most probable class unless one of these holds:
 
 1. its probability is below ``least_probability``;
 2. members of an ensemble, or views, disagree: the standard deviation of its probability over them is above
@@ -10,7 +9,7 @@ holds:
 4. the scan is unlike the training scans in voxel size, intensities or brain volume (:mod:`.familiarity`);
 5. the registration to the template is known and poor.
 
-Each reason that holds is given, not only the first. The limits do not depend on the network; ``jsc report`` draws the
+All reasons that hold are listed. The limits do not depend on the network; ``jsc report`` draws the
 accuracy against the share of scans that are answered as ``least_probability`` changes.
 """
 
@@ -33,8 +32,8 @@ class Limits:
     """Limits of the rule.
 
     Args:
-        least_probability: least probability of the predicted class. With two classes the default leaves out the band
-            from 0.4 to 0.6. With 0, no diagnosis is refused for its probability.
+        least_probability: least probability of the predicted class. With two classes the default excludes the range
+            from 0.4 to 0.6. With 0, every probability is accepted.
         most_spread: largest standard deviation of its probability over members or views.
 
     Raises:
@@ -79,7 +78,7 @@ def answer(
     poor_registration: str | None = None,
     limits: Limits | None = None,
 ) -> Answer:
-    """Return the diagnosis of a scan, or that it is indeterminate and why.
+    """Return the diagnosis of a scan, or the reasons why it is indeterminate.
 
     Args:
         probability: calibrated class probabilities.

@@ -34,7 +34,7 @@ class CaseFindings:
         classes: names of the diseases in the order of their class codes.
         lesion_table: see :func:`~joint_seg_cls.inference.lesion_rows.lesion_rows`; None without segmentation.
         record: plain values for JSON: ``disease_probability``, ``lesion_count``, ``warnings``, ``model``, ...
-        grad_cam: Grad-CAM of the most probable class; None unless it was asked for.
+        grad_cam: Grad-CAM of the most probable class; None unless it was requested.
     """
 
     name: str
@@ -174,7 +174,7 @@ def _by_class(found: Findings, classes: Sequence[str]) -> dict[str, dict[str, fl
 
 
 def _of_findings(record: Mapping[str, Any], lesion_free: Sequence[str]) -> list[str]:
-    """Return the warnings that the findings give reason for."""
+    """Return the warnings that follow from the findings."""
     warnings = []
     if withheld := record.get("registration", {}).get("withheld"):
         warnings.append(f"the regions of lesions are withheld, because the template does not fit the scan: {withheld}")
@@ -184,6 +184,6 @@ def _of_findings(record: Mapping[str, Any], lesion_free: Sequence[str]) -> list[
 
 
 def _warnings(name: str, prepared: ModelInput) -> list[str]:
-    """Return what the audit and the preprocessing find in a scan."""
+    """Return the warnings of audit and preprocessing for a scan."""
     audit = check_scan(name, prepared.scans, prepared.brain)
     return [finding.statement for finding in audit if finding.severity != "note"] + warnings_of(prepared.figures)

@@ -1,4 +1,4 @@
-"""Time and memory that the prediction of a scan takes."""
+"""Time and memory of the prediction of a scan."""
 
 import sys
 import time

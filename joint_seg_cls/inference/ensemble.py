@@ -14,7 +14,7 @@ from joint_seg_cls.scan import Geometry
 
 @final
 class Ensemble:
-    """Average the outputs of ``members`` over networks and views; to be used as a :class:`Predictor`.
+    """Average the outputs of ``members`` over networks and views, with the interface of :class:`Predictor`.
 
     Threshold and least volume of a lesion are the means of the members'.
     """

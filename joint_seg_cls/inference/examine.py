@@ -34,7 +34,7 @@ class PredictionOptions:
 def examine(
     options: PredictionOptions, predictor: Predictor | Ensemble, prepared: ModelInput, found: Findings
 ) -> tuple[dict[str, Any], Float32[np.ndarray, "X Y Z"] | None]:
-    """Return the entries ``trust`` and ``explanation`` of a record, if asked for, and Grad-CAM in the scan's grid.
+    """Return the entries ``trust`` and ``explanation`` of a record, if requested, and Grad-CAM in the scan's grid.
 
     Maps of an ensemble are audited for its first member; deletion is that of the whole ensemble.
     """

@@ -1,4 +1,4 @@
-"""What a folder holds before a prediction: finished findings are kept, and files of other origin are never replaced."""
+"""Content of a folder before a prediction: finished findings are kept, and files of other origin are never replaced."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -49,7 +49,7 @@ def refuse_foreign_files(names: Iterable[str], out: Path) -> None:
     """Refuse to write over files that the program did not write: a scan's side-car, a manual mask, a table.
 
     Raises:
-        CohortError: there is one.
+        CohortError: such a file exists.
     """
     if not out.is_dir():
         return

@@ -1,4 +1,4 @@
-"""Explanation of a diagnosis, and its audit: where the evidence lies, and whether the map and the lesions matter.
+"""Explanation of a diagnosis by maps and by deletion of lesions, and an audit of both.
 
 * share of the positive part of the location map ([1] Eq. 10) and of Grad-CAM [2] that lies in lesions, and its ratio to
   the lesions' share of the brain (``enrichment``; 1 if the map ignores lesions);
@@ -185,7 +185,7 @@ def maps_of(
     copied: Any = copy.deepcopy(network)  # MONAI leaves hooks on it
     scores = _Scores(copied.to(memory_format=torch.contiguous_format))  # MONAI takes views of gradients
     for name, parameter in scores.named_parameters():
-        # the last block's input needs a gradient for MONAI's hook; gradients of earlier layers would only take memory
+        # MONAI's hook needs a gradient at the last block's input; gradients of earlier layers would only use memory
         parameter.requires_grad_(name.startswith(tuple(f"{block}." for block in names[-2:])))
     batch = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
     cam = GradCAM(nn_module=scores, target_layers=names[-1], postprocessing=_unchanged)(x=batch, class_idx=disease)

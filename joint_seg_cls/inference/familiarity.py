@@ -1,7 +1,7 @@
 """Whether a scan is like those that a network was trained on: intensities, voxel size, brain volume.
 
-Of the intensities, quartiles and the 95th percentile of the prepared image inside the brain are compared. A T1 has its
-median 17 % or more below the mode, a FLAIR within 10 %.
+Of the intensities, quartiles and the 95th percentile of the prepared image inside the brain are compared. The median of
+a T1 is 17 % or more below its mode, that of a FLAIR within 10 %.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class TrainingScans:
     Args:
         intensities: of :func:`ranges_of`; empty where not recorded.
         ranges: of :func:`scan_ranges`; empty where not recorded.
-        lesion_free: classes most of whose training scans have no lesion.
+        lesion_free: classes for which most training scans have no lesion.
     """
 
     intensities: Ranges = field(default_factory=dict)
@@ -46,7 +46,7 @@ class TrainingScans:
     def differences(
         self, image: Float[np.ndarray, "c x y z"], spacing_mm: Sequence[float], brain_ml: float
     ) -> list[str]:
-        """Return a sentence for each way in which a scan is unlike them.
+        """Return a sentence for each measure in which a scan differs from them.
 
         Args:
             spacing_mm: sides of a voxel of the scan as read.

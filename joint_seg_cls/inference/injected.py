@@ -1,4 +1,4 @@
-"""A trust grade of the segmentation of one scan: simulated lesions are put into the scan, and how many are found.
+"""A trust grade of the segmentation of one scan: the share of simulated lesions, put into the scan, that is found.
 
 The lesions are those of the simulator (:mod:`joint_seg_cls.phantom.lesion_contrast`): rough ellipsoids with soft edges,
 the same in every scan. Their intensity is 1.15 to 1.6 times that of the scan's white matter. They are put into the
@@ -8,14 +8,12 @@ lesions. Brain extraction and bias field are not repeated. A lesion is found if 
 The grade follows from recovery by volume:
 
 =====  ==========================================================
-A      at least 80 % below 100 mm3, and at least 90 % from 100 mm3
-B      at least 80 % from 100 mm3
-C      at least 50 % from 100 mm3
-D      less
+A      at least 80 % below 100 mm3, and at least 90 % from 100 mm3 B      at least 80 % from 100 mm3 C      at least 50
+% from 100 mm3 D      less
 =====  ==========================================================
 
-It is a test of sensitivity in this scan. It is not one of false lesions, and injected lesions are easier than real ones
-where those are fainter.
+The grade measures sensitivity in this scan, not false lesions. Injected lesions are easier to find than fainter real
+ones.
 """
 
 import time
@@ -172,7 +170,7 @@ def _places(
 def _placed(
     places: Bool[np.ndarray, "x y z"], spacing_mm: tuple[float, float, float], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "x y z"]:
-    """Return lesions at random places, numbered from 1; a lesion without a place is left out."""
+    """Return lesions at random places, numbered from 1; a lesion without a place is omitted."""
     labels, free = np.zeros(places.shape, dtype=np.uint8), places.copy()
     apart = [int(np.ceil(_APART_MM / side)) for side in spacing_mm]
     for number, volume in enumerate(_VOLUMES_MM3, start=1):

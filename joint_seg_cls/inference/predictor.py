@@ -115,7 +115,7 @@ def require_views(value: object) -> Views:
     """Return ``value`` if it is one of :data:`~joint_seg_cls.batch.VIEWS`.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is another value.
     """
     for known in VIEWS:
         if value == known:

@@ -54,8 +54,7 @@ def write_findings(case: CaseFindings, out: Path) -> dict[str, Any]:
 def write_predictions(records: Sequence[Mapping[str, Any]], out: Path) -> None:
     """Write ``predictions.tsv``: one row per scan in ``out``, those of ``records`` first.
 
-    Scans predicted into the folder earlier, or at the same time by another process, are read from their
-    JSON records.
+    Scans predicted into the folder earlier, or at the same time by another process, are read from their JSON records.
     """
     there = sorted(out.glob("*.json"))
     for path in filter(is_damaged_record, there):

@@ -42,11 +42,9 @@ def lesion_table(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> pd.DataFrame:
     r"""Describe every lesion of ``mask``, one row per lesion, in the order of :func:`label_lesions`.
 
     A lesion is approximated by the solid ellipsoid with the same covariance :math:`\Sigma` (voxels count as small
-    boxes,
-    so that a single voxel has an extent): its axes have length :math:`2\sqrt{5\lambda_k}`, :math:`\lambda_k` the
+    boxes, so that a single voxel has an extent): its axes have length :math:`2\sqrt{5\lambda_k}`, :math:`\lambda_k` the
     eigenvalues of :math:`\Sigma`. This is the largest volume with that covariance, so ``fill``, the volume of the
-    lesion
-    divided by that of the ellipsoid, is in (0, 1]; irregular and confluent lesions have a low ``fill``.
+    lesion divided by that of the ellipsoid, is in (0, 1]; irregular and confluent lesions have a low ``fill``.
 
     Returns:
         Columns ``lesion`` (its label), ``voxels``, ``volume_ml``, ``centroid_{x,y,z}_mm`` (RAS+ world space),

@@ -1,4 +1,4 @@
-"""Imaging features that separate MS from NMOSD, as far as geometry can decide: Dawson's fingers, the "one third" rule.
+"""Imaging features that separate MS from NMOSD and follow from geometry: Dawson's fingers, the "one third" rule.
 
 Each is ``true``, ``false`` or ``unknown`` (the regions are withheld, or the scan cannot show it).
 

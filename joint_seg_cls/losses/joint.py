@@ -23,9 +23,8 @@ class JointLoss(nn.Module):
     outputs of a term, the term is an exact 0 attached to the graph. Everything is computed in float32
     (float64 if the prediction is), under autocast too.
     Departs from [1]: the cross-task term uses the location maps of the true class in training, and of the predicted
-    class
-    otherwise or if the disease is unknown (see ``CrossTaskLoss``). The cross-task term includes scans without a mask,
-    since both its sides are predictions.
+    class otherwise or if the disease is unknown (see ``CrossTaskLoss``). The cross-task term includes scans without a
+    mask, since both its sides are predictions.
 
     Args:
         segmentation: ``DiceLoss`` by default.

@@ -17,8 +17,7 @@ def checked_size(size: int | Sequence[int], where: str = "network.image_size") -
 
     Raises:
         ConfigError: not one or three sides, or a side that is not a positive multiple of 16; the message has the
-            nearest
-            valid sizes.
+            nearest valid sizes.
     """
     sides = (size,) * 3 if isinstance(size, int) else tuple(int(side) for side in size)
     if len(sides) != 3:

@@ -17,8 +17,7 @@ class LocalBranch(nn.Module):
     I: image; LN: normalisation over channels and space of each sample; Conv: the three convolutions.
     Departs from [1]: a norm over the channels alone would erase a one-channel image, so LN includes space; the layers
     between the convolutions are not given, and without any the branch would be linear, so the first two convolutions
-    are
-    each followed by instance norm and leaky ReLU.
+    are each followed by instance norm and leaky ReLU.
 
     [1] https://doi.org/10.3389/fnins.2024.1351387
     """

@@ -125,8 +125,7 @@ def combine_scales(scale_logits: Sequence[Float[Tensor, "b 1 _ _ _"]]) -> Float[
     """Return the weighted sum of [1] Eq. 5 on the finest grid, before the sigmoid.
 
     Nearest-neighbour upsampling by two composes, so the sum is accumulated from scale to scale, each time upsampled by
-    two
-    only.
+    two only.
 
     Args:
         scale_logits: the four maps, coarse to fine, each grid twice as fine as the previous one.

@@ -22,8 +22,7 @@ class Crossover(nn.Module):
               \begin{bmatrix} CTX_{local} \\ CTX_{global} \end{bmatrix}
 
     Departs from [1]: the initialisation is not given; the initial weight is 0.9 for the branch that is more useful for
-    the
-    task in its Table 7 (local for segmentation, global for classification) and 0.1 for the other.
+    the task in its Table 7 (local for segmentation, global for classification) and 0.1 for the other.
 
     Args:
         segmentation_local: initial value of w_seg,1; w_cls,2 starts at one minus this value.

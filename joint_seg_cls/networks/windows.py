@@ -19,10 +19,9 @@ WINDOW_TOKENS = 5
 class ShiftedWindows(nn.Module):
     """Two Swin layers on a grid of tokens, the second with its windows shifted by half a window.
 
-    The windows have min(5, grid) tokens along each axis, with a relative position bias as in Swin [2]. An axis
-    not longer than the window has one window and no shift, so windows shift for images from 96 voxels up.
-    A grid with other windows than the grid given here is refused, in
-    ``forward`` and when a state is loaded; the state contains its grid.
+    The windows have min(5, grid) tokens along each axis, with a relative position bias as in Swin [2]. An axis not
+    longer than the window has one window and no shift, so windows shift for images from 96 voxels up. A grid with other
+    windows than the grid given here is refused, in ``forward`` and when a state is loaded; the state contains its grid.
 
     Args:
         heads: attention heads; they must divide ``width``.

@@ -159,8 +159,7 @@ def read_label_map(path: Path) -> Head:
     """Read one label map.
 
     Raises:
-        ScanError: it is unreadable, not 3-D or too coarse, has unknown label numbers, or lacks structures of a
-            brain.
+        ScanError: it is unreadable, not 3-D or too coarse, has unknown label numbers, or lacks structures of a brain.
     """
     labels = _on_millimetres(path, _load(path))
     tissue, unknown = from_freesurfer(labels)

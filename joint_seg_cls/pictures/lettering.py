@@ -1,4 +1,4 @@
-"""Names of users in figures: shown as they are written."""
+"""Names of users in figures, drawn literally."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 @contextmanager
 def names_as_text(figure: Figure) -> Iterator[None]:
-    """In the block, which writes ``figure``: read no mathematics in its texts, and accept letters the font lacks."""
+    """In the block, draw the texts of ``figure`` without mathematics, and accept letters that the font lacks."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_parse_math(False)

@@ -86,9 +86,8 @@ def case_picture(
 ) -> None:
     """Draw one case: image, reference, prediction and location map in columns, ``rows`` axial slices with most lesion.
 
-    All volumes are on one grid with RAS+ axes and ``spacing_mm``. A reference or map of None omits
-    its column. The map is drawn from 0 to its 99.9th percentile: brighter voxels contribute more to the score of the
-    class.
+    All volumes are on one grid with RAS+ axes and ``spacing_mm``. A reference or map of None omits its column. The map
+    is drawn from 0 to its 99.9th percentile: brighter voxels contribute more to the score of the class.
     """
     chosen = most_lesion(prediction if reference is None else reference | prediction, rows)
     levels = window(image)

@@ -34,7 +34,7 @@ class Start:
         t: threshold between head and background.
         tm: median of the image inside a sphere as large as the head.
         vertices: of a sphere around the centre of the head, in voxels; its radius is half that of the head.
-        faces: three vertices each, anticlockwise seen from outside.
+        faces: three vertices each, anticlockwise when viewed from outside.
     """
 
     t2: float

@@ -32,7 +32,7 @@ class N4:
 
     :math:`\log f` is a cubic B-spline over the whole volume with 1, 2, 4, ... segments along each axis, one level after
     the other. As in the tutorial of SimpleITK, the field is estimated on every ``shrink_factor``-th voxel and evaluated
-    on all. Voxels are sampled, not averaged: averaging reduces noise, which leads N4 to a different field.
+    on all. Voxels are sampled, not averaged: averaging reduces noise, which changes the field that N4 finds.
     The median of the field inside the brain is 1, and its values outside do not exceed those inside.
     Departs from [1]: all levels but the last use voxels twice as far apart; ``shrink_factor`` applies to axes with
     small voxels, so that sampled voxels are at most 4 mm apart if the scan's own are; voxels at or below 0, which

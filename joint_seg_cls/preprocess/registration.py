@@ -93,9 +93,8 @@ class ByHeader:
 class Rigid:
     """Rigid registration to the first modality by mutual information, then linear resampling.
 
-    Mattes' mutual information, regular-step gradient descent in six parameters, coarse to fine [1], starting from
-    the headers or from aligned centres of mass, whichever fits better. Deterministic: one thread and a fixed
-    seed.
+    Mattes' mutual information, regular-step gradient descent in six parameters, coarse to fine [1], starting from the
+    headers or from aligned centres of mass, whichever fits better. Deterministic: one thread and a fixed seed.
 
     Args:
         shrink: downsampling factors of both scans, one per level.

@@ -1,4 +1,4 @@
-"""How the runs of a study were made: store, protocol, folds, training, versions."""
+"""Facts about the runs of a study for captions: store, protocol, folds, training, versions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path

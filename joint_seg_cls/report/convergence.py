@@ -13,7 +13,7 @@ _LOSS = "train/loss/total"
 def fall_at_the_end(metrics: pd.DataFrame) -> float:
     """Return the relative fall of the training loss over the final fifth of training.
 
-    The loss is read from a straight line fitted to these epochs, because single epochs are noisy. NaN with fewer than
+    The fall is that of a straight line fitted to these epochs, because single epochs are noisy. NaN with fewer than
     two epochs, a loss that is not positive, or a missing or non-finite loss in these epochs.
     """
     if _LOSS not in metrics:

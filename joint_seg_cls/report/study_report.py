@@ -70,7 +70,7 @@ class StudyReport:
     def write(self, out: Path) -> None:
         """Write ``pooled.csv``, ``claims.csv``, ``tables.md``, ``tables/``, ``checklist.*`` and ``index.html``.
 
-        ``explanations.csv`` is written where explanations were audited. Tables of an earlier report that this one
+        ``explanations.csv`` is written if explanations were audited. Tables of an earlier report that this one
         does not have are removed.
         """
         (out / "tables").mkdir(parents=True, exist_ok=True)

@@ -28,8 +28,8 @@ from joint_seg_cls.scan import CohortCase, MaskGeometry
 from joint_seg_cls.training import Checkpoint, Recipe, RunFolder, is_pretrained
 
 _log = logging.getLogger(__name__)
-_MORE_MEMORY = "close other programs or take a machine with more memory, and predict this scan again"
-#: Raised when files of a prediction get other content, so that finished scans of older versions are predicted again.
+_MORE_MEMORY = "close other programs or use a machine with more memory, and predict this scan again"
+#: Increased when outputs of a prediction change, so that scans finished by older versions are predicted again.
 _OUTPUT_FORMAT = 2
 
 
@@ -72,7 +72,7 @@ class Model:
         }
 
     def made_from(self, scan: CohortCase) -> dict[str, Any]:
-        """Return what decides the files of a prediction: content of the scan and the networks, and settings.
+        """Return everything that the outputs depend on: content of the scan and the networks, and settings.
 
         Raises:
             ScanError: a file cannot be read.

@@ -1,9 +1,9 @@
 """Origin of a training's initial weights and of external code that its configuration names.
 
-A class named by ``_target_`` may change while the configuration does not. A run's identity therefore contains a hash
-of all ``.py`` files of the class's top-level package or module, and of the uninstalled modules that it imports.
-``provenance.json`` records the versions of the packages in :data:`KNOWN`; ``joint_seg_cls.RESULTS_VERSION`` is raised
-when a change of this package alters results.
+A class named by ``_target_`` may change while the configuration does not. A run's identity therefore contains a hash of
+all ``.py`` files of the class's top-level package or module, and of the uninstalled modules that it imports.
+``provenance.json`` records the versions of the packages in :data:`KNOWN`; ``joint_seg_cls.RESULTS_VERSION`` is
+increased when a change of this package alters results.
 """
 
 import ast

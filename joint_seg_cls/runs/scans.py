@@ -34,19 +34,18 @@ Input = str | Path | list[str | Path]
 def find_scans(
     inputs: Sequence[Input], recipe: Recipe, out: Path
 ) -> tuple[list[CohortCase], list[tuple[str, InputError]]]:
-    """Return the scans that the inputs name, and the names of those that lack a modality with the reason.
+    """Return the scans that the inputs name, and the name and error of each scan that lacks a modality.
 
     Args:
-        inputs: of a network of several modalities also the files of one scan.
-        recipe: of the network.
+        inputs: files, folders and tables; for several modalities also the files of one scan.
         out: folder of the findings; scans of a DICOM folder are converted into it.
 
     Raises:
-        InputError: there is no scan, or a folder or table cannot be used, or two scans have one name.
+        InputError: there is no scan, a folder or table is unusable, or two scans have one name.
     """
     names = recipe.modalities
     if len(names) > 1 and len(inputs) == len(names) and not any(_is_many(item) for item in inputs):
-        inputs = [[item for item in inputs if not isinstance(item, list)]]  # one scan, a file a modality
+        inputs = [[item for item in inputs if not isinstance(item, list)]]  # one scan, one file per modality
     failures: list[tuple[str, InputError]] = []
     scans = [scan for item in inputs for scan in _scans_of(item, recipe, out, failures)]
     if not scans and failures:
@@ -65,15 +64,15 @@ def find_scans(
 
 
 def scan_of_files(files: Sequence[Path], modalities: Sequence[str]) -> CohortCase:
-    """Return the scan that is made of ``files``, a file a modality, named after the first.
+    """Return the scan with ``files``, one per modality, named after the first.
 
     Raises:
-        ScanError: the number of files differs from that of the modalities.
+        ScanError: the numbers of files and modalities differ.
     """
     if len(files) != len(modalities):
         raise ScanError(
             files[0] if files else "input",
-            expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} a scan: {', '.join(modalities)}",
+            expected=f"{len(modalities)} file{'s' * (len(modalities) > 1)} for each scan: {', '.join(modalities)}",
             found=f"{len(files)}",
             remedy=f"use input=[{','.join(f'{name}.nii.gz' for name in modalities)}], a list of such lists, "
             "or a cohort table with these columns",
@@ -86,7 +85,7 @@ def scan_of_files(files: Sequence[Path], modalities: Sequence[str]) -> CohortCas
 
 
 def _is_many(item: Input) -> bool:
-    """Whether an input names more than one file: several modalities, a table or a folder."""
+    """Return whether an input names more than one file: several modalities, a table or a folder."""
     return isinstance(item, list) or _is_table(item) or path_of(item, "input").is_dir()
 
 
@@ -118,18 +117,20 @@ def _files_in(folder: Path) -> tuple[list[Path], int]:
     here = scan_files(folder, below=False, remedy="correct input=")
     again = stored_twice(folder, here.names)
     masks = [name for name in here.names if _is_mask_beside_its_scan(name, here.names)]
-    left = [remark for remark in here.remarks if remark.about not in here.missing]  # those fail one by one
-    left += [Remark("files stored twice, as .nii and .nii.gz, left out", name) for name in again]
-    left += [Remark("masks beside their scans, left out", name) for name in masks]
+    left = [
+        remark for remark in here.remarks if remark.about not in here.missing
+    ]  # each of these is reported as a failure
+    left += [Remark("files stored twice, as .nii and .nii.gz, ignored", name) for name in again]
+    left += [Remark("masks beside their scans, ignored", name) for name in masks]
     names = [name for name in here.names if name not in again and name not in masks]
-    left += [Remark("files named as jsc predict names its own, without its record: taken for scans", name)
+    left += [Remark("files with names of jsc predict outputs but without its record, used as scans", name)
              for name in names if stem(name).endswith(OUTPUTS)]  # fmt: skip
     _log_remarks(folder, left)
     return [folder / name for name in sorted((*names, *here.missing), key=natural)], len(left)
 
 
 def _is_mask_beside_its_scan(name: str, names: Sequence[str]) -> bool:
-    """Whether a file is named as the mask of another one: ``p1_lesion_mask`` beside ``p1`` or ``p1_flair``."""
+    """Return whether a name is that of another file's mask: ``p1_lesion_mask`` beside ``p1`` or ``p1_flair``."""
     found = _MASK.fullmatch(stem(name))
     return found is not None and any(
         stem(other) in (found[1], f"{found[1]}_flair", f"{found[1]}_FLAIR") for other in names if other != name
@@ -145,7 +146,7 @@ def _complete(
         case = checked_case_name(str(folder), scan.subject, scan.session)
         if lacking := [name for name in recipe.modalities if name not in scan.files]:
             expected = f"the modalities {', '.join(recipe.modalities)}"
-            remedy = "add the missing file, or use a network of fewer modalities"
+            remedy = "add the missing file, or use a network with fewer modalities"
             error = CohortError(
                 f"{folder}, {scan.name}", expected=expected, found=f"no {', '.join(lacking)}", remedy=remedy
             )
@@ -197,7 +198,7 @@ def _nothing(folder: Path, left: int) -> ScanError:
     return ScanError(
         folder,
         expected="NIfTI files in the folder, a BIDS data set or DICOM images",
-        found=f"none but {left} that were left out"
+        found=f"only {left} ignored files"
         if left
         else f"NIfTI files in its subfolders ({examples(below)})"
         if below

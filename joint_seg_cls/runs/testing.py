@@ -2,7 +2,7 @@
 
 * ``temperature``, ``calibration_scans``: temperature of the class probabilities, fitted on the inner validation split;
 * ``intensities``, ``ranges``: ranges of the training scans, to recognise a scan unlike them;
-* ``lesion_free``: classes most of whose training scans have no lesion.
+* ``lesion_free``: classes for which most training scans have no lesion.
 
 These records do not use the test fold.
 """
@@ -90,7 +90,7 @@ def calibrate(run: RunFolder, data: JointDataModule, *, device: str, network: nn
 
 def _measured(trained: Sequence[PreparedCase]) -> dict[str, Any]:
     chosen = trained[:: -(-len(trained) // _MOST_MEASURED)]
-    scans = [case for case in chosen if not case.labels()]  # stored scenes have the voxels of no scanner
+    scans = [case for case in chosen if not case.labels()]  # simulated scenes have no voxel size of a scanner
     return {
         "intensities": ranges_of(np.asarray(case.image()) for case in chosen),
         "ranges": scan_ranges((case.geometry.native.spacing_mm, _brain_ml(case)) for case in scans),
@@ -124,7 +124,7 @@ def _temperature(predictor: Predictor, validated: Sequence[PreparedCase], classe
     temperature = fit_temperature(probability, disease)
     if temperature is None:
         _log.info(
-            "class probabilities are not calibrated: that takes %d validation scans and some of each class, found %d",
+            "class probabilities are not calibrated: expected %d validation scans with every class, found %d",
             LEAST_SCANS,
             len(validated),
         )

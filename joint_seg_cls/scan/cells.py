@@ -1,9 +1,8 @@
 """User text in files that other programs open: spreadsheets execute formulas, Markdown viewers render HTML.
 
-All CSV and TSV tables are written and read through this module. A spreadsheet interprets a cell that begins with
-``=``, ``+``, ``-``, ``@``, a tab or a line break as a formula [1]. Such text, in cells and column names, is written
-with
-a leading apostrophe, which marks text in spreadsheets. Numbers are unchanged, including ``-1.5`` and ``-01``.
+All CSV and TSV tables are written and read through this module. A spreadsheet interprets a cell that begins with ``=``,
+``+``, ``-``, ``@``, a tab or a line break as a formula [1]. Such text, in cells and column names, is written with a
+leading apostrophe, which marks text in spreadsheets. Numbers are unchanged, including ``-1.5`` and ``-01``.
 :func:`read_written` removes the apostrophe, so that text survives a round trip. A path gets a leading ``./`` instead
 (:func:`path_cell`), which names the same file in every program.
 

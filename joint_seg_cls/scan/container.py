@@ -1,4 +1,4 @@
-"""The file of a NIfTI volume: plain or gzip-compressed, and whether it is as long as its header claims."""
+"""The file of a NIfTI volume: plain or gzip-compressed, and whether it is as long as its header declares."""
 
 import gzip
 import io
@@ -80,7 +80,7 @@ def require_bytes(path: Path, offset: int, count: int, claim: str) -> None:
     Args:
         offset: byte of the decompressed content at which the voxels begin.
         count: number of bytes of the voxels.
-        claim: the claim of the header, for the message.
+        claim: what the header declares, for the message.
 
     Raises:
         ScanError: the content is too short or damaged.
@@ -97,7 +97,7 @@ def require_bytes(path: Path, offset: int, count: int, claim: str) -> None:
         else:
             held = needed if needed <= stated else _count(path, needed)
     if held < needed:
-        found = f"a header that claims {claim} ({count} bytes) in a file with at most {max(held - offset, 0)}"
+        found = f"a header that declares {claim} ({count} bytes) in a file with at most {max(held - offset, 0)}"
         refuse(path, found, "copy or export the file again", "a complete NIfTI file")
 
 

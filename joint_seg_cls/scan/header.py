@@ -1,4 +1,4 @@
-"""Validation of NIfTI headers before any work: what a header claims is possible and present in the file.
+"""Validation of NIfTI headers before any work: what a header declares is possible and present in the file.
 
 A header is read once, by :func:`read_header`. The affine is the sform if its code is above 0, else the qform
 if its code is above 0, else the voxel sizes. Codes not defined by NIfTI count as 0.
@@ -60,15 +60,14 @@ class VolumeHeader:
 
 
 def read_header(path: str | Path, *, remedy: str = "extract the one volume to be used") -> VolumeHeader:
-    """Read a NIfTI-1 or NIfTI-2 header and check its claims.
+    """Read a NIfTI-1 or NIfTI-2 header and check what it declares.
 
     Args:
         remedy: what to do if the file is not a single 3-D volume.
 
     Raises:
         ScanError: there is no NIfTI file; dimensions, type, scaling, voxel size or affine are impossible for a scan;
-            the
-            file is shorter than the header claims.
+            the file is shorter than the header declares.
     """
     path = Path(path)
     header = _parsed(path)
@@ -125,7 +124,7 @@ def _shape(path: Path, header: nib.Nifti1Header, remedy: str) -> tuple[int, int,
         refuse(path, f"shape {tuple(dims[1 : dims[0] + 1])}", remedy, "a 3-D volume")
     x, y, z = shape
     if x * y * z > _MOST_VOXELS:
-        refuse(path, f"a header that claims {x} x {y} x {z} voxels", _REPAIR, f"at most {_MOST_VOXELS:.0e} voxels")
+        refuse(path, f"a header that declares {x} x {y} x {z} voxels", _REPAIR, f"at most {_MOST_VOXELS:.0e} voxels")
     return x, y, z
 
 

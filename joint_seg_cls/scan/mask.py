@@ -124,7 +124,7 @@ def require_mask_geometry(value: object) -> MaskGeometry:
     """Return ``value`` if it is a :data:`MaskGeometry`.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is another value.
     """
     require_choice("mask_geometry", value, MaskGeometry)
     return "scan" if value == "scan" else "header"

@@ -1,7 +1,7 @@
 """The record that ``jsc predict`` writes for a scan, ``<id>.json``; every entry is checked on reading.
 
-Records are read again by later commands and may come from elsewhere: names of files in them are plain names, and
-an entry of another type makes the file no record.
+Later commands read records, which another program may have written. Names of files in them are plain names, and a file
+with an entry of another type is not a record.
 """
 
 import json
@@ -29,7 +29,7 @@ def prediction_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_damaged_record(path: Path) -> bool:
-    """Return whether a file has the entries of a record, but one of them is not as `jsc predict` writes it."""
+    """Return whether a file has the entries of a record, but one of them is invalid."""
     record = _content(path)
     return record is not None and bool(_faults(record, path))
 

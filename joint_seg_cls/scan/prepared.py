@@ -29,8 +29,8 @@ from joint_seg_cls.errors import StoreError
 from joint_seg_cls.scan.checksums import LABELS, RECORD, REMEDY, verify_once, verify_record
 from joint_seg_cls.scan.grid import Geometry
 
-#: Raised whenever the files of the store or the results of preprocessing change: stores of one format may be mixed in
-#: training, and a network is applied to scans preprocessed as in its training.
+#: Increased whenever the files of the store or the results of preprocessing change. A network is applied only to scans
+#: of the format that it was trained on.
 FORMAT = 2
 #: Other files of a store; reserved names.
 STORE_FILES = frozenset({"store.json", "quality.tsv", "audit.json", "splits"})

@@ -1,9 +1,9 @@
 """A process that has imported the heavy packages and forks one process per job: ``python -m ... FILENO MODULE ...``.
 
-A fork starts with torch, Lightning and MONAI imported, which takes a new interpreter longer than many small trainings'
-first epoch. The launcher sends each job as one message with two open files, standard input and the log; the replies
-are the ids of started processes and the codes of ended ones. Forking is safe here because nothing has run yet: no
-second thread, whose locks a fork would copy without their owner, and no CUDA context.
+A fork starts with torch, Lightning and MONAI imported. In a new interpreter these imports take longer than the first
+epoch of many small trainings. The launcher sends each job as one message with two open files, standard input and the
+log; the replies are the ids of started processes and the codes of ended ones. Forking is safe here because nothing has
+run yet: no second thread, whose locks a fork would copy without their owner, and no CUDA context.
 """
 
 import importlib

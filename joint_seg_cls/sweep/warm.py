@@ -26,7 +26,7 @@ def starter(slots: Sequence[Slot], jobs: int, modules: Sequence[str] = TRAINING)
     """Return how to start ``jobs`` jobs.
 
     Forks on Linux for several jobs without GPUs. A job with GPUs is a new interpreter, which sees only its GPUs
-    whatever an import has asked of CUDA.
+    even if an import initialised CUDA.
     """
     if sys.platform != "linux" or jobs < 2 or any(slot.gpus for slot in slots):
         yield start_fresh
@@ -78,7 +78,7 @@ class _Forker:
         while pid not in self._codes and self.is_alive and select.select([self._socket], [], [], 0)[0]:
             self._reply()
         if pid not in self._codes and not self.is_alive and not is_alive(pid):
-            self._codes[pid] = 1  # its parent has ended, and nobody received the code
+            self._codes[pid] = 1  # its parent has ended, so the code is lost
         return self._codes.get(pid)
 
     def close(self) -> None:

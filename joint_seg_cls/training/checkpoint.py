@@ -172,10 +172,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def amend_recipe(path: Path, entries: Mapping[str, Any]) -> None:
-    """Add entries to the recipe of a checkpoint that a training has written. Atomic.
+    """Add entries to the recipe of a checkpoint file. Atomic.
 
     Raises:
-        CheckpointError: the recipe does not hold with these entries, or the disk is full or read-only.
+        CheckpointError: the recipe is invalid with these entries, or the disk is full or read-only.
     """
     content = read_archive(path)
     recipe = plain_values({**content[RECIPE], **entries})

@@ -112,7 +112,7 @@ def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
         "trainer.callbacks",
         expected="an EarlyStopping that monitors a number logged in every epoch",
         found=" ".join(str(error).split()).partition(" Pass in or modify")[0].rstrip("."),
-        remedy="monitor train/loss/total, or give it strict: false to pass over such an epoch",
+        remedy="monitor train/loss/total, or set strict: false, which ignores such an epoch",
     )
 
 

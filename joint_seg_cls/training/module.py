@@ -172,7 +172,7 @@ class JointModule(LightningModule):
         self._tested.update(self.network(batch.image), batch, self.loss)
 
     def on_test_epoch_end(self) -> None:
-        """Log them under ``test/``; errors as in the validation."""
+        """Log losses and metrics under ``test/``; errors are those of the validation."""
         self._log_split(self._tested, "test")
 
     def _log_split(self, split: SplitMetrics, name: str) -> None:

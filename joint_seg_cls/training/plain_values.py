@@ -41,7 +41,7 @@ def plain_values(value: Any) -> Any:
 def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Refuse a checkpoint at ``path`` that cannot be read without executing code.
 
-    One of plain values alone is not read: reading all tensors at every epoch takes longer than writing them.
+    A checkpoint of known types is not read back, since reading all tensors takes longer than writing them.
 
     Raises:
         ConfigError: the state of a callback, or another entry, cannot be read.
@@ -55,7 +55,7 @@ def refuse_unreadable(path: Path, checkpoint: Mapping[str, Any]) -> None:
 
 
 def is_plain(value: Any) -> bool:
-    """Return whether ``value`` is of types that torch reads without executing code; False where that is not certain."""
+    """Return whether ``value`` has only types that torch is known to read without executing code."""
     try:
         return _is_plain(value)
     except RecursionError:

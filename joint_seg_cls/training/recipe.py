@@ -24,7 +24,7 @@ _MOST_MARKS, _MARK = 1_000_000, re.compile("[0-9a-f]{16}")
 _MOST_MM3 = 1000.0
 #: Lower and upper bound of the temperature of the class probabilities.
 _TEMPERATURES = 0.01, 1000.0
-#: Signs that change the direction of what follows, so that a text is shown as another.
+#: Characters that change the direction of the following text, so that it is displayed as another text.
 _DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 _REMEDY = "use a checkpoint of jsc train, and copy it again if it is damaged"
 
@@ -53,7 +53,7 @@ class Recipe:
         calibration_scans: number of validation scans of the fit; 0 if not fitted.
         ranges: voxel size and brain volume of the training scans, see :mod:`joint_seg_cls.inference.familiarity`;
             empty if not recorded.
-        lesion_free: classes most of whose training scans have no lesion.
+        lesion_free: classes for which most training scans have no lesion.
     """
 
     network: dict[str, Any]
@@ -227,7 +227,7 @@ def _is_range(value: Any) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Return whether a value is a text of one line: no control characters, no surrogates, no change of direction."""
+    """Return whether a value is one line of text without control characters, surrogates or changes of direction."""
     if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
         return False
     is_odd = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)

@@ -177,7 +177,7 @@ def test_unusual_but_valid_headers_are_read(tmp_path, fields, spacing_mm):
         ({"dim": [3, 32767, 32767, 32767]}, "32767 x 32767 x 32767 voxels"),
         (
             {"dim": [3, 700, 700, 700], "srow_x": [-0.5, 0, 0, 0], "srow_z": [0, 0, 0.5, 0]},
-            "claims 700 x 700",
+            "declares 700 x 700",
         ),
         ({"dim": [0, 7, 9, 5]}, "0, shape ()"),
         ({"dim": [3, 7, -9, 5]}, "3, shape (7, -9, 5)"),
@@ -207,7 +207,7 @@ def test_a_header_that_claims_five_gigabytes_allocates_no_memory(tmp_path):
     for name in ("scan.nii", "scan.nii.gz"):
         path = put(tmp_path, name, **dims, **axes)
         tracemalloc.start()
-        with pytest.raises(ScanError, match=r"claims 900 x 900 x 900 voxels \(5832000000 bytes\)"):
+        with pytest.raises(ScanError, match=r"declares 900 x 900 x 900 voxels \(5832000000 bytes\)"):
             read_volume(path, remedy="")
         assert tracemalloc.get_traced_memory()[1] < 10e6
         tracemalloc.stop()

@@ -90,7 +90,7 @@ def test_a_users_file_named_like_an_output_is_a_scan(predict, tmp_path):
     volume(scans / "x_lesions.nii.gz")
     code, said = predict(out="found")
     assert (code, ids(tmp_path / "found")) == (0, ["x_lesions"])
-    assert "without its record: taken for scans (1): x_lesions.nii.gz" in said
+    assert "without its record, used as scans (1): x_lesions.nii.gz" in said
 
 
 def test_masks_and_copies_are_not_scans(predict, tmp_path):
@@ -100,8 +100,8 @@ def test_masks_and_copies_are_not_scans(predict, tmp_path):
         volume(scans / name)
     code, said = predict(out="found")
     assert (code, ids(tmp_path / "found")) == (0, ["p1_flair", "q_mask"])
-    assert "masks beside their scans, left out (2)" in said
-    assert "files stored twice, as .nii and .nii.gz, left out (1)" in said
+    assert "masks beside their scans, ignored (2)" in said
+    assert "files stored twice, as .nii and .nii.gz, ignored (1)" in said
     volume(scans / "p1_flair.nii", SCAN + 1)
     code, said = predict(out="found")
     assert (code, "p1_flair more than once" in said) == (2, True)
@@ -152,4 +152,4 @@ def test_a_folder_without_scans_lists_skipped_files(predict, tmp_path):
     volume(tmp_path / "scans" / "._p1.nii.gz")
     code, said = predict()
     assert code == 2
-    assert "found none but 1 that were left out" in said
+    assert "found only 1 ignored files" in said

@@ -1,9 +1,7 @@
 """Reader of BIDS data sets, from file names only.
 
-pybids was measured and not used: for 500 subjects with two visits it takes 18 s to index the names and 42 s with the
-side-cars, where walking over the names takes 0.4 s; it installs SQLAlchemy and nine more packages; and it silently
-indexes only part of a data set that deviates from the standard, as hospital data do. This reader uses what the
-standard defines: entities, suffixes, ``derivatives``, ``participants.tsv``, ``sessions.tsv`` and side-cars.
+It uses entities, suffixes, ``derivatives``, ``participants.tsv``, ``sessions.tsv`` and side-cars. pybids is not used:
+it needs 18 s instead of 0.4 s for 500 subjects, and silently skips parts of data sets that deviate from the standard.
 
 Source: https://bids-specification.readthedocs.io
 """

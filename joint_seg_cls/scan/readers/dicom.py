@@ -2,8 +2,7 @@
 
 Output: voxels and their grid, pseudonyms, visit numbers in the order of dates, series numbers, and acquisition
 parameters (manufacturer, model, field strength, times, slice thickness). Names, identifiers, dates, descriptions, file
-names and all other elements are never written to files, tables or messages. A face visible in a scan
-is not removed.
+names and all other elements are never written to files, tables or messages. A face visible in a scan is not removed.
 """
 
 import shutil

@@ -2,8 +2,7 @@
 
 Layout: ``trainingNN/preprocessed/trainingNN_MM_flair_pp.nii`` and ``trainingNN/masks/trainingNN_MM_mask1.nii`` (and
 ``mask2``) for person NN at visit MM; ``testNN`` likewise, without masks. The masks are drawn on the preprocessed scans,
-which are skull-stripped and registered to MNI space; the scans in ``orig`` are on other grids and are not
-used.
+which are skull-stripped and registered to MNI space; the scans in ``orig`` are on other grids and are not used.
 
 Source: https://doi.org/10.1016/j.neuroimage.2016.12.064
 """

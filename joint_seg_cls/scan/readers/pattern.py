@@ -25,8 +25,7 @@ class PatternReader(Reader):
     """Finds the files of each scan by patterns (:class:`PathPattern`), joined by their shared parts.
 
     ``{subject}`` and ``{session}`` identify the scan, ``{disease}`` its disease, ``{rater}`` one of several lesion
-    masks;
-    any other part becomes a column. A pattern without ``{session}`` gives the same file to every session.
+    masks; any other part becomes a column. A pattern without ``{session}`` gives the same file to every session.
 
     Args:
         flair: pattern of the FLAIR scans; must contain ``{subject}``.

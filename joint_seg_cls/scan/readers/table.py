@@ -24,8 +24,7 @@ class TableReader(Reader):
 
     Args:
         columns: names of the columns in the file, by the name in the cohort table (``{flair: FLAIR_path, disease:
-            dx}``);
-            other columns keep their names.
+            dx}``); other columns keep their names.
         labels: the class of each name of a disease (``{RRMS: MS}``); None for a name that is not a class.
     """
 

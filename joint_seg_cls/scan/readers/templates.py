@@ -15,8 +15,7 @@ class PathPattern:
     """A pattern of file paths.
 
     ``{name}`` matches part of a folder or file name, with the same value wherever it is repeated; ``*`` matches any
-    text
-    and ``?`` one character within one name; ``**/`` matches any folders, and at the beginning also those above the
+    text and ``?`` one character within one name; ``**/`` matches any folders, and at the beginning also those above the
     cohort's folder. Case is ignored, and ``.nii`` and ``.nii.gz`` match each other.
 
     Args:
