@@ -1,13 +1,21 @@
 "use strict";
 // The viewer, its controls, and the links between it and the rows of the lesion table.
-(async () => {
+(() => {
   const section = document.getElementById("viewer");
   if (!section) return;
   const page = JSON.parse(document.getElementById("page-data").textContent);
   const position = document.getElementById("position");
   const rows = [...document.querySelectorAll("tr[data-lesion]")];
   const opacity = document.getElementById("opacity");
-  let nv = null;
+  const frame = section.querySelector(".canvas");
+  const controls = section.querySelector(".controls");
+  const black = document.getElementById("black");
+  const white = document.getElementById("white");
+  const overlays = [...section.querySelectorAll("[data-volume]")];
+  const views = [...section.querySelectorAll("[data-view]")];
+  const choices = [...section.querySelectorAll("[data-image]")];
+  let nv = null; // the viewer; null while there is none
+  let place = page.start; // the crosshair in millimetres
   const images = new Map(); // voxels and window of each modality, which share one grid
 
   const choose = (lesion, isSeen) => {
@@ -61,9 +69,11 @@
 
   const open = async () => {
     if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
-    const script = document.createElement("script");
-    script.textContent = await inflated(bytesOf("niivue")).text();
-    document.head.append(script);
+    if (!window.niivue.Niivue) { // at first the element of this id
+      const script = document.createElement("script");
+      script.textContent = await inflated(bytesOf("niivue")).text();
+      document.head.append(script);
+    }
     const { Niivue, NVImage } = window.niivue;
     const TRANSLUCENT_BELOW_MIN = 1; // what the renderer of 0.69 tests; opacity is the square of value / minimum
     const opened = new Niivue({
@@ -72,7 +82,13 @@
       fontColor: [0.85, 0.88, 0.9, 1], isRadiologicalConvention: false, sagittalNoseLeft: false, scrollRequiresFocus: true,
       multiplanarShowRender: 0, multiplanarPadPixels: 4, dragMode: 3, dragAndDropEnabled: false, isResizeCanvas: true,
     });
-    await opened.attachToCanvas(document.getElementById("canvas"));
+    const canvas = document.getElementById("canvas");
+    canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault(); // else it is never restored
+      if (canvas.isConnected) stop("The browser has stopped the interactive viewer.");
+    });
+    canvas.addEventListener("webglcontextrestored", () => canvas.isConnected && start());
+    await opened.attachToCanvas(canvas);
     for (const volume of page.volumes) {
       if (volume.colours && volume.key !== "lesions") opened.addColormap(volume.key, volume.colours);
       const image = await NVImage.loadFromBase64({
@@ -89,21 +105,23 @@
     return opened;
   };
 
-  try {
-    nv = await open();
-  } catch (error) {
+  const stop = (reason) => {
+    nv = null;
     section.classList.add("unavailable");
-    position.textContent = `The interactive viewer needs WebGL 2 (${error.message}). The key slices below show the same findings.`;
-    section.querySelector(".canvas").remove();
-    section.querySelector(".controls").remove();
+    position.textContent = `${reason} The key slices below show the same findings. `;
+    const again = document.createElement("button");
+    again.type = "button";
+    again.id = "again";
+    again.textContent = "Start the viewer again";
+    again.addEventListener("click", start);
+    position.append(again);
     document.documentElement.dataset.viewer = "unavailable";
-    return;
-  }
+  };
 
-  const image = nv.volumes[0];
   const indexOf = (key) => nv.volumes.findIndex((volume) => volume.name === `${key}.nii.gz`);
   const valueAt = (location, key) => location.values.find((each) => each.name === `${key}.nii.gz`)?.value;
-  nv.onLocationChange = (location) => {
+  const located = (location) => {
+    place = location.mm;
     const [x, y, z] = location.mm.map((value) => Math.round(value));
     const lesion = Math.round(valueAt(location, "lesions") ?? 0);
     const parts = [`x ${x}, y ${y}, z ${z} mm`];
@@ -114,7 +132,6 @@
     choose(lesion, false);
   };
 
-  const overlays = [...section.querySelectorAll("[data-volume]")];
   const drawOverlays = () => {
     for (const box of overlays) {
       nv.volumes[indexOf(box.dataset.volume)].opacity = box.checked ? Number(opacity.value) / 100 : 0;
@@ -123,32 +140,27 @@
   };
   for (const control of [...overlays, opacity]) control.addEventListener("input", drawOverlays);
 
-  const black = document.getElementById("black");
-  const white = document.getElementById("white");
   const setWindow = (low, high) => {
+    const image = nv.volumes[0];
     black.value = low;
     white.value = high;
     image.cal_min = Number(low);
     image.cal_max = Math.max(Number(high), Number(low) + 1);
     nv.updateGLVolume();
   };
-  let levels = images.get("image").levels;
-  [black.value, white.value] = levels;
-  for (const choice of section.querySelectorAll("[data-image]")) {
-    choice.addEventListener("input", () => {
-      const shown = images.get(choice.dataset.image);
-      image.img = shown.voxels;
-      levels = shown.levels;
-      setWindow(...levels);
-    });
-  }
+  const chosenImage = () => images.get(choices.find((choice) => choice.checked)?.dataset.image ?? "image");
+  const showImage = () => {
+    nv.volumes[0].img = chosenImage().voxels;
+    setWindow(...chosenImage().levels);
+  };
+  for (const choice of choices) choice.addEventListener("input", showImage);
   black.addEventListener("input", () => setWindow(black.value, Math.max(Number(white.value), Number(black.value) + 1)));
   white.addEventListener("input", () => setWindow(Math.min(Number(black.value), Number(white.value) - 1), white.value));
-  document.getElementById("window-reset").addEventListener("click", () => setWindow(...levels));
+  document.getElementById("window-reset").addEventListener("click", () => setWindow(...chosenImage().levels));
 
-  const views = [...section.querySelectorAll("[data-view]")];
   const AXIAL = 0, CORONAL = 1, SAGITTAL = 2, THREE_PLANES = 3;
   const arrange = () => {
+    if (!nv) return;
     const view = Number(views.find((button) => button.getAttribute("aria-pressed") === "true").dataset.view);
     const { clientWidth: width, clientHeight: height } = document.getElementById("canvas");
     if (view !== THREE_PLANES) nv.setCustomLayout([{ sliceType: view, position: [0, 0, 1, 1] }]);
@@ -173,24 +185,41 @@
     });
   }
   window.addEventListener("resize", arrange);
-  arrange();
 
-  document.getElementById("canvas").addEventListener("keydown", (event) => {
+  frame.addEventListener("keydown", (event) => {
     const step = {
       ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0],
       PageUp: [0, 0, 1], PageDown: [0, 0, -1],
     }[event.key];
-    if (!step) return;
+    if (!step || !nv) return;
     event.preventDefault();
     nv.moveCrosshairInVox(...step);
     nv.createOnLocationChange();
   });
 
-  if (page.start) {
-    nv.scene.crosshairPos = nv.mm2frac(page.start, 0, true);
+  const start = async () => {
+    section.classList.remove("unavailable");
+    controls.inert = true;
+    position.textContent = "Loading the viewer …";
+    const fresh = document.getElementById("canvas").cloneNode(); // a canvas keeps its lost context
+    frame.replaceChildren(fresh);
+    try {
+      const opened = await open();
+      if (opened.gl.isContextLost()) throw new Error("the browser has stopped it");
+      nv = opened;
+    } catch (error) {
+      stop(`The interactive viewer needs WebGL 2 (${error.message}).`);
+      return;
+    }
+    nv.onLocationChange = located;
+    showImage();
+    drawOverlays();
+    arrange();
+    if (place) nv.scene.crosshairPos = nv.mm2frac(place, 0, true);
     nv.drawScene();
-  }
-  nv.createOnLocationChange();
-
-  document.documentElement.dataset.viewer = "ready";
+    nv.createOnLocationChange();
+    controls.inert = false;
+    document.documentElement.dataset.viewer = "ready";
+  };
+  start();
 })();

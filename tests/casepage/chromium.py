@@ -138,6 +138,14 @@ class Chromium:
             self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=codes[name],
                       **(text if kind == "keyDown" else {}))  # fmt: skip
 
+    def lose_webgl(self) -> None:
+        """Stop WebGL, as a browser does that needs its memory; ``lost.restoreContext()`` gives it back."""
+        self.value(
+            "window.lost = document.getElementById('canvas').getContext('webgl2').getExtension('WEBGL_lose_context');"
+            "lost.loseContext()"
+        )
+        self.wait("document.documentElement.dataset.viewer === 'unavailable'")
+
     def requests(self) -> list[str]:
         """Return the addresses requested since the page was opened, but for data that the page itself holds."""
         sent = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]

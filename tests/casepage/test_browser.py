@@ -198,3 +198,29 @@ def test_without_webgl_the_slices_show_the_findings(chromium, folder):
         assert chosen(browser) == [3]
         assert browser.value("document.querySelectorAll('.slice.chosen').length") >= 1
         assert browser.problems() == []
+
+
+@pytest.mark.parametrize("restored_by", ["reader", "browser"])
+def test_a_viewer_that_the_browser_stopped_leaves_the_slices_and_starts_again(browser, folder, tiny, restored_by):
+    browser.resize(1280, 900)
+    assert browser.open(page_path(folder, "p1")) == "ready"
+    browser.click(*browser.centre("tr[data-lesion='2'] td:last-child"))
+    browser.lose_webgl()
+    assert "has stopped the interactive viewer. The key slices below show" in position(browser)
+    browser.click(*browser.centre("tr[data-lesion='3'] td:last-child"))
+    assert browser.value("document.querySelectorAll('.slice.chosen').length") >= 1
+    if restored_by == "reader":
+        browser.click(*browser.centre("#again"))
+    else:
+        browser.value("lost.restoreContext()")
+    browser.wait("document.documentElement.dataset.viewer === 'ready'")
+    assert "· lesion L2" in position(browser), "where the viewer was"
+    browser.click(*browser.centre("tr[data-lesion='1'] td:last-child"))
+    assert "· lesion L1" in position(browser)
+    browser.value("document.getElementById('canvas').focus()")
+    before = position(browser)
+    for _ in range(2):
+        browser.key("ArrowRight")
+    assert position(browser) != before
+    browser.click(*browser.centre("[data-volume='probability']"))
+    assert browser.problems() == []

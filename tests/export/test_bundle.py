@@ -26,6 +26,9 @@ from joint_seg_cls.export.program import ExportedPart, check_programs, parts_of,
 from joint_seg_cls.networks import JointNetwork, LocalSharing
 from joint_seg_cls.training import Checkpoint, Recipe
 
+#: Versions of the packages that all tests are run with.
+LOCK = Path(__file__).parents[2] / ".ci" / "requirements.txt"
+
 
 def test_it_predicts_as_this_program_without_it_and_refuses_a_raw_scan(site, run, bundle, alone, jsc, tmp_path):
     pairs = [[str(site / f"okapiperson{number}_{name}.nii.gz") for name in ("flair", "t1")] for number in (0, 2)]
@@ -245,8 +248,8 @@ def test_it_runs_in_an_environment_of_its_requirements_alone(site, bundle, tmp_p
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     python = venv / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", bundle / "requirements.txt"]
-    subprocess.run(install, check=True)
+    files = ["--requirement", bundle / "requirements.txt", "--constraint", LOCK]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", *files], check=True)
     pair = [str(site / f"okapiperson0_{name}.nii.gz") for name in ("flair", "t1")]
     words = ["run", "--config_file", "configs/inference.json", "--meta_file", "configs/metadata.json",
              "--image", repr(pair), "--output_dir", str(tmp_path / "out")]  # fmt: skip
