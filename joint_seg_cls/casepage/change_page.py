@@ -25,6 +25,7 @@ COLOURS: dict[Kind, tuple[float, float, float]] = {
     "grown": (0.8, 0.47, 0.65),
     "shrunk": (0.0, 0.62, 0.45),
     "gone": (0.34, 0.71, 0.91),
+    "unseen": (0.6, 0.6, 0.6),
     "stable": (0.94, 0.89, 0.26),
 }
 _COLUMNS = ("change", "lesions_before", "lesions_after", "volume_before_ml", "volume_after_ml")
@@ -71,8 +72,8 @@ def write_change_page(
             headings=_HEADINGS,
             rows=[_row(change) for change in found.lesions],
             rule=f"A lesion has grown or shrunk if its volume differs by a factor of {FACTOR:g} and by "
-            f"{LEAST_CHANGE_ML:g} mL. Two segmentations of an unchanged brain differ as well: check each "
-            "lesion in the images.",
+            f"{LEAST_CHANGE_ML:g} mL; an unseen one lies outside the field of view of the other scan. "
+            "Two segmentations of an unchanged brain differ as well: check each lesion in the images.",
             moved=f"The earlier scan was turned by {found.rotation_degrees:.1f}° and moved by {found.shift_mm:.1f} mm; "
             f"after this the images correlate by {found.correlation:.2f}.",
             slices=slices,
@@ -123,7 +124,7 @@ def _counts(found: VisitComparison) -> list[dict[str, Any]]:
         changes = [change for change in found.lesions if change.kind == kind]
         difference = sum(change.after_ml - change.before_ml for change in changes)
         red, green, blue = (round(255 * part) for part in COLOURS[kind])
-        text = "" if kind == "stable" or not changes else f"{difference:+.2f} mL"
+        text = "" if kind in ("stable", "unseen") or not changes else f"{difference:+.2f} mL"
         counts.append({"kind": kind, "count": len(changes), "ml": text, "colour": f"rgb({red},{green},{blue})"})
     return counts
 

@@ -26,6 +26,8 @@ _MODEL = {
     "least_lesion_mm3": "Smallest lesion (mm³)",
     "sha256": "Weights (SHA-256)",
 }
+#: Those that only describe a diagnosis.
+_OF_DIAGNOSIS = frozenset({"temperature", "calibration_scans"})
 
 
 @final
@@ -66,7 +68,7 @@ def summary_of(case: Case, *, hide_name: bool = False) -> CaseSummary:
     classes = record.get("classes")
     kind = f"network for {', '.join(map(str, classes))}" if "disease_probability" in record and classes else ""
     model = record.get("model")
-    terms = tuple(_terms(model)) if isinstance(model, Mapping) else ()
+    shown = {} if not isinstance(model, Mapping) else model if kind else _without_diagnosis(model)
     network = str(model.get("variant", "")) if isinstance(model, Mapping) else ""
     return CaseSummary(
         name=HIDDEN if hide_name else case.name,
@@ -78,7 +80,7 @@ def summary_of(case: Case, *, hide_name: bool = False) -> CaseSummary:
         facts=tuple(_facts(case)),
         boxes=boxes_of(record, case.table),
         columns=lesion_columns(case.table),
-        model=terms,
+        model=tuple(_terms(shown)),
     )
 
 
@@ -177,6 +179,10 @@ def _facts(case: Case) -> list[tuple[str, str]]:
         share = 100 * float(record["lesion_volume_ml"]) / float(record["brain_volume_ml"])
         facts.append(("Lesions in the brain", f"{share:.2g} %"))
     return [*facts, ("Voxel size", f"{spacing} mm")]
+
+
+def _without_diagnosis(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in model.items() if key not in _OF_DIAGNOSIS}
 
 
 def _terms(model: Mapping[str, Any]) -> list[tuple[str, str]]:

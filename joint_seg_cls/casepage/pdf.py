@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import atomic_file
+from joint_seg_cls.casepage.boxes import Box
 from joint_seg_cls.casepage.diagnosis import Diagnosis
 from joint_seg_cls.casepage.key_slices import PLANES, KeySlice
 from joint_seg_cls.casepage.page import CaseSummary
@@ -18,14 +19,24 @@ from joint_seg_cls.scan.cells import without_folders
 
 #: Size of the page and its margin in inches.
 _WIDTH, _HEIGHT, _MARGIN = 8.27, 11.69, 0.55
-#: Lesions and warnings that are listed; the others are counted.
-_MOST_LESIONS, _MOST_WARNINGS = 10, 4
+#: Warnings that are listed; the others are counted. Lesions are listed down to this height, in rows of this one.
+_MOST_WARNINGS, _LOWEST, _ROW = 4, 0.65, 0.145
+#: Columns of the lesion table and letters of a cell that are shown.
+_MOST_COLUMNS, _LONGEST = 8, 36
 _COLOURS = ("#0072b2", "#d65f00", "#009e73", "#cc79a7", "#56b4e9", "#b59b00")
 _INK, _SOFT = "#1c2127", "#5b6570"
 
 
 def write_case_pdf(summary: CaseSummary, slices: Sequence[KeySlice], path: Path) -> None:
     """Write a summary and the slices of three planes as one page of PDF. Atomic."""
+    figure = drawn_sheet(summary, slices)
+    information = {"Title": summary.name, "Creator": f"joint_seg_cls {__version__}", "CreationDate": None}
+    with atomic_file(path) as partial, names_as_text(figure):
+        figure.savefig(partial, format="pdf", dpi=200, metadata=information)
+
+
+def drawn_sheet(summary: CaseSummary, slices: Sequence[KeySlice]) -> Figure:
+    """Return a summary and the slices of three planes on one page."""
     figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white")
     FigureCanvasPdf(figure)
     sheet = _Sheet(figure)
@@ -37,11 +48,11 @@ def write_case_pdf(summary: CaseSummary, slices: Sequence[KeySlice], path: Path)
     _findings(sheet, summary)
     for plane in PLANES:
         _slices(sheet, [cut for cut in slices if cut.plane == plane])
+    for box in summary.boxes:
+        _box(sheet, box)
     _table(sheet, summary)
     figure.text(_MARGIN / _WIDTH, 0.3 / _HEIGHT, f"joint_seg_cls {__version__}", size=7, color=_SOFT)
-    information = {"Title": summary.name, "Creator": f"joint_seg_cls {__version__}", "CreationDate": None}
-    with atomic_file(path) as partial, names_as_text(figure):
-        figure.savefig(partial, format="pdf", dpi=200, metadata=information)
+    return figure
 
 
 class _Sheet:
@@ -61,9 +72,13 @@ class _Sheet:
             self.down(size * 1.3 / 72)
             self.at(_MARGIN, line, size=size, colour=colour, weight=weight)
 
-    def at(self, x: float, text: str, *, size: float = 8.5, colour: str = _INK, weight: str = "normal") -> None:
-        """Write one line at ``x`` and at the present height."""
-        self.figure.text(x / _WIDTH, self.top / _HEIGHT, text, size=size, color=colour, weight=weight, va="bottom")
+    def at(
+        self, x: float, text: str, *, size: float = 8.5, colour: str = _INK, weight: str = "normal", ends: bool = False
+    ) -> None:
+        """Write one line that begins (or ends) at ``x``, at the present height."""
+        side = "right" if ends else "left"
+        look = {"size": size, "color": colour, "weight": weight, "va": "bottom", "ha": side}
+        self.figure.text(x / _WIDTH, self.top / _HEIGHT, text, **look)
 
     def axes(self, x: float, width: float, height: float, rise: float = 0.0) -> Axes:
         """Return axes whose upper left corner is at ``x`` and ``rise`` above the present height."""
@@ -138,31 +153,46 @@ def _slices(sheet: _Sheet, cuts: Sequence[KeySlice]) -> None:
         axes = sheet.axes(_MARGIN + number * (width + gap), width, height)
         axes.set_facecolor("black")
         axes.imshow(picture.clip(0, 1), aspect="equal", interpolation="bilinear")
-        for x, align, text in ((0.02, "left", left), (0.98, "right", right)):
-            axes.text(x, 0.5, text, transform=axes.transAxes, color="white", size=6, ha=align, va="center")
-        axes.text(0.5, 0.015, note, transform=axes.transAxes, color="white", size=6, ha="center", va="bottom")
+        for x, y, align, text in ((0.02, 0.5, "left", left), (0.98, 0.5, "right", right), (0.5, 0.04, "center", note)):
+            ground = {"facecolor": "black", "edgecolor": "none", "pad": 1.0}
+            place = {"transform": axes.transAxes, "ha": align, "va": "center", "bbox": ground}
+            axes.text(x, y, text, color="white", size=6, **place)
     sheet.down(height + 0.06)
 
 
+def _box(sheet: _Sheet, box: Box) -> None:
+    """Write a box of the page as one paragraph."""
+    rows = "; ".join(f"{row[0]}: {', '.join(filter(None, row[1:]))}" for row in box.rows)
+    columns = f" ({', '.join(filter(None, box.columns[1:]))})" if rows else ""
+    parts = [part.rstrip(".") for part in (box.headline, *box.lines, rows) if part]
+    sheet.down(0.05)
+    sheet.text(f"{box.title}{columns}: {'. '.join(parts)}", size=7.5, most=136)
+
+
 def _table(sheet: _Sheet, summary: CaseSummary) -> None:
+    """Write the largest lesions, as many as there is room for."""
     columns = summary.columns
-    if not columns.rows:
+    room = int((sheet.top - 0.2 - _LOWEST) / _ROW)
+    if not columns.rows or room < 2:
         return
     sheet.down(0.2)
-    shown = columns.largest_first[:_MOST_LESIONS]
-    headings = columns.headings[:8]
-    step = (_WIDTH - 2 * _MARGIN) / len(headings)
-    for number, heading in enumerate(headings):
-        sheet.at(_MARGIN + number * step, heading, size=7, colour=_SOFT, weight="bold")
-    for _, row in shown:
-        if sheet.top < 0.65:
-            break
-        sheet.down(0.145)
-        for number, cell in enumerate(row[: len(headings)]):
-            sheet.at(_MARGIN + number * step, textwrap.shorten(cell.text, 24, placeholder="…"), size=7.5)
-    more = len(columns.rows) - len(shown)
-    if more > 0 and sheet.top > 0.65:
-        sheet.down(0.145)
+    listed = columns.largest_first if len(columns.rows) <= room else columns.largest_first[: room - 1]
+    headings = columns.headings[:_MOST_COLUMNS]
+    texts = [[textwrap.shorten(cell.text, _LONGEST, placeholder="…") for cell in row] for _, row in listed]
+    letters = [3 + max(len(text[number]) for text in (headings, *texts)) for number in range(len(headings))]
+    letter = (_WIDTH - 2 * _MARGIN) / sum(letters)
+    for number, (heading, is_number) in enumerate(zip(headings, columns.is_number, strict=False)):
+        # numbers end where their column ends, but for the names of the lesions
+        ends = is_number and number > 0
+        x = _MARGIN + letter * (sum(letters[: number + 1]) if ends else sum(letters[:number]))
+        top = sheet.top
+        sheet.at(x, heading, size=7, colour=_SOFT, weight="bold", ends=ends)
+        for text in texts:
+            sheet.down(_ROW)
+            sheet.at(x, text[number], size=7.5, ends=ends)
+        sheet.top = top
+    sheet.down(_ROW * (len(listed) + 1))
+    if more := len(columns.rows) - len(listed):
         sheet.at(_MARGIN, f"and {more} smaller lesions", size=7.5, colour=_SOFT)
 
 

@@ -15,8 +15,8 @@ from joint_seg_cls.casepage.volumes import lesion_points_mm
 from joint_seg_cls.preprocess import Rigid
 from joint_seg_cls.scan import Grid, Scan, reorient, resample_oblique
 
-#: Kinds of change of a lesion, in the order of a table.
-Kind = Literal["new", "grown", "shrunk", "gone", "stable"]
+#: Kinds of change of a lesion, in the order of a table; ``unseen``: outside the field of view of the other scan.
+Kind = Literal["new", "grown", "shrunk", "gone", "unseen", "stable"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: A lesion has grown (shrunk) if its volume is larger (smaller) by this factor and by this volume.
 FACTOR, LEAST_CHANGE_ML = 1.5, 0.01
@@ -80,12 +80,14 @@ def compare_visits(before: tuple[Case, Scan], after: tuple[Case, Scan]) -> Visit
     old_group, new_group = groups
     count = max([*old_group, *new_group], default=-1) + 1
     old_ml, new_ml = _volumes_ml(old), _volumes_ml(new)
+    old_seen, new_seen = _are_inside(old, new.grid, np.linalg.inv(moved.move)), _are_inside(new, old.grid, moved.move)
     found = []
     for group in range(count):
         first, second = np.flatnonzero(old_group == group), np.flatnonzero(new_group == group)
         volumes = float(old_ml[first].sum()), float(new_ml[second].sum())
         ids = tuple(old.ids[row] for row in first), tuple(new.ids[row] for row in second)
-        found.append((group, LesionChange(_kind(*volumes), *ids, *volumes)))
+        is_seen = bool(old_seen[first].any() or new_seen[second].any())
+        found.append((group, LesionChange(_kind(*volumes, is_seen=is_seen), *ids, *volumes)))
     found.sort(key=lambda each: (KINDS.index(each[1].kind), -max(each[1].before_ml, each[1].after_ml)))
     row_of = np.zeros(count + 1, np.int32)
     for row, (group, _) in enumerate(found, start=1):
@@ -109,7 +111,9 @@ def compare_visits(before: tuple[Case, Scan], after: tuple[Case, Scan]) -> Visit
     )
 
 
-def _kind(before_ml: float, after_ml: float) -> Kind:
+def _kind(before_ml: float, after_ml: float, *, is_seen: bool) -> Kind:
+    if not is_seen:
+        return "unseen"
     if before_ml == 0:
         return "new"
     if after_ml == 0:
@@ -149,6 +153,18 @@ def _touching(one: Case, other: Case, move: Float[np.ndarray, "4 4"]) -> list[tu
     return [(int(first), int(second)) for first, second in np.unique(pairs, axis=0)]
 
 
+def _are_inside(case: Case, other: Grid, move: Float[np.ndarray, "4 4"]) -> Bool[np.ndarray, " lesions"]:
+    """Return whether the centre of each lesion is in another field of view, where ``move`` maps its millimetres."""
+    points = [] if case.labels is None else lesion_points_mm(case.labels, case.grid)
+    return np.array([_inside(point, other, move) is not None for point in points], dtype=bool)
+
+
+def _inside(point_mm: list[float], grid: Grid, move: Float[np.ndarray, "4 4"]) -> tuple[int, ...] | None:
+    """Return the voxel of a grid in which a moved position lies; None outside."""
+    index = np.rint(np.linalg.solve(grid.affine, move @ [*point_mm, 1.0])[:3]).astype(int)
+    return tuple(index.tolist()) if ((index >= 0) & (index < grid.shape)).all() else None
+
+
 def _volumes_ml(case: Case) -> Float[np.ndarray, " lesions"]:
     if case.labels is None:
         return np.zeros(0)
@@ -164,14 +180,15 @@ def _renumbered(case: Case, group: Int[np.ndarray, " n"], row_of: Int[np.ndarray
 def _moved_labels(
     labels: Int[np.ndarray, "x y z"], source: Grid, target: Grid, move: Float[np.ndarray, "4 4"]
 ) -> Int[np.ndarray, "X Y Z"]:
-    """Return labels on ``target``; a lesion that falls between its voxels keeps the nearest one."""
+    """Return labels on ``target``; a lesion that falls between its voxels keeps the nearest one inside."""
     moved, _ = resample_oblique(labels, source, target, move, linear=False)
     lost = np.setdiff1d(np.unique(labels), np.unique(moved))
     if len(lost):
         points = lesion_points_mm(labels, source)
         for row in lost:
-            index = np.linalg.solve(move @ target.affine, [*points[row - 1], 1.0])[:3]
-            moved[tuple(np.clip(np.rint(index).astype(int), 0, np.array(target.shape) - 1))] = row
+            voxel = _inside(points[row - 1], target, np.linalg.inv(move))
+            if voxel is not None:
+                moved[voxel] = row
     return moved
 
 

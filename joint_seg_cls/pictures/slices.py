@@ -12,6 +12,9 @@ _CUT: dict[Plane, int] = {"axial": 2, "coronal": 1, "sagittal": 0}
 #: Labels at the left and right of a slice, which is viewed along +z, +y, or from the left.
 SIDES: dict[Plane, tuple[str, str]] = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
 
+#: Brightest value that is not drawn as white, in medians of the brain; lesions of FLAIR reach 1.3 to 2.2.
+_WHITEST = 2.0
+
 
 @final
 @dataclass(frozen=True)
@@ -71,12 +74,20 @@ def _filled(chosen: list[int], count: int, depth: int, plane: Plane) -> list[Sli
 def window(volume: Num[np.ndarray, "x y z"], low: float = 1.0, high: float = 99.5) -> tuple[float, float]:
     """Return the values drawn as black and white: two percentiles of the foreground.
 
-    The background is the most frequent value of the volume's corners (0 in a skull-stripped scan).
+    The background is the most frequent value of the volume's corners (0 in a skull-stripped scan). White is at most
+    :data:`_WHITEST` medians of the volume's centre, unless values are centred on 0: bright fat in the scalp would else
+    darken the brain.
     """
     corners = volume[:: max(volume.shape[0] - 1, 1), :: max(volume.shape[1] - 1, 1), :: max(volume.shape[2] - 1, 1)]
     values, counts = np.unique(corners, return_counts=True)
-    inside = volume[volume != values[counts.argmax()]]
+    background = values[counts.argmax()]
+    inside = volume[volume != background]
     if inside.size == 0:
         return 0.0, 1.0
     black, white = (float(v) for v in np.percentile(inside, (low, high)))
+    centre = volume[tuple(slice(side // 4, side - side // 4) for side in volume.shape)]
+    tissue = centre[centre != background]
+    middle = float(np.median(tissue)) if tissue.size else 0.0
+    if middle > 0 and black > -0.1 * middle:
+        white = min(white, _WHITEST * middle)
     return (black, white) if white > black else (black, black + 1.0)

@@ -167,9 +167,10 @@ def test_maps_keep_their_values_in_the_viewer(predicted, tiny):
 @pytest.mark.parametrize("classes", [(), ("MS", "NMOSD", "control")])
 @pytest.mark.parametrize("lesions", [(), LESIONS])
 def test_every_kind_of_network_and_scan_has_a_page_and_a_pdf_of_one_sheet(predicted, tmp_path, classes, lesions):
-    case = predicted(classes=classes, lesions=lesions)
+    case = predicted(classes=classes, lesions=lesions, model={"variant": "joint", "temperature": 1.5})
     text = page_of(case, tmp_path)
     assert ("It gives no diagnosis" in text) == (not classes)
+    assert ("Temperature" in text) == bool(classes)
     assert ("No lesion found" in text) == (not lesions)
     assert ("Lesion table" in text) == bool(lesions)
     assert ('id="volume-location"' in text) == bool(classes)

@@ -20,7 +20,7 @@ from joint_seg_cls.scan import Grid, read_scan
 LESIONS = {
     "stable": ((-22, 10, 18), 4.0, 4.0),
     "grown": ((24, -18, 14), 3.5, 5.5),
-    "gone": ((20, 22, 10), 4.0, 0.0),
+    "gone": ((20, 22, -14), 4.0, 0.0),
     "new": ((-22, 23, 18), 0.0, 4.0),
     "new, far": ((-16, -34, 4), 0.0, 3.0),
 }
@@ -57,21 +57,26 @@ def sampled(shape, affine, visit):
     return np.where(depth < 1, image + noise, 0).astype(np.float32), mask
 
 
+def write(folder, name, shape, affine, visit):
+    """Write the findings of a visit as `jsc predict` writes them, from the true mask."""
+    image, mask = sampled(shape, affine, visit)
+    nib.save(nib.Nifti1Image(image, affine), folder.parent / f"{name}.nii.gz")
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), folder / f"{name}_lesions.nii.gz")
+    table = lesion_table(mask, Grid(shape, affine))
+    table.to_csv(folder / f"{name}_lesions.tsv", sep="\t", index=False)
+    record = {"id": name, "scan": f"{name}.nii.gz", "brain_volume_ml": 1100.0, "warnings": [],
+              "lesion_count": len(table), "lesion_volume_ml": float(table["volume_ml"].sum()),
+              "model": {"variant": "joint"}}  # fmt: skip
+    (folder / f"{name}.json").write_text(json.dumps(record))
+
+
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
-    """Findings of both visits, as `jsc predict` writes them from the true masks."""
+    """Findings of both visits."""
     folder = tmp_path_factory.mktemp("visits") / "findings"
     folder.mkdir()
-    for visit, (name, (shape, affine)) in enumerate((("before", FIRST), ("after", SECOND))):
-        image, mask = sampled(shape, affine, visit)
-        nib.save(nib.Nifti1Image(image, affine), folder.parent / f"{name}.nii.gz")
-        nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), folder / f"{name}_lesions.nii.gz")
-        table = lesion_table(mask, Grid(shape, affine))
-        table.to_csv(folder / f"{name}_lesions.tsv", sep="\t", index=False)
-        record = {"id": name, "scan": f"{name}.nii.gz", "brain_volume_ml": 1100.0, "warnings": [],
-                  "lesion_count": len(table), "lesion_volume_ml": float(table["volume_ml"].sum()),
-                  "model": {"variant": "joint"}}  # fmt: skip
-        (folder / f"{name}.json").write_text(json.dumps(record))
+    write(folder, "before", *FIRST, 0)
+    write(folder, "after", *SECOND, 1)
     return folder
 
 
@@ -90,13 +95,17 @@ def now_mm(name):
     return (movement() @ [*LESIONS[name][0], 1])[:3]
 
 
-@pytest.fixture(scope="module")
-def compared(findings):
+def compare(findings, *names):
     visits = []
-    for name in ("before", "after"):
+    for name in names:
         scan = read_scan(findings.parent / f"{name}.nii.gz")
         visits.append((read_case(findings / f"{name}.json", scan), scan))
     return compare_visits(*visits)
+
+
+@pytest.fixture(scope="module")
+def compared(findings):
+    return compare(findings, "before", "after")
 
 
 def test_the_movement_between_the_images_is_measured(compared):
@@ -152,3 +161,21 @@ def test_the_table_and_the_page_name_exactly_these(findings, jsc, tmp_path):
     data = json.loads(re.search(r'id="page-data">(.*?)</script>', page)[1])
     for point, name in zip(data["lesions"], ("new", "new, far", "grown", "gone", "stable"), strict=True):
         assert np.linalg.norm(np.array(point) - now_mm(name)) < 2.5, name
+
+
+def test_a_lesion_outside_the_other_field_of_view_is_neither_gone_nor_new(findings):
+    """A later scan that ends below some lesions of the earlier one, and the other way round."""
+    (columns, rows, _), affine = SECOND
+    slices = 30
+    write(findings, "part", (columns, rows, slices), affine, 1)
+    inside = {name: np.linalg.solve(affine, [*now_mm(name), 1])[2] < slices - 0.5 for name in LESIONS}
+    before = ids(findings, 0)
+    missed = {before[name] for name in before if not inside[name]}
+    assert 0 < len(missed) < len(before)
+    changes = compare(findings, "before", "part").lesions
+    assert {each for change in changes if change.kind == "unseen" for each in change.before} == missed
+    assert [change.kind for change in changes if change.kind in ("new", "gone")] == [
+        kind for kind, name in (("new", "new"), ("new", "new, far"), ("gone", "gone")) if inside[name]
+    ]
+    changes = compare(findings, "part", "before").lesions
+    assert {each for change in changes if change.kind == "unseen" for each in change.after} == missed

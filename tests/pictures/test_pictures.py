@@ -52,6 +52,18 @@ def test_grey_levels_exclude_the_background():
     assert window(np.zeros((3, 3, 3))) == (0.0, 1.0)
 
 
+def test_bright_fat_of_the_scalp_does_not_darken_the_brain():
+    volume = np.zeros((40, 40, 40))
+    volume[2:38, 2:38, 2:38] = 600
+    volume[5:35, 5:35, 5:35] = 100
+    volume[5:35, 5:35, 5:10] = 1  # dark fluid
+    volume[18:22, 18:22, 18:22] = 180  # lesion
+    assert np.percentile(volume[volume > 0], 99.5) == 600
+    assert window(volume) == (1, 200)
+    centred = (volume - 100) / 50  # no longer zero outside, nor a brain of positive values
+    assert window(centred)[1] == 10
+
+
 def test_an_outline_is_the_border_of_the_mask_and_a_fill_all_of_it():
     picture, mask = np.zeros((7, 7, 3)), np.zeros((7, 7), dtype=bool)
     mask[1:6, 1:6] = True
