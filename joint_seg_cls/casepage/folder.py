@@ -7,8 +7,8 @@ from joint_seg_cls.casepage.case import read_case
 from joint_seg_cls.casepage.index import page_path
 from joint_seg_cls.casepage.page import summary_of, write_case_page
 from joint_seg_cls.casepage.pdf import write_case_pdf
-from joint_seg_cls.pictures import require_own_files
 from joint_seg_cls.scan import read_scan
+from joint_seg_cls.scan.origin import require_own_files
 
 #: Stands in a page that leaves out the scan's name.
 _IS_HIDDEN = b'<meta name="names" content="hidden">'

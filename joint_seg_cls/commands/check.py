@@ -27,9 +27,10 @@ from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import build, plain
 from joint_seg_cls.data import Folds, folds_hash
 from joint_seg_cls.errors import ConfigError, SplitError
-from joint_seg_cls.pictures import Picture, require_own_files
+from joint_seg_cls.pictures import Picture
 from joint_seg_cls.runs.data_checks import refuse_errors
 from joint_seg_cls.scan import PreparedStore, require_lesion_value, require_mask_geometry
+from joint_seg_cls.scan.origin import require_own_files
 
 _log = logging.getLogger(__name__)
 _PAGE, _RECORD = "audit.html", "audit.json"

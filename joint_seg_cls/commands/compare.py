@@ -22,10 +22,10 @@ from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import CohortError, ConfigError, InputError, ScanError
 from joint_seg_cls.parallel import watched
-from joint_seg_cls.pictures import require_own_files
 from joint_seg_cls.preprocess import content_hash
 from joint_seg_cls.scan import Scan, read_cohort, read_scan
 from joint_seg_cls.scan.finder import natural, stem
+from joint_seg_cls.scan.origin import require_own_files
 from joint_seg_cls.scan.tables import SEPARATORS
 
 _log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from joint_seg_cls.config.keys import make_folder, writable
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError, InputError
 from joint_seg_cls.evaluation import (
+    EVALUATION_FILES,
     TestCase,
     evaluate_cases,
     from_cohort,
@@ -32,6 +33,7 @@ from joint_seg_cls.runs.load import load_pipeline, load_predictor, read_run_conf
 from joint_seg_cls.runs.testing import raise_first, split_of
 from joint_seg_cls.runs.track import track_evaluation
 from joint_seg_cls.scan import CohortCase, read_cohort, read_scan, require_lesion_value, require_mask_geometry
+from joint_seg_cls.scan.origin import FILES, checksums_of, require_listed_files
 from joint_seg_cls.training import (
     Checkpoint,
     Overlap,
@@ -83,6 +85,8 @@ def evaluate(config: DictConfig) -> None:
     folder = writable(run.path / "evaluations" / (name or _free_name(run, scans)), "run")
     tested = {"on": scans.where, "weights": checkpoint.path.name, "sha256": checkpoint.sha256}
     _refuse_other(folder, tested)
+    files = [folder / file for file in EVALUATION_FILES]
+    require_listed_files(folder / _TESTED, ("on", "weights"), files, "move it elsewhere to keep it, or add name=...")
     make_folder(folder, "run")
     failures: list[InputError] = []
     rows = evaluate_cases(
@@ -91,9 +95,11 @@ def evaluate(config: DictConfig) -> None:
     if rows.empty and failures:
         raise failures[0]
     summary = summarise(rows, classes)
+    write_json(folder / _TESTED, tested)  # the test is unfinished
     write_evaluation(rows, summary, folder)
     more = {"trained_on": scans.trained} | ({"left_out": [fault.where for fault in failures]} if failures else {})
-    write_json(folder / _TESTED, tested | more)
+    written = checksums_of(folder, [file for file in files if file.exists()])
+    write_json(folder / _TESTED, tested | more | {FILES: written})
     track_evaluation(config, run, folder, checkpoint, tested_on=folder.name)
     print_summary(rows, summary, f"{run.path} on {folder.name}{split_of(checkpoint)}")
     repeat_warnings(run.path)

@@ -15,10 +15,8 @@ from joint_seg_cls.atomic_write import write_json
 from joint_seg_cls.audit import AUDIT_FILE, Audit, read_audit
 from joint_seg_cls.config.keys import flag, folder_to_write, make_folder, writable
 from joint_seg_cls.data import HELD_OUT
-from joint_seg_cls.errors import CohortError, ConfigError
-from joint_seg_cls.pictures import require_own_files
+from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.report import (
-    REPORT_FILES,
     Figure,
     PageRun,
     PageTable,
@@ -31,17 +29,19 @@ from joint_seg_cls.report import (
     gather,
     published_label,
     region_tables,
+    report_files,
     trust_tables,
     verdicts,
 )
 from joint_seg_cls.run_state import differing_code, run_state
 from joint_seg_cls.runs.data_checks import warning_lines
 from joint_seg_cls.runs.load import load_predictor
+from joint_seg_cls.scan.origin import FILES, checksums_of, require_listed_files
 from joint_seg_cls.sweep.progress import headline, runs_of
 from joint_seg_cls.sweep.study import FOLDER, Study, StudyRun, find_study
 
 _log = logging.getLogger(__name__)
-#: Marks the folder of a report from its beginning; the page is written last.
+#: Lists the files of a report; without a list the report is unfinished.
 _RECORD = "report.json"
 #: Setting of runs that were tested on the held-out cases.
 _HELD_OUT = "held-out test"
@@ -62,6 +62,8 @@ def report(config: DictConfig) -> None:
     audits = _audits(runs)
     warnings = list(dict.fromkeys(line for audit in audits for line in warning_lines(audit)))
     warnings += contaminated(runs) + [f"warning: {line}" for line in differing_code(run.folder for run in runs)]
+    record = {"made_with": __version__, "study": study.name}
+    write_json(out / _RECORD, record)  # the report is unfinished
     figures = _figures(config, runs, out / "figures") if draws_figures else []
     further = region_tables(runs, seed=config.seed, resamples=config.resamples)
     trust, explanations = _trust(config, runs, explained if draws_figures else 0)
@@ -70,6 +72,7 @@ def report(config: DictConfig) -> None:
     audit = audits[0] if audits else None
     made = StudyReport(study.name, variants, tables, figures, rows, audit, warnings, further, explanations)
     made.write(out)
+    write_json(out / _RECORD, record | {FILES: checksums_of(out, report_files(out))})
     print(headline(study, [run_state(run.folder) for run in runs]))
     for run, row in zip(runs, rows, strict=True):
         if row.state == "failed" and run.fault:
@@ -152,29 +155,10 @@ def _folder(config: DictConfig, study: Study) -> Path:
     is_all = config.study is None and study.path.is_file()
     own = study.collection / FOLDER / (f"{study.name}-all" if is_all else study.name)
     path = folder_to_write(config, "out") if config.out else writable(own, "out")
-    _refuse_foreign_files(path)
+    remedy = "move it elsewhere to keep it, or name another folder with out="
+    require_listed_files(path / _RECORD, ("made_with", "study"), report_files(path), remedy)
     make_folder(path, "out", below=True)
-    write_json(path / _RECORD, {"made_with": __version__, "study": study.name})
     return path
-
-
-def _refuse_foreign_files(out: Path) -> None:
-    """Refuse a folder in which the report would replace files of other origin, before any work.
-
-    Raises:
-        CohortError: such a file exists.
-    """
-    own, remedy = (out / "index.html", out / _RECORD), "name another folder with out="
-    require_own_files(own, remedy)
-    if not any(path.exists() for path in own):
-        for path in (out / name for name in REPORT_FILES):
-            if path.exists():
-                raise CohortError(
-                    path,
-                    expected="an empty folder, or one of an earlier report",
-                    found="a file or folder of other origin that the report would replace",
-                    remedy=remedy,
-                )
 
 
 def _audits(runs: Sequence[ReportRun]) -> list[Audit]:

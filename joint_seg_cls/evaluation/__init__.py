@@ -13,10 +13,11 @@ from joint_seg_cls.evaluation.per_case import EMPTY_RULE, evaluate_cases
 from joint_seg_cls.evaluation.region_columns import WITHHELD
 from joint_seg_cls.evaluation.regions import REGION_RULE, summarise_regions, withheld_note
 from joint_seg_cls.evaluation.summary import print_summary, summarise
-from joint_seg_cls.evaluation.write import write_evaluation
+from joint_seg_cls.evaluation.write import EVALUATION_FILES, write_evaluation
 
 __all__ = [
     "EMPTY_RULE",
+    "EVALUATION_FILES",
     "LESION_METRICS",
     "LESION_RULE",
     "RECALLS",

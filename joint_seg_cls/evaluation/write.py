@@ -8,6 +8,8 @@ from joint_seg_cls.evaluation.regions import summarise_regions
 from joint_seg_cls.scan.cells import write_table
 
 _REGIONS = "regions.csv"
+#: Files that a test writes.
+EVALUATION_FILES = ("summary.csv", _REGIONS, "per_case.csv")
 
 
 def write_evaluation(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> None:

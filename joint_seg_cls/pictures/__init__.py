@@ -3,7 +3,6 @@
 from joint_seg_cls.pictures.case_row import case_row, map_levels, on_black
 from joint_seg_cls.pictures.lettering import names_as_text
 from joint_seg_cls.pictures.montage import case_picture, montage
-from joint_seg_cls.pictures.origin import require_own_files
 from joint_seg_cls.pictures.overlay import PREDICTION_COLOUR, REFERENCE_COLOUR, grey, with_fill, with_map, with_outline
 from joint_seg_cls.pictures.page import Count, Picture, Section, write_page
 from joint_seg_cls.pictures.planes import draw_planes
@@ -30,7 +29,6 @@ __all__ = [
     "most_lesion",
     "names_as_text",
     "on_black",
-    "require_own_files",
     "spread",
     "square_pixels",
     "strip_png",

@@ -8,6 +8,7 @@ from typing import NamedTuple, final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.scan.cells import shown
 
@@ -70,6 +71,12 @@ def write_page(
         trim_blocks=True,
     )
     text = environment.get_template("page.html.j2").render(
-        title=title, subtitle=subtitle, sections=sections, counts=counts, footer=footer, kinds=KINDS
+        version=__version__,
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        counts=counts,
+        footer=footer,
+        kinds=KINDS,
     )
     write_text(path, text)

@@ -15,9 +15,13 @@ from joint_seg_cls.atomic_write import PARTIAL_FILES
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.preprocess.quality import write_quality
 from joint_seg_cls.scan import PreparedCase, read_case, read_record, require_format, write_store_record
-from joint_seg_cls.scan.checksums import remember, stamps_of
+from joint_seg_cls.scan.checksums import ARRAYS, LABELS, RECORD, remember, stamps_of
+from joint_seg_cls.scan.origin import FILES, checksums_of, require_listed_files
 
-_LOCKS = ".locks"
+_LOCKS, _QUALITY = ".locks", "quality.tsv"
+#: Entries of every store's record, and those that change while cases are prepared.
+_ENTRIES, _CHANGING = ("settings", "classes", "modalities", "model_shape"), ("format", "cases", FILES)
+_MOVE = "move it elsewhere to keep it, or choose another store="
 
 
 def case_lock(store: Path, name: str, *, wait: bool = True) -> FileLock:
@@ -34,6 +38,7 @@ def claim(store: Path, record: dict[str, Any]) -> None:
     """Create the store, or check that it has the same settings.
 
     Raises:
+        CohortError: its record or table of quality is of other origin.
         StoreError: it contains other files, or was made with other settings or by an incompatible version.
         OSError: it is not writable.
     """
@@ -46,6 +51,7 @@ def claim(store: Path, record: dict[str, Any]) -> None:
         )
     try:
         with _store_lock(store):
+            require_listed_files(store / "store.json", _ENTRIES, [store / _QUALITY], _MOVE)
             if (store / "store.json").exists() and not _is_vacant(store):
                 _refuse_other_settings(store, record)
             else:
@@ -77,7 +83,7 @@ def _refuse_other_settings(store: Path, record: dict[str, Any]) -> None:
     existing = read_record(store / "store.json")
     require_format(existing, store)
     there, here = _flat(existing), _flat(json.loads(json.dumps(record)))
-    names = [key for key in {**here, **there} if key not in ("format", "cases")]
+    names = [key for key in {**here, **there} if key not in _CHANGING and not key.startswith(f"{FILES}.")]
     differing = [key for key in names if there.get(key) != here.get(key)]
     if differing:
         raise StoreError(
@@ -100,7 +106,7 @@ def unlist_cases(store: Path) -> None:
     if "cases" in read_record(store / "store.json"):
         with _store_lock(store):
             record = read_record(store / "store.json")
-            write_store_record(store, **{key: value for key, value in record.items() if key not in ("format", "cases")})
+            write_store_record(store, **{key: value for key, value in record.items() if key not in _CHANGING})
 
 
 def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> None:
@@ -117,9 +123,29 @@ def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> Non
                 found=f"others under the same names ({', '.join(foreign[:5])}), written by another process",
                 remedy="prepare different tables into different stores",
             )
-        write_quality([case for case in cases if case is not None], store / "quality.tsv")
+        write_quality([case for case in cases if case is not None], store / _QUALITY)
         remember(store, {name: stamps_of(store / name) for name in keys})  # just verified by preparing
-        write_store_record(store, **record, cases=sorted(keys))
+        files = checksums_of(store, [store / _QUALITY])
+        write_store_record(store, **record, cases=sorted(keys), files=files)
+
+
+def require_own_folder(folder: Path) -> None:
+    """Refuse to replace a case's folder that contains files of other origin.
+
+    Raises:
+        StoreError: it does, or is a file.
+    """
+    if not folder.exists():
+        return
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [""]
+    for name in names:
+        if name not in (RECORD, *ARRAYS, LABELS) and not fnmatch(name, PARTIAL_FILES):
+            raise StoreError(
+                folder / name,
+                expected="a folder with the files of a prepared case alone",
+                found="a file or folder of other origin that the case would replace",
+                remedy=_MOVE,
+            )
 
 
 def case_at(folder: Path) -> PreparedCase | None:

@@ -15,7 +15,14 @@ from filelock import Timeout
 from joint_seg_cls.atomic_write import clear_partial
 from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError, enough_memory
 from joint_seg_cls.parallel import over_processes
-from joint_seg_cls.preprocess.claims import case_at, case_lock, claim, list_cases, unlist_cases
+from joint_seg_cls.preprocess.claims import (
+    case_at,
+    case_lock,
+    claim,
+    list_cases,
+    require_own_folder,
+    unlist_cases,
+)
 from joint_seg_cls.preprocess.disk import refuse_too_little_space
 from joint_seg_cls.preprocess.pipeline import Pipeline
 from joint_seg_cls.scan import FORMAT, CohortCase, PreparedCase, PreparedStore, write_labels
@@ -156,6 +163,7 @@ def _prepare_locked(row: CohortCase, folder: Path, key: str, pipeline: Pipeline,
             unlist_cases(store)
             write_labels(_with_labels(there, row))
         return _Done(key, is_new=False)
+    require_own_folder(folder)
     unlist_cases(store)
     pipeline.prepare(row, folder, key)
     return _Done(key, is_new=True)

@@ -7,13 +7,12 @@ from joint_seg_cls.report.page import PageCell, PageRun, PageTable, TextSection,
 from joint_seg_cls.report.published import published_label
 from joint_seg_cls.report.region_table import region_tables
 from joint_seg_cls.report.runs import ReportRun
-from joint_seg_cls.report.study_report import REPORT_FILES, StudyReport, verdicts
+from joint_seg_cls.report.study_report import StudyReport, report_files, verdicts
 from joint_seg_cls.report.study_tables import TableMaker
 from joint_seg_cls.report.trust_tables import trust_tables
 from joint_seg_cls.report.variants import Variant, gather
 
 __all__ = [
-    "REPORT_FILES",
     "Figure",
     "PageCell",
     "PageRun",
@@ -29,6 +28,7 @@ __all__ = [
     "gather",
     "published_label",
     "region_tables",
+    "report_files",
     "trust_tables",
     "verdicts",
     "write_page",

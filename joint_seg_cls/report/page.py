@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.metrics import Interval
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
@@ -118,6 +119,7 @@ def write_page(
     path.parent.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == "done"]
     text = environment.get_template("page.html.j2").render(
+        version=__version__,
         title=title,
         subtitle=subtitle,
         parts=parts,

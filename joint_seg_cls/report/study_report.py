@@ -23,23 +23,26 @@ from joint_seg_cls.report.written import claims_frame, frame, markdown, page_tab
 from joint_seg_cls.scan.cells import markdown as escaped
 from joint_seg_cls.scan.cells import markdown_table, write_table
 
-#: Patterns of table files written by reports.
+#: Files of a report, and their patterns in its folders.
+_FILES = ("index.html", "pooled.csv", "claims.csv", "tables.md", "checklist.md", "checklist.csv", "explanations.csv")
 _WRITTEN = re.compile(
     r"((table|cohort)-(\d+|variants|lesions|surfaces|regions)|regions|calibration|coverage|explanations)\.(md|tex|csv)"
 )
-#: Files and folders of a report beside its page.
-REPORT_FILES = (
-    "pooled.csv",
-    "claims.csv",
-    "tables.md",
-    "checklist.md",
-    "checklist.csv",
-    "explanations.csv",
-    "tables",
-    "figures",
-)
+_DRAWN = re.compile(r"(figure-\d+|training-\d+|calibration|coverage)\.(png|pdf)")
+_FOLDERS = {"tables": _WRITTEN, "figures": _DRAWN}
 #: Tables of the audit that correspond to tables of the paper.
 _OF_PAPER = {"Patients": " (the paper's Table 1)", "Acquisition": " (the paper's Table 2)"}
+
+
+def report_files(out: Path) -> list[Path]:
+    """Return all that is in ``out`` under a name that a report writes or deletes."""
+    found = [path for path in (out / name for name in _FILES) if path.exists()]
+    for folder, pattern in ((out / name, pattern) for name, pattern in _FOLDERS.items()):
+        if folder.is_dir():
+            found += sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+        elif folder.exists():
+            found.append(folder)
+    return found
 
 
 @final

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from joint_seg_cls.atomic_write import atomic_folder, nan_as_null, write_json
 from joint_seg_cls.scan.checksums import CHECKSUMS, LABELS, RECORD, array_checksums, record_checksum
+from joint_seg_cls.scan.origin import FILES
 from joint_seg_cls.scan.prepared import FORMAT, PreparedCase
 
 
@@ -20,8 +21,12 @@ def write_store_record(
     modalities: Sequence[str],
     model_shape: Sequence[int],
     cases: Sequence[str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> None:
-    """Write ``store.json``; without ``cases`` the store is unfinished and cannot be used for training. Atomic."""
+    """Write ``store.json``; without ``cases`` the store is unfinished and cannot be used for training. Atomic.
+
+    ``files`` are the checksums of tables in the store.
+    """
     record: dict[str, Any] = {
         "format": FORMAT,
         "settings": settings,
@@ -30,6 +35,7 @@ def write_store_record(
         "model_shape": list(model_shape),
     }
     store.mkdir(parents=True, exist_ok=True)
+    record |= {} if files is None else {FILES: dict(files)}
     write_json(store / "store.json", record if cases is None else record | {"cases": sorted(cases)})
 
 

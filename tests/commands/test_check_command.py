@@ -115,12 +115,12 @@ def test_a_page_or_record_of_other_origin_is_kept(jsc, cohort, tmp_path, name):
     out = tmp_path / "mine"
     out.mkdir()
     (out / name).write_text("notes of a user")
-    code, printed, err = jsc("check", f"cohort={cohort}", f"out={out}")
+    code, printed, err = jsc("check", f"cohort={cohort}", f"out={out}", "workers=0")
     assert (code, printed, err.count("\n")) == (2, "", 1)
     assert "a file of other origin" in err
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "notes of a user")]
     (out / name).unlink()
-    assert [jsc("check", f"cohort={cohort}", f"out={out}")[0] for _ in range(2)] == [0, 0]
+    assert [jsc("check", f"cohort={cohort}", f"out={out}", "workers=0")[0] for _ in range(2)] == [0, 0]
 
 
 def test_a_store_is_checked_with_its_folds(jsc, store, tmp_path):

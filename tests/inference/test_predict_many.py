@@ -73,6 +73,28 @@ def test_finished_scans_are_kept_until_their_content_or_the_model_changes(made, 
     assert (code, "finished before" in err) == (0, False)
 
 
+@pytest.mark.parametrize(
+    ("codes", "turned", "warning"),
+    [
+        ((0, 0), 0, "the header has neither sform nor qform, so left and right are uncertain"),
+        ((2, 1), 10, "sform and qform place the scan's corners up to"),
+    ],
+)
+def test_doubts_about_the_orientation_are_printed_and_recorded(predict, write_scan, tmp_path, codes, turned, warning):
+    path, out = write_scan(tmp_path / "p0.nii.gz"), tmp_path / "out"
+    scan = nib.load(path)
+    qform = scan.affine.copy()
+    qform[:3, :3] = [[1, 0, 0], *(nib.eulerangles.euler2mat(x=np.deg2rad(turned))[1:])] @ qform[:3, :3]
+    image = nib.Nifti1Image(np.asarray(scan.dataobj), scan.affine)
+    image.set_sform(scan.affine, codes[0])
+    image.set_qform(qform, codes[1])
+    nib.save(image, path)
+    code, err = predict(path, out)
+    assert (code, err.count(warning)) == (0, 1), err
+    assert sum(warning in each for each in record_of(out, "p0")["warnings"]) == 1
+    assert warning in column(out / "predictions.tsv", "warnings")[0]
+
+
 def test_a_folder_of_another_model_is_refused_unless_it_is_accepted(made, predict, tmp_path):
     out, one = tmp_path / "out", made / "scans" / "p0.nii.gz"
     assert predict(one, out)[0] == 0

@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from joint_seg_cls.batch import Prediction
+from joint_seg_cls.batch import Batch, Prediction
 from joint_seg_cls.errors import ScanError
+from joint_seg_cls.evaluation import TestCase, evaluate_cases
 from joint_seg_cls.inference import Findings, Predictor, case_findings, write_findings, write_predictions
+from joint_seg_cls.metrics import task_metrics
 from joint_seg_cls.preprocess import ByHeader, CropResize, NoBiasField, NoExtraction, Pipeline, ZScore
+from joint_seg_cls.scan import Geometry, Grid
 
 AFFINE = np.array([[-1.2, 0.1, 0, 40], [0.1, -1.2, 0.2, 50], [0, 0.2, 2.4, -30], [0, 0, 0, 1]])
 SHAPE = (41, 45, 27)
@@ -98,6 +101,33 @@ def test_the_threshold_selects_lesion_voxels():
     image = np.full((1, 16, 16, 16), 2.05, np.float32)  # probability sigmoid(0.5) = 0.62
     assert Predictor(Bright(), 0.6)(image).lesions.all()
     assert not Predictor(Bright(), 0.65)(image).lesions.any()
+
+
+class Even(nn.Module):
+    def __init__(self, logit):
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, image):
+        return Prediction(lesion_logits=image[:, :1] * 0 + self.logit)
+
+
+@pytest.mark.parametrize(("logit", "is_lesion"), [(0.0, 1.0), (-1e-6, 0.0)])
+def test_a_voxel_at_the_threshold_is_a_lesion_in_validation_evaluation_and_prediction(logit, is_lesion):
+    network, image = Even(logit), np.zeros((1, 16, 16, 16), np.float32)  # a probability of 0.5, or just below
+    whole = np.ones(image.shape[1:], bool)
+    yes, no = torch.ones(1, dtype=torch.bool), torch.zeros(1, dtype=torch.bool)
+    batch = Batch(torch.from_numpy(image)[None], torch.ones(1, 1, 16, 16, 16), torch.zeros(1).long(), yes, no, ["a"])
+    metrics = task_metrics(lesion_threshold=0.5, classes=2)
+    metrics.update(network(batch.image), batch)
+    grid = Grid(whole.shape, np.diag([2.0, 2.0, 2.0, 1.0]))
+    case = TestCase("a", "a", None, None, image, Geometry(grid, grid), whole, whole, whole)
+    predictor = Predictor(network, 0.5)
+    rows = evaluate_cases(iter([case]), predictor, total=1, classes=("MS", "NMOSD"), fold=0)
+    found = predictor.in_native_space(predictor(image), case.geometry)
+    assert float(metrics.compute()["dice"]) == is_lesion
+    assert rows[["dsc", "dsc_model"]].iloc[0].tolist() == [is_lesion] * 2
+    assert found.lesions.mean() == is_lesion
 
 
 class LeftSided(nn.Module):

@@ -416,7 +416,7 @@ def test_reading_the_list_of_two_thousand_cases_takes_seconds(table, tmp_path):
     cases = PreparedStore(store).cases
     assert len(cases) == 2000
     assert summary(cases, (16, 16, 16)) == [
-        f"2000 scans, such as c0000: {warning}" for warning in cases[0].provenance["warnings"]
+        f"2000 scans, such as {cases[0].case}: {warning}" for warning in cases[0].provenance["warnings"]
     ]
     assert time.process_time() - began < 10
 

@@ -96,26 +96,57 @@ def report_of(tmp_path, name="mine"):
     return tmp_path / "runs" / "store" / "studies" / name
 
 
-@pytest.mark.parametrize("name", ["index.html", "report.json", "claims.csv", "tables/table-3.md"])
+def words_of(tmp_path):
+    return ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'mine'}", *QUICK)
+
+
+#: Files of a user under names that a report writes or deletes.
+FOREIGN = ("index.html", "report.json", "claims.csv", "tables/table-3.md", "figures/figure-08.png", "tables", "figures")
+
+
+@pytest.mark.parametrize("name", FOREIGN)
 def test_a_folder_with_files_of_other_origin_is_kept(study, jsc, tmp_path, name):
     study("joint", 0)
     file = tmp_path / "mine" / name
     file.parent.mkdir(parents=True)
-    file.write_text("notes of a user")
-    words = ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'mine'}", *QUICK)
-    code, printed, err = jsc(*words)
+    file.write_text('"made_with" joint_seg_cls: notes of a user')
+    code, printed, err = jsc(*words_of(tmp_path))
     assert (code, printed, err.count("\n")) == (2, "", 1)
     assert "of other origin" in err
-    assert [path.read_text() for path in (tmp_path / "mine").rglob("*") if path.is_file()] == ["notes of a user"]
+    kept = [path.read_text() for path in (tmp_path / "mine").rglob("*") if path.is_file()]
+    assert kept == ['"made_with" joint_seg_cls: notes of a user']
 
 
-def test_a_report_is_written_again_also_where_its_page_is_missing(study, jsc, tmp_path):
+@pytest.mark.parametrize("name", ["claims.csv", "explanations.csv", "tables/table-9.csv", "figures/figure-08.png"])
+def test_a_later_file_of_a_user_in_the_folder_of_a_report_is_kept(study, jsc, tmp_path, name):
     study("joint", 0)
-    words = ("report", "study=mine", f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'mine'}", *QUICK)
-    assert [jsc(*words)[0] for _ in range(2)] == [0, 0]
+    assert jsc(*words_of(tmp_path))[0] == 0
+    file = tmp_path / "mine" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("notes of a user")
+    before = {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()}
+    code, _, err = jsc(*words_of(tmp_path))
+    assert (code, f"{name}: expected no file" in err) == (2, True), err
+    assert {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()} == before
+    file.rename(tmp_path / "elsewhere")
+    assert jsc(*words_of(tmp_path))[0] == 0
+
+
+def test_a_report_is_written_again_also_where_its_page_is_missing_or_it_was_stopped(study, jsc, tmp_path):
+    study("joint", 0)
+    study("no_share", 0)
+    assert jsc(*words_of(tmp_path))[0] == 0
+    record = json.loads((tmp_path / "mine" / "report.json").read_text())
+    assert {"claims.csv", "tables/table-7.csv", "index.html"} <= set(record["files"])
+    study("only_local", 0)
     (tmp_path / "mine" / "index.html").unlink()
-    assert jsc(*words)[0] == 0
+    assert jsc(*words_of(tmp_path))[0] == 0
     assert (tmp_path / "mine" / "index.html").is_file()
+    del record["files"]  # as if the command had been stopped in between
+    (tmp_path / "mine" / "report.json").write_text(json.dumps(record))
+    (tmp_path / "mine" / "claims.csv").write_text("half")
+    assert jsc(*words_of(tmp_path))[0] == 0
+    assert (tmp_path / "mine" / "claims.csv").read_text() != "half"
 
 
 def test_a_table_has_means_over_folds_and_published_values(study, jsc, tmp_path):
@@ -461,13 +492,14 @@ def test_outdated_tables_are_removed_and_other_files_kept(study, jsc, tmp_path):
     study("joint", 0, tables=["table7"])
     tables = report_of(tmp_path) / "tables"
     assert jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)[0] == 0
-    for name in ("table-3.tex", "cohort-9.csv", "table-mine.tex"):
-        (tables / name).write_text("x")
+    (tables / "table-mine.tex").write_text("x")
+    study("joint", 1, tables=["table5"])
+    before = {path.name for path in tables.iterdir()}
     code, _, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     assert code == 0, err
     names = {path.name for path in tables.iterdir()}
-    assert {"table-7.tex", "table-mine.tex"} <= names
-    assert not {"table-3.tex", "cohort-9.csv"} & names
+    assert before - names == {f"table-7.{suffix}" for suffix in ("csv", "md", "tex")}
+    assert {"table-5.tex", "table-mine.tex"} <= names
 
 
 def test_a_missing_study_is_one_sentence(study, jsc, tmp_path):

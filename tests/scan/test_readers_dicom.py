@@ -451,3 +451,24 @@ def test_a_folder_that_is_predicted_is_converted_once(tmp_path):
     with pytest.raises(CohortError, match="expected a FLAIR series"):
         find_scans([str(tmp_path / "knee")], recipe, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["dicom.tsv", "dicom_scans", "dicom_scans/notes.txt"])
+def test_a_file_of_other_origin_is_refused_before_any_dicom_is_read(jsc, tmp_path, monkeypatch, name):
+    import joint_seg_cls.scan.readers.dicom as reader
+    from joint_seg_cls.runs.scans import find_scans
+    from joint_seg_cls.training import Recipe
+
+    values = np.random.default_rng(0).integers(0, 900, (48, 52, 20)).astype(np.int16)
+    write_series(tmp_path / "in" / "a", values, np.diag([-2.5, -2.5, 6.0, 1.0]))
+    file = tmp_path / "out" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("subject\tcomment\nanna\tof a user\n")
+    read = []
+    monkeypatch.setattr(reader, "read_series", read.append)
+    recipe = Recipe({}, {}, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", {})
+    with pytest.raises(CohortError, match=r"found another (table|folder of scans)"):
+        find_scans([str(tmp_path / "in")], recipe, tmp_path / "out")
+    code, _, err = jsc("cohort", "source=dicom", f"path={tmp_path / 'in'}", f"out={tmp_path / 'out' / 'dicom.tsv'}")
+    assert (code, "found another " in err) == (2, True)
+    assert (read, file.read_text()) == ([], "subject\tcomment\nanna\tof a user\n")

@@ -17,7 +17,7 @@ from joint_seg_cls.errors import CohortError, disk_error
 from joint_seg_cls.parallel import watched
 from joint_seg_cls.scan.finder import Remark, walk
 from joint_seg_cls.scan.readers.dicom_choice import SeriesChoice, is_derived
-from joint_seg_cls.scan.readers.dicom_convert import convert
+from joint_seg_cls.scan.readers.dicom_convert import convert, refuse_foreign
 from joint_seg_cls.scan.readers.dicom_facts import PERSONAL, acquisition
 from joint_seg_cls.scan.readers.dicom_headers import Series, read_series, require_pydicom
 from joint_seg_cls.scan.readers.private import write_private
@@ -70,17 +70,18 @@ class DicomReader(Reader):
     def read(self, path: Path, out: Path) -> Found:
         """Return one scan for each visit with a FLAIR series, converted."""
         require_pydicom()
+        folder = out.resolve().parent / f"{out.stem}_scans"
+        refuse_foreign(out, folder)
+        earlier = read_key(self._key) if self._key else []
         files = _files(path)
         series, foreign = read_series(watched((path / name for name in files), total=len(files), label="headers"))
         remarks = [Remark("files that are not DICOM images", str(foreign))] if foreign else []
-        earlier = read_key(self._key) if self._key else []
         visits = self._visits(series, earlier, remarks)
         for visit in visits:
             remarks += self._pick(visit)
         if not any("flair" in visit.taken for visit in visits):
             self._write_key(visits, earlier)
             raise _nothing(path, series, remarks)
-        folder = out.resolve().parent / f"{out.stem}_scans"
         staged = partial_path(folder)
         scans = self._convert(path, visits, staged, folder, remarks)
         private = None if self._key is None else (self._key, _key_text(visits, earlier))

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,14 +12,39 @@ import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
+from joint_seg_cls.scan.cells import SEPARATORS
 from joint_seg_cls.scan.readers.dicom_headers import Series, copy_with_one_study
+from joint_seg_cls.scan.readers.write import another
 
 _LIMIT_S = 600
 _COMPRESSION = 6
 #: NIfTI code of scanner coordinates, and offset of the voxels in a file without extensions.
 _SCANNER, _DATA_AT = 1, 352
+#: First columns of the table of converted scans, and names of the scans.
+_COLUMNS, _NAMES = ("subject", "session", "flair"), re.compile(r".+_ses-\d+_.+\.nii\.gz")
 #: No side-car, no gzip, stored values, no cropping; the file name contains nothing from the header.
 _OPTIONS = ("-b", "n", "-z", "n", "-l", "o", "-x", "n", "-m", "2", "-w", "0", "-f", "scan")
+
+
+def refuse_foreign(table: Path, folder: Path) -> None:
+    """Refuse a table or a folder of scans that no conversion wrote, before any work.
+
+    Raises:
+        CohortError: there is one.
+    """
+    if table.exists() and not _is_written(table):
+        raise another(table, "table")
+    if folder.exists() and not (folder.is_dir() and all(_NAMES.fullmatch(file.name) for file in folder.iterdir())):
+        raise another(folder, "folder of scans")
+
+
+def _is_written(table: Path) -> bool:
+    """Return whether a table begins as that of a conversion."""
+    head = SEPARATORS[table.suffix.lower()].join(_COLUMNS).encode()
+    if not table.is_file():
+        return False
+    with table.open("rb") as file:
+        return file.read(len(head)) == head
 
 
 def convert(series: Series, target: Path) -> str | None:

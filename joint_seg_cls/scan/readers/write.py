@@ -57,7 +57,7 @@ def write_cohort_table(found: Found, out: Path, *, classes: Sequence[str]) -> li
         folder.mkdir(parents=True, exist_ok=True)
         text = _text(scans, out, folder)
         if out.exists() and out.read_bytes() != text.encode():
-            raise _another(out, "table")
+            raise another(out, "table")
         with _moved(found.staged):
             cases = cohort_cases(out, parse_table(out, text), classes=classes)
             if not out.exists():
@@ -151,7 +151,7 @@ def _moved(staged: tuple[Path, Path] | None) -> Iterator[None]:
         return
     partial, final = staged
     if final.exists():
-        raise _another(final, "folder of scans")
+        raise another(final, "folder of scans")
     partial.rename(final)
     try:
         yield
@@ -165,7 +165,8 @@ def _same_folder(partial: Path, final: Path) -> bool:
     return final.is_dir() and names[0] == names[1] and all(cmp(partial / n, final / n, shallow=False) for n in names[0])
 
 
-def _another(place: Path, kind: str) -> CohortError:
+def another(place: Path, kind: str) -> CohortError:
+    """Return the error of a table or folder of other content, which is kept."""
     return CohortError(
         place,
         expected=f"no file, or the same {kind}",
