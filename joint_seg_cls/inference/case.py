@@ -129,11 +129,12 @@ def case_findings(
     """
     trained = trained or TrainingScans()
     native = prepared.geometry.native
-    differences = trained.differences(prepared.image, native.spacing_mm, prepared.brain_ml)
+    file_name = prepared.scan.path.name
+    differences = trained.differences(prepared.image, native.spacing_mm, prepared.brain_ml, file_name)
     sides = " and ".join(cut_sides(prepared.brain, native))
     cut = [f"the brain is cut off at the {sides} border of the image: part of it is missing"] if sides else []
     table = lesion_rows(found, native)
-    record: dict[str, Any] = {"id": name, "scan": prepared.scan.path.name, "classes": list(classes)}
+    record: dict[str, Any] = {"id": name, "scan": file_name, "classes": list(classes)}
     if table is not None and found.lesions is not None:
         record["lesion_count"] = len(table)
         record["lesion_volume_ml"] = float(found.lesions.sum()) * native.voxel_ml

@@ -1,9 +1,10 @@
-"""Whether a scan is like those that a network was trained on: intensities, voxel size, brain volume.
+"""Whether a scan is like those that a network was trained on: intensities, voxel size, brain volume, name of its file.
 
 Of the intensities, quartiles and the 95th percentile of the prepared image inside the brain are compared. The median of
 a T1 is 17 % or more below its mode, that of a FLAIR within 10 %.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
@@ -23,6 +24,10 @@ _MEASURES = {
     "longest_mm": ("the longest voxel side", "mm"),
     "brain_ml": ("the brain volume", "mL"),
 }
+#: Words in names of files that are no FLAIR.
+_NOT_FLAIR = frozenset(
+    ("t1", "t1w", "t1c", "t1ce", "t1gd", "mprage", "mp2rage", "t2w", "t2star", "pdw", "dwi", "adc", "swi")
+)
 
 #: Lowest and highest value of a measure, by its name; a quantile's name is the quantile as text.
 Ranges = Mapping[str, tuple[float, float]]
@@ -37,22 +42,25 @@ class TrainingScans:
         intensities: of :func:`ranges_of`; empty where not recorded.
         ranges: of :func:`scan_ranges`; empty where not recorded.
         lesion_free: classes for which most training scans have no lesion.
+        modality: name of the first modality.
     """
 
     intensities: Ranges = field(default_factory=dict)
     ranges: Ranges = field(default_factory=dict)
     lesion_free: Sequence[str] = ()
+    modality: str = ""
 
     def differences(
-        self, image: Float[np.ndarray, "c x y z"], spacing_mm: Sequence[float], brain_ml: float
+        self, image: Float[np.ndarray, "c x y z"], spacing_mm: Sequence[float], brain_ml: float, file_name: str = ""
     ) -> list[str]:
         """Return a sentence for each measure in which a scan differs from them.
 
         Args:
             spacing_mm: sides of a voxel of the scan as read.
+            file_name: of the first modality.
         """
-        sentence = unlike(image, self.intensities)
-        return [*([] if sentence is None else [sentence]), *unlike_scan(spacing_mm, brain_ml, self.ranges)]
+        sentences = [unlike(image, self.intensities), _other_modality(file_name) if self.modality == "flair" else None]
+        return [*filter(None, sentences), *unlike_scan(spacing_mm, brain_ml, self.ranges)]
 
 
 def quantiles_of(image: Float[np.ndarray, "c x y z"]) -> dict[str, float]:
@@ -90,6 +98,15 @@ def unlike(image: Float[np.ndarray, "c x y z"], ranges: Ranges) -> str | None:
                 f"in training {low:.2f} to {high:.2f}; check that the scan is a FLAIR"
             )
     return None
+
+
+def _other_modality(file_name: str) -> str | None:
+    """Return a sentence if a word of a file's name is that of another modality, and none has FLAIR in it."""
+    words = re.split(r"[^a-z0-9]+", file_name.lower())
+    other = next((word for word in words if word in _NOT_FLAIR), None)
+    if other is None or any("flair" in word for word in words):
+        return None
+    return f"the file is named as {other.upper()}; check that the scan is a FLAIR"
 
 
 def unlike_scan(spacing_mm: Sequence[float], brain_ml: float, ranges: Ranges) -> list[str]:

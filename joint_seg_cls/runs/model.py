@@ -30,7 +30,7 @@ from joint_seg_cls.training import Checkpoint, Recipe, RunFolder, is_pretrained
 _log = logging.getLogger(__name__)
 _MORE_MEMORY = "close other programs or use a machine with more memory, and predict this scan again"
 #: Increased when outputs of a prediction change, so that scans finished by older versions are predicted again.
-_OUTPUT_FORMAT = 2
+_OUTPUT_FORMAT = 3
 
 
 @final
@@ -115,7 +115,7 @@ class Model:
     def _trained(self) -> TrainingScans:
         """The training scans of the first network that records them."""
         recipe = next((each.recipe for each in self.checkpoints if each.recipe.intensities), self.recipe)
-        return TrainingScans(recipe.intensities, recipe.ranges, recipe.lesion_free)
+        return TrainingScans(recipe.intensities, recipe.ranges, recipe.lesion_free, recipe.modalities[0])
 
     @property
     def _views(self) -> list[Views]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from joint_seg_cls.inference import quantiles_of, ranges_of, scan_ranges, unlike, unlike_scan
+from joint_seg_cls.inference import TrainingScans, quantiles_of, ranges_of, scan_ranges, unlike, unlike_scan
 
 
 def image(values, outside=1000):
@@ -40,3 +40,21 @@ def test_a_scan_of_another_voxel_size_or_brain_volume_is_named():
     assert "5 mm, in training 3 to 3 mm" in said[0]
     assert unlike_scan((9.0, 9.0, 9.0), 1.0, {}) == []
     assert scan_ranges([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("patient12_study1_t1.nii.gz", "T1"),
+        ("sub-01_ses-2_T1w.nii.gz", "T1W"),
+        ("SAG-MPRAGE.nii", "MPRAGE"),
+        ("sub-01_acq-t2w_FLAIR.nii.gz", None),
+        ("t1-protocol_3dflair.nii.gz", None),
+        ("patient1_visit1.nii.gz", None),
+    ],
+)
+def test_a_file_named_as_another_modality_is_doubted(name, word):
+    scan = (image(np.ones(3)), (1.0, 1.0, 1.0), 1200.0, name)
+    said = TrainingScans(modality="flair").differences(*scan)
+    assert said == ([] if word is None else [f"the file is named as {word}; check that the scan is a FLAIR"])
+    assert TrainingScans(modality="t1").differences(*scan) == []

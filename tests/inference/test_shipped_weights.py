@@ -60,6 +60,7 @@ def test_a_scan_is_predicted_without_a_checkpoint_and_one_of_another_contrast_ge
     assert not [warning for warning in record["warnings"] if "do not rely" in warning]
     assert all((tmp_path / "out" / f"{name}.html").is_file() for name in ("flair", "t1", "index"))
     assert [warning for warning in other["warnings"] if "intensities unlike" in warning]
+    assert [warning for warning in other["warnings"] if "the file is named as T1" in warning]
     lesion = np.linalg.norm((np.argwhere(np.ones(SHAPE)) - (np.array(SHAPE) - 1) / 2 - [12, -6, 8]) / 3.5, axis=-1) < 1
     mask = np.asarray(nib.load(tmp_path / "out" / "flair_lesions.nii.gz").dataobj).ravel() > 0
     assert 2 * (mask & lesion).sum() / (mask.sum() + lesion.sum()) > 0.3
