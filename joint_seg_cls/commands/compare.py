@@ -138,6 +138,13 @@ def _pairs(config: DictConfig, modalities: Sequence[str]) -> list[tuple[_Visit, 
                 "input", expected="two scans, the earlier first", found=str(len(visits)), remedy="name two files"
             )
         earlier, later = ((stem(paths[0].name), paths) for paths in visits)
+        if earlier[0] == later[0]:  # their findings have one name
+            raise ConfigError(
+                "input",
+                expected="two scans of different names",
+                found=f"{earlier[0]} twice",
+                remedy="name two visits, or give jsc predict and jsc compare a cohort table with the column session",
+            )
         return [(earlier, later)]
     path = keys.path(config, "input")
     if path.suffix.lower() not in SEPARATORS:

@@ -143,6 +143,7 @@ def test_the_remedy_for_a_single_scan_compares_two(tiny, jsc, tmp_path, monkeypa
         (("input=[a.nii.gz]",), "expected two scans, the earlier first, found 1"),
         (("input=a.nii.gz",), "expected two scans or a cohort table"),
         (("input=[a.nii.gz,b.nii.gz]",), "found none of a, b"),
+        (("input=[1/a.nii.gz,2/a.nii.gz]",), "expected two scans of different names, found a twice"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_sentence(jsc, tmp_path, words, message):
