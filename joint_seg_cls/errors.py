@@ -1,6 +1,7 @@
 """Exceptions for invalid user input: each states where, what was expected, what was found, and what to do."""
 
 import errno
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,21 @@ def disk_error(error: OSError) -> DiskError | None:
         return None
     where = "the disk" if error.filename is None else str(error.filename)
     return DiskError(where, expected=expected, found=error.strerror or type(error).__name__, remedy=remedy)
+
+
+def require_valid(where: str, is_valid: object, expected: str, found: object) -> None:
+    """Refuse the value of a configuration key unless it is valid.
+
+    Raises:
+        ConfigError: ``is_valid`` is false.
+    """
+    if not is_valid:
+        raise ConfigError(where, expected=expected, found=repr(found), remedy=f"correct {where}=")
+
+
+def is_whole(value: object, least: int, most: float = math.inf) -> bool:
+    """Return whether a value is an integer, but not a boolean, from ``least`` to ``most``."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def require_choice(where: str, found: object, choices: Any) -> None:

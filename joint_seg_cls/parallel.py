@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from typing import TypeVar
 
@@ -41,6 +42,29 @@ def over_processes(
     # before the progress bar starts its thread, whose locks a fork would copy
     futures = {pool.submit(_caught, work, item): item for item in items}
     return watched(_finished(pool, futures), total=len(items), label=label)
+
+
+def mapped(
+    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int, label: str, share: bool = False
+) -> list[Result]:
+    """Return the result for each item, in their order; arguments as in :func:`over_processes`.
+
+    Raises:
+        Exception: the first exception of ``work``.
+    """
+    results: dict[int, Result] = {}
+    numbered = list(enumerate(items))
+    for (number, _), result in over_processes(
+        partial(_of_numbered, work), numbered, workers=workers, label=label, share=share
+    ):
+        if isinstance(result, Exception):
+            raise result
+        results[number] = result
+    return [results[number] for number in range(len(items))]
+
+
+def _of_numbered(work: Callable[[Item], Result], numbered: tuple[int, Item]) -> Result:
+    return work(numbered[1])
 
 
 def watched(results: Iterable[Result], *, total: int, label: str) -> Iterator[Result]:

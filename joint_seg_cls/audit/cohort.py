@@ -9,7 +9,7 @@ from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.labels import check_sizes
 from joint_seg_cls.audit.raw import measure_row
 from joint_seg_cls.audit.rows import Row, read_rows
-from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.parallel import mapped
 from joint_seg_cls.scan import LesionValue, MaskGeometry
 
 
@@ -32,16 +32,7 @@ def audit_cohort(
         CohortError: the table is missing.
     """
     rows, findings = read_rows(path, modalities=modalities, classes=classes)
-    found: dict[int, ScanFacts] = {}
-    work = partial(_measure, lesion_value=lesion_value, mask_geometry=mask_geometry)
-    for (number, _), result in over_processes(work, list(enumerate(rows)), workers=workers, label="check"):
-        if isinstance(result, Exception):
-            raise result
-        found[number] = result
-    scans = [found[number] for number in range(len(rows))]
+    work = partial(measure_row, lesion_value=lesion_value, mask_geometry=mask_geometry)
+    scans = mapped(work, rows, workers=workers, label="check")
     findings += check_sizes(scans, classes, folds)
     return audit_scans(str(path), scans, classes, findings).with_findings([], accept=accept), rows, scans
-
-
-def _measure(numbered: tuple[int, Row], *, lesion_value: LesionValue, mask_geometry: MaskGeometry) -> ScanFacts:
-    return measure_row(numbered[1], lesion_value, mask_geometry)

@@ -86,7 +86,7 @@ def measure_confounding(
         kinds, numbers = predictor.of(known)
         if len(names) < 2 or (numbers is None and len(set(kinds)) < 2):
             continue
-        scores = _unseen(kinds, numbers, disease, subject, len(names))
+        scores = _out_of_fold(kinds, numbers, disease, subject, len(names))
         value = low = high = math.nan
         if scores is not None:
             value, (low, high) = _area(*scores, disease, subject)
@@ -129,7 +129,7 @@ def check_confounding(
     return findings
 
 
-def _unseen(
+def _out_of_fold(
     kinds: Sequence[str],
     numbers: Float[np.ndarray, "scans features"] | None,
     disease: Int[np.ndarray, " scans"],

@@ -1,9 +1,8 @@
 """Pictures of cases: those with findings first, then examples of each class and site."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Num
@@ -14,13 +13,11 @@ from joint_seg_cls.audit.facts import ScanFacts
 from joint_seg_cls.audit.finding import Finding
 from joint_seg_cls.audit.raw import open_row
 from joint_seg_cls.audit.rows import Row
-from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.parallel import mapped
 from joint_seg_cls.pictures import BRAIN_COLOUR, PREDICTION_COLOUR, Picture, strip_png
 from joint_seg_cls.scan import LesionValue, MaskGeometry, PreparedCase
 
 _MARGIN = 2
-
-Thing = TypeVar("Thing", Row, PreparedCase)
 
 
 def draw_rows(
@@ -36,7 +33,7 @@ def draw_rows(
     """Draw up to ``most`` rows of a cohort table; rows with unreadable images have no picture."""
     chosen = _chosen(scans, findings, most)
     draw = partial(_draw_row, lesion_value=lesion_value, mask_geometry=mask_geometry)
-    drawn = _each(draw, [rows[one] for one in chosen], workers)
+    drawn = mapped(draw, [rows[one] for one in chosen], workers=workers, label="draw")
     return [_captioned(png, scans[one], findings) for one, png in zip(chosen, drawn, strict=True) if png]
 
 
@@ -44,22 +41,8 @@ def draw_cases(cases: Sequence[PreparedCase], findings: Sequence[Finding], *, mo
     """Draw up to ``most`` prepared cases on the network's grid."""
     scans = [_facts(case) for case in cases]
     chosen = _chosen(scans, findings, most)
-    drawn = _each(_draw_case, [cases[one] for one in chosen], workers)
+    drawn = mapped(_draw_case, [cases[one] for one in chosen], workers=workers, label="draw")
     return [_captioned(png, scans[one], findings) for one, png in zip(chosen, drawn, strict=True) if png]
-
-
-def _each(draw: Callable[[Thing], bytes | None], things: Sequence[Thing], workers: int) -> list[bytes | None]:
-    drawn: dict[int, bytes | None] = {}
-    work = partial(_second, draw=draw)
-    for (number, _), result in over_processes(work, list(enumerate(things)), workers=workers, label="draw"):
-        if isinstance(result, Exception):
-            raise result
-        drawn[number] = result
-    return [drawn[number] for number in range(len(things))]
-
-
-def _second(numbered: tuple[int, Thing], *, draw: Callable[[Thing], bytes | None]) -> bytes | None:
-    return draw(numbered[1])
 
 
 def _chosen(scans: Sequence[ScanFacts], findings: Sequence[Finding], most: int) -> list[int]:

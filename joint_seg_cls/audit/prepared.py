@@ -26,7 +26,7 @@ def measure_case(case: PreparedCase) -> ScanFacts:
     brain = np.asarray(case.brain_mask()[::_PLANE_STEP], dtype=bool)
     native = case.geometry.native
     figures = case.provenance.get("lesions") or {}
-    findings = _noticed(case)
+    findings = _warnings_of_preparation(case)
     count = lesion_ml = None
     if (mask := case.lesion_mask()) is not None:
         lesions = np.asarray(mask, dtype=bool)
@@ -66,7 +66,7 @@ def _mirrored(case: PreparedCase, lesions: Bool[np.ndarray, "x y z"], level: flo
     return mirrored(image, lesions, level, spread, mirror_centre(case.geometry)) if lesions.any() else []
 
 
-def _noticed(case: PreparedCase) -> list[Finding]:
+def _warnings_of_preparation(case: PreparedCase) -> list[Finding]:
     """Return the warnings of the preparation; warnings that differ only in numbers share one ``expected``."""
     return [
         Finding(

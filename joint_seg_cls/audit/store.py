@@ -14,7 +14,7 @@ from joint_seg_cls.audit.leakage import check_leakage
 from joint_seg_cls.audit.prepared import measure_case
 from joint_seg_cls.data import FoldMaker, FoldName, Folds, Split, SplitFile, folds_hash, frozen_files, read_frozen
 from joint_seg_cls.errors import SplitError
-from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.parallel import mapped
 from joint_seg_cls.preprocess import lost_lesions
 from joint_seg_cls.scan import PreparedStore
 
@@ -35,7 +35,7 @@ def audit_store(store: PreparedStore, *, workers: int = 0) -> Audit:
             _log.info("%s cannot be locked (%s): jobs that start together audit it separately", store.path, error)
         audit = _known(store)
         if audit is None:
-            audit = _look(store, workers)
+            audit = _audit_cases(store, workers)
             try:
                 write_audit(audit, store.path / AUDIT_FILE)
             except OSError as error:
@@ -50,13 +50,8 @@ def _known(store: PreparedStore) -> Audit | None:
     return replace(known, source=str(store.path))  # the store may have been moved
 
 
-def _look(store: PreparedStore, workers: int) -> Audit:
-    found = {}
-    for case, result in over_processes(measure_case, store.cases, workers=workers, label="check"):
-        if isinstance(result, Exception):
-            raise result
-        found[case.case] = result
-    scans = [found[case.case] for case in store.cases]
+def _audit_cases(store: PreparedStore, workers: int) -> Audit:
+    scans = mapped(measure_case, store.cases, workers=workers, label="check")
     lost = lost_lesions(store.cases, store.model_shape)
     remedy = "if they matter, prepare another store with a larger image_size="
     more = [Finding("note", "preparation", "all lesions kept on the network's grid", lost, remedy)] if lost else []

@@ -5,28 +5,19 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from joint_seg_cls import __version__
-from joint_seg_cls.scan.cells import shown
+from joint_seg_cls.pictures.page import template
 
 #: Largest size of a page in bytes.
 LARGEST_PAGE = 15_000_000
 
 
-def render(template: str, **content: Any) -> str:
+def render(name: str, /, **content: Any) -> str:
     """Return a page. All text is escaped, and absolute paths are reduced to file names."""
-    environment = Environment(
-        loader=PackageLoader("joint_seg_cls.casepage", "."),
-        autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else shown(value),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = "\n".join(_text(name) for name in ("page.js", "viewer.js"))
-    return environment.get_template(template).render(
+    script = "\n".join(_text(each) for each in ("page.js", "viewer.js"))
+    return template("joint_seg_cls.casepage", name).render(
         version=__version__,
         css=Markup(_text("page.css")),  # noqa: S704 -- a file of this package
         script=Markup(script),  # noqa: S704 -- likewise

@@ -13,7 +13,7 @@ from joint_seg_cls.config.build import Config, get
 from joint_seg_cls.config.options import GROUPS, without_option
 from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.config.schema import CLOSED, PATH_KEYS, keys_of, nearest
-from joint_seg_cls.errors import ConfigError, shortened
+from joint_seg_cls.errors import ConfigError, is_whole, require_valid, shortened
 
 
 def names(config: DictConfig, key: str, *, least: int) -> list[str]:
@@ -42,8 +42,7 @@ def whole_number(config: DictConfig, key: str) -> int:
         ConfigError: the value is not an integer, or negative.
     """
     value = OmegaConf.select(config, key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(key, expected="a whole number, 0 or more", found=repr(value), remedy=f"correct {key}=")
+    require_valid(key, is_whole(value, 0), "a whole number, 0 or more", value)
     return value
 
 
@@ -54,8 +53,7 @@ def flag(config: DictConfig, key: str) -> bool:
         ConfigError: the value is not a boolean, such as ``no``, which Hydra reads as a string.
     """
     value = OmegaConf.select(config, key)
-    if not isinstance(value, bool):
-        raise ConfigError(key, expected="true or false", found=repr(value), remedy=f"correct {key}=")
+    require_valid(key, isinstance(value, bool), "true or false", value)
     return value
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
+from joint_seg_cls.errors import is_whole
+
 #: Maximum length of a folder name in bytes; file systems allow 255, and some file names add a suffix.
 LONGEST_NAME = 200
 #: Invisible joiners in words of Persian and of Indic scripts.
@@ -25,7 +27,7 @@ def whole(least: int = 0, most: int | None = None) -> Kind:
     """Return the kind of whole numbers from ``least`` to ``most``."""
     text = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
     top = math.inf if most is None else most
-    return Kind(text, lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= top)
+    return Kind(text, lambda value: is_whole(value, least, top))
 
 
 def number(above: float = -math.inf, below: float = math.inf, *, least: float | None = None) -> Kind:

@@ -59,10 +59,10 @@ def check_splits(
             )
         leaking = leaking_subjects(split, cases)
         if leaking and "leakage" not in allow:
+            named = [f"{who} in {' and '.join(parts)}" for who, parts in leaking.items()]
             raise _refusal(
                 where,
-                f"every subject on one side of fold {fold}, found {len(leaking)} on two "
-                f"({_few([f'{who} in {_and(parts)}' for who, parts in leaking.items()])})",
+                f"every subject on one side of fold {fold}, found {len(leaking)} on two ({_few(named)})",
                 "keep a subject's scans together, or accept the leakage with data.folds.allow=[leakage]",
             )
         lacking = empty_classes(split, cases)
@@ -73,10 +73,6 @@ def check_splits(
                 f"scans of every class in each part of fold {fold}, found no {' and no '.join(classes)} in {part}",
                 "move some there, or set data.folds.allow=[empty_class]",
             )
-
-
-def _and(parts: Sequence[str]) -> str:
-    return " and ".join(parts)
 
 
 def _few(names: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def write_onnx(network: nn.Module, part: ExportedPart, channels: int, folder: Pa
     except Exception as error:  # torch and the converters raise errors of any type
         raise not_exportable(network, error) from error
     assert made is not None
-    _forget_origin(made.model)
+    _remove_origin(made.model)
     path = folder / f"{part.name}.onnx"
     with atomic_file(path) as partial:
         made.save(partial)
@@ -95,7 +95,7 @@ def check_onnx(network: nn.Module, part: ExportedPart, channels: int, path: Path
     return found
 
 
-def _forget_origin(model: object) -> None:
+def _remove_origin(model: object) -> None:
     """Remove the lines of source code and paths of files that torch adds to each node."""
     graphs = [model.graph, *model.functions.values()]  # pyright: ignore[reportAttributeAccessIssue]
     for graph in graphs:

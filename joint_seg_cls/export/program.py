@@ -90,7 +90,7 @@ def write_program(network: nn.Module, part: ExportedPart, channels: int, folder:
         ConfigError: as :func:`exported`.
     """
     program = exported(network, part, channels, batch=BATCH)
-    forget_origin(program)
+    remove_origin(program)
     torch.export.save(program, folder / f"{part.name}.pt2")
 
 
@@ -120,7 +120,7 @@ def not_exportable(network: nn.Module, error: BaseException) -> ConfigError:
     )
 
 
-def forget_origin(program: torch.export.ExportedProgram) -> None:
+def remove_origin(program: torch.export.ExportedProgram) -> None:
     """Remove the lines of source code and paths of files that torch records, and the example image."""
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):

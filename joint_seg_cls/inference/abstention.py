@@ -20,7 +20,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import require_valid
 
 #: The diagnosis if no class is named.
 INDETERMINATE = "indeterminate"
@@ -44,13 +44,8 @@ class Limits:
     most_spread: float = 0.15
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least_probability <= 1:
-            raise ConfigError(
-                "least_probability",
-                expected="a probability from 0 to 1",
-                found=str(self.least_probability),
-                remedy="correct least_probability=",
-            )
+        least = self.least_probability
+        require_valid("least_probability", 0 <= least <= 1, "a probability from 0 to 1", least)
 
 
 @final

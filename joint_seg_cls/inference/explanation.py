@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 
+from joint_seg_cls.atomic_write import nan_as_null
 from joint_seg_cls.inference.filling import filled, mirrored
 from joint_seg_cls.inference.findings import Findings
 from joint_seg_cls.inference.map_measures import share_in, similarity
@@ -102,8 +103,7 @@ class Explanation:
             "grad_cam": asdict(self.grad_cam),
             "deletion": asdict(self.deletion) | falls,
         }
-        plain = {name: {key: _or_none(value) for key, value in part.items()} for name, part in parts.items()}
-        return plain | {"seconds": self.seconds}
+        return nan_as_null(parts) | {"seconds": self.seconds}
 
 
 def explain(
@@ -188,7 +188,8 @@ def maps_of(
         # MONAI's hook needs a gradient at the last block's input; gradients of earlier layers would only use memory
         parameter.requires_grad_(name.startswith(tuple(f"{block}." for block in names[-2:])))
     batch = torch.from_numpy(np.array(image)).unsqueeze(0).to(next(network.parameters()).device)
-    cam = GradCAM(nn_module=scores, target_layers=names[-1], postprocessing=_unchanged)(x=batch, class_idx=disease)
+    # by default MONAI inverts the values
+    cam = GradCAM(nn_module=scores, target_layers=names[-1], postprocessing=nn.Identity())(x=batch, class_idx=disease)
     maps = [each.detach() for each in scores.location_maps]
     location = summed_map(maps, disease, batch.shape[2:])
     return location[0].cpu().numpy(), cam[0, 0].detach().float().cpu().numpy()
@@ -232,12 +233,3 @@ def _delete(
 
 def _classifier(network: nn.Module) -> str | None:
     return next((name for name, part in network.named_modules() if isinstance(part, ResidualClassifier)), None)
-
-
-def _unchanged(values: Tensor) -> Tensor:
-    """MONAI inverts the values by default."""
-    return values
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -30,12 +30,13 @@ def lesion_rows(found: Findings, grid: Grid) -> pd.DataFrame | None:
     np.maximum.at(highest, owner, probability)
     location = found.location_map
     support = None if location is None else np.maximum(location, 0)
+    total = 1.0 if support is None else float(support.sum(dtype=np.float64)) or 1.0
     spread = None if found.disagreement is None else found.disagreement[inside]
     return table.assign(
         mean_probability=_mean(probability, owner, voxels),
         max_probability=highest,
         uncertainty=np.full(len(table), np.nan) if spread is None else _mean(spread, owner, voxels),
-        diagnosis_share=_sum(support, inside, owner, len(table)) / (1.0 if support is None else _total(support)),
+        diagnosis_share=_sum(support, inside, owner, len(table)) / total,
         diagnosis_sum=_sum(location, inside, owner, len(table)),
     )
 
@@ -47,10 +48,6 @@ def _sum(
     count: int,
 ) -> Float[np.ndarray, " lesions"]:
     return np.full(count, np.nan) if volume is None else np.bincount(owner, volume[inside], count).astype(np.float64)
-
-
-def _total(support: Float[np.ndarray, "x y z"]) -> float:
-    return float(support.sum(dtype=np.float64)) or 1.0
 
 
 def _mean(

@@ -10,8 +10,8 @@ from jaxtyping import Float, Float32
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
-from joint_seg_cls.batch import VIEWS, Prediction, Views
-from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.batch import Prediction, Views
+from joint_seg_cls.errors import ScanError, require_choice
 from joint_seg_cls.inference.findings import Findings, Samples, combined, on_native_grid
 from joint_seg_cls.networks import TASKS, declared_tasks, memory_format
 from joint_seg_cls.scan import Geometry
@@ -117,11 +117,8 @@ def require_views(value: object) -> Views:
     Raises:
         ConfigError: it is another value.
     """
-    for known in VIEWS:
-        if value == known:
-            return known
-    expected = " or ".join(VIEWS)
-    raise ConfigError("views", expected=expected, found=str(value), remedy="correct views=")
+    require_choice("views", value, Views)
+    return "flips" if value == "flips" else "one"
 
 
 def _turned_back(views: Float[Tensor, "n _ _ _ _"]) -> Float[Tensor, "n _ _ _ _"]:

@@ -14,8 +14,8 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from joint_seg_cls.atomic_write import PARTIAL_FILES, atomic_folder, clear_partial, write_text
-from joint_seg_cls.errors import CohortError, ConfigError
-from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.errors import CohortError, is_whole, require_valid
+from joint_seg_cls.parallel import mapped
 from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.randomised import RandomisedCohort
 from joint_seg_cls.phantom.skull import NoSkull, Skull
@@ -68,9 +68,7 @@ def write_cohort(
     subjects = range(1, cohort.recruitment.subjects() + 1)
     missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]
     make = partial(write_subject, cohort, out=out, spacing_mm=spacing, readers=readers, skull=skull)
-    for _, failure in over_processes(make, missing, workers=workers, label="subjects", share=True):
-        if failure is not None:
-            raise failure
+    mapped(make, missing, workers=workers, label="subjects", share=True)
     write_text(out / _PAGE, _page(cohort, command, settings, skull))
     hidden = {"brain_mask"} if not (skull.stripped if brain_masks is None else brain_masks) else set()
     rows = [
@@ -94,10 +92,7 @@ def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
         ("raters", readers, 1, MOST_READERS),
         ("workers", workers, 0, 1024),
     ):
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ConfigError(
-                key, expected=f"an integer from {low} to {high}", found=repr(value), remedy=f"correct {key}="
-            )
+        require_valid(key, is_whole(value, low, high), f"an integer from {low} to {high}", value)
     return 1 if spacing_mm == 1 else 2
 
 

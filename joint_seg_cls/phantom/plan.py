@@ -24,7 +24,8 @@ _PYRAMIDAL_MM = np.array(
     [(26, -21, 30), (25, -19, 20), (23, -17, 12), (21, -15, 4), (18, -16, -3), (14, -17, -10), (11, -19, -18)],
     dtype=float,
 )
-_ZONE_OF_FEATURE = {
+#: The zone of lesions that a feature requires.
+ZONE_OF_FEATURE = {
     "callosal": "callosum",
     "pons": "pons",
     "cerebellum": "cerebellum",
@@ -33,7 +34,7 @@ _ZONE_OF_FEATURE = {
     "inferior_temporal": "inferior_temporal",
     "juxtacortical": "juxtacortical",
 }
-_BELOW_TENTORIUM = ("pons", "cerebellum", "midbrain", "medulla")
+BELOW_TENTORIUM = ("pons", "cerebellum", "midbrain", "medulla")
 _CONFINED = (
     "pons",
     "midbrain",
@@ -110,7 +111,7 @@ def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
         lesions.append(_cloud(rng))
     if "infratentorial" in features and not {"pons", "cerebellum"} & features:
         lesions.append(_single(str(rng.choice(["midbrain", "medulla"], p=(0.6, 0.4))), rng))
-    lesions += [_single(zone, rng) for feature, zone in _ZONE_OF_FEATURE.items() if feature in features]
+    lesions += [_single(zone, rng) for feature, zone in ZONE_OF_FEATURE.items() if feature in features]
     if "punctate" in features:
         lesions.append(_single("subcortical", rng, punctate=True))
     return lesions
@@ -118,7 +119,7 @@ def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
 
 def _filler_zones(patient: Patient) -> dict[str, float]:
     """Return the zones of the other lesions, with their fractions."""
-    needs = {zone: feature for feature, zone in _ZONE_OF_FEATURE.items()} | {"subcortical": "punctate"}
+    needs = {zone: feature for feature, zone in ZONE_OF_FEATURE.items()} | {"subcortical": "punctate"}
     shares = {}
     for zone, share in parameters()["filler_share"][patient.drawn_as].items():
         if zone == "infratentorial":
@@ -142,7 +143,7 @@ def _single(zone: str, rng: np.random.Generator, *, punctate: bool = False) -> L
         volume_mm3 = float(4 / 3 * np.pi * np.prod(radii))
         return Lesion(zone, [part], volume_mm3, np.pi / 6 * table["punctate_diameter_mm"][1] ** 3)
     small = {"area_postrema": (3.6, 0.5), "hypothalamus": (4.2, 0.6), "corticospinal": (4.6, 0.7)}
-    mean, sd = small.get(zone) or table["ln_lesion_mm3"]["infratentorial" if zone in _BELOW_TENTORIUM else zone]
+    mean, sd = small.get(zone) or table["ln_lesion_mm3"]["infratentorial" if zone in BELOW_TENTORIUM else zone]
     volume_mm3 = float(np.exp(np.clip(rng.normal(mean, sd), np.log(_SMALLEST_MM3), np.log(3000.0))))
     return Lesion(
         zone,

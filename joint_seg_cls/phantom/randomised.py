@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import UInt8
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, is_whole, require_valid
 from joint_seg_cls.phantom.anatomies import Anatomies
 from joint_seg_cls.phantom.any_scanner import scan_scene
 from joint_seg_cls.phantom.head import Head
@@ -41,10 +41,7 @@ class RandomisedCohort:
     seed: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
-            raise ConfigError(
-                "seed", expected="an integer of at least 0", found=repr(self.seed), remedy="correct seed="
-            )
+        require_valid("seed", is_whole(self.seed, 0), "an integer of at least 0", self.seed)
         if len(self.load_ml) != 2 or not 0 < self.load_ml[0] <= self.load_ml[1]:
             raise ConfigError(
                 "phantom.load_ml",

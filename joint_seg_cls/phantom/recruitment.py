@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, is_whole, require_valid
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import DISEASE_NAMES
 
@@ -133,8 +133,5 @@ class ByGroup(Recruitment):
 
 
 def _checked(key: str, value: int, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ConfigError(
-            key, expected=f"an integer from {least} to {most}", found=repr(value), remedy=f"correct {key}="
-        )
+    require_valid(key, is_whole(value, least, most), f"an integer from {least} to {most}", value)
     return value

@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from joint_seg_cls.errors import StoreError
-from joint_seg_cls.parallel import over_processes
+from joint_seg_cls.parallel import mapped
 from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
 from joint_seg_cls.phantom.cohort import subject_name
 from joint_seg_cls.phantom.parameters import stream
@@ -21,44 +21,6 @@ from joint_seg_cls.phantom.skull import NoSkull
 from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, read_case, write_case, write_store_record
 
 Intensity = Callable[[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]], Float[np.ndarray, "x y z"]]
-
-
-@final
-class _CaseWriter:
-    """Writes the scene of a subject as a prepared case, with one image."""
-
-    def __init__(
-        self,
-        cohort: RandomisedCohort,
-        store: Path,
-        keys: dict[str, str],
-        shape: tuple[int, int, int],
-        spacing_mm: float,
-        intensity: Intensity,
-    ) -> None:
-        self._cohort, self._store, self._keys, self._intensity = cohort, store, keys, intensity
-        self._shape, self._spacing_mm = shape, spacing_mm
-
-    def __call__(self, subject: int) -> None:
-        """Write it."""
-        name = subject_name(subject)
-        scene = self._cohort.scene(subject, self._shape, self._spacing_mm)
-        rng = stream(self._cohort.seed, subject, "appearance", 0)
-        drawn = draw_appearance(scene, ventricular_extent(scene), rng)
-        grid = Grid(self._shape, np.diag([self._spacing_mm] * 3 + [1.0]))
-        columns = self._cohort.person(subject, 1) | {"skull_stripped": "true"}
-        disease = self._cohort.patient(subject)[1].disease
-        case = PreparedCase(
-            self._store / name, name, name, None, disease, True, self._keys[name], Geometry(grid, grid), columns
-        )
-        write_case(
-            case,
-            image=self._intensity(drawn.image, drawn.brain)[None].astype(np.float32),
-            brain_mask=drawn.brain,
-            lesion_mask=drawn.lesions,
-            lesion_mask_native=drawn.lesions,
-            labels={"tissue": scene.tissue, "lesions": scene.lesions},
-        )
 
 
 def write_scene_store(
@@ -101,16 +63,30 @@ def write_scene_store(
     there = _there(store, keys)
     missing = sorted((n for n in subjects if subject_name(n) not in there), key=cohort.head_number)
     write_store_record(store, **record)
-    write = _CaseWriter(cohort, store, keys, shape, spacing_mm, intensity)
-    for _, failure in over_processes(partial(_call, write), missing, workers=workers, label="scenes", share=True):
-        if failure is not None:
-            raise failure
+    grid = Grid(shape, np.diag([spacing_mm] * 3 + [1.0]))
+    write = partial(_write_scene, cohort=cohort, store=store, keys=keys, grid=grid, intensity=intensity)
+    mapped(write, missing, workers=workers, label="scenes", share=True)
     write_store_record(store, **record, cases=[subject_name(n) for n in subjects])
     return PreparedStore(store)
 
 
-def _call(write: _CaseWriter, subject: int) -> None:
-    write(subject)
+def _write_scene(
+    subject: int, *, cohort: RandomisedCohort, store: Path, keys: dict[str, str], grid: Grid, intensity: Intensity
+) -> None:
+    """Write the scene of a subject as a prepared case, with one image."""
+    name = subject_name(subject)
+    scene = cohort.scene(subject, grid.shape, grid.spacing_mm[0])
+    drawn = draw_appearance(scene, ventricular_extent(scene), stream(cohort.seed, subject, "appearance", 0))
+    columns = cohort.person(subject, 1) | {"skull_stripped": "true"}
+    disease = cohort.patient(subject)[1].disease
+    write_case(
+        PreparedCase(store / name, name, name, None, disease, True, keys[name], Geometry(grid, grid), columns),
+        image=intensity(drawn.image, drawn.brain)[None].astype(np.float32),
+        brain_mask=drawn.brain,
+        lesion_mask=drawn.lesions,
+        lesion_mask_native=drawn.lesions,
+        labels={"tissue": scene.tissue, "lesions": scene.lesions},
+    )
 
 
 def _there(store: Path, keys: dict[str, str]) -> set[str]:

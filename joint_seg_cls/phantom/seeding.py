@@ -11,6 +11,7 @@ from joint_seg_cls.phantom.head import TEMPLATE_BOX_MM, Head
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes, Shape
 from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.patient import Patient
+from joint_seg_cls.phantom.plan import BELOW_TENTORIUM, ZONE_OF_FEATURE
 from joint_seg_cls.phantom.smooth_noise import smooth_noise
 
 #: Maximum number of lesions, stored in one byte.
@@ -23,19 +24,8 @@ _CONFLUENT_SHARE, _LARGE_LOAD_MM3 = (0.3, 0.85), 4000.0
 _CONFLUENT_REACH_MM = 25.0
 #: Missing fraction of the load above which large lesions are added.
 _ENOUGH = 0.1
-_ZONE_OF_FEATURE = {
-    "callosal": "callosum",
-    "pons": "pons",
-    "cerebellum": "cerebellum",
-    "area_postrema": "area_postrema",
-    "hypothalamus": "hypothalamus",
-    "inferior_temporal": "inferior_temporal",
-    "juxtacortical": "juxtacortical",
-    "corticospinal": "corticospinal",
-    "punctate": "subcortical",
-}
+_ZONE_OF_FEATURE = {**ZONE_OF_FEATURE, "corticospinal": "corticospinal", "punctate": "subcortical"}
 _LARGEST_MM3 = {"area_postrema": 80.0, "hypothalamus": 120.0, "subcortical": 60.0, "pons": 600.0, "cerebellum": 600.0}
-_BELOW_TENTORIUM = ("pons", "cerebellum", "midbrain", "medulla")
 
 
 def seed_lesions(
@@ -181,7 +171,7 @@ class _SeededLesions:
                 if not len(places):
                     return
                 centre = places[self._rng.integers(len(places))]
-            if self._put(shape.mask, np.round(centre).astype(int), on_grey=zone in ("deep_grey", *_BELOW_TENTORIUM)):
+            if self._put(shape.mask, np.round(centre).astype(int), on_grey=zone in ("deep_grey", *BELOW_TENTORIUM)):
                 return
 
     def _own_place(self, shape: Shape) -> np.ndarray | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 import numpy as np
 from jaxtyping import Bool, Int16
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, is_whole, require_valid
 from joint_seg_cls.phantom.acquisition import Sampler, draw_acquisition, draw_site
 from joint_seg_cls.phantom.anatomy import draw_anatomy
 from joint_seg_cls.phantom.atlas import load_atlas
@@ -42,10 +42,7 @@ class Cohort:
     seed: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
-            raise ConfigError(
-                "seed", expected="an integer of at least 0", found=repr(self.seed), remedy="correct seed="
-            )
+        require_valid("seed", is_whole(self.seed, 0), "an integer of at least 0", self.seed)
 
     def patient(self, subject: int) -> tuple[Enrolment, Patient]:
         """Return subject number ``subject`` (from 1)."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import write_text
@@ -63,14 +64,7 @@ def write_page(
     footer: str = "",
 ) -> None:
     """Write a page. All text is escaped, and absolute paths are reduced to file names. Atomic."""
-    environment = Environment(
-        loader=PackageLoader("joint_seg_cls.pictures", "."),
-        autoescape=True,
-        finalize=shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    text = environment.get_template("page.html.j2").render(
+    text = template("joint_seg_cls.pictures", "page.html.j2").render(
         version=__version__,
         title=title,
         subtitle=subtitle,
@@ -80,3 +74,16 @@ def write_page(
         kinds=KINDS,
     )
     write_text(path, text)
+
+
+def template(package: str, name: str) -> Template:
+    """Return a template of a package, which escapes all text and reduces absolute paths to file names."""
+    environment = Environment(
+        loader=PackageLoader(package, "."),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else shown(value),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import require_valid
 from joint_seg_cls.preprocess.bet_start import HEAD_SHARE, find_start
 from joint_seg_cls.preprocess.bet_surface import Forces, Surface
 from joint_seg_cls.preprocess.brain import plausible_brain
@@ -70,9 +70,7 @@ class Bet:
             ("scalp", scalp is None or scalp > 1, "a number above 1, or null", scalp),
             ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
         ):
-            if not fits:
-                where = f"preprocess.brain.extractor.{key}"
-                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
+            require_valid(f"preprocess.brain.extractor.{key}", fits, expected, found)
         self.threshold = threshold
         self.iterations = iterations
         self.head_mm = head_mm

@@ -126,7 +126,7 @@ class Surface:
         """Return outward unit normals: normals of the faces weighted by their angles at the vertex."""
         a, b, c = (self.vertices[:, self.faces[:, corner]] for corner in range(3))
         sides = [_unit(b - a), _unit(c - a), _unit(c - b)]
-        normals = _unit(_cross(sides[0], sides[1]))
+        normals = _unit(np.cross(sides[0], sides[1], axis=0))
         at_a = np.arccos(np.clip((sides[0] * sides[1]).sum(axis=0), -1, 1))
         at_b = np.arccos(np.clip(-(sides[0] * sides[2]).sum(axis=0), -1, 1))
         weighted = np.zeros((3, self.faces.size + 1))
@@ -169,7 +169,3 @@ class _Inwards:
 
 def _unit(vectors: Float[np.ndarray, "3 m"]) -> Float[np.ndarray, "3 m"]:
     return vectors / np.maximum(np.sqrt((vectors * vectors).sum(axis=0)), 1e-12)
-
-
-def _cross(a: Float[np.ndarray, "3 m"], b: Float[np.ndarray, "3 m"]) -> Float[np.ndarray, "3 m"]:
-    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])

@@ -15,7 +15,7 @@ from joint_seg_cls.atomic_write import PARTIAL_FILES
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.preprocess.quality import write_quality
 from joint_seg_cls.scan import PreparedCase, read_case, read_record, require_format, write_store_record
-from joint_seg_cls.scan.checksums import ARRAYS, LABELS, RECORD, remember, stamps_of
+from joint_seg_cls.scan.checksums import ARRAYS, LABELS, RECORD, record_verified, stamps_of
 from joint_seg_cls.scan.origin import FILES, checksums_of, require_listed_files
 
 _LOCKS, _QUALITY = ".locks", "quality.tsv"
@@ -124,7 +124,7 @@ def list_cases(store: Path, record: dict[str, Any], keys: dict[str, str]) -> Non
                 remedy="prepare different tables into different stores",
             )
         write_quality([case for case in cases if case is not None], store / _QUALITY)
-        remember(store, {name: stamps_of(store / name) for name in keys})  # just verified by preparing
+        record_verified(store, {name: stamps_of(store / name) for name in keys})  # just verified by preparing
         files = checksums_of(store, [store / _QUALITY])
         write_store_record(store, **record, cases=sorted(keys), files=files)
 

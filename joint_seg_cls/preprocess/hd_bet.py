@@ -12,7 +12,7 @@ from typing import Any, Literal, final
 import numpy as np
 from jaxtyping import Bool
 
-from joint_seg_cls.errors import ConfigError, require_choice
+from joint_seg_cls.errors import ConfigError, require_choice, require_valid
 from joint_seg_cls.preprocess.brain import plausible_brain
 from joint_seg_cls.scan import Scan, reorient
 
@@ -49,9 +49,8 @@ class HdBet:
         where = "preprocess.brain.extractor"
         require_choice(f"{where}.networks", networks, Networks)
         require_choice(f"{where}.device", device, Device)
-        if not 0 < smallest_ml < largest_ml:
-            key, expected = f"{where}.largest_ml", f"more than smallest_ml ({smallest_ml:g})"
-            raise ConfigError(key, expected=expected, found=str(largest_ml), remedy=f"correct {key}=")
+        expected = f"more than smallest_ml ({smallest_ml:g})"
+        require_valid(f"{where}.largest_ml", 0 < smallest_ml < largest_ml, expected, largest_ml)
         self.networks = networks
         self.mirrored = mirrored
         self.device = device

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import require_valid
 from joint_seg_cls.preprocess.bias_field import Corrected
 from joint_seg_cls.scan import Grid
 
@@ -52,19 +52,11 @@ class N4:
     def __init__(
         self, shrink_factor: int = 4, iterations: Sequence[int] = (50, 50, 50, 50), convergence: int | float = 1e-3
     ) -> None:
-        for key, fits, expected, found in (
-            ("shrink_factor", shrink_factor >= 1, "an integer of at least 1", shrink_factor),
-            (
-                "iterations",
-                len(iterations) and min(iterations) >= 1,
-                "numbers from 1, one per level",
-                list(iterations),
-            ),
-            ("convergence", convergence > 0, "a number above 0", convergence),
-        ):
-            if not fits:
-                where = f"preprocess.bias_field.{key}"
-                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
+        are_levels = len(iterations) and min(iterations) >= 1
+        where = "preprocess.bias_field"
+        require_valid(f"{where}.shrink_factor", shrink_factor >= 1, "an integer of at least 1", shrink_factor)
+        require_valid(f"{where}.iterations", are_levels, "numbers from 1, one per level", list(iterations))
+        require_valid(f"{where}.convergence", convergence > 0, "a number above 0", convergence)
         self.shrink_factor = shrink_factor
         self.iterations = tuple(iterations)
         self.convergence = convergence

@@ -38,11 +38,7 @@ class Pipeline:
     place the network's grid and resample to it (linear; masks nearest neighbour); normalise intensities.
 
     Args:
-        brain: finds the brain on the scan's own grid.
-        bias_field: corrects the bias field of each modality, on the scan's own grid.
-        registration: resamples further modalities to the grid of the first.
-        layout: places the model grid.
-        intensity: normalises each modality.
+        brain, bias_field, registration, layout, intensity: see :class:`.model_input.Steps`.
         raters: rule that combines several lesion masks of a scan.
         lesion_value: value or values of lesion voxels in masks; None if masks contain only 0 and 1.
         mask_geometry: whether masks use their own headers or the scan's.

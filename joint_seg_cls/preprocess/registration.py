@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.errors import ScanError, require_valid
 from joint_seg_cls.preprocess.itk import itk_image, millimetre_matrix, one_thread
 from joint_seg_cls.scan import Grid, Scan, resample_oblique
 
@@ -124,9 +124,7 @@ class Rigid:
             ("bins", bins >= 5, "an integer of at least 5", bins),
             ("iterations", iterations >= 1, "an integer of at least 1", iterations),
         ):
-            if not fits:
-                where = f"preprocess.registration.{key}"
-                raise ConfigError(where, expected=expected, found=str(found), remedy=f"correct {where}=")
+            require_valid(f"preprocess.registration.{key}", fits, expected, found)
         self.shrink = tuple(shrink)
         self.samples = samples
         self.bins = bins

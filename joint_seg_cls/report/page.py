@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, final
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from joint_seg_cls import __version__
 from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.metrics import Interval
+from joint_seg_cls.pictures.page import template
 from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.scan.cells import shown
 
 #: Screen pixels per inch of a drawing.
 _SCREEN_DOTS_PER_INCH = 96
@@ -30,6 +28,11 @@ class PageCell(NamedTuple):
     text: str
     mark: Literal["", "best", "second"] = ""
     detail: str = ""
+
+    @property
+    def line(self) -> str:
+        """The text and the detail on one line."""
+        return f"{self.text} {self.detail}".strip()
 
 
 def with_interval(value: float, interval: Interval, *, digits: int = 3) -> PageCell:
@@ -108,17 +111,9 @@ def write_page(
         runs: all runs of the study; unfinished ones are listed as missing at the top.
         footer: program, version and use.
     """
-    environment = Environment(
-        loader=PackageLoader("joint_seg_cls.report", "."),
-        autoescape=True,
-        finalize=shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     path.parent.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == "done"]
-    text = environment.get_template("page.html.j2").render(
+    text = template("joint_seg_cls.report", "page.html.j2").render(
         version=__version__,
         title=title,
         subtitle=subtitle,

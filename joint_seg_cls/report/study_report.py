@@ -155,7 +155,7 @@ class StudyReport:
 
 
 def _texts(table: PageTable) -> list[list[str]]:
-    return [[f"{cell.text} {cell.detail}".strip() for cell in row] for row in table.rows]
+    return [[cell.line for cell in row] for row in table.rows]
 
 
 def _page_table_markdown(table: PageTable) -> str:

@@ -71,16 +71,13 @@ class StudyTable:
             row.measured[metric].value.mean if metric in row.measured and row.cells == most else None
             for row in self.rows
         ]
-        return mark([_printed(metric, one) for one in values], lower=metric in LOWER_IS_BETTER)
+        printed = [None if one is None else float(number(metric, one)) for one in values]
+        return mark(printed, lower=metric in LOWER_IS_BETTER)
 
     def published_marks(self, metric: str) -> list[Mark]:
         """Mark the best and second-best of the published values."""
         values = [row.published.get(metric) for row in self.rows]
         return mark([None if one is None else round(one, 2) for one in values], lower=metric in LOWER_IS_BETTER)
-
-
-def _printed(metric: str, value: float | None) -> float | None:
-    return None if value is None else float(number(metric, value))
 
 
 def mark(printed: Sequence[float | None], *, lower: bool) -> list[Mark]:

@@ -32,7 +32,7 @@ def markdown(table: StudyTable) -> str:
     marks = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
     metrics = [*map(unit, table.metrics), *(f"{name} †" for name in table.published)]
     heads = ["method", "folds", "scans", *map(escaped, metrics), "converged"]
-    rows = [[marks[cell.mark].format(escaped(_one_line(cell))) for cell in row] for row in table_rows(table)]
+    rows = [[marks[cell.mark].format(escaped(cell.line)) for cell in row] for row in table_rows(table)]
     parts = [f"### {escaped(table.title)}", escaped(table.caption)]
     if table.heading:
         parts.append(f"† **{escaped(table.heading)}**")
@@ -154,7 +154,3 @@ def _claim(one: Claim) -> list[str]:
 
 def _p(value: float) -> str:
     return "undefined" if math.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _one_line(cell: PageCell) -> str:
-    return f"{cell.text} {cell.detail}".strip()

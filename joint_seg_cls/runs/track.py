@@ -54,7 +54,7 @@ def track_training(
         tracking,
         "train",
         pseudonyms,
-        group=_group(config),
+        group=str(get(config, "study") or Path(str(config.collection)).name),
         name=f"{variant}-f{pseudonyms.publishable(config.fold)}-s{config.seed}",
         tags=[*(f"table {table}" for table in tables), variant.partition("+")[0], str(config.protocol.name)],
         folder=run.path,
@@ -148,10 +148,6 @@ def track(
 def _runs(run: RunFolder) -> Path:
     """Return the folder of all collections: a run is ``<runs>/<collection>/<variant>/<fold and seed>``."""
     return run.path.resolve().parents[2]
-
-
-def _group(config: Config) -> str:
-    return str(get(config, "study") or Path(str(config.collection)).name)
 
 
 def _panel(

@@ -91,7 +91,7 @@ def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]
             faults.append(fault)
             del stamps[name]
     if changed:
-        remember(store, known | stamps)
+        record_verified(store, known | stamps)
     if without := [name for name in changed if not cases[name][0]]:
         _log.info("%s: %d cases of an earlier version have no checksums; `jsc prepare` adds them", store, len(without))
     if faults:
@@ -104,7 +104,7 @@ def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]
         )
 
 
-def remember(store: Path, stamps: Mapping[str, Stamps]) -> None:
+def record_verified(store: Path, stamps: Mapping[str, Stamps]) -> None:
     """Record that the current files of these cases were verified."""
     try:
         write_json(store / VERIFIED, dict(stamps))

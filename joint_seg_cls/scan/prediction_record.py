@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from joint_seg_cls.errors import is_whole
+
 _Check = Callable[[object], bool]
 #: Least determinant of a movement.
 _LEAST_CELL = 1e-6
@@ -60,7 +62,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_whole(value, 0)
 
 
 def _is_mapping(value: object) -> bool:

@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from joint_seg_cls.config.resolvers import visible_gpus
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import require_valid
 from joint_seg_cls.runs.data_checks import refuse_missing_validation
 from joint_seg_cls.sweep.job import JOB, RESULT, Payload
 from joint_seg_cls.sweep.slots import Job, Slot, machine_slots, run_in_slots, scratch
@@ -54,10 +54,11 @@ class LocalLauncher(Launcher):
         """
         for key in ("gpus_per_job", "slots_per_gpu", "workers"):
             value: Any = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int):
-                _refuse(key, "a whole number, 1 or more", value)
-        if self.gpus is not None and (isinstance(self.gpus, str) or not isinstance(self.gpus, Sequence)):
-            _refuse("gpus", "a list of ids such as [0,1], or null for all", self.gpus)
+            is_count = isinstance(value, int) and not isinstance(value, bool)
+            require_valid(f"hydra.launcher.{key}", is_count, "a whole number, 1 or more", value)
+        is_list = isinstance(self.gpus, Sequence) and not isinstance(self.gpus, str)
+        expected = "a list of ids such as [0,1], or null for all"
+        require_valid("hydra.launcher.gpus", self.gpus is None or is_list, expected, self.gpus)
         self._sweep = config, hydra_context, task_function
 
     def slots(self) -> list[Slot]:
@@ -70,8 +71,9 @@ class LocalLauncher(Launcher):
     def _chosen(self) -> list[str]:
         """Return the requested ids; refuse those that are not visible (unless no GPU is detected)."""
         requested, visible = [str(gpu) for gpu in self.gpus or ()], visible_gpus()
-        if visible and any(gpu.isdecimal() and gpu not in visible for gpu in requested):
-            _refuse("gpus", f"some of the GPUs {', '.join(visible)}, which this process may use", self.gpus)
+        hidden = [gpu for gpu in requested if visible and gpu.isdecimal() and gpu not in visible]
+        expected = f"some of the GPUs {', '.join(visible)}, which this process may use"
+        require_valid("hydra.launcher.gpus", not hidden, expected, self.gpus)
         return requested
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -114,11 +116,6 @@ class LocalLauncher(Launcher):
         name = composed.hydra.job.name
         name = name if name != config.hydra.job.name else f"{name}-{number}"
         return Job(name, command, Path(composed.hydra.launcher.logs).expanduser() / f"{name}.txt"), composed
-
-
-def _refuse(key: str, expected: str, found: object) -> None:
-    key = f"hydra.launcher.{key}"
-    raise ConfigError(key, expected=expected, found=repr(found), remedy=f"correct {key}=")
 
 
 def _returned(config: DictConfig, overrides: Sequence[str], folder: Path, job: Job, code: int) -> JobReturn:

@@ -145,13 +145,11 @@ class _TrialLauncher(Launcher):
             if (error := failure(each)) is None:
                 self._has_succeeded = True
                 continue
-            if isinstance(error, InputError) and not self._has_succeeded and self._is_repeated(error):
+            earlier = {str(other) for other in self.failed.values() if isinstance(other, InputError)}
+            if isinstance(error, InputError) and not self._has_succeeded and str(error) in earlier:
                 raise error
             self.failed[words] = error
         return [returned[words] if words in returned else _failed_again(words, self.failed[words]) for words in trials]
-
-    def _is_repeated(self, error: InputError) -> bool:
-        return any(isinstance(other, InputError) and str(other) == str(error) for other in self.failed.values())
 
 
 def _quoted(word: str) -> str:

@@ -10,17 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError
+from joint_seg_cls.training.plain_values import DTYPES
 
 #: Exceptions of torch for damaged or forged files.
 _OF_A_DAMAGED_FILE = (
     pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError,
     AttributeError, AssertionError, ArithmeticError, MemoryError,
-)  # fmt: skip
-_TYPES = frozenset(
-    (
-        torch.float16, torch.bfloat16, torch.float32, torch.float64,
-        torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool,
-    )
 )  # fmt: skip
 
 
@@ -65,7 +60,7 @@ def tensors_of(state: object, path: Path, *, prefix: str) -> dict[str, Tensor]:
             continue
         if type(value) not in (Tensor, nn.Parameter):
             raise _refusal(path, f"a tensor as weight {_short(name)}", f"a value of type {type(value).__name__}")
-        if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in _TYPES:
+        if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in DTYPES:
             found = f"one of layout {value.layout}, type {value.dtype} and device {value.device.type}"
             raise _refusal(path, f"an ordinary tensor as weight {_short(name)}", found)
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():

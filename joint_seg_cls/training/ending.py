@@ -6,6 +6,7 @@ from typing import Any, Literal, final
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from torch import Tensor
@@ -73,7 +74,7 @@ def keep_the_end(trainer: Trainer, module: LightningModule, run: RunFolder, weig
             remedy="remove the callback (trainer.callbacks) that changes the weights there; the last epoch is kept",
         )
     content = torch.load(run.last, map_location="cpu", weights_only=True)
-    own = {name: _on_cpu(value) for name, value in module.state_dict().items()}
+    own = dict(move_data_to_device(module.state_dict(), torch.device("cpu")))
     if _differ(own, content["state_dict"]):
         _log.info("a callback changed the weights at the end of the training; the changed weights are tested")
         content["state_dict"] = own
@@ -106,7 +107,3 @@ def _differ(own: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
     return any(
         not isinstance(kept.get(name), Tensor) or not torch.equal(value, kept[name]) for name, value in tensors.items()
     )
-
-
-def _on_cpu(value: Any) -> Any:
-    return value.detach().cpu() if isinstance(value, Tensor) else value

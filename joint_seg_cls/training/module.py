@@ -125,7 +125,7 @@ class JointModule(LightningModule):
         known_masks, known_diseases, losses, broken = finite.summed(counts)
         if broken:
             raise finite.broken_weights(self.current_epoch, self._cases_of_step)
-        self._forget_step()
+        self._clear_step()
         if losses:
             found = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
             cases = batch.case if bool(is_broken) else []
@@ -191,7 +191,7 @@ class JointModule(LightningModule):
         miss a step.
         """
         self._refuse_broken_weights()
-        self._forget_step()
+        self._clear_step()
         if self._plan is not None and self._plan.is_due("epoch", self.current_epoch + 1):
             self._step_schedule()
 
@@ -222,7 +222,7 @@ class JointModule(LightningModule):
         if self._has_broken_weights is not None and sum(finite.summed(self._has_broken_weights.long().reshape(1))):
             raise finite.broken_weights(self.current_epoch, self._cases_of_step)
 
-    def _forget_step(self) -> None:
+    def _clear_step(self) -> None:
         """Clear the scans of the last optimiser step after its weights were found finite."""
         if self._has_broken_weights is not None:
             self._cases_of_step, self._has_broken_weights = [], None

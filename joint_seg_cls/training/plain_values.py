@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import ConfigError
 
-_DTYPES = frozenset(
+#: Types of the numbers in a checkpoint.
+DTYPES = frozenset(
     (
         *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
         *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
@@ -65,7 +66,7 @@ def is_plain(value: Any) -> bool:
 def _is_plain(value: Any) -> bool:
     kind = type(value)
     if kind in (Tensor, nn.Parameter):
-        is_common = value.layout == torch.strided and value.dtype in _DTYPES and value.device.type in ("cpu", "cuda")
+        is_common = value.layout == torch.strided and value.dtype in DTYPES and value.device.type in ("cpu", "cuda")
         return is_common and not vars(value)
     if kind in (dict, OrderedDict):
         inner = [*value.keys(), *value.values(), *getattr(value, "__dict__", {}).values()]  # a state dict has metadata

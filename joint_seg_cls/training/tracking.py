@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, NamedTuple, Protocol, final, runtime_checkable
 
 import numpy as np
@@ -188,24 +187,17 @@ class Guard:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self.has_failed = False
+        self._has_failed = False
 
     def call(self, action: Callable[[], object]) -> None:
         """Run ``action`` unless an earlier one failed."""
-        if not self.has_failed:
-            with self:
-                action()
-
-    def __enter__(self) -> None:
-        """Do nothing."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        """Suppress errors, but not Ctrl-C and exits."""
-        if kind is None or not issubclass(kind, Exception):
-            return False
-        self.has_failed = True
-        reason = " ".join(str(error).split())[:300] or kind.__name__
-        _log.warning("%s failed (%s); the run continues without it, metrics.csv has all numbers", self._what, reason)
-        return True
+        if self._has_failed:
+            return
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - a service may raise any exception
+            self._has_failed = True
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            _log.warning(
+                "%s failed (%s); the run continues without it, metrics.csv has all numbers", self._what, reason
+            )

@@ -54,7 +54,9 @@ class BidsFile:
         own, other = self.entities.get("space", ""), scan.entities.get("space", "")
         same_space = own.casefold() == other.casefold() or {own.casefold(), other.casefold()} <= spaces | {""}
         return same_space and all(
-            _same(self.entities[key], scan.entities.get(key, "")) for key in _ACQUISITION if key in self.entities
+            plain_name(self.entities[key]) == plain_name(scan.entities.get(key, ""))  # run-02 is run-2
+            for key in _ACQUISITION
+            if key in self.entities
         )
 
     @property
@@ -96,11 +98,6 @@ def parse(name: str) -> BidsFile | None:
 def _entity(word: str) -> re.Match[str] | None:
     found = _ENTITY.fullmatch(word)
     return found if found and found[1].casefold() in _KEYS else None
-
-
-def _same(one: str, other: str) -> bool:
-    """Return whether two values are equal, ignoring case and leading zeros of numbers: run-02 is run-2."""
-    return plain_name(one) == plain_name(other)
 
 
 def _folder_entities(path: PurePosixPath) -> list[tuple[str, str]]:

@@ -80,11 +80,11 @@ class MlflowTracking:
         if not uri.startswith("file:"):
             return _MlflowRun(logger, run_id, None)
         store = Path(url2pathname(urlsplit(uri).path))
-        _forget_place(store, store / experiment / run_id)
+        _make_relative(store, store / experiment / run_id)
         return _MlflowRun(logger, run_id, store / experiment / run_id / "artifacts")
 
 
-def _forget_place(store: Path, run: Path) -> None:
+def _make_relative(store: Path, run: Path) -> None:
     """Make the paths in a local store's records relative to the folder that holds the store.
 
     MLflow writes absolute ones. ``mlflow ui`` finds relative ones where it is started in that folder, and also after

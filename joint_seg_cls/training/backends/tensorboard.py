@@ -37,7 +37,7 @@ class TensorBoardTracking:
         """
         try:
             logger = TensorBoardLogger(card.folder, name=_FOLDER, version="", default_hp_metric=False)
-            _forget_hosts(Path(logger.log_dir))
+            _remove_host_names(Path(logger.log_dir))
             with _unnamed_host():
                 writer = logger.experiment
         except ModuleNotFoundError as error:
@@ -69,7 +69,7 @@ class _EventFile:
 
     def finish(self, *, failed: bool) -> None:
         self.logger.finalize("failed" if failed else "finished")  # "success" would write an empty hparams.yaml
-        _forget_hosts(Path(self.logger.log_dir))
+        _remove_host_names(Path(self.logger.log_dir))
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def _unnamed_host() -> Iterator[None]:
         opening.socket = original
 
 
-def _forget_hosts(folder: Path) -> None:
+def _remove_host_names(folder: Path) -> None:
     """Remove the host name or its replacement from the names of event files."""
     for path in folder.glob("events.out.tfevents.*"):
         parts = path.name.split(".")
