@@ -1,4 +1,4 @@
-"""A small cohort with everything that is made of it."""
+"""A small cohort with its store, runs, study and findings."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ SMALL = (
 )
 PREPARE = ("image_size=16", "preprocess/brain=none", "preprocess/bias_field=none")
 TWO = "[scans/s0_flair.nii.gz,scans/s1_flair.nii.gz]"
-#: What may differ between a run that was interrupted and one that was not, and is none of its results.
+#: Keys that may differ between an interrupted and an uninterrupted run.
 _NO_RESULTS = {"heartbeat", "log.txt", ".verified.json"}
 
 

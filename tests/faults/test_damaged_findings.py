@@ -1,4 +1,4 @@
-"""Findings that a disk, an editor or a stranger has changed: refused or left out by name, never another exception."""
+"""Changed findings are refused or excluded by name, without other exceptions."""
 
 import json
 import random
@@ -70,7 +70,7 @@ def mutations(count):
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_a_changed_record_is_read_by_every_reader_or_left_out(tmp_path, count, caplog):
+def test_every_reader_accepts_or_excludes_a_changed_record(tmp_path, count, caplog):
     out = tmp_path / "out"
     out.mkdir()
     page = out / "p1.html"
@@ -102,7 +102,7 @@ REQUIRED = ("id", "scan", "brain_volume_ml", "warnings")
 
 
 @pytest.mark.parametrize("name", ["../p1", "..", "p2", "p1\0", "", 5, None])
-def test_a_record_names_no_other_file_than_its_own(tmp_path, name):
+def test_a_record_may_name_only_its_own_files(tmp_path, name):
     (tmp_path / "p1.json").write_text(json.dumps(RECORD | {"id": name}))
     assert prediction_record(tmp_path / "p1.json") is None
     (tmp_path / "p1.json").write_text(json.dumps(RECORD | {"files": [f"../{name}"]}))
@@ -121,7 +121,7 @@ def test_a_table_of_other_origin_is_kept(tmp_path, table, content):
     assert (tmp_path / table).read_bytes() == content
 
 
-def test_failures_of_earlier_commands_stay_in_their_table(tmp_path):
+def test_failures_of_earlier_commands_remain_in_their_table(tmp_path):
     row = {"id": "=a", "scan": "=a.nii.gz", "reason": "expected x, found /lab/someone/y"}
     write_failures([row], tmp_path)
     refuse_foreign_files(["=a"], tmp_path)

@@ -1,4 +1,4 @@
-"""Records that a disk or an editor has damaged: a named failure or an unknown, never another exception."""
+"""Damaged records are a named failure or an unknown state, without other exceptions."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.sweep.study import Study, StudyRun, read_study
 from joint_seg_cls.training import RunFolder
 
-#: What stands in a record where something else should.
+#: Wrong values of a record's entry.
 _WRONG = [None, True, -1, 1e999, "x", "", [], {}, [1], {"a": 1}, ["../.."], "\0"]
 
 
@@ -68,7 +68,7 @@ def test_a_damaged_list_of_runs_is_refused_by_name(tmp_path, count):
 
 
 @pytest.mark.parametrize("folder", ["/etc", "../other/joint/fold-0_seed-0", "", ".", "a\0b"])
-def test_a_list_of_runs_names_no_folder_outside_its_collection(tmp_path, folder):
+def test_a_list_of_runs_may_name_only_folders_of_its_collection(tmp_path, folder):
     study = Study(tmp_path, "mine", "jsc", (StudyRun(folder, "joint", "joint", [], 0, 0, []),))
     study.path.parent.mkdir(parents=True)
     study.path.write_text(json.dumps(study.content()))
@@ -77,7 +77,7 @@ def test_a_list_of_runs_names_no_folder_outside_its_collection(tmp_path, folder)
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
-def test_a_damaged_run_is_reported_or_unknown(tmp_path, count):
+def test_a_damaged_run_is_reported_or_has_an_unknown_state(tmp_path, count):
     identity = {"data_hash": "a", "folds_hash": "b", "results_version": 1, "code.lab": "0"}
     started = {"is_known": True, "trained_on_test": {"scans": 1, "by_subject": 0}}
     provenance = {"identity": identity, "earlier_code": [{"code.lab": "1"}], "started_from": started}

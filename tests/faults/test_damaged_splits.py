@@ -1,4 +1,4 @@
-"""Frozen folds that were damaged: one sentence, whatever is wrong with the file."""
+"""Every damage of frozen folds is one sentence."""
 
 import json
 from functools import partial

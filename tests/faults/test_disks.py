@@ -1,4 +1,4 @@
-"""Disks that are full or read-only: one sentence, no half file, and the repeated command ends as on a large disk."""
+"""Full and read-only disks: one sentence, no partial file, and the repeated command has the usual results."""
 
 import os
 import shutil
@@ -67,7 +67,7 @@ def filled(place):
     "command",
     [pytest.param(name, marks=() if name == "predict" else pytest.mark.slow) for name in COMMANDS],
 )
-def test_a_full_disk_is_one_sentence_and_the_repeated_command_ends_as_on_a_large_one(
+def test_a_full_disk_is_one_sentence_and_the_repeated_command_has_the_results_of_a_large_disk(
     disk, jsc, faults, world, monkeypatch, command
 ):
     monkeypatch.chdir(world)
@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_sentence_and_the_repeated_command_ends_as_on_a_large
     "command",
     [pytest.param(name, marks=() if name == "prepare" else pytest.mark.slow) for name in COMMANDS],
 )
-def test_a_disk_that_turns_read_only_is_one_sentence(disk, jsc, faults, world, monkeypatch, command):
+def test_a_disk_that_becomes_read_only_is_one_sentence(disk, jsc, faults, world, monkeypatch, command):
     monkeypatch.chdir(world)
     place = disk(65536)
     finds = COMMANDS[command][0]
@@ -123,5 +123,5 @@ def test_a_disk_that_turns_read_only_is_one_sentence(disk, jsc, faults, world, m
     assert faults.results(place) == before
 
 
-def test_the_world_is_left_as_it_was(world):
+def test_no_partial_file_is_left(world):
     assert not list(Path(world).rglob(PARTIAL_FILES))

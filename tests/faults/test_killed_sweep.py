@@ -1,4 +1,4 @@
-"""What a killed sweep leaves in the temporary folder: the next one clears what no living process owns."""
+"""Temporary folders of a killed sweep: the next sweep deletes those without a living process."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def test_the_folder_of_a_killed_sweep_is_cleared_by_the_next(tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_is_left_while_one_of_its_jobs_lives(tmp_path, monkeypatch):
+def test_a_folder_is_kept_while_one_of_its_jobs_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     job = tmp_path / "jsc-sweep-a" / "0"

@@ -1,4 +1,4 @@
-"""Commands that are killed at random moments: repeated, they end with the results of an uninterrupted one.
+"""Commands that are killed at random moments: when repeated, they have the results of an uninterrupted one.
 
 Nothing half-written stays, and no process. The figures are printed: ``pytest -m slow -s tests/faults/test_kills.py``.
 """

@@ -1,4 +1,4 @@
-"""Masks of another value on another cohort: what the refusal advises is a key of the command that refused."""
+"""Masks with other values in another cohort: the remedy names a key of the same command."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 
-def test_evaluate_takes_the_lesion_value_that_it_advises(world, jsc, monkeypatch, tmp_path):
+def test_evaluate_accepts_the_lesion_value_of_its_remedy(world, jsc, monkeypatch, tmp_path):
     monkeypatch.chdir(world)
     (run,) = world.glob("runs/store/*/fold-0_seed-0")
     shutil.copytree(world / "scans", tmp_path / "scans")

@@ -1,4 +1,4 @@
-"""Memory that ends within one scan is an error of this scan; the others are still worked on."""
+"""Running out of memory is an error of one scan; the others are still processed."""
 
 import json
 
@@ -43,7 +43,7 @@ def run_of(world):
 
 
 @pytest.mark.parametrize("kind", ENDS)
-def test_whatever_memory_that_ends_is_called_it_is_an_error_of_the_scan(kind):
+def test_every_out_of_memory_error_is_an_error_of_the_scan(kind):
     with pytest.raises(ScanError) as met, enough_memory("s1.nii.gz", remedy="close other programs"):
         raise ENDS[kind]
     expected = "enough GPU memory for this scan" if kind == "CUDA" else "enough memory for this scan"
@@ -51,7 +51,7 @@ def test_whatever_memory_that_ends_is_called_it_is_an_error_of_the_scan(kind):
     assert str(met.value) == f"s1.nii.gz: expected {expected}, found too little memory; {remedy}."
 
 
-def test_another_error_is_not_taken_for_memory():
+def test_other_errors_are_not_reported_as_lack_of_memory():
     with pytest.raises(RuntimeError, match="shapes"), enough_memory("s1", remedy=""):
         raise RuntimeError("shapes cannot be multiplied")
 

@@ -1,4 +1,4 @@
-"""Damaged NIfTI headers: a file is read with its right geometry or refused in one sentence, and quickly."""
+"""Damaged NIfTI headers: a file is quickly read with the correct geometry or refused in one sentence."""
 
 import gzip
 import re
@@ -113,7 +113,7 @@ def outcome(path, content, kind):
 @pytest.mark.parametrize(
     "count", [pytest.param(SHORT, id="some"), pytest.param(LONG, id="many", marks=pytest.mark.slow)]
 )
-def test_a_mutated_header_is_read_rightly_or_refused_in_one_sentence(tmp_path, count):
+def test_a_mutated_header_is_read_correctly_or_refused_in_one_sentence(tmp_path, count):
     rng = np.random.default_rng(5)
     kinds = [(kind.header_class, original(kind)) for kind in (nib.Nifti1Image, nib.Nifti2Image)]
     accepted = 0
@@ -199,7 +199,7 @@ def test_impossible_headers_are_refused(tmp_path, fields, found, name):
     assert found in error.value.found
 
 
-def test_a_header_that_claims_five_gigabytes_allocates_no_memory(tmp_path):
+def test_a_header_that_declares_five_gigabytes_allocates_no_memory(tmp_path):
     import tracemalloc
 
     dims = {"dim": [3, 900, 900, 900], "datatype": 64, "bitpix": 64}
@@ -244,7 +244,7 @@ def test_pointer_files_and_web_pages_are_refused_with_a_remedy(tmp_path, name, c
         read_volume(tmp_path / error.value.remedy.rpartition(" ")[2], remedy="")
 
 
-def test_a_flipped_byte_of_compressed_voxels_is_noticed(tmp_path):
+def test_a_changed_byte_of_compressed_voxels_is_detected(tmp_path):
     content = bytearray(gzip.compress(original(nib.Nifti1Image), 0))
     content[-100] ^= 1
     (tmp_path / "scan.nii.gz").write_bytes(content)
@@ -260,7 +260,7 @@ def test_a_file_of_several_gzip_members_is_read(tmp_path):
     np.testing.assert_array_equal(data, nib.Nifti1Image.from_bytes(content).get_fdata())
 
 
-def test_bytes_behind_the_compressed_data_do_no_harm(tmp_path):
+def test_bytes_after_the_compressed_data_are_ignored(tmp_path):
     for tail in (bytes(512), b"padding of another program"):
         (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(original(nib.Nifti1Image)) + tail)
         assert read_volume(tmp_path / "scan.nii.gz", remedy="")[0].shape == SHAPE

@@ -1,4 +1,4 @@
-"""Mutated tables and side-cars: each is read as it stands, or refused in one sentence; never a traceback.
+"""Mutated tables and side-cars: each is read unchanged or refused in one sentence, without a traceback.
 
 What is read is compared with a reading of its own: the csv module, once for each mark that may separate columns.
 """

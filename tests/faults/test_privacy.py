@@ -1,4 +1,4 @@
-"""Planted names of people, machines and folders are in no file that a site hands on.
+"""Planted names of people, machines and folders are in no shared file of a site.
 
 Private to the site, and so named here and nowhere searched (``PRIVATE``): the cohort and its prepared store, which
 hold the patients' data; in a run folder the configuration with its paths, the log, the provenance, the audit's record
@@ -76,7 +76,7 @@ def leaks(folder, markers=MARKERS, private=PRIVATE):
     return found
 
 
-def test_a_planted_name_is_found_wherever_it_is_packed(tmp_path):
+def test_the_search_finds_a_planted_name_in_every_container(tmp_path):
     word = MARKERS["header"].encode()
     text = b"x" * 60 + word
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(text))
@@ -129,7 +129,7 @@ def site(tmp_path, monkeypatch):
     return root
 
 
-def test_a_checkpoint_names_no_folder_and_its_callbacks_find_their_files_again(tmp_path):
+def test_a_checkpoint_contains_no_folder_and_its_callbacks_find_their_files(tmp_path):
     old, new, own = (tmp_path / name / "checkpoints" for name in ("old", "new", "elsewhere"))
 
     def callbacks(folder):
@@ -145,7 +145,7 @@ def test_a_checkpoint_names_no_folder_and_its_callbacks_find_their_files_again(t
         kept = loading.checkpoint_callbacks
         kept[-1].on_load_checkpoint(loading, LightningModule(), found)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Lightning warns where it forgets what was kept
+            warnings.simplefilter("error")  # Lightning warns that it ignores the earlier best score
             for callback in kept:
                 callback.load_state_dict(found["callbacks"][callback.state_key])
         return [(one.dirpath, one.best_model_path, one.last_model_path, list(one.best_k_models)) for one in kept]
@@ -167,7 +167,7 @@ def test_a_checkpoint_names_no_folder_and_its_callbacks_find_their_files_again(t
             assert found == (str(folder), f"{folder}/best.ckpt", "", [f"{folder}/best.ckpt"])
 
 
-def test_wandb_keeps_weights_beside_its_run_and_names_no_folder(tmp_path, site):
+def test_wandb_stores_weights_beside_its_run_without_folders(tmp_path, site):
     run = site / "runs" / "store" / "joint" / "fold-0_seed-0"
     run.mkdir(parents=True)
     weights = tmp_path / "best.ckpt"
@@ -204,7 +204,7 @@ def test_an_open_event_file_does_not_name_the_machine(tmp_path, site):
 
 
 @pytest.mark.parametrize("kind", ["refuses", pytest.param("is silent", marks=pytest.mark.slow)])
-def test_a_server_that_is_not_there_costs_seconds(tmp_path, monkeypatch, caplog, kind):
+def test_an_unreachable_server_costs_seconds(tmp_path, monkeypatch, caplog, kind):
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
     with socket.socket() as server:
@@ -221,7 +221,7 @@ def test_a_server_that_is_not_there_costs_seconds(tmp_path, monkeypatch, caplog,
 
 
 @pytest.mark.slow
-def test_no_file_that_is_handed_on_holds_a_planted_name(site, jsc):
+def test_no_shared_file_contains_a_planted_name(site, jsc):
     def run(*words):
         code, out, err = jsc(*words)
         assert code == 0, err

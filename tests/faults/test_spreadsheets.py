@@ -1,4 +1,4 @@
-"""A subject called like a formula goes from the cohort table to the report, and no table on the way executes it."""
+"""A subject whose name is a formula is processed from cohort table to report, and no table contains the formula."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def test_a_mutated_test_table_is_read_unchanged_or_refused(tmp_path):
     assert again["dsc"].tolist()[:2] == [0.5, -1.5]
 
 
-def test_predictions_and_the_key_to_pseudonyms_execute_nothing(tmp_path):
+def test_predictions_and_the_key_to_pseudonyms_contain_no_formulas(tmp_path):
     from joint_seg_cls.inference import write_predictions
     from joint_seg_cls.scan.readers.pseudonyms import KEY_COLUMNS, key_text, read_key
 
@@ -74,7 +74,7 @@ def test_predictions_and_the_key_to_pseudonyms_execute_nothing(tmp_path):
     assert len(KEY_COLUMNS) == len(rows[0])
 
 
-def test_metrics_that_a_callback_names_execute_nothing(tmp_path):
+def test_names_of_metrics_contain_no_formulas(tmp_path):
     from joint_seg_cls.training.callbacks import EpochTable
 
     table = EpochTable(tmp_path / "metrics.csv")
@@ -85,7 +85,7 @@ def test_metrics_that_a_callback_names_execute_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_formulas_pass_through_the_whole_chain(jsc, store, tmp_path):
+def test_formulas_are_text_in_every_table_of_the_chain(jsc, store, tmp_path):
     import json
 
     record = json.loads((store / "store.json").read_text())

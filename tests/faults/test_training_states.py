@@ -1,4 +1,4 @@
-"""What a training writes can be read back; damaged tables and full disks are one sentence, and nothing is lost."""
+"""Files of a training can be read back; damaged tables and full disks are one sentence without loss of results."""
 
 import errno
 import importlib
@@ -70,7 +70,7 @@ def nested():
         {1: OrderedDict(a=[]), (2, "b"): torch.zeros(0, dtype=torch.bool)},
     ],
 )
-def test_values_that_are_taken_for_plain_are_read_without_code(tmp_path, value):
+def test_plain_values_are_read_without_executing_code(tmp_path, value):
     assert is_plain(value)
     torch.save(value, tmp_path / "x.ckpt")
     torch.load(tmp_path / "x.ckpt", weights_only=True)
@@ -83,7 +83,7 @@ def test_values_that_are_taken_for_plain_are_read_without_code(tmp_path, value):
         torch.ones(2, device="meta"), {1}, Path("x"), type("D", (dict,), {})(a=1),
     ],
 )  # fmt: skip
-def test_other_values_are_not_taken_for_plain(value):
+def test_other_values_are_not_plain(value):
     assert not is_plain(value)
 
 
@@ -132,7 +132,7 @@ def test_a_run_with_unreadable_callback_state_keeps_the_last_good_checkpoint(jsc
 
 
 @pytest.mark.parametrize("damage", [b"\x00\xff\xfe,\n", pytest.param(None, marks=pytest.mark.slow)])
-def test_a_damaged_table_of_epochs_is_written_anew_and_no_epoch_lost(jsc, store, tmp_path, monkeypatch, damage):
+def test_a_damaged_table_of_epochs_is_rewritten_without_losing_an_epoch(jsc, store, tmp_path, monkeypatch, damage):
     command = ("train", f"data.store={store}", f"runs={tmp_path / 'runs'}", *SMALL, "trainer.max_epochs=2")
     with monkeypatch.context() as patch:
         patch.setattr(importlib.import_module("joint_seg_cls.training.fit"), "keep_the_end", lambda *_: 1 / 0)
@@ -172,7 +172,7 @@ def start(folder):
 
 
 @pytest.mark.parametrize("nth", range(4))
-def test_a_disk_that_fills_up_at_a_trainings_start_is_one_sentence_and_the_run_begins_again(tmp_path, monkeypatch, nth):
+def test_a_full_disk_at_the_start_of_a_training_is_one_sentence_and_the_run_can_be_repeated(tmp_path, monkeypatch, nth):
     writes = []
     write = Path.write_text
 

@@ -56,7 +56,7 @@ def test_two_simultaneous_commands_give_the_result_of_one(world, faults, forks, 
 
 
 @pytest.mark.slow
-def test_halves_of_a_cohort_predicted_at_once_stand_in_one_table(world, both, tmp_path):
+def test_two_simultaneous_predictions_share_one_table(world, both, tmp_path):
     run = next(world.glob("runs/store/*/fold-0_seed-0"))
     halves = [",".join(f"scans/s{number}_flair.nii.gz" for number in half) for half in ((0, 1), (2, 3))]
     words = [["predict", f"input=[{half}]", f"checkpoint={run}", f"out={tmp_path}", "device=cpu"] for half in halves]
@@ -66,7 +66,7 @@ def test_halves_of_a_cohort_predicted_at_once_stand_in_one_table(world, both, tm
 
 
 @pytest.mark.slow
-def test_of_two_trainings_of_one_run_the_second_is_refused_and_the_first_is_whole(world, faults, both, tmp_path):
+def test_a_second_training_of_one_run_is_refused_and_the_first_completes(world, faults, both, tmp_path):
     folder = copied(world, tmp_path / "here", "store")
     words = ["train", "data.store=store", *faults.small, "trainer.max_epochs=20"]
     codes, said = both(folder, words, words)
@@ -100,7 +100,7 @@ def test_a_heartbeat_continues_after_a_failed_write(tmp_path, monkeypatch):
     assert (tmp_path / run_state.HEARTBEAT).is_file()
 
 
-def test_a_disk_that_is_full_at_the_start_of_a_run_leaves_a_folder_that_can_be_taken_again(tmp_path, monkeypatch):
+def test_a_run_folder_can_be_reused_after_a_full_disk_at_its_start(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", str(tmp_path))
 

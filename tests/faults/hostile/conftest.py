@@ -1,4 +1,4 @@
-"""A small checkpoint made by hand, and what an attack on it would leave behind."""
+"""A small hand-made checkpoint, and a detector of successful attacks."""
 
 import copy
 import re

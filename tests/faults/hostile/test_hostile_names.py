@@ -1,4 +1,4 @@
-"""Names of parts in files: what is in the table and what a trusted package defines is built, and nothing else."""
+"""Names of parts in files: only entries of the table and classes of trusted packages are built."""
 
 import importlib
 import sys
@@ -168,7 +168,7 @@ ARGUMENTS = [
 ]
 
 
-def test_there_are_as_many_hostile_names_as_were_tried():
+def test_the_list_of_hostile_names_is_complete():
     assert len(set(NAMES)) >= 84
 
 
@@ -197,7 +197,7 @@ def _roots():
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_a_walk_along_attributes_finds_nothing_but_what_the_table_names(data):
+def test_names_along_attributes_give_only_entries_of_the_table(data):
     here = data.draw(st.sampled_from(_roots()))
     path, allowed = here.__name__, {id(part.make) for part in TABLE.values()}
     for _ in range(data.draw(st.integers(1, 5))):
@@ -277,7 +277,7 @@ def package(tmp_path, monkeypatch):
     assert not (tmp_path / "canary").exists()
 
 
-def test_trust_admits_the_classes_that_a_package_defines(package, write_checkpoint, use, make_recipe, refused):
+def test_trust_allows_classes_that_a_package_defines(package, write_checkpoint, use, make_recipe, refused):
     recipe = make_recipe()
     state = {"seg.weight": torch.zeros(1, 1, 3, 3, 3), "seg.bias": torch.zeros(1)}
     state |= {"cls.weight": torch.zeros(2, 1), "cls.bias": torch.zeros(2)}
@@ -306,14 +306,14 @@ def test_trust_admits_the_classes_that_a_package_defines(package, write_checkpoi
         "__init__.Net", "nets", "Net.__class__", "absent", "absent.Net", "nets.__builtins__",
     ],
 )  # fmt: skip
-def test_trust_admits_nothing_that_a_package_imported_or_that_is_no_network(package, name, tmp_path, refused):
+def test_trust_allows_neither_imported_classes_nor_other_objects(package, name, tmp_path, refused):
     config = {"_target_": f"{package}.{name}", "args": f"touch {tmp_path / 'canary'}", "shell": True}
     sentence = refused(lambda: check_recorded(config, "f", "network", [package]), "f")
     assert "add trust" not in sentence
 
 
 @pytest.mark.parametrize("trust", [[], ["own"], ["own_networks"], [""], ["."], ["os"], ["joint_seg_cls"], ["monai"]])
-def test_trust_is_of_whole_packages_and_imports_no_other(package, trust, refused):
+def test_trust_applies_to_whole_packages_and_imports_no_other(package, trust, refused):
     refused(lambda: check_recorded({"_target_": f"{package}.Net"}, "f", "network", trust), "f")
     assert package not in sys.modules
     refused(lambda: check_recorded({"_target_": f"{package}_too.Net"}, "f", "network", [package]), "f")

@@ -1,4 +1,4 @@
-"""Recipes that carry more than plain data, that do not fit together or that ask for too much: refused in a sentence."""
+"""Recipes with objects, inconsistent entries or excessive sizes are refused in one sentence."""
 
 import math
 import resource
@@ -16,7 +16,7 @@ _JOINT = "joint_seg_cls.networks.JointNetwork"
 
 
 def _hostile(canary, whole):
-    """Recipes in which an allowed name carries something, by what it carries."""
+    """Return recipes in which an allowed name has a hostile argument, by description."""
     evil = {"_target_": "os.system", "command": f"touch {canary}"}
     opened = {"_target_": "builtins.open", "file": str(canary), "mode": "w"}
     own, sharing = whole["network"], whole["network"]["sharing"]
@@ -76,7 +76,7 @@ def _hostile(canary, whole):
             ("network",),
             resnet | {"network": resnet["network"] | {"pretrained": 1}},
         ),
-        "a network that loads weights unless told": (
+        "a network that loads weights by default": (
             network,
             backbone | {"network": {"_target_": "monai.networks.nets.EfficientNetBN", "model_name": "efficientnet-b0"}},
         ),
@@ -99,13 +99,15 @@ _EMPTY = {"network": {"sharing": {}}, "preprocess": {}}
 
 
 @pytest.mark.parametrize("carries", list(_hostile("canary", _EMPTY)))
-def test_no_allowed_name_carries_anything(carries, write_checkpoint, use, canary, make_recipe, replaced, refused):
+def test_allowed_names_with_hostile_arguments_are_refused(
+    carries, write_checkpoint, use, canary, make_recipe, replaced, refused
+):
     place, value = _hostile(canary, make_recipe())[carries]
     path = write_checkpoint(replaced(place, value))
     refused(lambda: use(path), path)
 
 
-def test_a_text_that_is_more_than_a_text_is_no_name(make_recipe, refused):
+def test_subclasses_of_text_are_not_names(make_recipe, refused):
     own = make_recipe()["network"]
 
     class Name(str):
@@ -263,7 +265,7 @@ def _odd_weights():
 
 @pytest.mark.parametrize("kind", list(_odd_weights()))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of quantised tensors
-def test_weights_are_tensors_that_the_file_holds(kind, weights, write_checkpoint, use, refused):
+def test_weights_are_tensors_stored_in_the_file(kind, weights, write_checkpoint, use, refused):
     name = next(name for name in weights if name.endswith("bias"))
     value = torch.full_like(weights[name], math.nan) if kind == "NaN" else _odd_weights()[kind]
     state = weights | {name: value}
@@ -276,7 +278,7 @@ def test_weights_are_tensors_that_the_file_holds(kind, weights, write_checkpoint
         refused(lambda: use(path), path)
 
 
-def test_a_small_file_does_not_become_large(tmp_path, write_checkpoint, use, refused):
+def test_a_small_file_does_not_allocate_much_memory(tmp_path, write_checkpoint, use, refused):
     shared = torch.zeros(1000)
     path = write_checkpoint(state_dict={f"network.{number}": shared for number in range(1000)})
     refused(lambda: use(path), path)
@@ -363,7 +365,7 @@ def test_a_size_is_refused_before_it_is_allocated(what, write_checkpoint, use, r
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024  # kB
 
 
-def test_the_network_of_a_recipe_takes_its_weights(weights, write_checkpoint, use):
+def test_the_network_of_a_recipe_gets_its_weights(weights, write_checkpoint, use):
     predictor, pipeline = use(write_checkpoint())
     assert type(predictor.network) is JointNetwork
     assert pipeline.layout.model_shape == (16, 16, 16)

@@ -1,4 +1,4 @@
-"""A run folder from elsewhere: its configuration is plain data, and builds no more than a checkpoint may."""
+"""The configuration of a foreign run folder is plain data, and builds no more than a checkpoint."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def run(tmp_path, store, write_checkpoint):
     return folder
 
 
-def test_a_run_folder_from_elsewhere_is_evaluated_and_its_resolvers_do_not_run(run, jsc, monkeypatch):
+def test_a_foreign_run_folder_is_evaluated_without_running_its_resolvers(run, jsc, monkeypatch):
     monkeypatch.setenv("HOME", "/secret-home")
     code, out, err = jsc("evaluate", f"run={run}", "device=cpu", "tracking=csv")
     assert code == 0, err
@@ -102,7 +102,7 @@ def test_a_configuration_that_cannot_be_used_is_refused_in_a_sentence(text, run,
     assert str(run / "config.yaml") in err
 
 
-def test_hydra_builds_nothing_that_a_file_holds():
+def test_hydra_builds_nothing_from_a_file():
     source = Path(joint_seg_cls.__file__).parent
     users = {path.name for path in source.rglob("*.py") if re.search(r"\binstantiate\(", path.read_text())}
     assert users == {"build.py", "search.py"}  # the search builds its sweeper from the command's own configuration
