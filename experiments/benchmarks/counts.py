@@ -39,6 +39,30 @@ except SystemExit:
 finally:
     print(len(sys.modules), file=sys.stderr)
 """
+_COUNT_FILES = """
+import functools, sys
+from pathlib import Path
+import joint_seg_cls
+from joint_seg_cls.cli import main
+root, layers, entered = Path(joint_seg_cls.__file__).parent, {"cli", "commands", "sweep", "runs", "config"}, set()
+def note(frame, event, _):
+    code = frame.f_code
+    path = Path(code.co_filename)
+    if event != "call" or code.co_name == "<module>" or not path.is_relative_to(root):
+        return
+    if code.co_name == "fit":
+        sys.setprofile(None)
+        print(len(entered), file=sys.stderr)
+    if path.relative_to(root).parts[0] in layers:
+        entered.add(path)
+run = main.run_command
+@functools.wraps(run)
+def watched(config):
+    sys.setprofile(note)
+    return run(config)
+main.run_command = watched
+main.main(sys.argv[1:])
+"""
 
 
 def main() -> None:
@@ -111,7 +135,21 @@ def program() -> dict[str, int]:
         command = [sys.executable, "-S", "-c", _COUNT_MODULES, *words.split()]
         ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         counts[f"modules of jsc {words}"] = int(ended.stderr.split()[-1])
-    return counts | {"files opened for 4 batches": _files_opened()}
+    return counts | {"files opened for 4 batches": _files_opened(), "files entered by a job": _files_entered()}
+
+
+def _files_entered() -> int:
+    """Return the files of the program's outer layers that a job of a sweep enters before ``fit``."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder) / "store", cases=10, side=16)
+        words = [
+            "train", "-m", f"data.store={store.path}", f"runs={folder}/runs", "hydra/launcher=basic", "tracking=none",
+            "network.channels=4", "data.workers=0", "data.folds.count=2", "trainer.accelerator=cpu",
+            "trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "evaluate=false",
+        ]  # fmt: skip
+        command = [sys.executable, "-c", _COUNT_FILES, *words]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return next(int(line) for line in ended.stderr.splitlines() if line.isdecimal())
 
 
 def _files_opened() -> int:

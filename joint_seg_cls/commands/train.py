@@ -16,7 +16,6 @@ from joint_seg_cls.audit import AUDIT_FILE, write_audit
 from joint_seg_cls.config.build import build, flatten, plain
 from joint_seg_cls.config.compose import composer_of
 from joint_seg_cls.networks import memory_format
-from joint_seg_cls.runs.checks import schedule_of
 from joint_seg_cls.runs.data_checks import audit_data
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
 from joint_seg_cls.runs.testing import calibrate, test_fold
@@ -28,6 +27,7 @@ from joint_seg_cls.training import (
     FORMAT,
     MARKS,
     JointModule,
+    Schedule,
     Tracker,
     fit,
     make_trainer_or_refuse,
@@ -60,7 +60,8 @@ def train(config: DictConfig) -> float | None:
         return None
     text = OmegaConf.to_yaml(config, resolve=True)
     with run.recording(identity, text, more=plan.provenance(), accept_code=plan.accepts_code):
-        list_in_study(plan, HydraConfig.get())
+        if PLAN not in os.environ:  # the sweep has listed the runs that it planned
+            list_in_study(plan, HydraConfig.get())
         write_audit(audit, run.path / AUDIT_FILE)
         _log_sizes(plan)
         with track_training(config, run, data, plan.location.variant, identity) as tracker:
@@ -84,7 +85,7 @@ def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
         network=network,
         loss=loss,
         optimizer=build(config.optimizer),
-        scheduler=schedule_of(config),
+        scheduler=Schedule.of(plain(config.scheduler), build),
         monitor=config.protocol.monitor,
         recipe=_recipe(plan),
     )
@@ -156,11 +157,11 @@ def _recipe(plan: Plan) -> dict[str, Any]:
 
 def _planned(config: DictConfig) -> Plan:
     """Return the plan of this run, from the sweep if it was handed over."""
-    hydra = HydraConfig.get()
-    if is_first_process():
+    hydra, handed = HydraConfig.get(), os.environ.get(PLAN)
+    if handed is None and is_first_process():
         refuse_one_of_a_sweep(hydra)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
-    return Planner(composer_of(hydra)).plan(config, choices, words, os.environ.get(PLAN))
+    return Planner(lambda: composer_of(hydra)).plan(config, choices, words, handed)
 
 
 def _log_sizes(plan: Plan) -> None:

@@ -157,7 +157,9 @@ def refuse_wrong_parts(config: Config) -> None:
 
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = _tried("optimizer", lambda: build(config.optimizer)([weight]))
-    schedule = _tried("scheduler", lambda: schedule_of(config).start(optimizer, lambda _: _TRIED_STEPS))
+    schedule = _tried(
+        "scheduler", lambda: Schedule.of(plain(config.scheduler), build).start(optimizer, lambda _: _TRIED_STEPS)
+    )
     refuse_misuse(schedule, plain(config.scheduler).get("interval"))
     is_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
     with warnings.catch_warnings(action="ignore"):  # the schedule steps before the optimiser
@@ -204,10 +206,3 @@ def _tried(key: str, make: Callable[[], Any]) -> Any:
     except REFUSALS as error:
         reason = " ".join(str(error).split()).rstrip(".")[:300]
         raise ConfigError(key, expected="valid arguments", found=reason, remedy=f"correct {key}.*") from error
-
-
-def schedule_of(config: Config) -> Schedule:
-    """Return the schedule that ``scheduler`` configures by a class, its arguments, ``interval`` and ``frequency``."""
-    settings = plain(config.scheduler)
-    when = {key: settings.pop(key) for key in ("interval", "frequency") if key in settings}
-    return Schedule(build(settings), **when)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -89,10 +89,14 @@ class Plan:
 
 @final
 class Planner:
-    """Plan trainings; shared data are read once."""
+    """Plan trainings; shared data are read once.
 
-    def __init__(self, compose: Composer) -> None:
-        self._compose = compose
+    Args:
+        composer: returns what composes the reference configurations; not called for a plan that is handed over.
+    """
+
+    def __init__(self, composer: Callable[[], Composer]) -> None:
+        self._composer = composer
         self._data: dict[str, JointDataModule] = {}
         self._outlines: dict[str, Any] = {}
         self._recipes: dict[Path, Recipe] = {}
@@ -124,7 +128,7 @@ class Planner:
             return self.plan(config, choices, overrides)
         if known is None:
             labels = [f"split-{data.folds.label}"] if isinstance(data.folds, SplitFile) else []
-            location = naming.locate(config, choices, overrides, self._compose, *labels)
+            location = naming.locate(config, choices, overrides, self._composer(), *labels)
             _refuse_other_sizes(config, overrides, data)
             fit_network_to(config, data)
             refuse_unlearnable(config, data, self._outline(config))

@@ -4,8 +4,13 @@ A fork starts with torch, Lightning and MONAI imported. In a new interpreter the
 epoch of many small trainings. The launcher sends each job as one message with two open files, standard input and the
 log; the replies are the ids of started processes and the codes of ended ones. Forking is safe here because nothing has
 run yet: no second thread, whose locks a fork would copy without their owner, and no CUDA context.
+
+Forks share the memory of the imports until one writes to it. Garbage collection and the end of an interpreter write to
+every object, so both leave the imported objects alone.
 """
 
+import atexit
+import gc
 import importlib
 import json
 import os
@@ -15,18 +20,19 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from joint_seg_cls.sweep import job
-
 _POLL_S = 0.05
 #: Bytes of the longest message.
 LONGEST = 1 << 16
+_JOB = "joint_seg_cls.sweep.job"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Import the modules, then fork until the launcher closes its socket; return the exit code, of each fork too."""
     launcher = socket.socket(fileno=int(arguments[0]))
-    for module in arguments[1:]:
+    for module in (_JOB, *arguments[1:]):
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
     if threading.active_count() > 1:
         return 1  # the launcher starts new interpreters instead
     running: set[int] = set()
@@ -52,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(folder: str, environment: dict[str, str], files: Sequence[int]) -> int:
     """Become the process of one job, as :func:`.slots.start_fresh` starts it: own session, files and variables."""
+    from joint_seg_cls.sweep import job
+
     os.setsid()
     standard_input, log = files
     for file, number in ((standard_input, 0), (log, 1), (log, 2)):
@@ -63,5 +71,20 @@ def _run(folder: str, environment: dict[str, str], files: Sequence[int]) -> int:
     return job.main([folder])
 
 
+def _leave(code: Sequence[int]) -> None:
+    """End this process after all other exit handlers, without deleting its objects."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code[0])
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = [1]  # unless set below
+    atexit.register(_leave, code)  # before the imports of `main`: handlers run in reverse order
+    try:
+        code[0] = main(sys.argv[1:])
+    except SystemExit as error:
+        code[0] = error.code if isinstance(error.code, int) else int(error.code is not None)
+        raise

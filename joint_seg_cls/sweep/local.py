@@ -77,9 +77,17 @@ class LocalLauncher(Launcher):
         return requested
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs and return their results or errors."""
-        config = self._sweep[0]
-        configure_log(config.hydra.job_logging, config.hydra.verbose)
+        """Compose and run all jobs and return their results or errors."""
+        config, context, _ = self._sweep
+        composed = [context.config_loader.load_sweep_config(config, list(words)) for words in job_overrides]
+        for each in composed:
+            refuse_missing_validation(each, each.hydra.runtime.choices)
+        return self.run(composed, initial_job_idx)
+
+    def run(self, configs: Sequence[DictConfig], first: int = 0) -> Sequence[JobReturn]:
+        """Run jobs of composed configurations, numbered from ``first``; return their results or errors."""
+        own = self._sweep[0].hydra
+        configure_log(own.job_logging, own.verbose)
         slots = self.slots()
         started_s: dict[str, float] = {}
 
@@ -91,35 +99,28 @@ class LocalLauncher(Launcher):
             ended = "done" if code == 0 else f"failed (exit code {code}), see {job.log}"
             _log.info("%s: %s after %.1f min", job.name, ended, (time.monotonic() - started_s[job.name]) / 60)
 
-        with scratch() as root, starter(slots, len(job_overrides)) as start:
-            folders = [root / str(number) for number in range(len(job_overrides))]
-            numbered = enumerate(zip(job_overrides, folders, strict=True), start=initial_job_idx)
-            written = [self._write(list(words), number, folder) for number, (words, folder) in numbered]
-            jobs = [job for job, _ in written]
+        with scratch() as root, starter(slots, len(configs)) as start:
+            folders = [root / str(number) for number in range(len(configs))]
+            numbered = enumerate(zip(configs, folders, strict=True), start=first)
+            jobs = [self._write(config, number, folder) for number, (config, folder) in numbered]
             codes = run_in_slots(jobs, slots, on_start=on_start, on_end=on_end, start=start)
-            results = zip(written, job_overrides, folders, codes, strict=True)
-            return [
-                _returned(job_config, words, folder, job, code) for (job, job_config), words, folder, code in results
-            ]
+            return [_returned(*each) for each in zip(configs, folders, jobs, codes, strict=True)]
 
-    def _write(self, overrides: list[str], number: int, folder: Path) -> tuple[Job, DictConfig]:
-        """Compose the job now, so that later edits of its files do not change it, and pickle it."""
-        config, context, task = self._sweep
-        composed = context.config_loader.load_sweep_config(config, overrides)
-        refuse_missing_validation(composed, composed.hydra.runtime.choices)
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
+    def _write(self, config: DictConfig, number: int, folder: Path) -> Job:
+        """Pickle the job, so that later edits of configuration files do not change it."""
+        master, context, task = self._sweep
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
         folder.mkdir()
-        payload = Payload(context, composed, task)
-        (folder / JOB).write_bytes(pickle.dumps(payload))
+        (folder / JOB).write_bytes(pickle.dumps(Payload(context, config, task)))
         command = [sys.executable, "-m", "joint_seg_cls.sweep.job", str(folder)]
-        name = composed.hydra.job.name
-        name = name if name != config.hydra.job.name else f"{name}-{number}"
-        return Job(name, command, Path(composed.hydra.launcher.logs).expanduser() / f"{name}.txt"), composed
+        name = config.hydra.job.name
+        name = name if name != master.hydra.job.name else f"{name}-{number}"
+        return Job(name, command, Path(config.hydra.launcher.logs).expanduser() / f"{name}.txt")
 
 
-def _returned(config: DictConfig, overrides: Sequence[str], folder: Path, job: Job, code: int) -> JobReturn:
-    returned = JobReturn(overrides=list(overrides), cfg=config, task_name=job.name)
+def _returned(config: DictConfig, folder: Path, job: Job, code: int) -> JobReturn:
+    returned = JobReturn(overrides=list(config.hydra.overrides.task), cfg=config, task_name=job.name)
     if (folder / RESULT).is_file():
         returned.status, value = pickle.loads((folder / RESULT).read_bytes())  # noqa: S301 - written by our own process
     else:

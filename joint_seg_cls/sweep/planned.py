@@ -1,4 +1,4 @@
-"""Planned runs: their entries in a study and the results of their jobs.
+"""Planned runs: their jobs, the results of these, and their entries in a study.
 
 This is not in :mod:`.study`, so that ``jsc status`` does not import torch.
 """
@@ -6,19 +6,51 @@ This is not in :mod:`.study`, so that ``jsc status`` does not import torch.
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, final
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from joint_seg_cls.config.grammar import quoted
+from joint_seg_cls.config.schema import PATHS
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.run_state import LOG, run_state
-from joint_seg_cls.runs.plan import Plan
+from joint_seg_cls.runs.plan import PLAN, Plan
 from joint_seg_cls.sweep.study import Study, StudyRun
 
 #: Folder of the local launcher's job output, relative to the collection.
 LOGS = "studies/logs"
+
+
+@final
+class PlannedRun(NamedTuple):
+    """A run of a sweep: its overrides, the configuration that they compose to, and its plan."""
+
+    words: list[str]
+    config: DictConfig
+    plan: Plan
+
+    def configured(self) -> DictConfig:
+        """Return the configuration with the job's settings."""
+        with open_dict(self.config):
+            for key, value in self._settings().items():
+                OmegaConf.update(self.config.hydra.job, key, value)
+        return self.config
+
+    def as_overrides(self) -> list[str]:
+        """Return overrides that compose to :meth:`configured`, for launchers that start jobs with overrides.
+
+        The paths are absolute, since a cluster may start jobs in another folder.
+        """
+        paths = {key: OmegaConf.select(self.plan.config, key) for key in PATHS}
+        paths["runs"] = self.plan.location.collection_path.parent.resolve()
+        words = [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
+        return [*self.words, *words, *(f"++hydra.job.{key}={quoted(value)}" for key, value in self._settings().items())]
+
+    def _settings(self) -> dict[str, str]:
+        """Return the job's name and plan by their keys in ``hydra.job``."""
+        return {"name": job_name(self.plan), f"env_set.{PLAN}": self.plan.handed_over()}
 
 
 def study_run(plan: Plan) -> StudyRun:

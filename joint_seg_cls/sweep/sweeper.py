@@ -20,15 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from joint_seg_cls.config.build import require
 from joint_seg_cls.config.compose import Composer, composer_of, options_chosen
-from joint_seg_cls.config.grammar import as_text, as_value, quoted
+from joint_seg_cls.config.grammar import as_text, as_value
 from joint_seg_cls.config.keys import refuse_wrong_paths
 from joint_seg_cls.config.options import misfit
-from joint_seg_cls.config.schema import PATHS
 from joint_seg_cls.data import HELD_OUT
 from joint_seg_cls.errors import ConfigError, InputError
-from joint_seg_cls.runs.plan import PLAN, Plan, Planner
+from joint_seg_cls.runs.plan import Plan, Planner
 from joint_seg_cls.sweep.local import LocalLauncher
-from joint_seg_cls.sweep.planned import job_name, last_line, refuse_failures, study_run
+from joint_seg_cls.sweep.planned import PlannedRun, last_line, refuse_failures, study_run
 from joint_seg_cls.sweep.progress import shown
 from joint_seg_cls.sweep.study import Study, sweep_name
 
@@ -72,20 +71,21 @@ class StudySweeper(Sweeper):
         typed = parser.parse_overrides(self._words(parser, arguments))
         jobs = combinations(typed)
         _log.info("checking %d combinations before the first run starts", len(jobs))
-        plans = self._plans(jobs)
-        if len(plans) < len(jobs):
-            _log.info("%d combinations repeat another run", len(jobs) - len(plans))
-        studies = _studies(plans, swept=[each.key_or_group for each in typed if each.is_sweep_override()])
-        todo = [(words, plan) for words, plan in plans if not plan.is_done()]
+        runs = self._planned(jobs)
+        if len(runs) < len(jobs):
+            _log.info("%d combinations repeat another run", len(jobs) - len(runs))
+        studies = _studies(
+            [run.plan for run in runs], swept=[each.key_or_group for each in typed if each.is_sweep_override()]
+        )
+        todo = [run for run in runs if not run.plan.is_done()]
         for study in studies:
             _log.info("study %s: %s", study.name, study.path)
-        _log.info("%d runs, %d already done", len(plans), len(plans) - len(todo))
+        _log.info("%d runs, %d already done", len(runs), len(runs) - len(todo))
         if not todo:
             return []
-        launched = [[*words, *_absolute_paths(plan), *_job_settings(plan)] for words, plan in todo]
         with shown(studies, is_live=isinstance(self._launcher, LocalLauncher)):
-            returned, reason = _launched(self._launcher, launched)
-        refuse_failures([plan for _, plan in todo], returned, reason)
+            returned, reason = _launched(self._launcher, todo)
+        refuse_failures([run.plan for run in todo], returned, reason)
         return returned
 
     def _words(self, parser: OverridesParser, arguments: list[str]) -> list[str]:
@@ -94,22 +94,22 @@ class StudySweeper(Sweeper):
         if swept.get("fold", "").startswith("range(") and not any(word.startswith("fold=") for word in arguments):
             others = [f"{key}={value}" for key, value in swept.items() if key != "fold"]
             first, *_ = combinations(parser.parse_overrides(others + arguments))
-            ((_, plan),) = self._plans([first])
-            swept["fold"] = ",".join(str(fold) for fold in plan.data.frozen.splits if fold != HELD_OUT)
+            (run,) = self._planned([first])
+            swept["fold"] = ",".join(str(fold) for fold in run.plan.data.frozen.splits if fold != HELD_OUT)
         return [f"{key}={value}" for key, value in swept.items()] + arguments
 
-    def _plans(self, jobs: Sequence[list[str]]) -> list[tuple[list[str], Plan]]:
-        """Return the distinct runs of the jobs, each with its overrides and plan."""
+    def _planned(self, jobs: Sequence[list[str]]) -> list[PlannedRun]:
+        """Return the distinct runs of the jobs."""
         composer = composer_of(self._config.hydra)
-        planner = Planner(composer)
-        found: dict[Path, tuple[list[str], Plan]] = {}
+        planner = Planner(lambda: composer)
+        found: dict[Path, PlannedRun] = {}
         for words in jobs:
             config = self._composed(words)
             choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
             self._refuse_sweep_in_sweep(config, choices, composer)
             task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             plan = planner.plan(task, choices, list(config.hydra.overrides.task))
-            found.setdefault(plan.location.path, (words, plan))
+            found.setdefault(plan.location.path, PlannedRun(words, config, plan))
         return list(found.values())
 
     def _composed(self, words: Sequence[str]) -> DictConfig:
@@ -184,24 +184,12 @@ def _listed(values: Any) -> str:
     return as_value(listed)
 
 
-def _absolute_paths(plan: Plan) -> list[str]:
-    """Return a plan's paths as absolute overrides, since a cluster may start jobs in another folder."""
-    words = [f"runs={quoted(str(plan.location.collection_path.parent.resolve()))}"]
-    paths = {key: OmegaConf.select(plan.config, key) for key in PATHS}
-    return words + [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
-
-
-def _job_settings(plan: Plan) -> list[str]:
-    """Return the job's name and plan as overrides, which every launcher passes on."""
-    return [f"hydra.job.name={quoted(job_name(plan))}", f"+hydra.job.env_set.{PLAN}={quoted(plan.handed_over())}"]
-
-
-def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> list[Study]:
+def _studies(plans: Sequence[Plan], swept: Sequence[str]) -> list[Study]:
     """Write the study into each collection that contains its runs."""
     by_collection: dict[tuple[Path, str], list[Plan]] = {}
-    for _, plan in plans:
+    for plan in plans:
         named = plan.config.study
-        name = sweep_name([each.location.folder for _, each in plans], swept) if named is None else str(named)
+        name = sweep_name([each.location.folder for each in plans], swept) if named is None else str(named)
         by_collection.setdefault((plan.location.collection_path, name), []).append(plan)
     return [
         Study(
@@ -215,10 +203,12 @@ def _studies(plans: Sequence[tuple[list[str], Plan]], swept: Sequence[str]) -> l
     ]
 
 
-def _launched(launcher: Launcher, jobs: Sequence[Sequence[str]]) -> tuple[Sequence[JobReturn], str]:
+def _launched(launcher: Launcher, runs: Sequence[PlannedRun]) -> tuple[Sequence[JobReturn], str]:
     """Return the results of the jobs, and the error if the launcher stopped early."""
     try:
-        return launcher.launch(jobs, initial_job_idx=0), ""
+        if isinstance(launcher, LocalLauncher):
+            return launcher.run([run.configured() for run in runs]), ""
+        return launcher.launch([run.as_overrides() for run in runs], initial_job_idx=0), ""
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - some launchers raise the first job's error

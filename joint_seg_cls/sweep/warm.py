@@ -17,7 +17,7 @@ from joint_seg_cls.sweep.forker import LONGEST
 from joint_seg_cls.sweep.slots import Job, Slot, Start, start_fresh
 
 #: What a training imports.
-TRAINING = ("joint_seg_cls.runs.plan", "joint_seg_cls.runs.testing", "joint_seg_cls.runs.track")
+TRAINING = ("joint_seg_cls.cli.main", "joint_seg_cls.commands.train", "joint_seg_cls.losses")
 _POLL_S = 0.05
 
 

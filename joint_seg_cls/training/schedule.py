@@ -1,10 +1,10 @@
 """Learning-rate schedules: their interval, and the number of steps of a training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from lightning import Trainer
 from torch.optim import Optimizer
@@ -33,6 +33,12 @@ class Schedule:
     make: Callable[[Optimizer], Scheduler]
     interval: Interval = "epoch"
     frequency: int = 1
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], build: Callable[[Mapping[str, Any]], Any]) -> "Schedule":
+        """Return the schedule of a configuration: a class, its arguments, ``interval`` and ``frequency``."""
+        when = {key: settings[key] for key in ("interval", "frequency") if key in settings}
+        return cls(build({key: value for key, value in settings.items() if key not in when}), **when)
 
     def start(self, optimizer: Optimizer, steps: Callable[[Interval], int]) -> Scheduler:
         """Make the schedule.

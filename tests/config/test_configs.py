@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 from joint_seg_cls.batch import Batch
 from joint_seg_cls.cli.main import COMMANDS
 from joint_seg_cls.config import resolvers
-from joint_seg_cls.config.build import build
+from joint_seg_cls.config.build import build, plain
 from joint_seg_cls.config.compose import Composer
 from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
-from joint_seg_cls.runs.checks import schedule_of
 from joint_seg_cls.runs.naming import variant_of
+from joint_seg_cls.training import Schedule
 
 FOLDER = config_folder()
 SMALL = ["data.store=s", "network.image_size=16", "network.channels=4"]
@@ -104,7 +104,7 @@ def test_every_schedule_follows_the_optimizer(composed, name):
     config = composed(f"scheduler={name}")
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = build(config.optimizer)([weight])
-    schedule = schedule_of(config).start(optimizer, {"epoch": 100, "step": 100}.__getitem__)
+    schedule = Schedule.of(plain(config.scheduler), build).start(optimizer, {"epoch": 100, "step": 100}.__getitem__)
     optimizer.step()
     schedule.step(*([1.0] if name == "plateau" else []))
     assert 0 < optimizer.param_groups[0]["lr"] <= 1e-4

@@ -11,12 +11,15 @@ from unittest.mock import Mock
 import hydra
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
 from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.runs.plan import PLAN
+from joint_seg_cls.sweep import sweeper
 from joint_seg_cls.sweep.local import LocalLauncher
 
 TASKS = """
@@ -114,6 +117,33 @@ def test_interrupted_runs_can_be_resumed(store, tmp_path):
     requested = [sys.executable, "-m", "joint_seg_cls", "status", "study=stopped", f"runs={tmp_path / 'runs'}"]
     status = subprocess.run(requested, capture_output=True, text=True, check=True)
     assert "2 runs, 2 interrupted" in status.stdout
+
+
+def test_a_planned_run_is_composed_once_and_as_other_launchers_compose_it(jsc, tiny, store, tmp_path, monkeypatch):
+    loaded, started = [], []
+    load = ConfigLoaderImpl.load_sweep_config
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", lambda *given: loaded.append(given) or load(*given))
+
+    def launched(launcher, runs):
+        assert len(loaded) == len(runs) == 2
+        monkeypatch.setattr(LocalLauncher, "run", lambda _, configs: started.extend(configs) or [])
+        began = launch(launcher, runs)
+        assert len(loaded) == 2
+        loader, master, _ = loaded[0]
+        for run, config in zip(runs, started, strict=True):
+            other = load(loader, master, run.as_overrides())
+            assert config.hydra.job.env_set[PLAN] == run.plan.handed_over()
+            del config.hydra.overrides, other.hydra.overrides  # the job's settings are among them
+            other.hydra.job.override_dirname = config.hydra.job.override_dirname
+            assert OmegaConf.to_container(config, resolve=True) == OmegaConf.to_container(other, resolve=True)
+        return began
+
+    launch = sweeper._launched
+    monkeypatch.setattr(sweeper, "_launched", launched)
+    where = (f"data.store={store}", f"runs={tmp_path / 'runs'}")
+    code, _, err = jsc("train", "-m", *where, *tiny, "optimizer.lr=1e-3,1e-4", "hydra/launcher=local")
+    assert (code, len(started)) == (1, 2), err
+    assert "2 of 2 runs are unfinished" in err
 
 
 @pytest.mark.parametrize(("key", "value"), [("gpus", 0), ("gpus", "0,1"), ("workers", "abc"), ("slots_per_gpu", 1.5)])

@@ -73,6 +73,21 @@ def test_each_job_is_a_fork_with_its_own_session_variables_and_log(tmp_path):
     assert [(tmp_path / "logs" / f"{n}.txt").read_text() for n in range(4)] == [f"job {n}\n" for n in range(4)]
 
 
+def test_a_fork_shares_the_imports_and_runs_exit_handlers_before_it_ends(tmp_path):
+    program = (
+        "import atexit, gc, threading, time\n"
+        "class Kept:\n"
+        "    def __del__(self):\n"
+        "        print('deleted')\n"
+        "sys.kept = Kept()\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n"
+        "atexit.register(print, 'handler')\n"
+        "print(gc.get_freeze_count() > 1000)\n"
+    )
+    assert run(tmp_path, "import sys\n" + program, "import sys\n" + program) == [0, 0]
+    assert (tmp_path / "logs" / "0.txt").read_text().split() == ["True", "thread", "handler"]
+
+
 def test_a_job_that_fails_or_is_killed_does_not_stop_others(tmp_path):
     killed = "import os; os.kill(os.getpid(), 9)"
     codes = run(tmp_path, "raise SystemExit(3)", killed, "1 / 0", STATE)
