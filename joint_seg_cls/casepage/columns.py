@@ -100,7 +100,7 @@ def _cell(text: str, digits: int | None, factor: int) -> Cell:
     if digits is None:
         return Cell(text, number)
     shown = f"{number:.{digits}f}"
-    return Cell(f"{number:.{digits + 1}f}" if float(shown) == 0 else shown, number)
+    return Cell(f"{number:.{digits + 1}f}" if float(shown) == 0 and number else shown, number)
 
 
 def _positions(table: pd.DataFrame) -> list[Cell]:

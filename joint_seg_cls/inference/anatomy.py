@@ -14,6 +14,7 @@ from joint_seg_cls.lesions import (
     REGION_COLUMNS,
     REGIONS,
     ScanAnatomy,
+    cortex_to_white,
     criteria,
     lesion_regions,
     region_key,
@@ -75,8 +76,10 @@ def fit_anatomy(
         return FittedAnatomy(None, _quality(None, "the scan cannot be compared with the template"))
     if fit.doubt is not None:
         return FittedAnatomy(None, _quality(fit, fit.doubt))
-    anatomy = scan_anatomy(brightness, brain_mask, geometry.model, fit.to_template)
-    return FittedAnatomy(anatomy, _quality(fit, None) | {"ventricle_ml": anatomy.ventricle_ml})
+    place = (brightness, brain_mask, geometry.model, fit.to_template)
+    anatomy = scan_anatomy(*place)
+    measured = {"ventricle_ml": anatomy.ventricle_ml, "cortex_to_white": cortex_to_white(*place)}
+    return FittedAnatomy(anatomy, _quality(fit, None) | measured)
 
 
 def locate(prepared: ModelInput, found: Findings, table: pd.DataFrame) -> Located:

@@ -141,7 +141,9 @@ def case_findings(
         located = locate(prepared, found, table)
         table = table.join(located.columns)
         record |= located.record
-    withheld = record.get("registration", {}).get("withheld")
+    registration = record.get("registration", {})
+    withheld = registration.get("withheld")
+    differences += trained.dark_cortex(registration.get("cortex_to_white"))
     if found.disease_probability is not None:
         record["disease"] = classes[int(found.disease_probability.argmax())]
         diagnosed = answer(

@@ -24,6 +24,9 @@ _MEASURES = {
     "longest_mm": ("the longest voxel side", "mm"),
     "brain_ml": ("the brain volume", "mL"),
 }
+#: Brightness of cortex relative to white matter below which a scan is no FLAIR. Nine real FLAIR have 0.94 to 1.16, three
+#: real T1 0.84 to 0.88.
+_LEAST_CORTEX = 0.91
 #: Words in names of files that are no FLAIR.
 _NOT_FLAIR = frozenset(
     ("t1", "t1w", "t1c", "t1ce", "t1gd", "mprage", "mp2rage", "t2w", "t2star", "pdw", "dwi", "adc", "swi")
@@ -61,6 +64,13 @@ class TrainingScans:
         """
         sentences = [unlike(image, self.intensities), _other_modality(file_name) if self.modality == "flair" else None]
         return [*filter(None, sentences), *unlike_scan(spacing_mm, brain_ml, self.ranges)]
+
+    def dark_cortex(self, cortex_to_white: float | None) -> list[str]:
+        """Return a sentence if a scan that should be a FLAIR has darker cortex than white matter, as a T1 has."""
+        if self.modality != "flair" or cortex_to_white is None or cortex_to_white >= _LEAST_CORTEX:
+            return []
+        ratio = f"{cortex_to_white:.2f} of the brightness of white matter"
+        return [f"the cortex has {ratio}, as on a T1; check that the scan is a FLAIR"]
 
 
 def quantiles_of(image: Float[np.ndarray, "c x y z"]) -> dict[str, float]:

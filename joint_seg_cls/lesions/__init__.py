@@ -5,7 +5,7 @@ from joint_seg_cls.lesions.criteria import Answer, Criterion, criteria
 from joint_seg_cls.lesions.features import region_features
 from joint_seg_cls.lesions.places import LOCATION_CLASSES, LocationClass, count_by_place, lesion_places
 from joint_seg_cls.lesions.regions import Regions, template_regions
-from joint_seg_cls.lesions.scan_anatomy import ScanAnatomy, scan_anatomy
+from joint_seg_cls.lesions.scan_anatomy import ScanAnatomy, cortex_to_white, scan_anatomy
 from joint_seg_cls.lesions.scan_regions import REGION_COLUMNS, REGIONS, Region, lesion_regions, region_key
 from joint_seg_cls.lesions.template_map import TemplateMap, template_map
 
@@ -22,6 +22,7 @@ __all__ = [
     "Regions",
     "ScanAnatomy",
     "TemplateMap",
+    "cortex_to_white",
     "count_by_place",
     "criteria",
     "label_lesions",

@@ -16,6 +16,8 @@ CORTEX_MM = 2.5
 _REACH_MM, _DEPTH_MM = 20.0, 4.0
 #: Percentile of brightness in the template's ventricles that is the scan's fluid.
 _FLUID_PERCENTILE = 20
+#: Cortex and white matter in the template's tissue map; white matter is at least this far from the cortex.
+_CORTEX_FROM, _WHITE, _FROM_CORTEX_MM = 104, (97, 102), 6.0
 
 
 @final
@@ -111,6 +113,34 @@ def scan_anatomy(
     return ScanAnatomy(
         grid, to_template, _distance_mm(own, grid), _distance_mm(around, grid), float(own.sum()) * grid.voxel_ml
     )
+
+
+def cortex_to_white(
+    brightness: Float32[np.ndarray, "x y z"],
+    brain: Bool[np.ndarray, "x y z"],
+    grid: Grid,
+    to_template: Float[np.ndarray, "4 4"],
+) -> float | None:
+    """Return the median of the cerebral cortex divided by that of white matter; None if either is outside the scan.
+
+    Args:
+        brightness: fluid near 0, tissue near 1.
+        to_template: maps millimetres of the scan to MNI millimetres.
+    """
+    template = template_map()
+    index = np.argwhere(brain)
+    voxels = _template_voxels(to_template, index @ grid.affine[:3, :3].T + grid.affine[:3, 3])
+    tissue = _at(template.tissue, voxels, order=0)
+    away_mm = STEP_MM * _at(template.distance["cortex"], voxels, order=0)
+    left_out = _at(template.masks["infratentorial"], voxels, order=0) | _at(
+        template.masks["deep_grey"], voxels, order=0
+    )
+    cortex = (away_mm == 0) & (tissue > _CORTEX_FROM) & ~left_out
+    white = (away_mm > _FROM_CORTEX_MM) & (tissue > _WHITE[0]) & (tissue < _WHITE[1]) & ~left_out
+    values = brightness[tuple(index.T)]
+    if not cortex.any() or not white.any():
+        return None
+    return float(np.median(values[cortex]) / max(float(np.median(values[white])), 1e-6))
 
 
 def _volume(brain: np.ndarray, where: tuple[np.ndarray, ...], values: np.ndarray) -> Bool[np.ndarray, "x y z"]:

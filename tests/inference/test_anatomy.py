@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from joint_seg_cls.inference import Findings
+from joint_seg_cls.inference import Findings, TrainingScans, case_findings
 from joint_seg_cls.inference.anatomy import columns_of, locate
 from joint_seg_cls.inference.lesion_rows import lesion_rows
 from joint_seg_cls.lesions import REGIONS, region_key
@@ -16,7 +16,8 @@ from joint_seg_cls.scan import Geometry, Scan
 
 def prepared(image, brain, grid, brain_ml=1500.0):
     scan = Scan(Path("s.nii.gz"), image, grid, nib.Nifti1Header())
-    return ModelInput((scan,), brain, image[None], brain, Geometry(grid, grid), brain_ml, {})
+    figures = {"spacing_mm": grid.spacing_mm, "brain_ml": brain_ml, "brain_how": "given", "modalities": []}
+    return ModelInput((scan,), brain, image[None], brain, Geometry(grid, grid), brain_ml, figures)
 
 
 def found_in(lesions, location=None):
@@ -64,6 +65,19 @@ def test_regions_are_withheld_where_the_template_does_not_fit(template_head, cas
     row = columns_of(located.record)
     assert {row[f"{region_key(region)}_count"] for region in REGIONS} == {""}
     assert row["one_third_rule"] == "unknown"
+
+
+@pytest.mark.parametrize(("cortex", "is_doubted"), [(1.0, False), (0.75, True)])
+def test_a_scan_with_the_contrast_of_a_t1_is_doubted(template_head, cortex, is_doubted):
+    """The template's grey matter is 1.1 times as bright as white matter; on a T1 it is darker."""
+    image, brain, grid, lesions = template_head
+    image = np.where(image > 103, cortex * image, image).astype(np.float32)
+    trained = TrainingScans(modality="flair")
+    seen = prepared(image, brain, grid)
+    case = case_findings("s", seen, found_in(lesions), classes=(), model={}, trained=trained)
+    doubts = [line for line in case.record["warnings"] if "as on a T1; check that the scan is a FLAIR" in line]
+    assert len(doubts) == is_doubted
+    assert (case.record["registration"]["cortex_to_white"] < 0.91) == is_doubted
 
 
 def test_share_of_the_diagnosis_is_that_of_the_positive_part(template_head):

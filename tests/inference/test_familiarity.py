@@ -42,6 +42,14 @@ def test_a_scan_of_another_voxel_size_or_brain_volume_is_named():
     assert scan_ranges([]) == {}
 
 
+def test_a_cortex_darker_than_white_matter_is_doubted_on_a_flair_alone():
+    assert TrainingScans(modality="flair").dark_cortex(0.97) == []
+    assert TrainingScans(modality="flair").dark_cortex(None) == []
+    (said,) = TrainingScans(modality="flair").dark_cortex(0.84)
+    assert said.startswith("the cortex has 0.84 of the brightness of white matter, as on a T1")
+    assert TrainingScans(modality="t1").dark_cortex(0.84) == []
+
+
 @pytest.mark.parametrize(
     ("name", "word"),
     [

@@ -123,7 +123,7 @@ def test_too_few_files_for_the_modalities_are_refused(run, folder, jsc, tmp_path
     words = f"checkpoint={run}", f"out={tmp_path / 'out'}", "device=cpu"
     code, _, err = jsc("predict", f"input={folder / '0_flair.nii.gz'}", *words)
     assert code == 2
-    assert "2 files a scan: flair, t1" in err
+    assert "2 files for each scan: flair, t1" in err
     assert not (tmp_path / "out").exists()
 
 

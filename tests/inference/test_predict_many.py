@@ -220,7 +220,7 @@ def test_the_remedies_for_missing_modalities_and_nested_scans_work(
     for number, name in enumerate(("flair", "t1")):
         write_scan(tmp_path / f"{name}.nii.gz", seed=number)
     code, err = predict("flair.nii.gz", "out", checkpoint=two)
-    assert (code, "expected 2 files a scan" in err) == (2, True)
+    assert (code, "expected 2 files for each scan" in err) == (2, True)
     files = re.findall(r"input=(\[.*?\])", err)[0]
     code, err = predict(files, "out", checkpoint=two)
     assert (code, column(tmp_path / "out" / "predictions.tsv", "id")) == (0, ["flair"]), err
