@@ -24,8 +24,8 @@ _MEASURES = {
     "longest_mm": ("the longest voxel side", "mm"),
     "brain_ml": ("the brain volume", "mL"),
 }
-#: Brightness of cortex relative to white matter below which a scan is no FLAIR. Nine real FLAIR have 0.94 to 1.16, three
-#: real T1 0.84 to 0.88.
+#: Brightness of cortex relative to white matter below which a scan is no FLAIR. Nine real FLAIR have 0.94 to 1.16,
+#: three real T1 0.84 to 0.88.
 _LEAST_CORTEX = 0.91
 #: Words in names of files that are no FLAIR.
 _NOT_FLAIR = frozenset(

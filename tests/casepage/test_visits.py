@@ -126,6 +126,20 @@ def test_all_modalities_of_both_visits_are_on_the_page(findings, jsc, tmp_path):
         assert f"{title}</label>" in page
 
 
+def test_two_visits_of_a_control_without_lesions_have_a_page_and_an_empty_table(tiny, jsc, tmp_path):
+    scans = [
+        tiny.write(tmp_path / "findings", name, lesions=(), classes=("control", "MS", "NMOSD")) for name in ("a", "b")
+    ]
+    words = (f"input=[{scans[0]},{scans[1]}]", f"findings={tmp_path / 'findings'}", f"out={tmp_path / 'out'}")
+    code, _, err = jsc("compare", *words)
+    assert code == 0, err
+    assert "0 new, 0 grown, 0 gone" in err
+    assert pd.read_csv(tmp_path / "out" / "b_since_a.tsv", sep="\t").empty
+    page = (tmp_path / "out" / "b_since_a.html").read_text()
+    assert "<tr data-lesion" not in page
+    assert re.search(r"Diagnosis \(probability\)</th>(<td[^>]*>control \(0\.50\)</td>){2}", page)
+
+
 def test_the_remedy_for_a_single_scan_compares_two(tiny, jsc, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("visit1", "visit2"):
