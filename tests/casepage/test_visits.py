@@ -137,6 +137,7 @@ def test_two_visits_of_a_control_without_lesions_have_a_page_and_an_empty_table(
     assert pd.read_csv(tmp_path / "out" / "b_since_a.tsv", sep="\t").empty
     page = (tmp_path / "out" / "b_since_a.html").read_text()
     assert "<tr data-lesion" not in page
+    assert "Evenly spread slices: above" in page
     assert re.search(r"Diagnosis \(probability\)</th>(<td[^>]*>control \(0\.50\)</td>){2}", page)
 
 
