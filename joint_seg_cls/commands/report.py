@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def figure_runs(study: Study) -> list[ReportRun]:
         runs.append(ReportRun(study.collection / run.folder, run.base, label, run.fold, run.seed, own))
     tested_on = Counter(run.own_data_hash for run in runs if run.is_done and run.own_data_hash)
     most = max(tested_on, key=lambda each: tested_on[each], default=None)
-    return [replace(run, data_hash=most) for run in runs]
+    return [run.with_data(most) for run in runs]
 
 
 def _shared(study: Study) -> set[str]:

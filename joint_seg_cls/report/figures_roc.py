@@ -56,14 +56,16 @@ def band(
     Resamples without scans of a class are excluded; if none is left, the band is NaN.
     """
     _, code = np.unique(subjects, return_inverse=True)
-    members = [np.flatnonzero(code == one) for one in range(code.max() + 1)]
+    count = code.max() + 1
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # of the scans of each score
     generator = np.random.default_rng(seed)
     curves = []
     for _ in range(_RESAMPLES):
-        drawn = np.concatenate([members[one] for one in generator.integers(len(members), size=len(members))])
-        if 0 < positive[drawn].sum() < len(drawn):
-            false, true, _ = roc_curve(positive[drawn], score[drawn])
-            curves.append(np.interp(GRID, false, true))
+        drawn = np.bincount(generator.integers(count, size=count), minlength=count)[code][order]
+        true, false = (np.append(0, np.cumsum(drawn * own)[last]) for own in (positive[order], ~positive[order]))
+        if true[-1] and false[-1]:
+            curves.append(np.interp(GRID, false / false[-1], true / true[-1]))
     if not curves:
         return np.full(len(GRID), np.nan), np.full(len(GRID), np.nan)
     low, high = np.quantile(curves, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2], axis=0)

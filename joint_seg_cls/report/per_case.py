@@ -49,13 +49,15 @@ def read_per_case(path: Path, scans: int | None = None) -> pd.DataFrame:
     return rows
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    values = pd.to_numeric(column.replace("", np.nan), errors="coerce")
-    wrong = (values.isna() & (column != "")) | np.isinf(values)
+def _numbers(column: pd.Series) -> np.ndarray:
+    texts = column.to_numpy(dtype=object)
+    is_empty = texts == ""
+    values = pd.to_numeric(np.where(is_empty, np.nan, texts), errors="coerce").astype(np.float64)
+    wrong = (np.isnan(values) & ~is_empty) | np.isinf(values)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"{PER_CASE}, line {row + 2}: {column.name} is {column.iloc[row]!r}, not a number")
-    return values.astype(np.float64)
+    return values
 
 
 def _refuse_no_probabilities(probability: pd.DataFrame) -> None:

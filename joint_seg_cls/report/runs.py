@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -17,6 +17,8 @@ from joint_seg_cls.report.per_case import PER_CASE, PROBABILITY, UNCALIBRATED, r
 from joint_seg_cls.run_state import CONFIG, DONE, METRICS, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
 from joint_seg_cls.training import not_plain
+
+_READ = ("_table", "metrics", "config", "provenance", "own_data_hash")  # depend on the run's files only
 
 
 @final
@@ -59,18 +61,26 @@ class ReportRun:
         found = self.provenance.get("identity")
         return str(found["data_hash"]) if isinstance(found, dict) and "data_hash" in found else None
 
-    @cached_property
+    def with_data(self, data_hash: str | None) -> "ReportRun":
+        """Return this run with the fingerprint of the study's data; its files are not read again."""
+        other = replace(self, data_hash=data_hash)
+        vars(other).update((name, value) for name, value in vars(self).items() if name in _READ)
+        return other
+
+    @property
     def _tested(self) -> tuple[pd.DataFrame | None, str]:
         if None not in (self.data_hash, self.own_data_hash) and self.data_hash != self.own_data_hash:
             return None, f"it has other data ({self.own_data_hash}) than most runs of the study ({self.data_hash})"
+        return self._table
+
+    @cached_property
+    def _table(self) -> tuple[pd.DataFrame | None, str]:
         scans = _mapping(self.folder / DONE).get("scans")
         try:
             return read_per_case(self.folder / PER_CASE, scans if isinstance(scans, int) else None), ""
         except ValueError as error:
-            return (
-                None,
-                f"{error}; delete {self.folder / DONE} and repeat its jsc train, which only repeats the test",
-            )
+            remedy = f"delete {self.folder / DONE} and repeat its jsc train, which only repeats the test"
+            return None, f"{error}; {remedy}"
 
     @cached_property
     def metrics(self) -> pd.DataFrame | None:
@@ -176,8 +186,7 @@ class Pooled:
 
     def disease(self) -> Int[np.ndarray, " scans"]:
         """Return the codes of the true diseases of the diagnosed rows."""
-        codes = {name: code for code, name in enumerate(self.classes)}
-        return self.diagnosed()["disease"].map(codes).to_numpy(dtype=np.int64)
+        return self.diagnosed()["disease"].map(self.classes.index).to_numpy(dtype=np.int64)
 
     def label_with_progress(self) -> str:
         """Return the label, with the seed if there are several, and the number of folds if some are not finished."""

@@ -119,6 +119,16 @@ def test_pictures_need_the_studys_cohort_and_curves_do_not(make_run, tmp_path):
     assert figures["figure-09"].png is not None
 
 
+def test_a_run_is_read_once_whatever_the_data_of_the_study(make_run):
+    run = make_run("joint", 0)
+    assert run.is_done
+    (run.folder / "per_case.csv").unlink()
+    same, other = run.with_data(run.own_data_hash), run.with_data("other")
+    assert same.rows is run.rows
+    assert (other.rows, other.is_done) == (None, False)
+    assert "than most runs of the study (other)" in other.fault
+
+
 def test_tested_scans_missing_in_the_store_are_reported(make_run, tmp_path):
     run = make_run("joint", 0)
     rows = pd.read_csv(run.folder / "per_case.csv")
