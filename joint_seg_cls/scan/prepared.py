@@ -35,6 +35,7 @@ FORMAT = 2
 #: Other files of a store; reserved names.
 STORE_FILES = frozenset({"store.json", "quality.tsv", "audit.json", "splits"})
 _REMEDY = "run `jsc prepare` again on this store"
+_RESTORE = "restore it, or prepare the cohort again into another store="
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
@@ -125,7 +126,7 @@ class PreparedStore:
                 self.path / "store.json",
                 expected="the record as prepared",
                 found="a damaged or edited one",
-                remedy="restore it, or prepare the cohort again into another store=",
+                remedy=_RESTORE,
             ) from error
 
     @cached_property
@@ -170,6 +171,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: the file is missing or is not a record.
     """
+    remedy = REMEDY if path.name == RECORD else _RESTORE  # `jsc prepare` replaces no damaged store.json
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -181,9 +183,9 @@ def read_record(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         found = f"an unreadable file ({type(error).__name__})"
-        raise StoreError(path, expected="the record of a prepared store", found=found, remedy=_REMEDY) from error
+        raise StoreError(path, expected="the record of a prepared store", found=found, remedy=remedy) from error
     if not isinstance(record, dict):
-        raise StoreError(path, expected="the record of a prepared store", found="other JSON", remedy=_REMEDY)
+        raise StoreError(path, expected="the record of a prepared store", found="other JSON", remedy=remedy)
     return record
 
 

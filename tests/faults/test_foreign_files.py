@@ -1,6 +1,7 @@
 """`jsc prepare` and `jsc evaluate` never replace a file that they did not write."""
 
 import json
+import shutil
 
 import pytest
 
@@ -69,3 +70,14 @@ def test_a_store_keeps_files_of_other_origin(run, jsc, faults, tmp_path):
     (other / "s0" / "notes.txt").rename(tmp_path / "notes.txt")
     assert prepare(jsc, faults, other)[0] == 0
     assert (other / "s0" / "image.npy").exists()
+
+
+def test_a_damaged_record_of_a_store_is_kept_and_the_remedy_works(run, jsc, faults, world, tmp_path):
+    store = shutil.copytree(world / "store", tmp_path / "store")
+    (store / "store.json").write_text(NOTES)
+    train = ("fold=0", f"runs={tmp_path / 'runs'}", "evaluate=false", *faults.small)
+    code, _, err = jsc("train", f"data.store={store}", *train)
+    assert (code, "restore it, or prepare the cohort again into another store=" in err) == (2, True), err
+    refused(prepare(jsc, faults, store), store / "store.json")
+    assert prepare(jsc, faults, tmp_path / "another")[0] == 0
+    assert jsc("train", f"data.store={tmp_path / 'another'}", *train)[0] == 0
