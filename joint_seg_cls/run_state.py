@@ -76,7 +76,7 @@ def run_code(folder: Path) -> dict[str, str] | None:
             for key in own[0]
             if key == "results_version" or key.startswith("code.")
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
     return {key: " then ".join(sorted(values)) for key, values in found.items()} or None
 

@@ -154,5 +154,5 @@ def read_audit(path: Path) -> Audit | None:
             data_hash=record["data_hash"],
             folds_hash=record["folds_hash"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

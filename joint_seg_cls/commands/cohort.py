@@ -47,7 +47,7 @@ def _unpack(config: DictConfig, key: str) -> None:
     """Replace a mapping in JSON text, since Hydra's grammar accepts only plain words as keys."""
     value = OmegaConf.select(config, f"source.{key}")
     if isinstance(value, str) and value.startswith("{"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             OmegaConf.update(config, f"source.{key}", json.loads(value), force_add=True)
 
 

@@ -118,7 +118,7 @@ def _known_test(folder: Path) -> dict[str, str] | None:
     """Return the record of the test in ``folder``; None if there is no readable one."""
     try:
         known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return known if isinstance(known, dict) else None
 

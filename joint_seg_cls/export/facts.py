@@ -122,7 +122,7 @@ def _further_tests(run: Path, checkpoint: Checkpoint) -> list[Test]:
             if tested.get("sha256", checkpoint.sha256) != checkpoint.sha256:  # older tests record the name alone
                 continue
             rows = read_per_case(folder / "per_case.csv")
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         summary = summarise(rows, checkpoint.recipe.classes)
         found.append(Test(f"further test {len(found) + 1}", rows, summary, _counts(tested.get("trained_on"))))

@@ -123,7 +123,7 @@ def _refuse_others(out: Path, settings: dict[str, Any]) -> None:
         )
     try:
         found = json.loads((out / _RECORD).read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     if found != settings:
         changed = sorted(key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key])

@@ -127,7 +127,7 @@ def stamps_of(folder: Path) -> Stamps:
 def _verified(store: Path) -> dict[str, Any]:
     try:
         found = json.loads((store / VERIFIED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

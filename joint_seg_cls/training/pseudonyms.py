@@ -52,7 +52,7 @@ class Pseudonyms:
             salt, known = content["salt"], dict(content["cases"])
         except FileNotFoundError:
             salt, known = secrets.token_hex(_SALT_BYTES), {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 path,
                 expected="the key to the run's pseudonyms",

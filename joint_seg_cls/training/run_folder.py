@@ -58,7 +58,7 @@ class RunFolder:
             return None
         try:
             return dict(json.loads(self.provenance.read_text(encoding="utf-8"))["identity"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 self.provenance,
                 expected="the record of the run in this folder",

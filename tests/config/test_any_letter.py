@@ -136,6 +136,7 @@ def test_a_sweep_over_unusual_names_runs_once(jsc, tiny, place, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_command_works_in_a_folder_with_an_unusual_name(jsc, tiny, place):
     runs, cohort = place / "Läufe", place / "Kohorte ü"
     small = ("image_size=16", "preprocess/bias_field=none", "workers=0")

@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from joint_seg_cls.audit import read_audit
+from joint_seg_cls.commands.evaluate import _known_test
 from joint_seg_cls.data import Folds, freeze, read_frozen
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.report import ReportRun
@@ -13,6 +15,7 @@ from joint_seg_cls.run_state import differing_code, run_code, run_state
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.sweep.study import Study, StudyRun, read_study
 from joint_seg_cls.training import RunFolder
+from joint_seg_cls.training.pseudonyms import KEY_FILE, Pseudonyms
 
 #: Wrong values of a record's entry.
 _WRONG = [None, True, -1, 1e999, "x", "", [], {}, [1], {"a": 1}, ["../.."], "\0"]
@@ -130,3 +133,19 @@ def test_damaged_folds_are_refused_by_name(store, count):
         except InputError:
             continue
         assert found.hash == sound  # what is read is what was frozen
+
+
+def test_json_that_is_nested_too_deeply_is_a_damaged_file(tmp_path, store):
+    deep = "[" * 100_000
+    run = RunFolder(tmp_path / "run")
+    (tmp_path / "run" / "evaluations" / "a").mkdir(parents=True)
+    for path in (run.path / "audit.json", run.provenance, run.path / KEY_FILE, run.path / "evaluations/a/tested.json"):
+        path.write_text(deep)
+    (store / ".verified.json").write_text(deep)
+    assert (read_audit(run.path / "audit.json"), run_code(run.path)) == (None, None)
+    assert _known_test(run.path / "evaluations" / "a") is None
+    assert len(PreparedStore(store).cases) == 8
+    with pytest.raises(InputError, match=r"a damaged file \(RecursionError\)"):
+        run.identity()
+    with pytest.raises(InputError, match="the key to the run's pseudonyms"):
+        Pseudonyms.of(run.path, {})
