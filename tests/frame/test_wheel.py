@@ -21,13 +21,14 @@ LOCK = ROOT / ".ci" / "requirements.txt"
 
 @dataclass(frozen=True)
 class Step:
-    """One command as typed by a user; ``{run}`` and ``{scan}`` are outputs of earlier commands."""
+    """One command as typed by a user; ``{run}`` and ``{runs}`` are outputs of earlier commands."""
 
     arguments: tuple[str, ...]
     writes: tuple[str, ...]
 
 
 FLAIR = "c/sub-001/ses-01/sub-001_ses-01_flair.nii.gz"
+OTHER = FLAIR.replace("sub-001", "sub-002")
 #: All commands in the order of a study. Outputs are patterns relative to the working folder.
 CHAIN = {
     "phantom": Step(
@@ -59,7 +60,7 @@ CHAIN = {
     ),
     "evaluate": Step(("run={run}", "fold=1"), ("runs/*/*/fold-0_seed-*/evaluations/*/per_case.csv",)),
     "predict": Step(
-        ("input={scan}", "checkpoint={run}/checkpoints/best.ckpt", "out=p"),
+        (f"input=[{FLAIR},{OTHER}]", "checkpoint={run}/checkpoints/best.ckpt", "out=p"),
         (
             "p/predictions.tsv",
             "p/*_lesions.nii.gz",
@@ -69,12 +70,12 @@ CHAIN = {
             "p/index.html",
         ),
     ),
-    "compare": Step((f"input=[{FLAIR},{FLAIR}]", "findings=p"), ("p/*_since_*.html", "p/*_since_*.tsv")),
+    "compare": Step((f"input=[{FLAIR},{OTHER}]", "findings=p"), ("p/*_since_*.html", "p/*_since_*.tsv")),
     "export": Step(
         ("run={run}", "out=b"), ("b/configs/inference.json", "b/models/model.pt2", "b/docs/README.md", "b/LICENSE")
     ),
 }
-PLACEHOLDERS = {"runs": "runs", "run": "runs/*/*/fold-0_seed-*", "scan": "c/**/*[Ff][Ll][Aa][Ii][Rr]*.nii.gz"}
+PLACEHOLDERS = {"runs": "runs", "run": "runs/*/*/fold-0_seed-*"}
 
 
 @dataclass

@@ -105,7 +105,7 @@ def test_too_few_validation_scans_are_named(trained, caplog):
     run, data = trained(0.2)
     with caplog.at_level(logging.INFO, "joint_seg_cls"):
         calibrate(run, data, device="cpu", network=Overconfident())
-    assert "that takes 10 validation scans" in caplog.text
+    assert "expected 10 validation scans" in caplog.text
     assert read_checkpoint(run.path).recipe.calibration_scans == 0
 
 
