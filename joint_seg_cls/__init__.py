@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 #: Part of every run's identity. Increase it with any change after which the same configuration, data and seed give
 #: other results: in the order or augmentation of the data, the network, a loss, the optimiser, a metric or the test.
 #: Runs of another version are refused until the user accepts them. A change in preprocessing increases ``scan.FORMAT``.
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 
 
 def __getattr__(name: str) -> object:
