@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import torch
 from monai.transforms import Randomizable
 from torch import Tensor
 
@@ -54,12 +53,16 @@ class RandPatchd(Randomizable):
         """Return the patch of every entry (channels, x, y, z)."""
         if self.size is None:
             return dict(data)
-        brain = (data["image"] != 0).any(dim=0)
-        lesions = data["lesion_mask"][0] > 0 if drawn.on_lesion and "lesion_mask" in data else None
-        voxels = torch.nonzero(lesions if lesions is not None and lesions.any() else brain)
-        shape = brain.shape
+        image = data["image"]
+        shape = image.shape[1:]
+        on_lesion = drawn.on_lesion and "lesion_mask" in data
+        voxels = np.flatnonzero(np.asarray(data["lesion_mask"][0] > 0)) if on_lesion else np.empty(0, dtype=int)
+        if not voxels.size:
+            voxels = np.flatnonzero(np.asarray((image != 0).any(dim=0) if len(image) > 1 else image[0] != 0))
         sides = [min(side, length) for side, length in zip(self.size, shape, strict=True)]
-        centre = voxels[int(drawn.voxel * len(voxels))].tolist() if len(voxels) else [length // 2 for length in shape]
+        centre = [length // 2 for length in shape]
+        if voxels.size:
+            centre = [int(at) for at in np.unravel_index(voxels[int(drawn.voxel * voxels.size)], shape)]
         starts = [
             min(max(at - int(shift * side), 0), length - side)
             for at, shift, side, length in zip(centre, drawn.shift, sides, shape, strict=True)
