@@ -32,21 +32,24 @@ class PlannedRun(NamedTuple):
     plan: Plan
 
     def configured(self) -> DictConfig:
-        """Return the configuration with the job's settings."""
+        """Return the configuration with the job's settings and absolute paths, since jobs start in another folder."""
         with open_dict(self.config):
+            for key, path in self._paths().items():
+                OmegaConf.update(self.config, key, path)
             for key, value in self._settings().items():
                 OmegaConf.update(self.config.hydra.job, key, value)
         return self.config
 
     def as_overrides(self) -> list[str]:
-        """Return overrides that compose to :meth:`configured`, for launchers that start jobs with overrides.
+        """Return overrides that compose to :meth:`configured`, for launchers that start jobs with overrides."""
+        words = [f"{key}={quoted(path)}" for key, path in self._paths().items()]
+        return [*self.words, *words, *(f"++hydra.job.{key}={quoted(value)}" for key, value in self._settings().items())]
 
-        The paths are absolute, since a cluster may start jobs in another folder.
-        """
+    def _paths(self) -> dict[str, str]:
+        """Return the paths of the configuration, absolute."""
         paths = {key: OmegaConf.select(self.plan.config, key) for key in PATHS}
         paths["runs"] = self.plan.location.collection_path.parent.resolve()
-        words = [f"{key}={quoted(str(path))}" for key, path in paths.items() if path is not None]
-        return [*self.words, *words, *(f"++hydra.job.{key}={quoted(value)}" for key, value in self._settings().items())]
+        return {key: str(path) for key, path in paths.items() if path is not None}
 
     def _settings(self) -> dict[str, str]:
         """Return the job's name and plan by their keys in ``hydra.job``."""

@@ -133,6 +133,7 @@ def test_a_planned_run_is_composed_once_and_as_other_launchers_compose_it(jsc, t
         for run, config in zip(runs, started, strict=True):
             other = load(loader, master, run.as_overrides())
             assert config.hydra.job.env_set[PLAN] == run.plan.handed_over()
+            assert (config.data.store, config.runs) == (str(store), str(tmp_path / "runs"))  # jobs start elsewhere
             del config.hydra.overrides, other.hydra.overrides  # the job's settings are among them
             other.hydra.job.override_dirname = config.hydra.job.override_dirname
             assert OmegaConf.to_container(config, resolve=True) == OmegaConf.to_container(other, resolve=True)
@@ -140,7 +141,8 @@ def test_a_planned_run_is_composed_once_and_as_other_launchers_compose_it(jsc, t
 
     launch = sweeper._launched
     monkeypatch.setattr(sweeper, "_launched", launched)
-    where = (f"data.store={store}", f"runs={tmp_path / 'runs'}")
+    monkeypatch.chdir(tmp_path)
+    where = (f"data.store={os.path.relpath(store)}", "runs=runs")
     code, _, err = jsc("train", "-m", *where, *tiny, "optimizer.lr=1e-3,1e-4", "hydra/launcher=local")
     assert (code, len(started)) == (1, 2), err
     assert "2 of 2 runs are unfinished" in err
