@@ -4,9 +4,8 @@
 
 A shape is drawn on a scan's own grid (oblique by 12 degrees, axes LPS) and resampled to the network's grid with nearest
 neighbours and back, 20 times at random positions and angles. The network's voxels are those of a brain of 136 x 166 x
-130
-mm resized to a cube. Reported are the mean (minimum) Dice with the original, the largest shift of the centre in native
-voxels (of shapes that did not vanish), and the number of vanished shapes.
+130 mm resized to a cube. Reported are the mean (minimum) Dice with the original, the largest shift of the centre in
+native voxels (of shapes that did not vanish), and the number of vanished shapes.
 """
 
 from collections.abc import Callable

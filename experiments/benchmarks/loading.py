@@ -6,8 +6,7 @@ Both get the same arrays, batch size, number of workers, and augmentation: MONAI
 ``RandRotated``, with its metadata on (MONAI's default) and off (fastest). MONAI's arrays are in memory, ours in
 memory-mapped files, or in memory too (``cache=True``). Measured with the paper's probabilities (0.5), with every case
 flipped and rotated (1), and without augmentation (0), for which MONAI returns the arrays without a copy. The
-contestants
-alternate in each repeat; a repeat is one epoch after an unmeasured first one.
+contestants alternate in each repeat; a repeat is one epoch after an unmeasured first one.
 """
 
 import argparse

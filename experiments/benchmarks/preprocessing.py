@@ -2,17 +2,14 @@
 
     JSC_TEST_SCANS=folder python experiments/benchmarks/preprocessing.py [--plain N] [--quick]
 
-Scans: ``open_ms/raw/*_flair.nii.gz`` with a ``_brain_mask``, in the folder JSC_TEST_SCANS; without it
-simulated heads. The plain chain: resample to 1 mm RAS+, brainextractor with its own ``run`` and ``compute_mask``,
-resample
-the mask to the scan's grid, N4 on every voxel with SimpleITK's defaults, on all cores as is SimpleITK's default (the
-BET
-library has no threads). It takes minutes per scan and therefore runs only on the first ``--plain`` scans (1). Every
-step
-runs alone in its own process, ours with one thread, which gives its peak memory; imports are not timed.
-Ours then runs on all scans in two processes, as with ``jsc prepare workers=2``, from the file to the image for the
-network; the ratio is that of scans per hour on the same two cores; a second one, ``ratio_steps_alone``, compares our
-two steps on one core with the plain chain.
+Scans: ``open_ms/raw/*_flair.nii.gz`` with a ``_brain_mask``, in the folder JSC_TEST_SCANS; without it simulated heads.
+The plain chain: resample to 1 mm RAS+, brainextractor with its own ``run`` and ``compute_mask``, resample the mask to
+the scan's grid, N4 on every voxel with SimpleITK's defaults, on all cores as is SimpleITK's default (the BET library
+has no threads). It takes minutes per scan and therefore runs only on the first ``--plain`` scans (1). Every step runs
+alone in its own process, ours with one thread, which gives its peak memory; imports are not timed. Ours then runs on
+all scans in two processes, as with ``jsc prepare workers=2``, from the file to the image for the network; the ratio is
+that of scans per hour on the same two cores; a second one, ``ratio_steps_alone``, compares our two steps on one core
+with the plain chain.
 
 brainextractor's ``compute_mask`` shifts the mask by one voxel along each axis (it drops the half voxel between its
 bounds and the voxel centres): Dice between the two is given with the mask as written and shifted back.

@@ -53,12 +53,11 @@ class RandPatchd(Randomizable):
         """Return the patch of every entry (channels, x, y, z)."""
         if self.size is None:
             return dict(data)
-        image = data["image"]
-        shape = image.shape[1:]
+        shape = data["image"].shape[1:]
         on_lesion = drawn.on_lesion and "lesion_mask" in data
         voxels = np.flatnonzero(np.asarray(data["lesion_mask"][0] > 0)) if on_lesion else np.empty(0, dtype=int)
         if not voxels.size:
-            voxels = np.flatnonzero(np.asarray((image != 0).any(dim=0) if len(image) > 1 else image[0] != 0))
+            voxels = np.flatnonzero(np.asarray(data["image"].any(dim=0)))
         sides = [min(side, length) for side, length in zip(self.size, shape, strict=True)]
         centre = [length // 2 for length in shape]
         if voxels.size:

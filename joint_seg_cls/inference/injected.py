@@ -8,8 +8,10 @@ lesions. Brain extraction and bias field are not repeated. A lesion is found if 
 The grade follows from recovery by volume:
 
 =====  ==========================================================
-A      at least 80 % below 100 mm3, and at least 90 % from 100 mm3 B      at least 80 % from 100 mm3 C      at least 50
-% from 100 mm3 D      less
+A      at least 80 % below 100 mm3, and at least 90 % from 100 mm3
+B      at least 80 % from 100 mm3
+C      at least 50 % from 100 mm3
+D      less
 =====  ==========================================================
 
 The grade measures sensitivity in this scan, not false lesions. Injected lesions are easier to find than fainter real

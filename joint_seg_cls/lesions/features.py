@@ -30,9 +30,9 @@ def region_features(mask: Bool[np.ndarray, "x y z"], regions: Regions) -> dict[s
     """Return about 180 finite features of the lesions of one person, on the template's grid.
 
     Load (``log_count``, ``log_volume_ml``), counts, fractions and volumes by class and by region, distances to
-    ventricles
-    and cortex, and shape: radial and wall-parallel periventricular lesions, bands along the ependyma, clouds, punctate
-    lesions. Names and their order do not depend on the mask; an empty mask gives zero counts and distances of 100 mm.
+    ventricles and cortex, and shape: radial and wall-parallel periventricular lesions, bands along the ependyma,
+    clouds, punctate lesions. Names and their order do not depend on the mask; an empty mask gives zero counts and
+    distances of 100 mm.
     """
     table = lesion_places(mask, regions)
     total_ml = float(table["volume_ml"].sum())
