@@ -44,7 +44,12 @@ def write_index(folder: Path, *, hide_names: bool = False) -> Path | None:
     records.sort(key=lambda record: natural(str(record["id"])))
     rows = [_row(folder, record, f"Scan {n}" if hide_names else "") for n, record in enumerate(records, start=1)]
     path = folder / "index.html"
-    text = render("index.html.j2", rows=rows, title=f"{len(rows)} scans", can_classify=any(r.diagnosis for r in rows))
+    text = render(
+        "index.html.j2",
+        rows=rows,
+        title=f"{len(rows)} scan{'s' * (len(rows) != 1)}",
+        can_classify=any(r.diagnosis for r in rows),
+    )
     write_text(path, text)
     return path
 

@@ -108,7 +108,7 @@ def _write_tables(records: Sequence[dict[str, Any]], failures: Sequence[tuple[st
         warnings = ((record["id"], warning) for record in records for warning in record["warnings"])
         for line in counted_warnings(warnings):
             _log.warning("%s", line)
-        _log.info("%d scans in %s", len(records), out)
+        _log.info("%d scan%s in %s", len(records), "s" * (len(records) != 1), out)
 
 
 def _listed(value: object) -> list[Any]:
