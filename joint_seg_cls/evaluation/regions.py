@@ -9,7 +9,7 @@ from rich.table import Table
 
 from joint_seg_cls.evaluation.region_columns import COUNTS, VOLUMES, WITHHELD, column
 from joint_seg_cls.lesions import REGIONS, Region
-from joint_seg_cls.metrics import RESAMPLES, Interval, bootstrap_interval, share_interval
+from joint_seg_cls.metrics import RESAMPLES, Interval, bootstrap_interval, proportion_interval
 
 #: Definition of the regions, printed below every table.
 REGION_RULE = (
@@ -77,7 +77,7 @@ def _row(rows: pd.DataFrame, region: Region, seed: int, resamples: int) -> dict[
         above, below = values[part], values[total]
         found |= {total: int(below.sum()), part: int(above.sum())}
         found |= {share: float(above.sum() / below.sum()) if below.sum() else math.nan}
-        found |= _ends(share, share_interval(above, below, **draws))
+        found |= _ends(share, proportion_interval(above, below, **draws))
     reference, predicted = (values[what] for what in VOLUMES)
     for name, each in (("volume_reference_ml", reference), ("volume_predicted_ml", predicted)):
         found[name] = float(each.mean()) if len(each) else math.nan

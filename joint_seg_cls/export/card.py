@@ -10,7 +10,7 @@ import pandas as pd
 
 from joint_seg_cls import __version__
 from joint_seg_cls.evaluation import EMPTY_RULE
-from joint_seg_cls.export.facts import LEAST_SCANS, TEST_FOLD, Facts, Test
+from joint_seg_cls.export.facts import MIN_GROUP_SCANS, TEST_FOLD, Facts, Test
 from joint_seg_cls.export.program import ExportedPart
 from joint_seg_cls.scan.cells import markdown, markdown_table
 from joint_seg_cls.training import Checkpoint
@@ -163,7 +163,7 @@ def _metrics(checkpoint: Checkpoint, facts: Facts) -> str:
         f"{facts.calibration:.3f} (ten bins; without interval; {_temperature(checkpoint)})."
     )
     groups = facts.subgroups(checkpoint.recipe.classes)
-    text += f"\n\n### Subgroups of the test fold\n\nGroups of fewer than {LEAST_SCANS} scans are left out."
+    text += f"\n\n### Subgroups of the test fold\n\nGroups of fewer than {MIN_GROUP_SCANS} scans are left out."
     if groups:
         header = [f"{metric} ({space})" for metric, space in _IN_GROUPS]
         rows = [(name, *(_of(summary, metric, space) for metric, space in _IN_GROUPS)) for name, summary in groups]

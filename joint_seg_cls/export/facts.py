@@ -19,7 +19,7 @@ from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint, find_checkpoint, marks_of
 
 #: Subgroups of fewer scans are not listed.
-LEAST_SCANS = 5
+MIN_GROUP_SCANS = 5
 #: Name of the test of the fold that was held out.
 TEST_FOLD = "test fold"
 #: Columns of the cohort table that define subgroups; their values are shown, but for those that may name a place.
@@ -83,7 +83,7 @@ class Facts:
         return [
             (f"{name} (n = {int(chosen.sum())})", summarise(rows[chosen].reset_index(drop=True), classes))
             for name, chosen in parts
-            if LEAST_SCANS <= chosen.sum() < len(rows)
+            if MIN_GROUP_SCANS <= chosen.sum() < len(rows)
         ]
 
 

@@ -69,7 +69,7 @@ class CrossTaskLoss(ConsistencyLoss):
             segmentation = segmentation.detach()
         if self.stop_gradient == "location":
             location = location.detach()
-        return (segmentation - _squashed(location, self.location)).square().mean((1, 2, 3))
+        return (segmentation - _activated(location, self.location)).square().mean((1, 2, 3))
 
 
 @final
@@ -88,7 +88,7 @@ class NoCrossTaskLoss(ConsistencyLoss):
         return attached_zero(*scale_logits, *location_maps)
 
 
-def _squashed(maps: Float[Tensor, "b x y z"], how: Location) -> Float[Tensor, "b x y z"]:
+def _activated(maps: Float[Tensor, "b x y z"], how: Location) -> Float[Tensor, "b x y z"]:
     if how == "linear":
         return maps
     if how == "sigmoid":

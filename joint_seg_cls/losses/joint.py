@@ -1,6 +1,6 @@
 """The joint loss: the weighted sum of both tasks' losses and the cross-task loss ([1], section 3.4)."""
 
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float, Int64
@@ -99,18 +99,12 @@ class JointLoss(nn.Module):
 
 
 def _full_precision(prediction: Prediction) -> Prediction:
-    def full(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    def full(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(full, value))
+        return None if value is None else value.to(torch.promote_types(value.dtype, torch.float32))
 
-    def all_full(maps: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
-        return None if maps is None else tuple(each.to(torch.promote_types(each.dtype, torch.float32)) for each in maps)
-
-    return Prediction(
-        lesion_logits=full(prediction.lesion_logits),
-        scale_logits=all_full(prediction.scale_logits),
-        disease_logits=full(prediction.disease_logits),
-        location_maps=all_full(prediction.location_maps),
-    )
+    return Prediction(*map(full, prediction))
 
 
 def _zero(prediction: Prediction) -> Tensor:

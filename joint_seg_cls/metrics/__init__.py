@@ -1,11 +1,17 @@
 """Metrics of segmentation and diagnosis, their confidence intervals, and paired tests."""
 
 from joint_seg_cls.metrics.across_folds import AcrossFolds, Ratio, across_folds
-from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio, share_interval
+from joint_seg_cls.metrics.bootstrap import (
+    RESAMPLES,
+    Interval,
+    bootstrap_interval,
+    bootstrap_ratio,
+    proportion_interval,
+)
 from joint_seg_cls.metrics.by_size import SIZES, OfSize, detected_by_size
 from joint_seg_cls.metrics.calibration import (
     BINS,
-    LEAST_SCANS,
+    MIN_SCANS,
     Coverage,
     Reliability,
     coverage_curve,
@@ -13,7 +19,7 @@ from joint_seg_cls.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
     reliability,
-    tempered,
+    temperature_scaled,
 )
 from joint_seg_cls.metrics.collection import DiseaseOverScans, MeanOverScans, task_metrics
 from joint_seg_cls.metrics.delong import compare_areas, placements
@@ -21,16 +27,16 @@ from joint_seg_cls.metrics.disease import accuracy, auc, sensitivity, specificit
 from joint_seg_cls.metrics.isbi import isbi_score
 from joint_seg_cls.metrics.lesion_wise import LesionWise, lesion_wise
 from joint_seg_cls.metrics.msseg import Msseg, msseg
-from joint_seg_cls.metrics.paired import Comparison, compare_accuracies, compare_means, flip_test
-from joint_seg_cls.metrics.paired_areas import compare_aucs, compare_aucs_of_many
-from joint_seg_cls.metrics.power import POWER, smallest_mean, smallest_normal, smallest_share
+from joint_seg_cls.metrics.paired import Comparison, compare_accuracies, compare_means, sign_flip_test
+from joint_seg_cls.metrics.paired_areas import compare_aucs, compare_multiclass_aucs
+from joint_seg_cls.metrics.power import POWER, detectable_accuracy, detectable_mean, detectable_normal
 from joint_seg_cls.metrics.summary import Summary, empty_references, summarise
 from joint_seg_cls.metrics.surface import SURFACE_TOLERANCE_MM, diagonal_mm, hd95_mm, surface_dice
 from joint_seg_cls.metrics.voxel_wise import dice, ppv, tpr, volume_difference
 
 __all__ = [
     "BINS",
-    "LEAST_SCANS",
+    "MIN_SCANS",
     "POWER",
     "RESAMPLES",
     "SIZES",
@@ -55,34 +61,34 @@ __all__ = [
     "compare_accuracies",
     "compare_areas",
     "compare_aucs",
-    "compare_aucs_of_many",
     "compare_means",
+    "compare_multiclass_aucs",
     "coverage_curve",
     "cross_entropy",
+    "detectable_accuracy",
+    "detectable_mean",
+    "detectable_normal",
     "detected_by_size",
     "diagonal_mm",
     "dice",
     "empty_references",
     "expected_calibration_error",
     "fit_temperature",
-    "flip_test",
     "hd95_mm",
     "isbi_score",
     "lesion_wise",
     "msseg",
     "placements",
     "ppv",
+    "proportion_interval",
     "reliability",
     "sensitivity",
-    "share_interval",
-    "smallest_mean",
-    "smallest_normal",
-    "smallest_share",
+    "sign_flip_test",
     "specificity",
     "summarise",
     "surface_dice",
     "task_metrics",
-    "tempered",
+    "temperature_scaled",
     "tpr",
     "volume_difference",
 ]

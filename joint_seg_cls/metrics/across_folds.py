@@ -10,24 +10,24 @@ from jaxtyping import Int, Num
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval, bootstrap_ratio
 
 #: A metric of the rows with the given indices; NaN if undefined.
-OfRows = Callable[[Int[np.ndarray, " chosen"]], float]
+MetricOfRows = Callable[[Int[np.ndarray, " chosen"]], float]
 
 
 @final
 class Ratio(NamedTuple):
-    """The metric sum(above) / sum(below) over rows; its bootstrap needs no call per resample.
+    """The metric sum(numerator) / sum(denominator) over rows; its bootstrap needs no call per resample.
 
-    above: one value per row.
-    below: one value per row; ones give the mean of ``above``.
+    numerator: one value per row.
+    denominator: one value per row; ones give the mean of ``numerator``.
     """
 
-    above: Num[np.ndarray, " rows"]
-    below: Num[np.ndarray, " rows"]
+    numerator: Num[np.ndarray, " rows"]
+    denominator: Num[np.ndarray, " rows"]
 
     def __call__(self, chosen: Int[np.ndarray, " chosen"]) -> float:
-        """Return the metric of the rows with the given indices; NaN if ``below`` sums to 0."""
-        below = self.below[chosen].sum()
-        return float(self.above[chosen].sum() / below) if below else math.nan
+        """Return the metric of the rows with the given indices; NaN if the denominator is 0."""
+        denominator = self.denominator[chosen].sum()
+        return float(self.numerator[chosen].sum() / denominator) if denominator else math.nan
 
 
 class AcrossFolds(NamedTuple):
@@ -50,7 +50,7 @@ class AcrossFolds(NamedTuple):
 
 
 def across_folds(
-    measure: OfRows,
+    measure: MetricOfRows,
     fold: np.ndarray,
     seed: np.ndarray,
     subject: np.ndarray,

@@ -61,8 +61,8 @@ def bootstrap_interval(
 
 
 def bootstrap_ratio(
-    above: np.ndarray,
-    below: np.ndarray,
+    numerator: np.ndarray,
+    denominator: np.ndarray,
     *,
     seed: int,
     group: Sequence[Hashable] | np.ndarray | None = None,
@@ -71,28 +71,28 @@ def bootstrap_ratio(
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Return the interval of sum(above) / sum(below) over scans, as :func:`bootstrap_interval` but faster.
+    """Return the interval of sum(numerator) / sum(denominator) over scans, as :func:`bootstrap_interval` but faster.
 
     With several folds it is the interval of the mean of their ratios, and with several repeats of a cross-validation of
-    the mean of their means; folds with ``below`` = 0 are excluded from a resample.
+    the mean of their means; folds with a denominator of 0 are excluded from a resample.
 
     Args:
-        above: one value per scan.
-        below: one value per scan; ones give the mean of ``above``.
+        numerator: one value per scan.
+        denominator: one value per scan; ones give the mean of ``numerator``.
         group: the subject of each scan.
         fold: the fold of each scan, different in each repeat; by default one fold.
         repeat: the repeat of each scan; by default one.
     """
-    if len(above) == 0:
+    if len(numerator) == 0:
         return Interval(math.nan, math.nan)
-    members = _members(above, group)
+    members = _members(numerator, group)
     names, first, of_fold = np.unique(
-        np.zeros(len(above)) if fold is None else fold, return_index=True, return_inverse=True
+        np.zeros(len(numerator)) if fold is None else fold, return_index=True, return_inverse=True
     )
     sums = np.zeros((len(members), 2, len(names)))
     for number, own in enumerate(members):
-        np.add.at(sums[number, 0], of_fold[own], above[own])
-        np.add.at(sums[number, 1], of_fold[own], below[own])
+        np.add.at(sums[number, 0], of_fold[own], numerator[own])
+        np.add.at(sums[number, 1], of_fold[own], denominator[own])
     repeats = np.zeros(len(names)) if repeat is None else np.asarray(repeat)[first]
     in_repeat = (repeats[:, None] == np.unique(repeats)).astype(float)  # folds repeats
 
@@ -107,13 +107,13 @@ def bootstrap_ratio(
     return _percentiles(measure, len(members), seed, resamples, confidence)
 
 
-def _divided(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the quotients, 0 where ``below`` is 0, and where it is not."""
-    is_defined = below != 0
-    return np.divide(above, below, out=np.zeros(np.shape(above)), where=is_defined), is_defined
+def _divided(numerator: np.ndarray, denominator: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the quotients, with 0 where the denominator is 0, and whether it is not."""
+    is_defined = denominator != 0
+    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=is_defined), is_defined
 
 
-def share_interval(
+def proportion_interval(
     part: np.ndarray,
     whole: np.ndarray,
     *,
@@ -121,10 +121,10 @@ def share_interval(
     group: Sequence[Hashable] | np.ndarray | None = None,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """Return the interval of a share, sum(part) / sum(whole), resampling whole subjects.
+    """Return the interval of a proportion, sum(part) / sum(whole), resampling whole subjects.
 
-    A share of 0 or 1 is the same in every resample. Its interval is then that of Clopper and Pearson, with the subjects
-    that have a ``whole`` as its trials: 2 of 2 give 0.16 to 1.
+    A proportion of 0 or 1 is the same in every resample. Its interval is then that of Clopper and Pearson, with the
+    subjects that have a ``whole`` as trials: 2 of 2 give 0.16 to 1.
 
     Args:
         part: counts of each scan, at most those of ``whole``.

@@ -18,9 +18,9 @@ from scipy.special import log_softmax
 #: Bins of equal width over [0, 1].
 BINS = 10
 #: Limits of a fitted temperature: near 20 all classes are about equally probable.
-COLDEST, HOTTEST = 0.1, 20.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 20.0
 #: Minimum number of scans for fitting a temperature.
-LEAST_SCANS = 10
+MIN_SCANS = 10
 #: Lower bound of probabilities before the logarithm.
 _TINY = 1e-300
 
@@ -41,7 +41,7 @@ class Coverage(NamedTuple):
     accuracy: Float[np.ndarray, " points"]
 
 
-def tempered(
+def temperature_scaled(
     probability: Float[np.ndarray, "*scans classes"], temperature: float
 ) -> Float[np.ndarray, "*scans classes"]:
     r"""Return the probabilities at a temperature, :math:`p_c^{1/T} / \sum_k p_k^{1/T}`, [1] Eq. 9.
@@ -67,12 +67,12 @@ def fit_temperature(
         disease: the true class of each.
 
     Returns:
-        T, from :data:`COLDEST` to :data:`HOTTEST`; None if there are fewer than :data:`LEAST_SCANS` scans, or none of a
-        class.
+        T, from :data:`MIN_TEMPERATURE` to :data:`MAX_TEMPERATURE`; None if there are fewer than :data:`MIN_SCANS`
+        scans, or none of a class.
     """
     classes = probability.shape[1]
     count = np.bincount(disease, minlength=classes)
-    if len(disease) < LEAST_SCANS or not count.all():
+    if len(disease) < MIN_SCANS or not count.all():
         return None
     right = (count + 1) / (count + 2)
     target = np.repeat(((1 - right) / (classes - 1))[:, None], classes, axis=1)
@@ -83,8 +83,10 @@ def fit_temperature(
         return float(-(smoothed * log_softmax(log * inverse, axis=1)).sum(axis=1).mean())
 
     # convex in 1/T
-    found = minimize_scalar(cross_entropy, bounds=(1 / HOTTEST, 1 / COLDEST), method="bounded", options={"xatol": 1e-6})
-    return float(np.clip(1 / found.x, COLDEST, HOTTEST))
+    found = minimize_scalar(
+        cross_entropy, bounds=(1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE), method="bounded", options={"xatol": 1e-6}
+    )
+    return float(np.clip(1 / found.x, MIN_TEMPERATURE, MAX_TEMPERATURE))
 
 
 def cross_entropy(probability: Float[np.ndarray, "scans classes"], disease: Int[np.ndarray, " scans"]) -> float:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata, wilcoxon
 
 from joint_seg_cls.metrics.bootstrap import RESAMPLES, bootstrap_ratio
-from joint_seg_cls.metrics.power import smallest_mean, smallest_share
+from joint_seg_cls.metrics.power import detectable_accuracy, detectable_mean
 
 
 class Comparison(NamedTuple):
@@ -39,8 +39,8 @@ class Comparison(NamedTuple):
 
 
 #: A test with equally weighted subjects can have the opposite sign of a mean over scans or folds.
-_OTHER_WAY = "the test over subjects has the opposite direction"
-NOTHING = Comparison(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
+_OPPOSITE = "the test over subjects has the opposite direction"
+UNDEFINED = Comparison(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
 
 
 def compare_means(
@@ -65,7 +65,7 @@ def compare_means(
     """
     both = ~(np.isnan(first) | np.isnan(second))
     if not both.any():
-        return NOTHING
+        return UNDEFINED
     gap, people = (first - second)[both], np.asarray(subject)[both]
     folds = np.zeros(len(gap)) if fold is None else np.asarray(fold)[both]
     by_subject = pd.Series(gap).groupby(people).mean().to_numpy()
@@ -73,9 +73,9 @@ def compare_means(
     p = float(wilcoxon(differing).pvalue) if len(differing) else 1.0
     difference, error = _mean_over_folds(gap, people, folds)
     low, high = bootstrap_ratio(gap, np.ones(len(gap)), seed=seed, group=people, fold=folds, resamples=resamples)
-    smallest = smallest_mean(error, len(by_subject), alpha)
+    smallest = detectable_mean(error, len(by_subject), alpha)
     leans = float(np.sign(differing) @ rankdata(np.abs(differing)))
-    caveat = _OTHER_WAY if leans * difference < 0 else ""
+    caveat = _OPPOSITE if leans * difference < 0 else ""
     return Comparison(difference, low, high, p, smallest, len(gap), len(by_subject), caveat)
 
 
@@ -98,7 +98,7 @@ def compare_accuracies(
         alpha: level for the smallest difference.
     """
     if not len(subject):
-        return NOTHING
+        return UNDEFINED
     folds = np.zeros(len(subject)) if fold is None else np.asarray(fold)
     gap = first.astype(float).mean(axis=1) - second.astype(float).mean(axis=1)
     _, code = np.unique(subject, return_inverse=True)
@@ -110,12 +110,12 @@ def compare_accuracies(
     _, alone = _mean_over_folds(gap, np.arange(len(gap)), folds)
     inflation = max(1.0, (clustered / alone) ** 2) if alone > 0 else 1.0
     independent = max(1, round(len(gap) / inflation))
-    smallest = smallest_share(independent, float(np.abs(gap).mean()), alpha)
-    caveat = _OTHER_WAY if sums.sum() * difference < 0 else ""
-    return Comparison(difference, low, high, flip_test(sums), smallest, len(gap), len(sums), caveat)
+    smallest = detectable_accuracy(independent, float(np.abs(gap).mean()), alpha)
+    caveat = _OPPOSITE if sums.sum() * difference < 0 else ""
+    return Comparison(difference, low, high, sign_flip_test(sums), smallest, len(gap), len(sums), caveat)
 
 
-def flip_test(sums: Int[np.ndarray, " subjects"]) -> float:
+def sign_flip_test(sums: Int[np.ndarray, " subjects"]) -> float:
     r"""Return the exact two-sided p of :math:`\sum d_k` if :math:`d_k` and :math:`-d_k` are equally likely.
 
     d_k: number of scans of subject k on which the first method was correct, minus that of the second. With one scan per
@@ -131,8 +131,8 @@ def flip_test(sums: Int[np.ndarray, " subjects"]) -> float:
     chance[reach] = 1.0
     for step in steps:
         chance = (np.roll(chance, step) + np.roll(chance, -step)) / 2
-    places = np.abs(np.arange(-reach, reach + 1))
-    return min(1.0, float(chance[places >= abs(int(sums.sum())) // unit].sum()))
+    sums_reached = np.abs(np.arange(-reach, reach + 1))
+    return min(1.0, float(chance[sums_reached >= abs(int(sums.sum())) // unit].sum()))
 
 
 def _mean_over_folds(gap: Float[np.ndarray, " scans"], subject: np.ndarray, fold: np.ndarray) -> tuple[float, float]:

@@ -12,8 +12,8 @@ from scipy.stats import norm
 from joint_seg_cls.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from joint_seg_cls.metrics.delong import compare_areas, folds_to_compare
 from joint_seg_cls.metrics.disease import auc
-from joint_seg_cls.metrics.paired import NOTHING, Comparison
-from joint_seg_cls.metrics.power import smallest_normal
+from joint_seg_cls.metrics.paired import UNDEFINED, Comparison
+from joint_seg_cls.metrics.power import detectable_normal
 
 _ALL_TOGETHER = "no fold has enough subjects of every class, so all scans were ranked together"
 
@@ -38,10 +38,10 @@ def compare_aucs(
     """
     found = compare_areas(first, second, positive, subject, fold)
     if math.isnan(found.difference):
-        return NOTHING
+        return UNDEFINED
     reach = float(norm.isf((1 - CONFIDENCE) / 2)) * found.standard_error
     low, high = max(-1.0, found.difference - reach), min(1.0, found.difference + reach)
-    smallest = smallest_normal(found.standard_error, alpha)
+    smallest = detectable_normal(found.standard_error, alpha)
     parts = folds_to_compare(positive, subject, fold)
     used = np.concatenate(parts)
     caveat = _folds_left_out(positive, fold, len(parts), is_pooled=len(used) == len(positive))
@@ -49,7 +49,7 @@ def compare_aucs(
     return Comparison(found.difference, low, high, found.p, smallest, len(used), people, caveat)
 
 
-def compare_aucs_of_many(
+def compare_multiclass_aucs(
     first: Real[np.ndarray, "scans classes _"],
     second: Real[np.ndarray, "scans classes _"],
     disease: Int[np.ndarray, " scans"],
@@ -79,7 +79,7 @@ def compare_aucs_of_many(
         of_fold, caveat = alone, _ALL_TOGETHER
         difference = _gap(first, second, disease, of_fold, every)
     if math.isnan(difference):
-        return NOTHING
+        return UNDEFINED
     _, code = np.unique(subject, return_inverse=True)
     members = [np.flatnonzero(code == one) for one in range(code.max() + 1)]
     generator = np.random.default_rng(seed)
@@ -88,11 +88,11 @@ def compare_aucs_of_many(
     draws = np.array([_gap(first, second, disease, of_fold, own) for own in resampled])
     draws = draws[~np.isnan(draws)]
     if len(draws) < 2:
-        return NOTHING
+        return UNDEFINED
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     beyond = min((draws <= 0).sum(), (draws >= 0).sum())
     p = min(1.0, 2 * (beyond + 1) / (len(draws) + 1))
-    smallest = smallest_normal(float(draws.std(ddof=1)), alpha)
+    smallest = detectable_normal(float(draws.std(ddof=1)), alpha)
     return Comparison(difference, float(low), float(high), p, smallest, len(disease), len(members), caveat)
 
 

@@ -16,7 +16,7 @@ POWER = 0.8
 _SIGNED_RANK = 3 / math.pi
 
 
-def smallest_mean(standard_error: float, subjects: int, alpha: float, power: float = POWER) -> float:
+def detectable_mean(standard_error: float, subjects: int, alpha: float, power: float = POWER) -> float:
     r"""Return the smallest mean difference that the signed-rank test detects, for normal differences.
 
     .. math:: \nu \, SE / \sqrt{3 / \pi}, \quad P(t_{K-1}(\nu) > t_{crit}) = power
@@ -33,14 +33,14 @@ def smallest_mean(standard_error: float, subjects: int, alpha: float, power: flo
     return float(shift) * standard_error / math.sqrt(_SIGNED_RANK)
 
 
-def smallest_normal(standard_error: float, alpha: float, power: float = POWER) -> float:
+def detectable_normal(standard_error: float, alpha: float, power: float = POWER) -> float:
     """Return the smallest difference of a normal statistic, (z of alpha / 2 + z of power) standard errors."""
     if not standard_error > 0:
         return math.nan
     return float(norm.isf(alpha / 2) + norm.isf(1 - power)) * standard_error
 
 
-def smallest_share(scans: int, discordant: float, alpha: float, power: float = POWER) -> float:
+def detectable_accuracy(scans: int, discordant: float, alpha: float, power: float = POWER) -> float:
     r"""Return the smallest difference of two accuracies that McNemar's exact test detects.
 
     The number of scans on which the two disagree is binomial with the observed share :math:`\psi` (or the difference

@@ -5,15 +5,7 @@
 
 from joint_seg_cls.networks.baselines import ClassificationBaseline, SegmentationBaseline
 from joint_seg_cls.networks.classification import NoClassification, ResidualClassifier
-from joint_seg_cls.networks.convolution import memory_format
-from joint_seg_cls.networks.global_branch import GlobalBranch
-from joint_seg_cls.networks.guidance import AddGuidance, ConcatGuidance, DotGuidance, FullGuidance, NoGuidance
-from joint_seg_cls.networks.input_size import checked_size
-from joint_seg_cls.networks.joint import JointNetwork
-from joint_seg_cls.networks.local_branch import LocalBranch
-from joint_seg_cls.networks.location_maps import location_maps, summed_map
-from joint_seg_cls.networks.outline import outlined, prediction_shapes
-from joint_seg_cls.networks.parts import (
+from joint_seg_cls.networks.components import (
     Classification,
     Classified,
     Guidance,
@@ -22,6 +14,14 @@ from joint_seg_cls.networks.parts import (
     SharedFeatures,
     Sharing,
 )
+from joint_seg_cls.networks.convolution import memory_format
+from joint_seg_cls.networks.global_branch import GlobalBranch
+from joint_seg_cls.networks.guidance import AddGuidance, ConcatGuidance, DotGuidance, FullGuidance, NoGuidance
+from joint_seg_cls.networks.input_size import checked_size
+from joint_seg_cls.networks.joint import JointNetwork
+from joint_seg_cls.networks.local_branch import LocalBranch
+from joint_seg_cls.networks.location_maps import location_maps, summed_map
+from joint_seg_cls.networks.meta_device import on_meta_device, prediction_shapes
 from joint_seg_cls.networks.segmentation import NoSegmentation, SegmentationUNet, combine_scales
 from joint_seg_cls.networks.sharing import (
     Crossover,
@@ -69,7 +69,7 @@ __all__ = [
     "declared_tasks",
     "location_maps",
     "memory_format",
-    "outlined",
+    "on_meta_device",
     "prediction_shapes",
     "summed_map",
     "tasks_of",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.networks.input_size import check_modalities
 
 
 @final
@@ -32,7 +33,7 @@ class SegmentationBaseline(nn.Module):
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Prediction:
         """Return the lesion logits; every other field is None."""
-        _refuse_other_modalities(image, self.in_channels)
+        check_modalities(image, self.in_channels)
         logits = self.network(image)
         _refuse_other_shape(logits, (len(image), 1, *image.shape[2:]), "a map of the image's size")
         return Prediction(lesion_logits=logits, scale_logits=None, disease_logits=None, location_maps=None)
@@ -59,20 +60,10 @@ class ClassificationBaseline(nn.Module):
 
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Prediction:
         """Return the disease logits; every other field is None."""
-        _refuse_other_modalities(image, self.in_channels)
+        check_modalities(image, self.in_channels)
         logits = self.network(image)
         _refuse_other_shape(logits, (len(image), self.classes), "one score per class")
         return Prediction(lesion_logits=None, scale_logits=None, disease_logits=logits, location_maps=None)
-
-
-def _refuse_other_modalities(image: Tensor, in_channels: int) -> None:
-    if image.shape[1] != in_channels:
-        raise ConfigError(
-            "image",
-            expected=f"{in_channels} modalities",
-            found=str(image.shape[1]),
-            remedy="use images with the network's number of modalities, or set network.in_channels to their number",
-        )
 
 
 def _refuse_other_shape(logits: Tensor, shape: tuple[int, ...], meaning: str) -> None:

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks.blocks import conv3, conv_norm_act
+from joint_seg_cls.networks.components import Classification, Classified
 from joint_seg_cls.networks.convolution import Conv3d
 from joint_seg_cls.networks.location_maps import location_maps
 from joint_seg_cls.networks.norm import InstanceNorm
-from joint_seg_cls.networks.parts import Classification, Classified
 
 #: Stride of each residual block: 1/2, 1/4 and 1/8 of the image's grid.
 BLOCK_STRIDES = (1, 2, 2)

@@ -31,7 +31,7 @@ class Conv3d(nn.Conv3d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
-        if input.device.type != "cpu" or self.groups > 1 or isinstance(self.padding, str) or _is_recorded():
+        if input.device.type != "cpu" or self.groups > 1 or isinstance(self.padding, str) or is_recorded():
             return super()._conv_forward(input, weight, bias)
         if self.kernel_size == (1, 1, 1) and self.padding == (0, 0, 0):
             return pointwise(input, weight, bias, self.stride)
@@ -43,11 +43,11 @@ class Conv3d(nn.Conv3d):
 
 
 @final
-class DoubledGrid(nn.ConvTranspose3d):
+class UpConv(nn.ConvTranspose3d):
     """``torch.nn.ConvTranspose3d`` of kernel 2 and stride 2 without bias; weights and results are the same.
 
-    Its blocks do not overlap, so that it is a matrix product on CPUs, where torch uses ``slow_conv_transpose3d`` for a
-    batch of one.
+    The output blocks do not overlap, so on CPUs it is computed as a matrix product; torch uses
+    ``slow_conv_transpose3d`` for a batch of one.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -55,7 +55,7 @@ class DoubledGrid(nn.ConvTranspose3d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002
         """Return the features on a grid twice as fine, (b, out_channels, 2x, 2y, 2z)."""
-        if input.device.type != "cpu" or len(input) > 1 or output_size is not None or _is_recorded():
+        if input.device.type != "cpu" or len(input) > 1 or output_size is not None or is_recorded():
             return super().forward(input, output_size)
         b, _, x, y, z = input.shape
         blocks = functional.linear(input.permute(0, 2, 3, 4, 1), self.weight.permute(2, 3, 4, 1, 0).flatten(0, 3))
@@ -63,8 +63,8 @@ class DoubledGrid(nn.ConvTranspose3d):
         return blocks.reshape(b, 2 * x, 2 * y, 2 * z, self.out_channels).permute(0, 4, 1, 2, 3)
 
 
-def _is_recorded() -> bool:
-    """Whether the operations are being traced or compiled: those of torch are recorded."""
+def is_recorded() -> bool:
+    """Whether torch is tracing or compiling; then its own operations are used, which exporters support."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 

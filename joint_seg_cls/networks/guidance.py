@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from joint_seg_cls.errors import require_choice
 from joint_seg_cls.networks.blocks import conv3
+from joint_seg_cls.networks.components import Guidance
 from joint_seg_cls.networks.convolution import Conv3d
-from joint_seg_cls.networks.parts import Guidance
 
 AttentionKind = Literal["sigmoid", "softmax"]
 Start = Literal["random", "lesions"]

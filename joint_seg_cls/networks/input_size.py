@@ -1,6 +1,8 @@
-"""Valid image sizes: sides divisible by 16, the edge of one token of the global branch."""
+"""Valid images: sides divisible by 16, the edge of one token of the global branch, and the expected modalities."""
 
 from collections.abc import Sequence
+
+from torch import Tensor
 
 from joint_seg_cls.errors import ConfigError
 
@@ -30,15 +32,30 @@ def checked_size(size: int | Sequence[int], where: str = "network.image_size") -
     if any(side < 1 or side % TOKEN_VOXELS for side in sides):
         below = [max(side // TOKEN_VOXELS, 1) * TOKEN_VOXELS for side in sides]
         above = [max(-(-side // TOKEN_VOXELS), 1) * TOKEN_VOXELS for side in sides]
-        nearest = " or ".join(spelled(each) for each in dict.fromkeys(map(tuple, (below, above))))
+        nearest = " or ".join(format_size(each) for each in dict.fromkeys(map(tuple, (below, above))))
         raise ConfigError(
             where,
             expected=f"sides divisible by {TOKEN_VOXELS}",
-            found=spelled(sides),
+            found=format_size(sides),
             remedy=f"use the nearest valid size, {nearest}",
         )
     x, y, z = sides
     return x, y, z
+
+
+def check_modalities(image: Tensor, in_channels: int) -> None:
+    """Refuse an image (b, modalities, x, y, z) with another number of modalities.
+
+    Raises:
+        ConfigError: the number of modalities is not ``in_channels``.
+    """
+    if image.shape[1] != in_channels:
+        raise ConfigError(
+            "image",
+            expected=f"{in_channels} modalities",
+            found=str(image.shape[1]),
+            remedy="use images with the network's number of modalities, or set network.in_channels to their number",
+        )
 
 
 def token_grid(size: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -47,6 +64,6 @@ def token_grid(size: tuple[int, int, int]) -> tuple[int, int, int]:
     return x, y, z
 
 
-def spelled(sides: Sequence[int]) -> str:
+def format_size(sides: Sequence[int]) -> str:
     """Return ``160x160x160`` for (160, 160, 160)."""
     return "x".join(str(side) for side in sides)

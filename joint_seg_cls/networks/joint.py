@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from joint_seg_cls.batch import Prediction
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks.classification import ResidualClassifier
+from joint_seg_cls.networks.components import Classification, Component, Guidance, Segmentation, Sharing
 from joint_seg_cls.networks.guidance import FullGuidance, NoGuidance
-from joint_seg_cls.networks.input_size import checked_size
-from joint_seg_cls.networks.parts import Classification, Guidance, Part, Segmentation, Sharing
+from joint_seg_cls.networks.input_size import check_modalities, checked_size
 from joint_seg_cls.networks.segmentation import SegmentationUNet
 from joint_seg_cls.networks.sharing import CrossoverSharing
 
@@ -72,13 +72,7 @@ class JointNetwork(nn.Module):
     def forward(self, image: Float[Tensor, "b modalities x y z"]) -> Prediction:
         """Return the lesion map, its scales, the class scores and the location maps."""
         checked_size(image.shape[2:], where="image")
-        if image.shape[1] != self.in_channels:
-            raise ConfigError(
-                "image",
-                expected=f"{self.in_channels} modalities",
-                found=str(image.shape[1]),
-                remedy="use images with the network's number of modalities, or set network.in_channels to their number",
-            )
+        check_modalities(image, self.in_channels)
         shared = self.sharing(image)
         takes_image = self.segmentation.takes_image
         segmented = self.segmentation(shared.segmentation, *([image] if takes_image else []))
@@ -93,7 +87,9 @@ class JointNetwork(nn.Module):
         )
 
 
-def _refuse_misfits(sharing: Part, segmentation: Segmentation, guidance: Part, classification: Classification) -> None:
+def _refuse_misfits(
+    sharing: Component, segmentation: Segmentation, guidance: Component, classification: Classification
+) -> None:
     parts = {"sharing": sharing, "segmentation": segmentation, "guidance": guidance, "classification": classification}
     widths = {name: part.channels for name, part in parts.items() if part.channels is not None}
     if len(set(widths.values())) > 1:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from joint_seg_cls.networks.convolution import is_recorded
+
 _SPACE = (2, 3, 4)
 
 
@@ -15,8 +17,8 @@ _SPACE = (2, 3, 4)
 class InstanceNorm(nn.InstanceNorm3d):
     """``torch.nn.InstanceNorm3d``, whose output keeps the memory format of its input on CPUs.
 
-    torch returns a contiguous tensor, so that the next convolution of a channels-last network copies it back. Weights
-    and results are those of ``torch.nn.InstanceNorm3d``, up to rounding.
+    torch returns a contiguous tensor, which the next convolution of a channels-last network copies back. Weights and
+    results are those of ``torch.nn.InstanceNorm3d``, up to rounding.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
@@ -33,8 +35,7 @@ def _is_channels_last(features: Tensor) -> bool:
         and features.dtype == torch.float32
         and features.shape[1] > 1
         and features.is_contiguous(memory_format=torch.channels_last_3d)
-        and not torch.jit.is_tracing()
-        and not torch.compiler.is_compiling()
+        and not is_recorded()
     )
 
 

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.networks.blocks import conv3, conv_module
-from joint_seg_cls.networks.convolution import Conv3d, DoubledGrid
-from joint_seg_cls.networks.parts import Segmentation, Segmented
+from joint_seg_cls.networks.components import Segmentation, Segmented
+from joint_seg_cls.networks.convolution import Conv3d, UpConv
 
 #: Weights of the maps of [1] Eq. 5, coarse to fine: at 1/8, 1/4, 1/2 and 1 of the image's grid.
 SCALE_WEIGHTS = (0.25, 0.25, 0.5, 1.0)
@@ -58,11 +58,11 @@ class SegmentationUNet(Segmentation):
         self.encode_quarter = conv_module(double, double)
         self.down_eighth = conv3(double, quadruple, stride=2)
         self.encode_eighth = conv_module(quadruple, quadruple)
-        self.up_quarter = DoubledGrid(quadruple, double)
+        self.up_quarter = UpConv(quadruple, double)
         self.decode_quarter = conv_module(2 * double, double)
-        self.up_half = DoubledGrid(double, full)
+        self.up_half = UpConv(double, full)
         self.decode_half = conv_module(2 * full, full)
-        self.up_full = DoubledGrid(full, half)
+        self.up_full = UpConv(full, half)
         self.takes_image = image_channels > 0
         self.decode_full = ImageSkip(half, image_channels) if image_channels else conv_module(half, half)
         self.outputs = nn.ModuleList(Conv3d(width, 1, kernel_size=1) for width in (quadruple, double, full, half))

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from joint_seg_cls.networks.blocks import conv3
+from joint_seg_cls.networks.components import SharedFeatures, Sharing
 from joint_seg_cls.networks.global_branch import GlobalBranch
 from joint_seg_cls.networks.local_branch import LocalBranch
-from joint_seg_cls.networks.parts import SharedFeatures, Sharing
 
 
 @final

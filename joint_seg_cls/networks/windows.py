@@ -9,7 +9,7 @@ from monai.networks.nets.swin_unetr import SwinTransformerBlock, compute_mask, g
 from torch import Tensor, nn
 
 from joint_seg_cls.errors import CheckpointError, ConfigError
-from joint_seg_cls.networks.input_size import TOKEN_VOXELS, spelled
+from joint_seg_cls.networks.input_size import TOKEN_VOXELS, format_size
 
 #: Tokens along the edge of an attention window, as in [1].
 WINDOW_TOKENS = 5
@@ -56,8 +56,8 @@ class ShiftedWindows(nn.Module):
         if window_of(grid) != self.window:
             raise ConfigError(
                 "image",
-                expected=f"windows of {spelled(self.window)} tokens, as at {_voxels(self.grid)} voxels",
-                found=f"{_voxels(grid)} voxels, with windows of {spelled(window_of(grid))}",
+                expected=f"windows of {format_size(self.window)} tokens, as at {_voxels(self.grid)} voxels",
+                found=f"{_voxels(grid)} voxels, with windows of {format_size(window_of(grid))}",
                 remedy="use images of the network's size, or set network.image_size to their size",
             )
         features = tokens.permute(0, 2, 3, 4, 1)  # b x y z width
@@ -83,8 +83,8 @@ class ShiftedWindows(nn.Module):
         if window_of(grid) != self.window:
             raise CheckpointError(
                 "checkpoint",
-                expected=f"attention windows of {spelled(self.window)} tokens (images of {_voxels(self.grid)} voxels)",
-                found=f"windows of {spelled(window_of(grid))} (trained on images of {_voxels(grid)} voxels)",
+                expected=f"windows of {format_size(self.window)} tokens (images of {_voxels(self.grid)} voxels)",
+                found=f"windows of {format_size(window_of(grid))} (trained on images of {_voxels(grid)} voxels)",
                 remedy="set network.image_size to the size that the checkpoint was trained on",
             )
 
@@ -96,4 +96,4 @@ def window_of(grid: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _voxels(grid: Sequence[int]) -> str:
-    return spelled([tokens * TOKEN_VOXELS for tokens in grid])
+    return format_size([tokens * TOKEN_VOXELS for tokens in grid])

@@ -12,8 +12,8 @@ from joint_seg_cls.metrics import (
     Comparison,
     compare_accuracies,
     compare_aucs,
-    compare_aucs_of_many,
     compare_means,
+    compare_multiclass_aucs,
 )
 from joint_seg_cls.report.runs import PROBABILITY
 from joint_seg_cls.report.variants import Pair, Variant, pair
@@ -140,7 +140,7 @@ def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, see
         return compare_accuracies(right[0], right[1], subject, **draws)
     if len(classes) == 2:
         return compare_aucs(first[:, 1], second[:, 1], disease == 1, subject, fold=fold, alpha=alpha)
-    return compare_aucs_of_many(first, second, disease, subject, **draws)
+    return compare_multiclass_aucs(first, second, disease, subject, **draws)
 
 
 def _by_seed(found: Pair, metric: str, classes: Sequence[str]) -> tuple[float, ...]:

@@ -18,8 +18,8 @@ from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
 #: Screen pixels per inch of a drawing.
 _SCREEN_DOTS_PER_INCH = 96
 
-#: How :func:`~joint_seg_cls.metrics.share_interval` is made, for captions.
-SHARE_INTERVALS = "95 % bootstrap intervals over subjects; of a share of 0 or 1, that of Clopper and Pearson."
+#: How :func:`~joint_seg_cls.metrics.proportion_interval` is made, for captions.
+PROPORTION_INTERVALS = "95 % bootstrap intervals over subjects; of a share of 0 or 1, that of Clopper and Pearson."
 
 
 class PageCell(NamedTuple):

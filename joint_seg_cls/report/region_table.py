@@ -6,7 +6,7 @@ import pandas as pd
 
 from joint_seg_cls.evaluation import REGION_RULE, summarise_regions, withheld_note
 from joint_seg_cls.metrics import Interval
-from joint_seg_cls.report.page import SHARE_INTERVALS, PageCell, PageTable, with_interval
+from joint_seg_cls.report.page import PROPORTION_INTERVALS, PageCell, PageTable, with_interval
 from joint_seg_cls.report.runs import ReportRun, pool, seed_note
 from joint_seg_cls.report.variants import JOINT
 
@@ -33,7 +33,7 @@ def region_tables(runs: Iterable[ReportRun], *, seed: int, resamples: int) -> di
         "Lesions of the reference and their recall; predicted lesions and the share of false ones; both volumes and "
         "their difference, means over scans. "
         f"{REGION_RULE[0].upper()}{REGION_RULE[1:]}. A predicted lesion may have another region than that it detects. "
-        f"{SHARE_INTERVALS}{seed_note([shown])}"
+        f"{PROPORTION_INTERVALS}{seed_note([shown])}"
     )
     rows = [_cells(row) for _, row in regions.iterrows()]
     notes = [f"{note[0].upper()}{note[1:]}."] if note else []

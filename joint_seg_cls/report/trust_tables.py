@@ -12,10 +12,10 @@ import pandas as pd
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.inference.abstention import Limits
 from joint_seg_cls.inference.explanation import SHUFFLES, Explanation, explain
-from joint_seg_cls.metrics import BINS, cross_entropy, share_interval, summarise
+from joint_seg_cls.metrics import BINS, cross_entropy, proportion_interval, summarise
 from joint_seg_cls.report.figures_calibration import error_with_interval
 from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
-from joint_seg_cls.report.page import SHARE_INTERVALS, PageCell, PageTable, with_interval
+from joint_seg_cls.report.page import PROPORTION_INTERVALS, PageCell, PageTable, with_interval
 from joint_seg_cls.report.runs import Pooled, ReportRun, classifying, pool, seed_note
 
 _log = logging.getLogger(__name__)
@@ -72,15 +72,15 @@ def coverage_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> 
             accuracy = float(right[answered].mean()) if answered.any() else math.nan
             above, below = (each.astype(np.float64) for each in (right & answered, answered))
             shares, accuracies = (
-                share_interval(below, np.ones_like(below), **draws),
-                share_interval(above, below, **draws),
+                proportion_interval(below, np.ones_like(below), **draws),
+                proportion_interval(above, below, **draws),
             )
             texts = (one.label_with_progress(), f"{least:.1f}", f"{answered.sum()} of {len(answered)}")
             cells = [PageCell(text) for text in texts]
             rows.append([*cells, with_interval(share, shares), with_interval(accuracy, accuracies)])
     caption = (
         f"Scans whose predicted class has at least this probability; jsc predict answers from "
-        f"{Limits().least_probability:g}. {SHARE_INTERVALS}{seed_note(variants)}"
+        f"{Limits().least_probability:g}. {PROPORTION_INTERVALS}{seed_note(variants)}"
     )
     heads = ("method", "least probability", "scans", "share answered", "accuracy among them")
     return PageTable("Coverage and accuracy", heads, rows, caption)

@@ -44,12 +44,12 @@ _TRIED_STEPS = 1000
 
 
 def refuse_misfits(
-    config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], outline: Callable[[], Any]
+    config: Config, choices: Mapping[str, str | None], overrides: Sequence[str], meta_network: Callable[[], Any]
 ) -> None:
     """Refuse options that cannot be combined.
 
     Args:
-        outline: builds the network without allocating its weights.
+        meta_network: builds the network on the meta device, without allocating its weights.
 
     Raises:
         ConfigError: or another input error raised by a part.
@@ -59,7 +59,7 @@ def refuse_misfits(
     refuse_missing_validation(config, choices)
     from joint_seg_cls.networks import declared_tasks
 
-    _refuse_cross_task_of_one(declared_tasks(outline()), choices, overrides)
+    _refuse_cross_task_of_one(declared_tasks(meta_network()), choices, overrides)
     build(plain(config.loss))
 
 

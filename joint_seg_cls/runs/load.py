@@ -10,7 +10,7 @@ from torch import nn
 from joint_seg_cls.batch import Views
 from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
 from joint_seg_cls.inference import Predictor
-from joint_seg_cls.networks import outlined, prediction_shapes
+from joint_seg_cls.networks import on_meta_device, prediction_shapes
 from joint_seg_cls.preprocess import Pipeline
 from joint_seg_cls.scan import FORMAT
 from joint_seg_cls.training import Checkpoint, RunFolder, not_plain, read_checkpoint
@@ -101,9 +101,9 @@ def _refuse_misfit(recorded: "Recorded", checkpoint: Checkpoint) -> None:
     recipe = checkpoint.recipe
     stored = sum(weight.numel() for weight in checkpoint.weights.values())
     try:
-        with outlined(2 * stored + _BESIDE_WEIGHTS):
-            outline = recorded.make()
-        shapes = prediction_shapes(outline, len(recipe.modalities), recipe.model_shape)
+        with on_meta_device(2 * stored + _BESIDE_WEIGHTS):
+            network = recorded.make()
+        shapes = prediction_shapes(network, len(recipe.modalities), recipe.model_shape)
     except InputError as error:
         raise of_file(error, checkpoint.path) from error
     except OF_ARGUMENTS as error:

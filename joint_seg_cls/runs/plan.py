@@ -98,7 +98,7 @@ class Planner:
     def __init__(self, composer: Callable[[], Composer]) -> None:
         self._composer = composer
         self._data: dict[str, JointDataModule] = {}
-        self._outlines: dict[str, Any] = {}
+        self._meta_networks: dict[str, Any] = {}
         self._recipes: dict[Path, Recipe] = {}
 
     def plan(
@@ -131,7 +131,7 @@ class Planner:
             location = naming.locate(config, choices, overrides, self._composer(), *labels)
             _refuse_other_sizes(config, overrides, data)
             fit_network_to(config, data)
-            refuse_unlearnable(config, data, self._outline(config))
+            refuse_unlearnable(config, data, self._meta_network(config))
         else:
             location = naming.named_location(config, *known[1:])
             fit_network_to(config, data)
@@ -146,21 +146,21 @@ class Planner:
         """Run the checks that need no data."""
         refuse_unknown_keys(config, choices)
         refuse_wrong_values(config)
-        refuse_misfits(config, choices, overrides, lambda: self._outline(config))
+        refuse_misfits(config, choices, overrides, lambda: self._meta_network(config))
         refuse_wrong_parts(config)
         if config.init_from is not None:
             find_checkpoint(config.init_from)
 
-    def _outline(self, config: Config) -> Any:
-        """Return the network without allocating its weights; runs with equal networks share it."""
+    def _meta_network(self, config: Config) -> Any:
+        """Return the network on the meta device, without allocating its weights; runs with equal networks share it."""
         import torch
 
         settings = plain(config.network)
         known = json.dumps(settings, sort_keys=True, default=str)
-        if known not in self._outlines:
+        if known not in self._meta_networks:
             with torch.device("meta"):
-                self._outlines[known] = build(settings)
-        return self._outlines[known]
+                self._meta_networks[known] = build(settings)
+        return self._meta_networks[known]
 
     def _initial_weights(
         self, config: Config, data: JointDataModule, facts: Mapping[str, str]

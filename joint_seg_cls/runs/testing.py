@@ -19,7 +19,7 @@ from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.evaluation import evaluate_cases, from_store, print_summary, summarise, write_evaluation
 from joint_seg_cls.inference import Predictor, ranges_of, scan_ranges
-from joint_seg_cls.metrics import LEAST_SCANS, cross_entropy, fit_temperature, tempered
+from joint_seg_cls.metrics import MIN_SCANS, cross_entropy, fit_temperature, temperature_scaled
 from joint_seg_cls.runs.data_checks import repeat_warnings
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedCase
@@ -125,7 +125,7 @@ def _temperature(predictor: Predictor, validated: Sequence[PreparedCase], classe
     if temperature is None:
         _log.info(
             "class probabilities are not calibrated: expected %d validation scans with every class, found %d",
-            LEAST_SCANS,
+            MIN_SCANS,
             len(validated),
         )
         return {}
@@ -133,7 +133,7 @@ def _temperature(predictor: Predictor, validated: Sequence[PreparedCase], classe
         "temperature of the class probabilities: %.2f, from %d validation scans (cross-entropy %.3f, before %.3f)",
         temperature,
         len(validated),
-        cross_entropy(tempered(probability, temperature), disease),
+        cross_entropy(temperature_scaled(probability, temperature), disease),
         cross_entropy(probability, disease),
     )
     return {"temperature": temperature, "calibration_scans": len(validated)}

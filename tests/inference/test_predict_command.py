@@ -10,7 +10,7 @@ import torch
 
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.inference import Predictor
-from joint_seg_cls.metrics import tempered
+from joint_seg_cls.metrics import temperature_scaled
 from joint_seg_cls.runs.load import load_pipeline
 from joint_seg_cls.scan import PreparedStore, read_cohort
 from joint_seg_cls.training import amend_recipe, read_checkpoint
@@ -187,7 +187,9 @@ def test_a_record_has_the_diagnosis_its_reasons_the_trust_grade_and_the_explanat
     assert code == 0, err
     record = json.loads((tmp_path / "out" / "1_flair.json").read_text())
     before = np.array(list(record["uncalibrated_probability"].values()))
-    np.testing.assert_allclose(list(record["disease_probability"].values()), tempered(before, 50.0), atol=1e-6)
+    np.testing.assert_allclose(
+        list(record["disease_probability"].values()), temperature_scaled(before, 50.0), atol=1e-6
+    )
     assert record["diagnosis"] == "indeterminate"
     assert "below 0.55" in record["reasons"][0]
     assert [reason for reason in record["reasons"] if "the brain volume is" in reason]

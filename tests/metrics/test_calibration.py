@@ -12,17 +12,19 @@ from joint_seg_cls.metrics import (
     expected_calibration_error,
     fit_temperature,
     reliability,
-    tempered,
+    temperature_scaled,
 )
 
 
-def test_a_tempered_probability_is_the_softmax_of_divided_logits():
+def test_a_temperature_scaled_probability_is_the_softmax_of_divided_logits():
     logits = np.array([[2.0, -1.0, 0.5], [0.0, 300.0, -300.0]])
-    np.testing.assert_allclose(tempered(softmax(logits, axis=1), 2.5), softmax(logits / 2.5, axis=1), atol=1e-12)
-    np.testing.assert_allclose(tempered(np.array([0.8, 0.2]), 0.5), [0.64 / 0.68, 0.04 / 0.68])
+    np.testing.assert_allclose(
+        temperature_scaled(softmax(logits, axis=1), 2.5), softmax(logits / 2.5, axis=1), atol=1e-12
+    )
+    np.testing.assert_allclose(temperature_scaled(np.array([0.8, 0.2]), 0.5), [0.64 / 0.68, 0.04 / 0.68])
     certain = np.array([1.0, 0.0])
-    assert np.isfinite(tempered(certain, 3.0)).all()
-    assert tempered(certain, 1.0) is certain
+    assert np.isfinite(temperature_scaled(certain, 3.0)).all()
+    assert temperature_scaled(certain, 1.0) is certain
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -40,7 +42,7 @@ def test_a_perfect_validation_does_not_make_the_network_certain():
     disease = np.array([0] * 5 + [1] * 5)
     found = fit_temperature(probability, disease)
     assert found is not None
-    np.testing.assert_allclose(tempered(probability, found).max(axis=1), 6 / 7, atol=1e-5)
+    np.testing.assert_allclose(temperature_scaled(probability, found).max(axis=1), 6 / 7, atol=1e-5)
 
 
 def test_probabilities_without_information_become_equal_and_few_scans_are_not_fitted():

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from joint_seg_cls.metrics import auc, bootstrap_interval, bootstrap_ratio, empty_references, share_interval, summarise
+from joint_seg_cls.metrics import (
+    auc,
+    bootstrap_interval,
+    bootstrap_ratio,
+    empty_references,
+    proportion_interval,
+    summarise,
+)
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy_and_has_its_nominal_coverage():
@@ -107,9 +114,9 @@ def test_a_share_of_all_or_none_has_an_exact_interval_over_subjects():
     people = np.array(["a", "a", "b", "c", "d"])
     whole = np.array([3.0, 1, 2, 4, 0])  # d has none
     exact = binomtest(3, 3).proportion_ci(0.95, method="exact")
-    assert share_interval(whole, whole, seed=0, group=people) == pytest.approx((exact.low, exact.high))
-    none = share_interval(np.zeros(5), whole, seed=0, group=people)
+    assert proportion_interval(whole, whole, seed=0, group=people) == pytest.approx((exact.low, exact.high))
+    none = proportion_interval(np.zeros(5), whole, seed=0, group=people)
     assert none == pytest.approx((1 - exact.high, 1 - exact.low))
     part = np.array([1.0, 1, 2, 0, 0])
-    assert share_interval(part, whole, seed=0, group=people) == bootstrap_ratio(part, whole, seed=0, group=people)
-    assert np.isnan(share_interval(np.zeros(2), np.zeros(2), seed=0)).all()
+    assert proportion_interval(part, whole, seed=0, group=people) == bootstrap_ratio(part, whole, seed=0, group=people)
+    assert np.isnan(proportion_interval(np.zeros(2), np.zeros(2), seed=0)).all()

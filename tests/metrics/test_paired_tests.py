@@ -16,10 +16,10 @@ from joint_seg_cls.metrics import (
     compare_accuracies,
     compare_areas,
     compare_aucs,
-    compare_aucs_of_many,
     compare_means,
-    flip_test,
+    compare_multiclass_aucs,
     placements,
+    sign_flip_test,
 )
 
 
@@ -196,7 +196,7 @@ def test_equal_methods_do_not_differ_and_no_scans_are_undefined():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_scan_per_subject_the_flip_test_is_mcnemars(seed):
+def test_with_one_scan_per_subject_the_sign_flip_test_is_mcnemars(seed):
     rng = np.random.default_rng(seed)
     first, second = rng.random(60) < 0.8, rng.random(60) < 0.6
     table = [[(first & second).sum(), (first & ~second).sum()], [(~first & second).sum(), (~first & ~second).sum()]]
@@ -206,12 +206,12 @@ def test_with_one_scan_per_subject_the_flip_test_is_mcnemars(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_flip_test_equals_all_flips_of_subjects(seed):
+def test_the_sign_flip_test_equals_all_flips_of_subjects(seed):
     rng = np.random.default_rng(seed)
     sums = rng.integers(-4, 5, 10)
     every = [abs((sums * np.array(signs)).sum()) for signs in itertools.product((-1, 1), repeat=10)]
-    assert flip_test(sums) == pytest.approx(np.mean(np.array(every) >= abs(sums.sum())))
-    assert flip_test(3 * sums) == pytest.approx(flip_test(sums))
+    assert sign_flip_test(sums) == pytest.approx(np.mean(np.array(every) >= abs(sums.sum())))
+    assert sign_flip_test(3 * sums) == pytest.approx(sign_flip_test(sums))
 
 
 def test_accuracies_over_seeds_flip_whole_subjects():
@@ -230,11 +230,11 @@ def test_areas_of_three_classes_differ_from_guessing():
     disease = np.arange(90) % 3
     good = np.eye(3)[disease] + rng.normal(0, 0.4, (90, 3))
     guess = rng.random((90, 3))
-    found = compare_aucs_of_many(good[..., None], guess[..., None], disease, np.arange(90), resamples=300)
+    found = compare_multiclass_aucs(good[..., None], guess[..., None], disease, np.arange(90), resamples=300)
     assert found.difference == pytest.approx(auc(good, disease) - auc(guess, disease))
     assert found.p == pytest.approx(2 / 301)
     assert found.low > 0.2
-    same = compare_aucs_of_many(guess[..., None], guess[..., None], disease, np.arange(90), resamples=50)
+    same = compare_multiclass_aucs(guess[..., None], guess[..., None], disease, np.arange(90), resamples=50)
     assert same.p == 1
 
 
@@ -243,16 +243,18 @@ def test_areas_of_three_classes_are_means_over_folds_with_all_classes():
     fold = np.repeat([0, 1, 2], 30)
     disease = np.concatenate([np.arange(60) % 3, np.arange(30) % 2])
     first, second = (np.eye(3)[disease] + rng.normal(0, noise, (90, 3)) for noise in (0.5, 1.0))
-    found = compare_aucs_of_many(first[..., None], second[..., None], disease, np.arange(90), fold=fold, resamples=50)
+    found = compare_multiclass_aucs(
+        first[..., None], second[..., None], disease, np.arange(90), fold=fold, resamples=50
+    )
     gaps = [
         auc(first[fold == one], disease[fold == one]) - auc(second[fold == one], disease[fold == one]) for one in (0, 1)
     ]
     assert found.difference == pytest.approx(np.mean(gaps))
     assert found.low < found.difference < found.high
-    alone = compare_aucs_of_many(
+    alone = compare_multiclass_aucs(
         first[..., None], second[..., None], disease, np.arange(90), fold=np.arange(90), resamples=50
     )
-    together = compare_aucs_of_many(first[..., None], second[..., None], disease, np.arange(90), resamples=50)
+    together = compare_multiclass_aucs(first[..., None], second[..., None], disease, np.arange(90), resamples=50)
     assert "ranked together" in alone.caveat
     assert alone._replace(caveat="") == together
 

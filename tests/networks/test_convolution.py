@@ -5,7 +5,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from joint_seg_cls.networks import JointNetwork
-from joint_seg_cls.networks.convolution import Conv3d, DoubledGrid
+from joint_seg_cls.networks.convolution import Conv3d, UpConv
 
 FORMATS = [torch.contiguous_format, torch.channels_last_3d]
 
@@ -46,7 +46,7 @@ def test_equals_torchs_transposed_convolution(batch: int, memory_format: torch.m
     torch.manual_seed(0)
     image = torch.randn(batch, 4, 3, 4, 5).to(memory_format=memory_format)
     theirs = torch.nn.ConvTranspose3d(4, 2, kernel_size=2, stride=2, bias=False)
-    assert_equal_values_and_gradients(DoubledGrid(4, 2), theirs, image)
+    assert_equal_values_and_gradients(UpConv(4, 2), theirs, image)
 
 
 @pytest.mark.parametrize("batch", [1, 2])

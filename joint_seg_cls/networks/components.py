@@ -28,13 +28,13 @@ class Classified(NamedTuple):
     location_maps: tuple[Float[Tensor, "b classes _ _ _"], ...] | None
 
 
-class Part(nn.Module, ABC):
+class Component(nn.Module, ABC):
     """A component of the joint network; ``channels`` is the width of its input, ``None`` for any width."""
 
     channels: int | None = None
 
 
-class Sharing(Part, ABC):
+class Sharing(Component, ABC):
     """Maps the image to the features of each task, on half the image's grid."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Sharing(Part, ABC):
         """Return the features of both tasks, (b, channels, x/2, y/2, z/2) each."""
 
 
-class Segmentation(Part, ABC):
+class Segmentation(Component, ABC):
     """Maps the shared features to the lesion map on the image's grid; ``is_absent`` if it returns none.
 
     With ``takes_image``, ``forward`` receives the image as its second argument.
@@ -56,7 +56,7 @@ class Segmentation(Part, ABC):
         """Return the lesion logits, (b, 1, 2x, 2y, 2z), and the four maps of its weighted sum."""
 
 
-class Guidance(Part, ABC):
+class Guidance(Component, ABC):
     """Maps the classification features and the lesion map to guided features."""
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Guidance(Part, ABC):
         """Return the guided features on the grid of ``features``."""
 
 
-class Classification(Part, ABC):
+class Classification(Component, ABC):
     """Maps the guided features to class scores and location maps; ``is_absent`` if it returns none."""
 
     is_absent: bool = False

@@ -1,4 +1,4 @@
-"""Outline of a network on the meta device: its size and the shapes of its outputs, without allocating weights."""
+"""Networks on torch's meta device: their size and the shapes of their outputs, without allocating weights."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _MOST_STEPS = 4096
 
 
 @contextmanager
-def outlined(most_values: int) -> Iterator[None]:
+def on_meta_device(most_values: int) -> Iterator[None]:
     """Build networks in the block on torch's meta device, without memory, and refuse networks that are too large.
 
     Args:
@@ -57,7 +57,7 @@ def outlined(most_values: int) -> Iterator[None]:
         register_module_module_registration_hook(count_modules),
     ]
     try:
-        with torch.device("meta"), _Schedules():
+        with torch.device("meta"), _LinspaceOnCpu():
             yield
     finally:
         for hook in hooks:
@@ -65,24 +65,24 @@ def outlined(most_values: int) -> Iterator[None]:
 
 
 def prediction_shapes(network: nn.Module, modalities: int, size: Sequence[int]) -> dict[str, tuple[int, ...] | None]:
-    """Return the shapes of the lesion and disease logits of an outlined network for one image.
+    """Return the shapes of the lesion and disease logits for one image.
 
     Args:
-        network: built under :func:`outlined`.
+        network: built within :func:`on_meta_device`.
 
     Raises:
         ConfigError: an array between two layers has more than :data:`MOST_BETWEEN_LAYERS` values.
         InputError: raised by the network for an image that it does not accept.
     """
     image = torch.zeros(1, modalities, *size, device="meta")
-    with torch.no_grad(), _Watched(), torch.device("meta"):
+    with torch.no_grad(), _SizeLimit(), torch.device("meta"):
         prediction: Prediction = network.eval()(image)
     found = {"lesion_logits": prediction.lesion_logits, "disease_logits": prediction.disease_logits}
     return {name: None if logits is None else tuple(logits.shape) for name, logits in found.items()}
 
 
 @final
-class _Schedules(TorchFunctionMode):
+class _LinspaceOnCpu(TorchFunctionMode):
     """Allocate ``torch.linspace`` on the CPU, because networks read its values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -96,8 +96,8 @@ class _Schedules(TorchFunctionMode):
 
 
 @final
-class _Watched(TorchDispatchMode):
-    """Refuses operations with too large a result."""
+class _SizeLimit(TorchDispatchMode):
+    """Refuses operations whose result is too large."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
