@@ -147,7 +147,7 @@ def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> di
 def _tasks(variants: Sequence[Variant]) -> str:
     """Return the tasks of the tested networks."""
     tasks = {
-        "segment lesions": any(one.rows["dsc"].notna().any() for one in variants if "dsc" in one.rows),
+        "segment lesions": any(one.segments for one in variants),
         "classify the disease": any(len(one.diagnosed()) for one in variants),
     }
     return " and ".join(task for task, is_done in tasks.items() if is_done) or "were not tested yet"
@@ -182,11 +182,10 @@ def _failures(variants: Sequence[Variant]) -> str:
     shown = _joint(variants)
     if shown is None:
         return UNKNOWN
-    columns = [f"p_{name}" for name in shown.classes]
     scores = shown.rows.groupby("case")["dsc"].mean().dropna().sort_values(kind="stable")  # over seeds
     worst = ", ".join(f"{case} {dsc:.2f}" for case, dsc in scores.head(_NAMED).items())
     by_case = shown.diagnosed().groupby("case")
-    known = by_case[columns].mean()
+    known = by_case[shown.probability_columns()].mean()
     predicted = known.idxmax(axis=1).str.removeprefix("p_") if len(known) else known.index.to_series()
     wrong = known.index[predicted != by_case["disease"].first()]
     named = f" ({', '.join(wrong[:_NAMED])}{', …' if len(wrong) > _NAMED else ''})" if len(wrong) else ""

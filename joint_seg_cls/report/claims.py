@@ -15,8 +15,8 @@ from joint_seg_cls.metrics import (
     compare_means,
     compare_multiclass_aucs,
 )
-from joint_seg_cls.report.runs import PROBABILITY
-from joint_seg_cls.report.variants import Pair, Variant, pair
+from joint_seg_cls.report.pairs import Pair, pair
+from joint_seg_cls.report.variants import Variant
 
 #: Two-sided level of a table: the chance that any of its true null hypotheses is rejected (Holm).
 ALPHA = 0.05
@@ -125,7 +125,7 @@ def _pair(first: Variant, second: Variant, metric: str) -> Pair | None:
         return pair(first.rows, second.rows, ["dsc"])
     if first.classes != second.classes or len(first.classes) < 2:
         return None
-    return pair(first.diagnosed(), second.diagnosed(), [f"{PROBABILITY}{name}" for name in first.classes])
+    return pair(first.diagnosed(), second.diagnosed(), first.probability_columns())
 
 
 def _compare(found: Pair, metric: str, classes: Sequence[str], alpha: float, seed: int, resamples: int) -> Comparison:

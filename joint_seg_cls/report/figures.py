@@ -17,15 +17,16 @@ from joint_seg_cls.report.figures_lesions import MOST_METHODS, draw_errors, draw
 from joint_seg_cls.report.figures_maps import draw_maps
 from joint_seg_cls.report.figures_roc import draw_roc
 from joint_seg_cls.report.figures_training import draw_curves
-from joint_seg_cls.report.runs import Pooled, ReportRun, choose, classifying, pool
+from joint_seg_cls.report.runs import ReportRun
+from joint_seg_cls.report.variants import JOINT, Variant, choose, classifying, joint_or_first, pool
 
 _log = logging.getLogger(__name__)
-_JOINT = "joint"
+Draw = Callable[..., Figure]
 #: Methods in the paper's figures.
-_FIGURE_8 = ("unet3d", "vnet", "attention_unet", _JOINT)
-_FIGURE_9 = ("resnet50", "resnet101", "resnet152", "densenet121", "senet50", _JOINT)
-_FIGURE_10 = ("only_seg", _JOINT)
-_FIGURE_11 = ("only_cls", _JOINT)
+_FIGURE_8 = ("unet3d", "vnet", "attention_unet", JOINT)
+_FIGURE_9 = ("resnet50", "resnet101", "resnet152", "densenet121", "senet50", JOINT)
+_FIGURE_10 = ("only_seg", JOINT)
+_FIGURE_11 = ("only_cls", JOINT)
 
 
 def draw_figures(runs: Sequence[ReportRun], out: Path, *, open_network: OpenNetwork, seed: int = 0) -> list[Figure]:
@@ -50,79 +51,56 @@ def draw_figures(runs: Sequence[ReportRun], out: Path, *, open_network: OpenNetw
 class _Study:
     """The finished part of a study."""
 
-    def __init__(self, pooled: Sequence[Pooled], out: Path, gallery: Gallery, seed: int) -> None:
+    def __init__(self, pooled: Sequence[Variant], out: Path, gallery: Gallery, seed: int) -> None:
         self._out, self._gallery, self._seed = out, gallery, seed
         self._segmenting = [one for one in pooled if one.segments]
         self._naming = classifying(pooled)
 
     def lesions(self) -> Figure:
-        title = "Figure 8. Segmented lesions"
         methods = _of_paper(self._segmenting, _FIGURE_8, MOST_METHODS)
-        return self._draw(
-            "figure-08", title, methods, 1, lambda name: draw_lesions(methods, self._leader(), *self._to(name, title))
-        )
+        return self._pictures("figure-08", "Figure 8. Segmented lesions", methods, 1, draw_lesions)
 
     def errors(self) -> Figure:
         title = "Figure 10. True positive, false positive and missed lesions"
-        methods = choose(self._segmenting, _FIGURE_10)
-        return self._draw(
-            "figure-10", title, methods, 2, lambda name: draw_errors(methods, self._leader(), *self._to(name, title))
-        )
+        return self._pictures("figure-10", title, choose(self._segmenting, _FIGURE_10), 2, draw_errors)
 
     def roc_of_baselines(self) -> Figure:
-        title = "Figure 9. ROC curves of the classifiers"
         methods = _of_paper(self._naming, _FIGURE_9, len(COLOURS))
-        return self._draw("figure-09", title, methods, 1, lambda name: self._roc(methods, name, title))
+        return self._curves("figure-09", "Figure 9. ROC curves of the classifiers", methods, 1, draw_roc)
 
     def roc_of_single_task(self) -> Figure:
         title = "Figure 11. ROC curves of the joint model and of classification alone"
-        methods = choose(self._naming, _FIGURE_11)
-        return self._draw("figure-11", title, methods, 2, lambda name: self._roc(methods, name, title))
+        return self._curves("figure-11", title, choose(self._naming, _FIGURE_11), 2, draw_roc)
 
     def maps(self) -> Figure:
-        title = "Figure 12. Location maps of the classifier"
+        name, title = "figure-12", "Figure 12. Location maps of the classifier"
         both = [one for one in self._naming if one.segments]
-        shown = choose(both, [_JOINT]) or both
-        return self._draw("figure-12", title, shown, 1, lambda name: draw_maps(shown[0], *self._to(name, title)))
+        shown = choose(both, [JOINT]) or both
+        return self._draw(name, title, shown, 1, lambda: draw_maps(shown[0], self._gallery, self._out, name, title))
 
     def calibration(self) -> Figure:
         title = "Calibration of the class probabilities"
-        return self._draw(
-            "calibration",
-            title,
-            self._naming,
-            1,
-            lambda name: draw_calibration(self._naming, self._out, name, title, seed=self._seed),
-        )
+        return self._curves("calibration", title, self._naming, 1, draw_calibration)
 
     def coverage(self) -> Figure:
-        title = "Accuracy against the share of scans answered"
-        return self._draw(
-            "coverage",
-            title,
-            self._naming,
-            1,
-            lambda name: draw_coverage(self._naming, self._out, name, title, seed=self._seed),
-        )
+        return self._curves("coverage", "Accuracy against the share of scans answered", self._naming, 1, draw_coverage)
 
-    def _leader(self) -> Pooled:
-        """Return the variant whose DSC selects the cases: the joint model if present."""
-        return (choose(self._segmenting, [_JOINT]) or self._segmenting)[0]
+    def _pictures(self, name: str, title: str, methods: Sequence[Variant], least: int, draw: Draw) -> Figure:
+        """Draw cases that are selected by the DSC of the joint model, or of the first variant."""
+        to = (self._gallery, self._out, name, title)
+        return self._draw(name, title, methods, least, lambda: draw(methods, joint_or_first(self._segmenting), *to))
 
-    def _roc(self, methods: Sequence[Pooled], name: str, title: str) -> Figure:
-        return draw_roc(methods, self._out, name, title, seed=self._seed)
-
-    def _to(self, name: str, title: str) -> tuple[Gallery, Path, str, str]:
-        return self._gallery, self._out, name, title
+    def _curves(self, name: str, title: str, methods: Sequence[Variant], least: int, draw: Draw) -> Figure:
+        return self._draw(name, title, methods, least, lambda: draw(methods, self._out, name, title, seed=self._seed))
 
     def _draw(
-        self, name: str, title: str, methods: Sequence[Pooled], least: int, draw: Callable[[str], Figure]
+        self, name: str, title: str, methods: Sequence[Variant], least: int, draw: Callable[[], Figure]
     ) -> Figure:
         if len(methods) < least:
             found = f"; finished: {', '.join(one.label for one in methods)}" if methods else ""
             return Figure(name, title, missing=f"needs finished runs of {_WAITS_FOR[name]}{found}")
         try:
-            figure = draw(name)
+            figure = draw()
         except InputError as error:
             return Figure(name, title, missing=str(error))
         except Exception as error:  # noqa: BLE001 - too little memory for a network must not prevent the tables
@@ -146,11 +124,11 @@ _WAITS_FOR = {
 }
 
 
-def _of_paper(pooled: Sequence[Pooled], bases: Sequence[str], most: int) -> list[Pooled]:
+def _of_paper(pooled: Sequence[Variant], bases: Sequence[str], most: int) -> list[Variant]:
     """Return the paper's methods, or the study's own if it has fewer than two of them; joint is last."""
     chosen = choose(pooled, bases)
     if len(chosen) >= min(2, len(pooled)):
         return chosen
-    joint = choose(pooled, [_JOINT])
+    joint = choose(pooled, [JOINT])
     others = [one for one in pooled if one not in joint]
     return [*others[: most - len(joint)], *joint]

@@ -15,14 +15,14 @@ from joint_seg_cls.metrics import BINS, RESAMPLES, Interval, bootstrap_interval,
 from joint_seg_cls.metrics import expected_calibration_error as calibration_error
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
 from joint_seg_cls.report.figures_roc import colours, scores
-from joint_seg_cls.report.runs import Pooled, seed_note
+from joint_seg_cls.report.variants import Variant, seed_note
 
 _COLUMNS = 4
 #: Shares of answered scans at which bootstrap curves are evaluated, and their number.
 _GRID, _RESAMPLES = np.linspace(0.1, 1, 91), 500
 
 
-def draw_calibration(variants: Sequence[Pooled], out: Path, name: str, title: str, *, seed: int) -> Figure:
+def draw_calibration(variants: Sequence[Variant], out: Path, name: str, title: str, *, seed: int) -> Figure:
     """Draw one reliability diagram per variant, with the number of scans in each bin below."""
     rows = math.ceil(len(variants) / _COLUMNS)
     columns = min(len(variants), _COLUMNS)
@@ -39,7 +39,7 @@ def draw_calibration(variants: Sequence[Pooled], out: Path, name: str, title: st
     return Figure(name, title, _caption(variants), save(drawn, out, name))
 
 
-def draw_coverage(variants: Sequence[Pooled], out: Path, name: str, title: str, *, seed: int) -> Figure:
+def draw_coverage(variants: Sequence[Variant], out: Path, name: str, title: str, *, seed: int) -> Figure:
     """Draw the accuracy among answered scans against their share, with pointwise 95 % bands."""
     least = Limits().least_probability
     drawn = canvas(5.2, 4.6 + 0.18 * len(variants))
@@ -67,7 +67,7 @@ def draw_coverage(variants: Sequence[Pooled], out: Path, name: str, title: str, 
 
 
 def error_with_interval(
-    one: Pooled, *, seed: int, resamples: int = RESAMPLES, uncalibrated: bool = False
+    one: Variant, *, seed: int, resamples: int = RESAMPLES, uncalibrated: bool = False
 ) -> tuple[float, Interval]:
     """Return the calibration error of the last class's probability, and its 95 % interval over subjects."""
     probability, positive = _scores(one, uncalibrated=uncalibrated)
@@ -80,12 +80,12 @@ def error_with_interval(
     return over(every), bootstrap_interval(every, over, seed=seed, group=group, resamples=resamples)
 
 
-def _scores(one: Pooled, *, uncalibrated: bool) -> tuple[np.ndarray, np.ndarray]:
+def _scores(one: Variant, *, uncalibrated: bool) -> tuple[np.ndarray, np.ndarray]:
     probability, positive = scores(one)
     return (one.uncalibrated()[:, -1] if uncalibrated else probability), positive
 
 
-def _draw_one(above: Axes, below: Axes, one: Pooled, seed: int) -> None:
+def _draw_one(above: Axes, below: Axes, one: Variant, seed: int) -> None:
     probability, positive = scores(one)
     above.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--")
     if one.is_calibrated:
@@ -125,7 +125,7 @@ def _band(
     return low, high
 
 
-def _caption(variants: Sequence[Pooled]) -> str:
+def _caption(variants: Sequence[Variant]) -> str:
     base, positive = float(scores(variants[0])[1].mean()), variants[0].classes[-1]
     calibrated = any(one.is_calibrated for one in variants)
     how = (

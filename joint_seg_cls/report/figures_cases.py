@@ -11,8 +11,10 @@ from scipy import ndimage
 
 from joint_seg_cls.errors import CheckpointError, StoreError
 from joint_seg_cls.inference import Findings, Predictor
-from joint_seg_cls.pictures import Slice, grey, most_lesion, on_black, spread, square_pixels, window
-from joint_seg_cls.report.runs import Pooled, ReportRun
+from joint_seg_cls.pictures import SIDES, Slice, grey, montage, most_lesion, on_black, spread, square_pixels, window
+from joint_seg_cls.report.figure import DOTS_PER_INCH
+from joint_seg_cls.report.runs import ReportRun
+from joint_seg_cls.report.variants import Variant
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint
 
@@ -37,7 +39,7 @@ class FigureCase:
     dsc: float
 
 
-def choose_cases(pooled: Pooled, shares: Sequence[float], tested: set[str]) -> list[FigureCase]:
+def choose_cases(pooled: Variant, shares: Sequence[float], tested: set[str]) -> list[FigureCase]:
     """Return for each class the cases at given quantiles of DSC (0.5 is the median, the lower of two).
 
     If no case has a known disease, all cases form one class without a name.
@@ -167,7 +169,22 @@ class View:
         return rows, columns
 
 
-def one_width(pictures: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+def save_panels(
+    path: Path,
+    pictures: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    cases: Sequence[FigureCase],
+    notes: Sequence[Sequence[str]],
+) -> Path:
+    """Write axial pictures as a montage, one row per case, with a note below each picture; return ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = [one.disease for one in cases]
+    lettered = {"sides": SIDES["axial"], "row_labels": labels, "notes": notes}
+    montage(_one_width(pictures), titles, path, dots_per_inch=DOTS_PER_INCH, **lettered)
+    return path
+
+
+def _one_width(pictures: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
     """Pad pictures with black, left and right, to a common width with space for a letter on both sides."""
     width = max(picture.shape[1] for row in pictures for picture in row) + 2 * _BESIDE
 

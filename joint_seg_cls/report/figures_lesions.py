@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from joint_seg_cls.metrics import dice
-from joint_seg_cls.pictures import SIDES, montage, with_fill
-from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.report.figures_cases import FigureCase, Gallery, View, choose_cases, one_width
-from joint_seg_cls.report.runs import Pooled
+from joint_seg_cls.pictures import with_fill
+from joint_seg_cls.report.figure import Figure
+from joint_seg_cls.report.figures_cases import FigureCase, Gallery, View, choose_cases, save_panels
+from joint_seg_cls.report.variants import Variant
 
 Colour = tuple[float, float, float]
 #: Draws the slices of prediction and reference on a grey picture.
@@ -27,14 +27,14 @@ MOST_METHODS = 4
 
 
 def draw_lesions(
-    methods: Sequence[Pooled], chosen_by: Pooled, gallery: Gallery, out: Path, name: str, title: str
+    methods: Sequence[Variant], chosen_by: Variant, gallery: Gallery, out: Path, name: str, title: str
 ) -> Figure:
     """Draw the case of median DSC of each class: image, reference and methods, lesions in red."""
     return _draw(methods, chosen_by, gallery, out, (name, title), _red, "Lesions in red.")
 
 
 def draw_errors(
-    methods: Sequence[Pooled], chosen_by: Pooled, gallery: Gallery, out: Path, name: str, title: str
+    methods: Sequence[Variant], chosen_by: Variant, gallery: Gallery, out: Path, name: str, title: str
 ) -> Figure:
     """Draw the same cases with true positives, false positives and false negatives of each method."""
     legend = "Red: true positive; green: false positive; yellow: false negative."
@@ -42,8 +42,8 @@ def draw_errors(
 
 
 def _draw(
-    methods: Sequence[Pooled],
-    chosen_by: Pooled,
+    methods: Sequence[Variant],
+    chosen_by: Variant,
     gallery: Gallery,
     out: Path,
     named: tuple[str, str],
@@ -58,22 +58,18 @@ def _draw(
         return Figure(name, title, missing="no scan with a reference is tested by all methods")
     panels, notes = [], []
     for one in shown:
-        case = gallery.case(chosen_by.runs[one.fold], one.case)
+        case = gallery.case(chosen_by.by_fold[one.fold], one.case)
         view, reference = View.of(case), np.asarray(case.lesion_mask(), dtype=bool)
         plain = view.grey()
         row, scores = [plain, with_fill(plain, view.mask(reference), RED, _OPACITY)], ["", ""]
         for method, fold in zip(methods, tested, strict=True):
-            found = gallery.lesions(method.runs[fold[one.case]], case)
+            found = gallery.lesions(method.by_fold[fold[one.case]], case)
             row.append(paint(plain, view.mask(found), view.mask(reference)))
             scores.append(f"DSC {dice(found, reference):.2f}")
         panels.append(row)
         notes.append(scores)
-    out.mkdir(parents=True, exist_ok=True)
     titles = ["image", "reference", *(method.label for method in methods)]
-    labels = [one.disease for one in shown]
-    path = out / f"{name}.png"
-    lettered = {"sides": SIDES["axial"], "row_labels": labels, "notes": notes}
-    montage(one_width(panels), titles, path, dots_per_inch=DOTS_PER_INCH, **lettered)
+    path = save_panels(out / f"{name}.png", panels, titles, shown, notes)
     return Figure(name, title, f"{legend} {_caption(shown, chosen_by, len(methods))}", path)
 
 
@@ -97,7 +93,7 @@ def hits_and_misses(
     return plain
 
 
-def _caption(shown: Sequence[FigureCase], chosen_by: Pooled, methods: int) -> str:
+def _caption(shown: Sequence[FigureCase], chosen_by: Variant, methods: int) -> str:
     each = "each by the network of its test fold" if methods > 1 else "by the network of its test fold"
     cases = " and ".join(f"the {one.disease} case of median DSC ({one.dsc:.2f})".replace("  ", " ") for one in shown)
     return (

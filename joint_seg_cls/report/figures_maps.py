@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from joint_seg_cls.inference.explanation import maps_of
-from joint_seg_cls.pictures import SIDES, map_levels, montage, with_fill, with_map
-from joint_seg_cls.report.figure import DOTS_PER_INCH, Figure
-from joint_seg_cls.report.figures_cases import FigureCase, Gallery, View, choose_cases, one_width
+from joint_seg_cls.pictures import map_levels, with_fill, with_map
+from joint_seg_cls.report.figure import Figure
+from joint_seg_cls.report.figures_cases import FigureCase, Gallery, View, choose_cases, save_panels
 from joint_seg_cls.report.figures_lesions import RED
-from joint_seg_cls.report.runs import Pooled
+from joint_seg_cls.report.variants import Variant
 
 #: Quantiles of DSC of the cases shown for each class.
 _SHARES = (0.25, 0.75)
 _OPACITY = 0.75
 
 
-def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str) -> Figure:
+def draw_maps(pooled: Variant, gallery: Gallery, out: Path, name: str, title: str) -> Figure:
     """Draw image, reference, location map and Grad-CAM of two cases of each class."""
     panels, notes, shown = [], [], choose_cases(pooled, _SHARES, set(pooled.rows["case"]))
     for one in shown:
-        run = pooled.runs[one.fold]
+        run = pooled.by_fold[one.fold]
         case = gallery.case(run, one.case)
         found = gallery.findings(run, case)
         if found.location_map is None or found.disease_probability is None:
@@ -41,16 +41,12 @@ def draw_maps(pooled: Pooled, gallery: Gallery, out: Path, name: str, title: str
         notes.append(["", "", f"{pooled.classes[predicted]}, p = {found.disease_probability[predicted]:.2f}", ""])
     if not shown:
         return Figure(name, title, missing="no finished test case has a reference")
-    out.mkdir(parents=True, exist_ok=True)
     titles = ["image", "reference", "location map (Eq. 10)", "Grad-CAM"]
-    path = out / f"{name}.png"
-    labels = [one.disease for one in shown]
-    lettered = {"sides": SIDES["axial"], "row_labels": labels, "notes": notes}
-    montage(one_width(panels), titles, path, dots_per_inch=DOTS_PER_INCH, **lettered)
+    path = save_panels(out / f"{name}.png", panels, titles, shown, notes)
     return Figure(name, title, _caption(shown, pooled), path)
 
 
-def _caption(shown: Sequence[FigureCase], pooled: Pooled) -> str:
+def _caption(shown: Sequence[FigureCase], pooled: Variant) -> str:
     cases = ", ".join(f"{one.disease} {one.dsc:.2f}" for one in shown)
     return (
         f"{pooled.label}: the cases at the first and third quartile of DSC of each class ({cases}), not used in "

@@ -13,14 +13,14 @@ from sklearn.metrics import roc_curve
 
 from joint_seg_cls.metrics import auc, bootstrap_interval
 from joint_seg_cls.report.figure import COLOURS, Figure, canvas, save
-from joint_seg_cls.report.runs import Pooled, seed_note
+from joint_seg_cls.report.variants import JOINT, Variant, seed_note
 
 #: False positive rates at which bootstrap curves are evaluated.
 GRID = np.linspace(0, 1, 201)
 _RESAMPLES, _CONFIDENCE = 1000, 0.95
 
 
-def draw_roc(variants: Sequence[Pooled], out: Path, name: str, title: str, *, seed: int) -> Figure:
+def draw_roc(variants: Sequence[Variant], out: Path, name: str, title: str, *, seed: int) -> Figure:
     """Draw the ROC curve of each variant with its pointwise 95 % band and its AUC."""
     drawn = canvas(5.2, 5.6 + 0.18 * len(variants))
     axes = drawn.add_subplot()
@@ -37,13 +37,13 @@ def draw_roc(variants: Sequence[Pooled], out: Path, name: str, title: str, *, se
     return Figure(name, title, _caption(variants), save(drawn, out, name))
 
 
-def colours(variants: Sequence[Pooled]) -> list[str]:
+def colours(variants: Sequence[Variant]) -> list[str]:
     """Return a colour for each variant: black for the joint model, the others in order."""
     others = itertools.cycle(COLOURS[1:])
-    return [COLOURS[0] if one.base == "joint" else next(others) for one in variants]
+    return [COLOURS[0] if one.base == JOINT else next(others) for one in variants]
 
 
-def scores(one: Pooled) -> tuple[Float[np.ndarray, " scans"], Bool[np.ndarray, " scans"]]:
+def scores(one: Variant) -> tuple[Float[np.ndarray, " scans"], Bool[np.ndarray, " scans"]]:
     """Return the probability of the last class (the positive one), and whether the scan is of that class."""
     return one.probability()[:, -1], one.disease() == len(one.classes) - 1
 
@@ -72,7 +72,7 @@ def band(
     return low, high
 
 
-def _area(one: Pooled, seed: int) -> str:
+def _area(one: Variant, seed: int) -> str:
     """Return the area under the drawn curve: the last class against the rest."""
     score, positive = scores(one)
     probability, disease = np.stack([1 - score, score], axis=1), positive.astype(np.int64)
@@ -85,7 +85,7 @@ def _area(one: Pooled, seed: int) -> str:
     return f"{over(every):.3f} ({low:.3f} to {high:.3f})"
 
 
-def _caption(variants: Sequence[Pooled]) -> str:
+def _caption(variants: Sequence[Variant]) -> str:
     first = variants[0]
     *others, positive = first.classes
     counts = first.diagnosed()["disease"].value_counts()

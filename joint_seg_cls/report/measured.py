@@ -17,7 +17,6 @@ from joint_seg_cls.metrics import (
     sensitivity,
     specificity,
 )
-from joint_seg_cls.report.runs import PROBABILITY
 from joint_seg_cls.report.variants import Variant
 
 #: Metrics of single scans, and their columns in ``per_case.csv``.
@@ -114,8 +113,7 @@ def _of_diagnoses(
     rows = variant.diagnosed()
     if rows.empty or len(variant.classes) < 2:
         return None
-    probability = rows[[f"{PROBABILITY}{name}" for name in variant.classes]].to_numpy(dtype=np.float64)
-    disease = rows["disease"].map({name: code for code, name in enumerate(variant.classes)}).to_numpy(dtype=np.int64)
+    probability, disease = variant.probability(), variant.disease()
     keys = (rows[name].to_numpy() for name in ("fold", "seed", "subject"))
     value = across_folds(lambda own: over(probability[own], disease[own]), *keys, draws_seed=seed, resamples=resamples)
     return Measured(rows["case"].nunique(), value)

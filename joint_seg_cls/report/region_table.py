@@ -7,8 +7,8 @@ import pandas as pd
 from joint_seg_cls.evaluation import REGION_RULE, summarise_regions, withheld_note
 from joint_seg_cls.metrics import Interval
 from joint_seg_cls.report.page import PROPORTION_INTERVALS, PageCell, PageTable, with_interval
-from joint_seg_cls.report.runs import ReportRun, pool, seed_note
-from joint_seg_cls.report.variants import JOINT
+from joint_seg_cls.report.runs import ReportRun
+from joint_seg_cls.report.variants import joint_or_first, pool, seed_note
 
 _TITLE = "Lesions by anatomical region"
 _COLUMNS = (
@@ -22,7 +22,7 @@ def region_tables(runs: Iterable[ReportRun], *, seed: int, resamples: int) -> di
     segmenting = [one for one in pool(runs) if one.segments]
     if not segmenting:
         return {}
-    shown = next((one for one in segmenting if one.base == JOINT), segmenting[0])
+    shown = joint_or_first(segmenting)
     regions = summarise_regions(shown.rows, seed=seed, resamples=resamples)
     note = withheld_note(shown.rows)
     if not regions["scans"].any():

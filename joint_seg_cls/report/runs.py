@@ -1,19 +1,15 @@
-"""Runs of a study as input of tables and figures, and their pooled out-of-fold tables."""
+"""Runs of a study as input of tables and figures."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import pandas as pd
 import yaml
-from jaxtyping import Float, Int
 
 from joint_seg_cls.errors import CheckpointError, StoreError
-from joint_seg_cls.report.per_case import PER_CASE, PROBABILITY, UNCALIBRATED, read_per_case
+from joint_seg_cls.report.per_case import PER_CASE, read_per_case
 from joint_seg_cls.run_state import CONFIG, DONE, METRICS, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
 from joint_seg_cls.training import not_plain
@@ -129,109 +125,6 @@ class ReportRun:
                 remedy="prepare that cohort again, or report without pictures",
             )
         return {case.case: case for case in store.cases}
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Pooled:
-    """The pooled out-of-fold tables of one variant, for the seed with the most finished folds.
-
-    Args:
-        runs: the finished runs, by fold.
-        rows: one row per test scan.
-        seed: the seed; None if the study has only one.
-    """
-
-    label: str
-    base: str
-    runs: dict[str, ReportRun]
-    planned: int
-    rows: pd.DataFrame
-    seed: int | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the diseases in the order of their class codes."""
-        return tuple(name.removeprefix(PROBABILITY) for name in self.rows if name.startswith(PROBABILITY))
-
-    @property
-    def segments(self) -> bool:
-        """Whether it segments lesions."""
-        return bool(self.rows["dsc"].notna().any())
-
-    def diagnosed(self) -> pd.DataFrame:
-        """Return the rows with a known disease and a probability."""
-        first = f"{PROBABILITY}{self.classes[0]}"
-        return self.rows[self.rows["disease"].isin(self.classes) & self.rows[first].notna()]
-
-    def probability(self) -> Float[np.ndarray, "scans classes"]:
-        """Return the class probabilities of the diagnosed rows."""
-        return self.diagnosed()[[f"{PROBABILITY}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
-
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether its rows have probabilities without calibration, which differ."""
-        names = [f"{UNCALIBRATED}{name}" for name in self.classes]
-        if not names or any(name not in self.rows for name in names):
-            return False
-        before = self.diagnosed()[names].to_numpy(dtype=np.float64)
-        return not np.allclose(before, self.probability(), atol=1e-5, equal_nan=True)
-
-    def uncalibrated(self) -> Float[np.ndarray, "scans classes"]:
-        """Return the class probabilities of the diagnosed rows without calibration; the others where not recorded."""
-        if not self.is_calibrated:
-            return self.probability()
-        before = self.diagnosed()[[f"{UNCALIBRATED}{name}" for name in self.classes]].to_numpy(dtype=np.float64)
-        return np.where(np.isnan(before), self.probability(), before)
-
-    def disease(self) -> Int[np.ndarray, " scans"]:
-        """Return the codes of the true diseases of the diagnosed rows."""
-        return self.diagnosed()["disease"].map(self.classes.index).to_numpy(dtype=np.int64)
-
-    def label_with_progress(self) -> str:
-        """Return the label, with the seed if there are several, and the number of folds if some are not finished."""
-        done = len(self.runs)
-        parts = [] if self.seed is None else [f"seed {self.seed}"]
-        parts += [] if done == self.planned else [f"{done} of {self.planned} folds"]
-        return f"{self.label} ({', '.join(parts)})" if parts else self.label
-
-
-def pool(runs: Iterable[ReportRun]) -> list[Pooled]:
-    """Pool the finished runs of each label, in the order of first appearance."""
-    by_label: dict[str, list[ReportRun]] = {}
-    for run in runs:
-        by_label.setdefault(run.label, []).append(run)
-    return [pooled for own in by_label.values() if (pooled := _pool_one(own)) is not None]
-
-
-def classifying(pooled: Iterable[Pooled]) -> list[Pooled]:
-    """Return the variants that classify and were tested on scans of every class."""
-    return [one for one in pooled if len(np.unique(one.disease())) == len(one.classes) > 1]
-
-
-def choose(pooled: Sequence[Pooled], bases: Sequence[str]) -> list[Pooled]:
-    """Return the first variant of each available base, in the order of ``bases``."""
-    return [found for base in bases if (found := next((one for one in pooled if one.base == base), None)) is not None]
-
-
-def seed_note(variants: Iterable[Pooled]) -> str:
-    """Return the sentence of a caption if there are several seeds."""
-    several = any(one.seed is not None for one in variants)
-    return " Of several seeds, that with the most finished folds is shown, given with the name." if several else ""
-
-
-def _pool_one(runs: list[ReportRun]) -> Pooled | None:
-    done = [run for run in runs if run.is_done]
-    if not done:
-        return None
-    folds = Counter(run.seed for run in done)
-    seed = min(folds, key=lambda one: (-folds[one], one))
-    chosen = {str(run.fold): run for run in done if run.seed == seed}
-    tables = [rows.assign(fold=fold) for fold, run in chosen.items() if (rows := run.rows) is not None]
-    rows = pd.concat(tables, ignore_index=True)
-    planned = len({str(run.fold) for run in runs})
-    several = len({run.seed for run in runs}) > 1
-    return Pooled(done[0].label, done[0].base, chosen, planned, rows, seed if several else None)
 
 
 def _read(path: Path) -> pd.DataFrame | None:

@@ -89,19 +89,12 @@ class StudyReport:
             write_text(out / "tables" / f"{table.name}.tex", latex(table))
             write_table(frame(table), out / "tables" / f"{table.name}.csv")
         for number, table in enumerate(self._cohort()):
-            content = pd.DataFrame(table.rows, columns=table.columns)
-            path = out / "tables" / f"cohort-{number + 1}"
-            write_table(content, path.with_suffix(".csv"))
-            write_text(path.with_suffix(".md"), _cohort_markdown(table))
-            write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, table.rows))
+            _write_cells(out / "tables" / f"cohort-{number + 1}", table, table.rows, _cohort_markdown(table))
         texts = [*map(markdown, self.tables)]
         for name, table in self.further.items():
             if table.rows:
-                texts.append(text := _page_table_markdown(table))
-                cells = _texts(table)
-                write_table(pd.DataFrame(cells, columns=list(table.columns)), out / "tables" / f"{name}.csv")
-                write_text(out / "tables" / f"{name}.md", text)
-                write_text(out / "tables" / f"{name}.tex", plain_latex(table.title, table.columns, cells))
+                texts.append(_page_table_markdown(table))
+                _write_cells(out / "tables" / name, table, _texts(table), texts[-1])
         if len(self.explanations):
             write_table(self.explanations, out / "explanations.csv")
         else:
@@ -152,6 +145,13 @@ class StudyReport:
 
     def _cohort(self) -> list[Table]:
         return [table for table in (self.audit.tables if self.audit is not None else ()) if table.rows]
+
+
+def _write_cells(path: Path, table: Table | PageTable, cells: list[list[str]], text: str) -> None:
+    """Write a table of text as CSV, Markdown (``text``) and LaTeX."""
+    write_table(pd.DataFrame(cells, columns=list(table.columns)), path.with_suffix(".csv"))
+    write_text(path.with_suffix(".md"), text)
+    write_text(path.with_suffix(".tex"), plain_latex(table.title, table.columns, cells))
 
 
 def _texts(table: PageTable) -> list[list[str]]:

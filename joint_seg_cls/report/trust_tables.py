@@ -16,7 +16,8 @@ from joint_seg_cls.metrics import BINS, cross_entropy, proportion_interval, summ
 from joint_seg_cls.report.figures_calibration import error_with_interval
 from joint_seg_cls.report.figures_cases import Gallery, OpenNetwork
 from joint_seg_cls.report.page import PROPORTION_INTERVALS, PageCell, PageTable, with_interval
-from joint_seg_cls.report.runs import Pooled, ReportRun, classifying, pool, seed_note
+from joint_seg_cls.report.runs import ReportRun
+from joint_seg_cls.report.variants import Variant, classifying, joint_or_first, pool, seed_note
 
 _log = logging.getLogger(__name__)
 #: Least probabilities of the predicted class in the table of coverage.
@@ -35,13 +36,13 @@ _MEASURES = (
 )
 
 
-def calibration_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> PageTable:
+def calibration_table(variants: Sequence[Variant], *, seed: int, resamples: int) -> PageTable:
     """Return temperature, cross-entropy and calibration error of each variant that classifies."""
     rows = []
     for one in variants:
-        found = [run.temperature for run in one.runs.values() if run.temperature is not None]
+        found = [run.temperature for run in one.done if run.temperature is not None]
         ends = list(dict.fromkeys(f"{each(found):.2f}" for each in (min, max))) if found else []
-        temperatures = f"{' to '.join(ends)} ({len(found)} of {len(one.runs)})" if found else "none"
+        temperatures = f"{' to '.join(ends)} ({len(found)} of {len(one.done)})" if found else "none"
         disease = one.disease()
         errors = [
             with_interval(*error_with_interval(one, seed=seed, resamples=resamples, uncalibrated=before))
@@ -59,7 +60,7 @@ def calibration_table(variants: Sequence[Pooled], *, seed: int, resamples: int) 
     return PageTable("Calibration of the diagnosis", heads, rows, caption)
 
 
-def coverage_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> PageTable:
+def coverage_table(variants: Sequence[Variant], *, seed: int, resamples: int) -> PageTable:
     """Return share and accuracy of answered scans by the least probability of the predicted class."""
     rows = []
     for one in variants:
@@ -86,7 +87,7 @@ def coverage_table(variants: Sequence[Pooled], *, seed: int, resamples: int) -> 
     return PageTable("Coverage and accuracy", heads, rows, caption)
 
 
-def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: int) -> pd.DataFrame:
+def audited_explanations(pooled: Variant, gallery: Gallery, most: int, *, seed: int) -> pd.DataFrame:
     """Return the audited explanation of test scans, one row per scan; without rows if there are no location maps.
 
     Lesions are those of the reference, and of the prediction where a scan has none.
@@ -100,7 +101,7 @@ def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: i
     chosen = tested.loc[np.unique(np.linspace(0, len(tested) - 1, min(most, len(tested))).round().astype(int))]
     rows = []
     for name, subject, fold in chosen[["case", "subject", "fold"]].itertuples(index=False):
-        run = pooled.runs[str(fold)]
+        run = pooled.by_fold[str(fold)]
         case = gallery.case(run, name)
         predictor, image = gallery.network(run), np.asarray(case.image())
         found, reference = gallery.findings(run, case), case.lesion_mask()
@@ -119,7 +120,7 @@ def audited_explanations(pooled: Pooled, gallery: Gallery, most: int, *, seed: i
     return pd.DataFrame(rows)
 
 
-def explanation_table(pooled: Pooled, audited: pd.DataFrame, *, seed: int) -> PageTable:
+def explanation_table(pooled: Variant, audited: pd.DataFrame, *, seed: int) -> PageTable:
     """Return mean and 95 % interval of each measure of the audited explanations, over all scans and by predicted class.
 
     A class may be recognised by lesions that are absent: then its probability rises when lesions are filled.
@@ -166,7 +167,7 @@ def trust_tables(
     both = [one for one in variants if one.segments]
     if not both or not explained:
         return tables, pd.DataFrame()
-    shown = next((one for one in both if one.base == "joint"), both[0])
+    shown = joint_or_first(both)
     try:
         audited = audited_explanations(shown, Gallery(open_network), explained, seed=seed)
         table = explanation_table(shown, audited, seed=seed)
@@ -179,7 +180,7 @@ def trust_tables(
     return {**tables, "explanations": table}, audited
 
 
-def _title(pooled: Pooled) -> str:
+def _title(pooled: Variant) -> str:
     return f"Audit of the explanations of {pooled.label}"
 
 

@@ -30,7 +30,7 @@ from joint_seg_cls.report import (
 from joint_seg_cls.report.figures_cases import Gallery, View, choose_cases
 from joint_seg_cls.report.figures_lesions import GREEN, RED, YELLOW, draw_errors, hits_and_misses
 from joint_seg_cls.report.figures_roc import band
-from joint_seg_cls.report.runs import pool
+from joint_seg_cls.report.variants import pool
 from joint_seg_cls.scan import PreparedStore
 
 CLASSES = ("MS", "NMOSD")
@@ -140,7 +140,7 @@ def test_tested_scans_missing_in_the_store_are_reported(make_run, tmp_path):
 def test_out_of_fold_tables_use_the_seed_with_the_most_folds(make_run):
     runs = [make_run("joint", fold, seed=seed) for seed in (1, 2) for fold in (0, 1)]
     (pooled,) = pool([*runs, make_run("joint", 0, seed=0, state="waiting")])
-    assert {run.seed for run in pooled.runs.values()} == {1}
+    assert {run.seed for run in pooled.by_fold.values()} == {1}
     assert sorted(pooled.rows["case"]) == [f"s{number}" for number in range(8)]
     assert pooled.label_with_progress() == "joint (seed 1)"
     (fuller,) = pool([make_run("add", 0), make_run("add", 0, seed=3), make_run("add", 1, seed=3)])
