@@ -92,7 +92,7 @@ def scans_picture(path: Path, cohort: Cohort, subjects: list[int], real: tuple[P
     """Draw scans in columns: FLAIR above, with the reference below; ``real`` (scan, mask) is last."""
     above, below, titles = [], [], []
     for subject in subjects:
-        scan = next(iter(simulate_scans(cohort, subject, spacing_mm=1, readers=1)))
+        scan = next(iter(simulate_scans(cohort, subject, spacing_mm=1, raters=1)))
         picture, marked = _slice_pair(scan.flair, scan.lesion_masks[0], scan.grid)
         above.append(picture)
         below.append(marked)

@@ -15,7 +15,6 @@ from joint_seg_cls.phantom import Cohort, simulate_lesions, simulate_scans
 from joint_seg_cls.phantom.acquisition import Sampler, draw_acquisition, draw_site
 from joint_seg_cls.phantom.anatomy import draw_anatomy
 from joint_seg_cls.phantom.parameters import stream
-from joint_seg_cls.phantom.subject import person
 from joint_seg_cls.scan.template import load_template
 
 #: Voxel spacing of lesions and images in the report.
@@ -45,7 +44,7 @@ def image_rows(cohort: Cohort, subjects: int, cache: Path, say: Callable[[str], 
     """Return one row per subject: person, acquisition, and (with prefix ``i:``) intensities of lesion-free tissue."""
 
     def row(subject: int) -> dict:
-        who = person(cohort, subject, 1)
+        who = cohort.person(subject, 1)
         facts = {"disease": cohort.patient(subject)[1].disease, **{key: who[key] for key in ("site", "age", "sex")}}
         return facts | _scan_row(cohort, subject)
 
@@ -76,7 +75,7 @@ def _version() -> str:
 
 
 def _scan_row(cohort: Cohort, subject: int) -> dict[str, float]:
-    (scan,) = simulate_scans(cohort, subject, spacing_mm=SPACING_MM, readers=1)
+    (scan,) = simulate_scans(cohort, subject, spacing_mm=SPACING_MM, raters=1)
     white, grey = _tissue_shares(cohort, subject, scan.brain_mask)
     spacing = scan.grid.spacing_mm
     lesion = scan.lesion_masks[0]

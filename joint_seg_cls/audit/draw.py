@@ -6,7 +6,6 @@ from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Bool, Num
-from scipy import ndimage
 
 from joint_seg_cls.audit.columns import site_column
 from joint_seg_cls.audit.facts import ScanFacts
@@ -16,6 +15,7 @@ from joint_seg_cls.audit.rows import Row
 from joint_seg_cls.parallel import mapped
 from joint_seg_cls.pictures import BRAIN_COLOUR, PREDICTION_COLOUR, Picture, strip_png
 from joint_seg_cls.scan import LesionValue, MaskGeometry, PreparedCase
+from joint_seg_cls.scan.grid import bounding_box
 
 _MARGIN = 2
 
@@ -96,10 +96,7 @@ def _drawn(
     spacing_mm: tuple[float, float, float],
 ) -> bytes:
     shown = tissue if lesions is None else tissue | lesions
-    box = ndimage.find_objects(shown.astype(np.uint8))[0] if shown.any() else (slice(None),) * 3
-    box = tuple(
-        slice(max((part.start or 0) - _MARGIN, 0), None if part.stop is None else part.stop + _MARGIN) for part in box
-    )
+    box = bounding_box(shown, _MARGIN)
     masks = [(brain, BRAIN_COLOUR)] if brain is not None else []
     masks += [(lesions, PREDICTION_COLOUR)] if lesions is not None else []
     cut = [(mask[box], colour) for mask, colour in masks]

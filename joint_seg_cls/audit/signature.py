@@ -2,11 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, Float32, Num
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from joint_seg_cls.scan.grid import bounding_box
 
 #: Blocks of the coarse picture along each axis.
 _BLOCKS = 20
@@ -30,8 +34,8 @@ def signature(
 
     None if the box is too small.
     """
-    box = ndimage.find_objects(head.astype(np.uint8))[0] if head.any() else None
-    if box is None or min(part.stop - part.start for part in box) < 8:
+    box = bounding_box(head)
+    if not head.any() or min(part.stop - part.start for part in box) < 8:
         return None
     values = np.asarray(image[head], dtype=np.float32)
     spread = float(values.std())
@@ -71,21 +75,12 @@ def alike(signatures: Sequence[Float32[np.ndarray, " blocks"] | None], least: fl
 
 def groups(keys: Sequence[Sequence[str]]) -> list[list[int]]:
     """Return groups of at least two positions that share keys, directly or transitively."""
-    root = list(range(len(keys)))
-
-    def find(position: int) -> int:
-        while root[position] != position:
-            position = root[position]
-        return position
-
-    owners: dict[str, list[int]] = {}
-    for position, own in enumerate(keys):
-        for key in own:
-            owners.setdefault(key, []).append(position)
-    for members in owners.values():
-        for one, other in combinations(members, 2):
-            root[max(find(one), find(other))] = min(find(one), find(other))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(chain(*keys)), start=len(keys))}
+    links = [(position, numbers[key]) for position, own in enumerate(keys) for key in own]
+    rows, columns = np.array(links, dtype=int).reshape(-1, 2).T
+    size = len(keys) + len(numbers)
+    _, root = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size)))
     joined: dict[int, list[int]] = {}
     for position in range(len(keys)):
-        joined.setdefault(find(position), []).append(position)
+        joined.setdefault(root[position], []).append(position)
     return [members for members in joined.values() if len(members) > 1]

@@ -57,7 +57,7 @@ def _write_cohort(config: DictConfig, cohort: Cohort | RandomisedCohort) -> None
         cohort,
         config.out,
         spacing_mm=config.spacing_mm,
-        readers=config.raters,
+        raters=config.raters,
         workers=config.workers,
         command=command,
         skull=skull,

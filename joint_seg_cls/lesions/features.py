@@ -8,6 +8,7 @@ from scipy import ndimage
 from joint_seg_cls.lesions.components import label_lesions
 from joint_seg_cls.lesions.places import LOCATION_CLASSES, lesion_places
 from joint_seg_cls.lesions.regions import Regions
+from joint_seg_cls.scan.grid import bounding_box
 
 #: Maximum volume of a punctate lesion: a ball of 5 mm.
 PUNCTATE_ML = 0.065
@@ -149,7 +150,7 @@ def _depth_mm(mask: np.ndarray, table: pd.DataFrame, regions: Regions) -> np.nda
     """Return the largest distance to the border within each lesion, which is half its thickness."""
     deepest = np.zeros(len(table))
     if len(table):
-        box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in ndimage.find_objects(mask.astype(np.int8))[0])
+        box = bounding_box(mask, 1)
         labels, _ = label_lesions(mask)
         depth = ndimage.distance_transform_edt(mask[box], sampling=regions.grid.spacing_mm)
         inside = labels[box] > 0

@@ -19,7 +19,7 @@ from joint_seg_cls.lesions.geometry import (
     index_of,
     millimetres,
 )
-from joint_seg_cls.scan.grid import Grid
+from joint_seg_cls.scan.grid import Grid, bounding_box
 from joint_seg_cls.scan.template import Template, load_template
 
 #: Fraction of cerebrospinal fluid above which a voxel is fluid.
@@ -126,10 +126,8 @@ def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
 
 def _around_brain(template: Template) -> tuple[Template, list[tuple[int, int]]]:
     """Crop the template to the brain with a margin of 4 mm; also return the cropped width at both ends of each axis."""
-    box = ndimage.find_objects(template.brain.astype(np.int8))[0]
-    spans = [(max(s.start - 4, 0), min(s.stop + 4, n)) for s, n in zip(box, template.grid.shape, strict=True)]
-    part = tuple(slice(low, high) for low, high in spans)
-    (x, X), (y, Y), (z, Z) = spans
+    part = bounding_box(template.brain, 4)
+    (x, X), (y, Y), (z, Z) = spans = [(side.start, side.stop) for side in part]
     inner = Template(
         template.grid.cropped((x, y, z), (X, Y, Z)),
         template.t1[part],

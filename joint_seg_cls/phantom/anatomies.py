@@ -16,6 +16,7 @@ from joint_seg_cls.errors import CohortError, ConfigError, ScanError
 from joint_seg_cls.phantom.head import Head
 from joint_seg_cls.phantom.template_head import template_head
 from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer
+from joint_seg_cls.scan.grid import bounding_box
 
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
 #: Coarser label maps lose the cortex.
@@ -181,8 +182,7 @@ def read_label_map(path: Path) -> Head:
                 found=f"{volume:.1f} mL",
                 remedy="remove the file from the folder, or label these structures",
             )
-    box = ndimage.find_objects((tissue > 0).astype(np.uint8))[0]
-    return Head(path.name, np.ascontiguousarray(np.pad(tissue[box], 2)))
+    return Head(path.name, np.ascontiguousarray(np.pad(tissue[bounding_box(tissue > 0)], 2)))
 
 
 def _load(path: Path) -> SpatialImage:

@@ -8,14 +8,14 @@ from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
 
 from joint_seg_cls.phantom.appearance import Signal, draw_signal, ventricular_extent
-from joint_seg_cls.phantom.raters import another_reader
+from joint_seg_cls.phantom.raters import another_rater
 from joint_seg_cls.phantom.resizing import resized
 from joint_seg_cls.phantom.scan_effects import FILLED, averaged, blurred_or_sharpened, draw_slices, moved, received
-from joint_seg_cls.phantom.scene import Scene
+from joint_seg_cls.phantom.scene import Scene, rotation
 from joint_seg_cls.phantom.subject import SimulatedScan
 from joint_seg_cls.phantom.tissue import is_brain
 from joint_seg_cls.scan import Grid
-from joint_seg_cls.scan.grid import reorient
+from joint_seg_cls.scan.grid import bounding_box, reorient
 
 _IN_PLANE_MM = (0.75, 1.25)
 _AXES = ("RAS", "LAS", "LPS", "PIL", "RPI", "LIP")
@@ -31,7 +31,7 @@ def scan_scene(
     signal = draw_signal(scene, ventricular_extent(scene), rng, all_lesions=True)
     brain = signal.brain if strip else _anatomical(scene)
     values = np.where(brain, signal.values, 0) if strip else signal.values
-    box = _box(values > 0)
+    box = bounding_box(values > 0, _MARGIN_VOXELS)
     signal = Signal(values[box], brain[box], signal.lesions[box])
     values, share, brain, grid = _sampled(signal, scene.spacing_mm, rng)
     values = received(values, rng)
@@ -39,7 +39,7 @@ def scan_scene(
     flair = np.clip(np.round(values * gain), 1, np.iinfo(np.int16).max)
     flair = np.where(brain, flair, 0) if strip else flair
     lesions = (share >= FILLED) & brain
-    others = [another_reader(share, brain, grid.spacing_mm, own) for own in raters]
+    others = [another_rater(share, brain, grid.spacing_mm, own) for own in raters]
     turned = grid.like(_with_axes(_AXES[int(rng.integers(len(_AXES)))]))
     flair, brain, *masks = (
         reorient(array, grid, turned) for array in (flair.astype(np.int16), brain, lesions, *others)
@@ -75,15 +75,6 @@ def _anatomical(scene: Scene) -> Bool[np.ndarray, "x y z"]:
     return ndimage.binary_closing(brain, iterations=3)[4:-4, 4:-4, 4:-4]
 
 
-def _box(mask: Bool[np.ndarray, "x y z"]) -> tuple[slice, slice, slice]:
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    x, y, z = (
-        slice(max(part.start - _MARGIN_VOXELS, 0), min(part.stop + _MARGIN_VOXELS, side))
-        for part, side in zip(found, mask.shape, strict=True)
-    )
-    return x, y, z
-
-
 def _with_axes(codes: str) -> Grid:
     """Return a grid with the axis directions ``codes``."""
     axes = nib.orientations.axcodes2ornt(codes)
@@ -93,13 +84,7 @@ def _with_axes(codes: str) -> Grid:
 def _tilted(own: Grid, rng: np.random.Generator) -> Float[np.ndarray, "4 4"]:
     """Return the affine of a tilted and shifted slab."""
     turn = np.eye(4)
-    for axis, degrees in enumerate(rng.normal(0, _TILT_SD_DEG, 3)):
-        one, other = (k for k in range(3) if k != axis)
-        step = np.eye(4)
-        angle = np.deg2rad(degrees)
-        step[one, one] = step[other, other] = np.cos(angle)
-        step[one, other], step[other, one] = -np.sin(angle), np.sin(angle)
-        turn = turn @ step
+    turn[:3, :3] = rotation(rng.normal(0, _TILT_SD_DEG, 3))
     affine = turn @ own.affine
     middle = affine[:3, :3] @ (np.array(own.shape) - 1) / 2
     affine[:3, 3] = rng.uniform(-20, 20, 3) - middle

@@ -111,7 +111,7 @@ def visible_lesions(
     normal: Bool[np.ndarray, "x y z"],
     spacing_mm: float,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return the lesions that a reader would see by the contrast of their mean to the normal white matter around.
+    """Return the lesions that a rater would see by the contrast of their mean to the normal white matter around.
 
     The minimum is 0.17, and 0.1 for lesions of more than 1 mL.
 

@@ -64,9 +64,8 @@ def load_atlas(spacing_mm: Literal[1, 2]) -> Atlas:
     temporal = region["inferior_temporal"] & white
     tracts = region["internal_capsule"] | region["corticospinal_tract"]
     deep = region["deep_white_matter"] & ~temporal & ~tracts & ~region["thalamus"]
-    y = regions.grid.affine[1, 3] + regions.grid.spacing_mm[1] * np.arange(regions.grid.shape[1])
-    z = regions.grid.affine[2, 3] + regions.grid.spacing_mm[2] * np.arange(regions.grid.shape[2])
-    frontoparietal = (y > -60)[None, :, None] & (z > 0)[None, None, :]
+    _, y, z = coordinates_mm(regions.grid)
+    frontoparietal = (y > -60) & (z > 0)
     near_cortex = distance["cortex"] <= 1.5
     midline_walls = sum((distance[name] <= WALL_MM for name in WALLS[1:]), start=np.zeros_like(tissue))
     zones = {
@@ -99,7 +98,7 @@ def load_atlas(spacing_mm: Literal[1, 2]) -> Atlas:
         "periependymal": midline_walls & ~region["hypothalamus"] & ~region["area_postrema"],
         "area_postrema": region["area_postrema"],
         "hypothalamus": region["hypothalamus"],
-        "corticospinal": tracts & ~region["infratentorial"] & (z < 18)[None, None, :],
+        "corticospinal": tracts & ~region["infratentorial"] & (z < 18),
     }
     wall_mm = {name: distance[name] for name in WALLS}
     return Atlas(regions.grid, tissue, white, zones, wall_mm, spared)
@@ -117,6 +116,12 @@ def wall_normals(name: str) -> Float[np.ndarray, "3 x y z"]:
     """Return the unit vectors that point away from a cavity, on the 2 mm grid."""
     slope = np.stack(np.gradient(ndimage.gaussian_filter(load_atlas(2).wall_mm[name], 1.0)))
     return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+
+
+def coordinates_mm(grid: Grid) -> tuple[Float[np.ndarray, "_ _ _"], ...]:
+    """Return the coordinates along each axis of a grid with RAS+ axes, shaped to broadcast."""
+    axes = (grid.affine[k, 3] + grid.affine[k, k] * np.arange(grid.shape[k]) for k in range(3))
+    return np.meshgrid(*axes, indexing="ij", sparse=True)
 
 
 def positions_mm(grid: Grid, voxels: np.ndarray) -> Float[np.ndarray, "n 3"]:

@@ -23,7 +23,7 @@ from joint_seg_cls.phantom.subject import Cohort
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.cells import write_table
 
-MOST_READERS = 4
+MOST_RATERS = 4
 _RECORD, _TABLE, _PAGE = "simulation.json", "cohort.tsv", "README.txt"
 _UNIT_MM = 2
 _SCANNER_ANATOMICAL = 1
@@ -34,7 +34,7 @@ def write_cohort(
     out: str | Path,
     *,
     spacing_mm: int,
-    readers: int,
+    raters: int,
     workers: int,
     command: str,
     skull: Skull | LabelledSkull | None = None,
@@ -54,20 +54,20 @@ def write_cohort(
         brain_masks: whether the table lists brain masks; None lists them for skull-stripped scans only.
 
     Raises:
-        ConfigError: a spacing other than 1 or 2, readers or workers out of range.
+        ConfigError: a spacing other than 1 or 2, raters or workers out of range.
         CohortError: ``out`` contains something else.
         OSError: the disk is full or read-only.
     """
-    spacing = _checked(spacing_mm, readers, workers)
+    spacing = _checked(spacing_mm, raters, workers)
     out, skull = Path(out), skull or NoSkull()
-    settings = cohort.settings() | {"spacing_mm": spacing, "readers": readers}
+    settings = cohort.settings() | {"spacing_mm": spacing, "readers": raters}  # the key of existing cohorts
     settings |= {} if skull.stripped else {"skull": skull.name}
     _refuse_others(out, settings)
     cohort.prepare(spacing, skull)
     _claim(out, settings)
     subjects = range(1, cohort.recruitment.subjects() + 1)
     missing = [number for number in subjects if not (out / subject_name(number)).is_dir()]
-    make = partial(write_subject, cohort, out=out, spacing_mm=spacing, readers=readers, skull=skull)
+    make = partial(write_subject, cohort, out=out, spacing_mm=spacing, raters=raters, skull=skull)
     mapped(make, missing, workers=workers, label="subjects", share=True)
     write_text(out / _PAGE, _page(cohort, command, settings, skull))
     hidden = {"brain_mask"} if not (skull.stripped if brain_masks is None else brain_masks) else set()
@@ -75,7 +75,7 @@ def write_cohort(
         {name: cell for name, cell in row.items() if name not in hidden}
         | {"skull_stripped": str(skull.stripped).lower()}
         for number in subjects
-        for row in _rows(cohort, number, readers, out)
+        for row in _rows(cohort, number, raters, out)
     ]
     write_table(pd.DataFrame(rows), out / _TABLE)
     return out / _TABLE
@@ -86,10 +86,10 @@ def subject_name(subject: int) -> str:
     return f"sub-{subject:03d}"
 
 
-def _checked(spacing_mm: int, readers: int, workers: int) -> Literal[1, 2]:
+def _checked(spacing_mm: int, raters: int, workers: int) -> Literal[1, 2]:
     for key, value, low, high in (
         ("spacing_mm", spacing_mm, 1, 2),
-        ("raters", readers, 1, MOST_READERS),
+        ("raters", raters, 1, MOST_RATERS),
         ("workers", workers, 0, 1024),
     ):
         require_valid(key, is_whole(value, low, high), f"an integer from {low} to {high}", value)
@@ -140,12 +140,12 @@ def write_subject(
     subject: int,
     out: Path,
     spacing_mm: Literal[1, 2],
-    readers: int,
+    raters: int,
     skull: Skull | LabelledSkull,
 ) -> None:
     """Write the scans of one subject to a temporary folder and move it into place when complete."""
     name = subject_name(subject)
-    scans = cohort.scans(subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
+    scans = cohort.scans(subject, spacing_mm=spacing_mm, raters=raters, skull=skull)
     with atomic_folder(out / name, keep=True) as partial:
         for visit, scan in enumerate(scans, start=1):
             folder = partial / f"ses-{visit:02d}"
@@ -153,15 +153,15 @@ def write_subject(
             stem = f"{name}_ses-{visit:02d}"
             _write_volume(folder / f"{stem}_flair.nii.gz", scan.flair, scan.grid)
             _write_volume(folder / f"{stem}_brain-mask.nii.gz", scan.brain_mask.astype(np.uint8), scan.grid)
-            for reader, mask in enumerate(scan.lesion_masks, start=1):
-                _write_volume(folder / f"{stem}_{_mask_name(reader)}.nii.gz", mask.astype(np.uint8), scan.grid)
+            for rater, mask in enumerate(scan.lesion_masks, start=1):
+                _write_volume(folder / f"{stem}_{_mask_name(rater)}.nii.gz", mask.astype(np.uint8), scan.grid)
 
 
-def _mask_name(reader: int) -> str:
-    return "lesion-mask" if reader == 1 else f"lesion-mask-{reader}"
+def _mask_name(rater: int) -> str:
+    return "lesion-mask" if rater == 1 else f"lesion-mask-{rater}"
 
 
-def _rows(cohort: Cohort | RandomisedCohort, subject: int, readers: int, out: Path) -> Iterator[dict[str, str]]:
+def _rows(cohort: Cohort | RandomisedCohort, subject: int, raters: int, out: Path) -> Iterator[dict[str, str]]:
     enrolment, patient = cohort.patient(subject)
     name = subject_name(subject)
     for visit in range(1, enrolment.visits + 1):
@@ -169,8 +169,8 @@ def _rows(cohort: Cohort | RandomisedCohort, subject: int, readers: int, out: Pa
         files = f"{name}/{session}/{name}_{session}"
         row = {"subject": name, "session": session}
         row |= {"flair": f"{files}_flair.nii.gz", "brain_mask": f"{files}_brain-mask.nii.gz"}
-        for reader in range(1, readers + 1):
-            row["lesion_mask" if reader == 1 else f"lesion_mask_{reader}"] = f"{files}_{_mask_name(reader)}.nii.gz"
+        for rater in range(1, raters + 1):
+            row["lesion_mask" if rater == 1 else f"lesion_mask_{rater}"] = f"{files}_{_mask_name(rater)}.nii.gz"
         row |= {"disease": patient.disease} | cohort.person(subject, visit)
         spacing = np.linalg.norm(_affine(out / row["flair"])[:3, :3], axis=0)
         row["voxel_size_mm"] = "x".join(f"{length:.2f}" for length in spacing)

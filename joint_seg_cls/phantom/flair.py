@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.raster import Drawn
+from joint_seg_cls.phantom.resizing import interpolated
+from joint_seg_cls.scan.grid import bounding_box
 from joint_seg_cls.scan.template import load_template
 
 #: Relative contrast of small lesions, which are fainter than large ones of the same scan.
@@ -92,11 +94,7 @@ def _blend_lesions(signal: np.ndarray, contrast: np.ndarray, drawn: Drawn, rng: 
     table = parameters()["flair"]
     luck = rng.standard_normal(1 << 12)[: int(drawn.labels.max()) + 1]
     cloud_sigma_mm = float(rng.uniform(*table["cloud_edge_sigma_mm"]))
-    margin = 8
-    box = tuple(
-        slice(max(part.start - margin, 0), part.stop + margin)
-        for part in ndimage.find_objects(drawn.mask.astype(np.uint8))[0]
-    )
+    box = bounding_box(drawn.mask, 8)
     labels, here = drawn.labels[box], signal[box]
     sizes_mm3 = np.bincount(labels.ravel(), minlength=luck.size) * drawn.grid.voxel_ml * 1000
     fainter = np.where(sizes_mm3 < _FAINTER_BELOW_MM3, _FAINTER, 1.0)
@@ -138,10 +136,7 @@ def _texture(shape: tuple[int, ...], spacing_mm: int, rng: np.random.Generator) 
     coarse = rng.standard_normal([int(np.ceil(n * spacing_mm / _TEXTURE_MM)) + 1 for n in shape], dtype=np.float32)
     coarse = ndimage.gaussian_filter(coarse, 0.7)
     for axis, n in enumerate(shape):
-        where = np.arange(n) * spacing_mm / _TEXTURE_MM
-        low = np.floor(where).astype(int)
-        part = (where - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-        coarse = coarse.take(low, axis) * (1 - part) + coarse.take(low + 1, axis) * part
+        coarse = interpolated(coarse, np.arange(n) * spacing_mm / _TEXTURE_MM, axis)
     return (coarse - coarse.mean()) / coarse.std()
 
 

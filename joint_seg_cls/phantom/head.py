@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from scipy import ndimage
 
 from joint_seg_cls.lesions.regions import BOXES, COURSES
-from joint_seg_cls.phantom.atlas import WALL_MM, Atlas
+from joint_seg_cls.phantom.atlas import WALL_MM, Atlas, coordinates_mm
 from joint_seg_cls.phantom.tissue import Tissue, is_brain
 from joint_seg_cls.scan import Grid
+from joint_seg_cls.scan.grid import bounding_box
 
 #: The box around the template's brain, MNI mm: coordinates of a head are scaled from its own box to this box.
 TEMPLATE_BOX_MM = np.array([(-71.0, -106.0, -66.0), (71.0, 72.0, 80.0)])
@@ -32,9 +33,7 @@ class Head:
     @cached_property
     def brain_box(self) -> tuple[slice, slice, slice]:
         """The smallest box around the brain, with a margin of up to 4 voxels."""
-        box = ndimage.find_objects(is_brain(self.tissue).astype(np.uint8))[0]
-        x, y, z = (slice(max(part.start - 4, 0), part.stop + 4) for part in box)
-        return x, y, z
+        return bounding_box(is_brain(self.tissue), 4)
 
     @cached_property
     def atlas(self) -> Atlas:
@@ -44,7 +43,7 @@ class Head:
 
 def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
     grid = _template_like(tissue)
-    x, y, z = _coordinates_mm(grid)
+    x, y, z = coordinates_mm(grid)
     stem = tissue == Tissue.BRAIN_STEM
     level = _level_of_stem(stem)
     medulla, pons, midbrain = (
@@ -104,12 +103,6 @@ def _atlas(tissue: UInt8[np.ndarray, "x y z"]) -> Atlas:
     return Atlas(grid, parenchyma, white, zones, wall_mm, spared)
 
 
-def _coordinates_mm(grid: Grid) -> list[Float[np.ndarray, "_ _ _"]]:
-    """Return the coordinates of a grid along each axis, in mm, shaped to broadcast."""
-    axes = (grid.affine[k, 3] + grid.affine[k, k] * np.arange(grid.shape[k]) for k in range(3))
-    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
-
-
 def _walls_mm(
     tissue: UInt8[np.ndarray, "x y z"], aqueduct: Bool[np.ndarray, "x y z"]
 ) -> dict[str, Float32[np.ndarray, "x y z"]]:
@@ -124,7 +117,7 @@ def _walls_mm(
 
 def _template_like(tissue: UInt8[np.ndarray, "x y z"]) -> Grid:
     """Return the grid that maps the brain's box to the template's."""
-    filled = ndimage.find_objects(is_brain(tissue).astype(np.uint8))[0]
+    filled = bounding_box(is_brain(tissue))
     low, high = (np.array([getattr(part, end) for part in filled], dtype=float) for end in ("start", "stop"))
     scale = (TEMPLATE_BOX_MM[1] - TEMPLATE_BOX_MM[0]) / (high - low)
     affine = np.diag([*scale, 1.0])

@@ -24,7 +24,7 @@ STREAMS = {
     "rater": 11,
     "head": 12,
     "head choice": 13,
-    "seeding": 14,
+    "placing": 14,
     "scene": 15,
     "appearance": 16,
 }

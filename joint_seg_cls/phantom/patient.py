@@ -91,6 +91,13 @@ class Population:
                 return count, volume_ml
 
 
+def draw_age_and_sex(rng: np.random.Generator) -> tuple[float, str]:
+    """Draw the age in years and the sex, independent of the disease."""
+    mean, sd, least, most = parameters()["age_years"]
+    age = float(np.clip(rng.normal(mean, sd), least, most))
+    return age, "F" if rng.random() < parameters()["share_female"] else "M"
+
+
 def _features(drawn_as: str, count: int, rng: np.random.Generator) -> frozenset[str]:
     """Draw the features independently; a part (``_PART_OF``) occurs only together with its whole.
 

@@ -90,7 +90,7 @@ def plan_lesions(patient: Patient, seed: int, subject: int) -> LesionPlan:
     for lesion in named:
         lesions.add(lesion)
     fillers = round(patient.count * (1 + _RESERVE_SHARE)) + _RESERVE
-    zones = _filler_zones(patient)
+    zones = filler_zones(patient)
     for zone in rng.choice(list(zones), fillers, p=np.array(list(zones.values()))):
         lesions.try_add(str(zone), rng, punctate=zone == "subcortical")
     return LesionPlan(patient, mass, tuple(lesions.lesions), share, roughness)
@@ -117,8 +117,12 @@ def _named_lesions(patient: Patient, rng: np.random.Generator) -> list[Lesion]:
     return lesions
 
 
-def _filler_zones(patient: Patient) -> dict[str, float]:
-    """Return the zones of the other lesions, with their fractions."""
+def filler_zones(patient: Patient, **more: float) -> dict[str, float]:
+    """Return the zones of lesions that no feature requires, with their fractions.
+
+    Args:
+        more: fractions of further zones, before normalisation.
+    """
     needs = {zone: feature for feature, zone in ZONE_OF_FEATURE.items()} | {"subcortical": "punctate"}
     shares = {}
     for zone, share in parameters()["filler_share"][patient.drawn_as].items():
@@ -128,6 +132,7 @@ def _filler_zones(patient: Patient) -> dict[str, float]:
             shares |= {part: share / len(parts) for part in parts}
         elif zone not in needs or needs[zone] in patient.features:
             shares[zone] = share
+    shares |= more
     total = sum(shares.values())
     return {zone: share / total for zone, share in shares.items()}
 

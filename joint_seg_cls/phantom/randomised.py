@@ -13,11 +13,11 @@ from joint_seg_cls.phantom.any_scanner import scan_scene
 from joint_seg_cls.phantom.head import Head
 from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes
-from joint_seg_cls.phantom.parameters import parameters, stream
-from joint_seg_cls.phantom.patient import Patient, Population
+from joint_seg_cls.phantom.parameters import stream
+from joint_seg_cls.phantom.patient import Patient, Population, draw_age_and_sex
+from joint_seg_cls.phantom.placing import place_lesions
 from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
 from joint_seg_cls.phantom.scene import Scene, draw_scene
-from joint_seg_cls.phantom.seeding import seed_lesions
 from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import SimulatedScan
 
@@ -92,9 +92,7 @@ class RandomisedCohort:
         """Return the table columns of a subject at a visit, except disease and files."""
         del visit
         rng = stream(self.seed, subject, "person", 1)
-        mean, sd, least, most = parameters()["age_years"]
-        age = float(np.clip(rng.normal(mean, sd), least, most))
-        sex = "F" if rng.random() < parameters()["share_female"] else "M"
+        age, sex = draw_age_and_sex(rng)
         return {"site": "any", "age": f"{age:.0f}", "sex": sex, "head": self.anatomies.name(self.head_number(subject))}
 
     def head_number(self, subject: int) -> int:
@@ -109,20 +107,20 @@ class RandomisedCohort:
         return draw_scene(head, lesions, _holding(head, spacing_mm) if shape is None else shape, spacing_mm, rng)
 
     def _lesions(self, head: Head, subject: int) -> UInt8[np.ndarray, "x y z"]:
-        rng = stream(self.seed, subject, "seeding")
+        rng = stream(self.seed, subject, "placing")
         volume_ml = float(np.exp(rng.uniform(*np.log(self.load_ml))))
-        return seed_lesions(head, self.patient(subject)[1], volume_ml, self.shapes, rng)
+        return place_lesions(head, self.patient(subject)[1], volume_ml, self.shapes, rng)
 
     def scans(
-        self, subject: int, *, spacing_mm: int, readers: int, skull: Skull | LabelledSkull | None = None
+        self, subject: int, *, spacing_mm: int, raters: int, skull: Skull | LabelledSkull | None = None
     ) -> Iterator[SimulatedScan]:
         """Yield the scans of a subject by visit: the same lesions on different scanners."""
         skull = skull or NoSkull()
         scene = self.scene(subject, None, float(spacing_mm))
         for visit in range(1, self.patient(subject)[0].visits + 1):
             rng = stream(self.seed, subject, "appearance", visit)
-            raters = [stream(self.seed, subject, "rater", visit, reader) for reader in range(2, readers + 1)]
-            yield scan_scene(scene, rng, raters, strip=skull.stripped)
+            others = [stream(self.seed, subject, "rater", visit, rater) for rater in range(2, raters + 1)]
+            yield scan_scene(scene, rng, others, strip=skull.stripped)
 
 
 def _holding(head: Head, spacing_mm: float) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ _BORDER_SD, _BORDER_MM = 0.30, 4.0
 _MISSED, _MISSED_MM3 = 0.45, 40.0
 
 
-def first_reader(
+def first_rater(
     drawn: Drawn, sampler: Sampler, brain: Bool[np.ndarray, "x y z"], voxel_mm3: float
 ) -> tuple[Bool[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
     """Return the reference mask and the lesion fraction of each voxel.
@@ -54,13 +54,13 @@ def _lost_lesions(
     return np.concatenate(added) if added else np.empty(0, dtype=int)
 
 
-def another_reader(
+def another_rater(
     share: Float32[np.ndarray, "x y z"],
     brain: Bool[np.ndarray, "x y z"],
     spacing_mm: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, "x y z"]:
-    """Return a mask with varied borders that lacks some small lesions."""
+    """Return a mask with other borders and without some of the small lesions."""
     sigma = [_BORDER_MM / spacing / 2 for spacing in spacing_mm]
     wander = ndimage.gaussian_filter(rng.standard_normal(share.shape, dtype=np.float32), sigma)
     wander *= _BORDER_SD / max(float(wander.std()), 1e-9)

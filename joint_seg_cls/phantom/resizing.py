@@ -28,6 +28,13 @@ def stretched(
     return below
 
 
+def interpolated(volume: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    """Return a volume at fractional ``positions`` along ``axis``, interpolated linearly."""
+    low = np.minimum(positions.astype(int), volume.shape[axis] - 2)
+    part = (positions - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+    return volume.take(low, axis) * (1 - part) + volume.take(low + 1, axis) * part
+
+
 def resized(volume: Float32[np.ndarray, "x y z"], shape: tuple[int, ...]) -> Float32[np.ndarray, "X Y Z"]:
     """Return a volume of ``shape`` voxels over the same field of view."""
     for axis in np.argsort(np.divide(shape, volume.shape)).tolist():

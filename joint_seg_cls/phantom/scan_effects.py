@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
-from joint_seg_cls.phantom.resizing import stretched
+from joint_seg_cls.phantom.resizing import interpolated, stretched
 from joint_seg_cls.phantom.smooth_noise import noise_on_nodes
 
 Volume = Float32[np.ndarray, "x y z"]
@@ -58,15 +58,8 @@ def averaged(volume: Volume, slices: Slices, spacing_mm: float) -> Float32[np.nd
     )
     low = (np.arange(number) + slices.gap / 2) * step
     high = (np.arange(number) + 1 - slices.gap / 2) * step
-    return ((_at(integral, high, slices.axis) - _at(integral, low, slices.axis)) / (step * (1 - slices.gap))).astype(
-        np.float32
-    )
-
-
-def _at(integral: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    low = np.minimum(places.astype(int), integral.shape[axis] - 2)
-    part = (places - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-    return integral.take(low, axis) * (1 - part) + integral.take(low + 1, axis) * part
+    total = interpolated(integral, high, slices.axis) - interpolated(integral, low, slices.axis)
+    return (total / (step * (1 - slices.gap))).astype(np.float32)
 
 
 def moved(signal: Volume, rng: np.random.Generator) -> Volume:
@@ -98,8 +91,7 @@ def blurred_or_sharpened(signal: Volume, spacing_mm: float, rng: np.random.Gener
 
 def received(signal: Volume, rng: np.random.Generator) -> Volume:
     """Return the image with receive field, noise, a monotone tone curve and clipping of the maximum."""
-    nodes = tuple(int(n) for n in rng.integers(2, 6, 3))
-    x, y, z = nodes
+    x, y, z = (int(n) for n in rng.integers(2, 6, 3))
     signal = signal * np.exp(rng.uniform(0, 0.3) * noise_on_nodes(signal.shape, (x, y, z), rng))
     sd = np.float32(rng.uniform(0, 0.08))
     if rng.random() < 0.85:

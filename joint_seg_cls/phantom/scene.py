@@ -10,6 +10,7 @@ from scipy import ndimage
 from joint_seg_cls.phantom.head import Head
 from joint_seg_cls.phantom.smooth_noise import smooth_noise
 from joint_seg_cls.phantom.tissue import Tissue, is_brain
+from joint_seg_cls.scan.grid import bounding_box, cropped_or_padded
 
 _TURN_SD_DEG = 7.0
 _SCALE = (0.88, 1.12)
@@ -50,8 +51,7 @@ def draw_scene(
 ) -> Scene:
     """Rotate, scale and warp a head with its lesions, shift its ventricular walls, and centre its brain on a grid."""
     matrix = _linear(rng)
-    box = ndimage.find_objects(is_brain(head.tissue).astype(np.uint8))[0]
-    middle = np.array([(part.start + part.stop - 1) / 2 for part in box])
+    middle = np.array([(part.start + part.stop - 1) / 2 for part in bounding_box(is_brain(head.tissue))])
     axes = [(np.arange(side) - (side - 1) / 2) * spacing_mm for side in shape]
     source = _positions(axes, matrix, middle)
     for axis in range(3):
@@ -70,15 +70,20 @@ def draw_scene(
     return _centred(Scene(tissue, numbers, spacing_mm))
 
 
-def _linear(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
+def rotation(degrees: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    """Return the product of rotations about the first, second and third axis."""
     matrix = np.eye(3)
-    for axis, degrees in enumerate(rng.normal(0, _TURN_SD_DEG, 3)):
+    for axis, angle in enumerate(np.deg2rad(degrees)):
         one, other = (k for k in range(3) if k != axis)
         turn = np.eye(3)
-        angle = np.deg2rad(degrees)
         turn[one, one] = turn[other, other] = np.cos(angle)
         turn[one, other], turn[other, one] = -np.sin(angle), np.sin(angle)
         matrix = matrix @ turn
+    return matrix
+
+
+def _linear(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
+    matrix = rotation(rng.normal(0, _TURN_SD_DEG, 3))
     matrix = matrix @ (np.eye(3) + _SHEAR_SD * np.triu(rng.standard_normal((3, 3)), 1))
     matrix = matrix @ np.diag(1 / rng.uniform(*_SCALE, 3))
     return matrix @ np.diag([-1.0, 1.0, 1.0]) if rng.random() < 0.5 else matrix
@@ -109,14 +114,7 @@ def _away_from_ventricles(head: Head) -> tuple[list[np.ndarray], list[int]]:
 
 def _centred(scene: Scene) -> Scene:
     """Move the brain's bounding box to the centre of the grid."""
-    box = ndimage.find_objects(is_brain(scene.tissue).astype(np.uint8))[0]
-    shift = [round((side - part.start - part.stop) / 2) for side, part in zip(scene.tissue.shape, box, strict=True)]
-    return Scene(_shifted(scene.tissue, shift), _shifted(scene.lesions, shift), scene.spacing_mm)
-
-
-def _shifted(volume: UInt8[np.ndarray, "x y z"], shift: list[int]) -> UInt8[np.ndarray, "x y z"]:
-    moved = np.zeros_like(volume)
-    there = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(shift, volume.shape, strict=True))
-    here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(shift, volume.shape, strict=True))
-    moved[there] = volume[here]
-    return moved
+    shape, box = scene.tissue.shape, bounding_box(is_brain(scene.tissue))
+    start = np.array([-round((side - part.start - part.stop) / 2) for side, part in zip(shape, box, strict=True)])
+    tissue, lesions = (cropped_or_padded(volume, start, shape) for volume in (scene.tissue, scene.lesions))
+    return Scene(tissue, lesions, scene.spacing_mm)

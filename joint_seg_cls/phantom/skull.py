@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from joint_seg_cls.phantom.acquisition import Acquisition, Sampler
 from joint_seg_cls.phantom.anatomy import Anatomy
+from joint_seg_cls.phantom.atlas import coordinates_mm
 from joint_seg_cls.phantom.flair import Contrast, bias_field, magnitude
 from joint_seg_cls.phantom.parameters import stream
 from joint_seg_cls.scan import Grid
@@ -198,9 +199,7 @@ def _surroundings() -> _Surroundings:
     swollen = ndimage.distance_transform_edt(~brain) * spacing <= _BRIDGED_MM
     depth = _BRIDGED_MM + spacing * (ndimage.distance_transform_edt(~swollen) - ndimage.distance_transform_edt(swollen))
     depth = ndimage.gaussian_filter(depth, 1.0).astype(np.float32)
-    axes = [grid.affine[k, 3] + grid.affine[k, k] * np.arange(grid.shape[k]) for k in range(3)]
-    space = np.meshgrid(*axes, indexing="ij", sparse=True)
-    face_and_neck, canal, orbits = _face_and_neck(space)
+    face_and_neck, canal, orbits = _face_and_neck(coordinates_mm(grid))
     muscle = face_and_neck == _MUSCLE
     opening = canal | (orbits & (depth > _ORBIT_MM)) | (muscle & (depth > _BASE_MM))
     return _Surroundings(grid, depth, face_and_neck, opening)

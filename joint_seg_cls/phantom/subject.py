@@ -16,10 +16,10 @@ from joint_seg_cls.phantom.atlas import load_atlas
 from joint_seg_cls.phantom.flair import bias_field, brighten, compose, draw_contrast, magnitude, within
 from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.parameters import parameters, stream
-from joint_seg_cls.phantom.patient import Patient, Population
+from joint_seg_cls.phantom.patient import Patient, Population, draw_age_and_sex
 from joint_seg_cls.phantom.plan import plan_lesions
 from joint_seg_cls.phantom.raster import Drawn, draw
-from joint_seg_cls.phantom.raters import another_reader, first_reader
+from joint_seg_cls.phantom.raters import another_rater, first_rater
 from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
 from joint_seg_cls.phantom.skull import NoSkull, Skull, StrippedScan
 from joint_seg_cls.scan import Grid
@@ -83,14 +83,19 @@ class Cohort:
 
     def person(self, subject: int, visit: int) -> dict[str, str]:
         """Return the table columns of a subject at a visit, except disease and files."""
-        return person(self, subject, visit)
+        site = draw_site(self.seed, subject, self.patient(subject)[0].site)
+        rng = stream(self.seed, subject, "person", 1)
+        age, sex = draw_age_and_sex(rng)
+        age += float(rng.uniform(*_YEARS_BETWEEN, visit - 1).sum())
+        record = {"site": site["name"], "age": f"{age:.0f}", "sex": sex}
+        return record | {"scanner": site["scanner"], "field_strength_t": site["field_t"]}
 
     def scans(
-        self, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | LabelledSkull | None = None
+        self, subject: int, *, spacing_mm: Literal[1, 2], raters: int, skull: Skull | LabelledSkull | None = None
     ) -> Iterator["SimulatedScan"]:
         """Yield the scans of one subject by visit; a visit does not depend on the number of visits."""
         assert not isinstance(skull, LabelledSkull)  # refused by prepare
-        return simulate_scans(self, subject, spacing_mm=spacing_mm, readers=readers, skull=skull)
+        return simulate_scans(self, subject, spacing_mm=spacing_mm, raters=raters, skull=skull)
 
 
 @final
@@ -115,20 +120,8 @@ def simulate_lesions(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2] 
     return draw(plan_lesions(patient, cohort.seed, subject), spacing_mm), patient
 
 
-def person(cohort: Cohort, subject: int, visit: int) -> dict[str, str]:
-    """Return the table columns of a subject at a visit, except disease and files."""
-    site = draw_site(cohort.seed, subject, cohort.patient(subject)[0].site)
-    rng = stream(cohort.seed, subject, "person", 1)
-    mean, sd, least, most = parameters()["age_years"]
-    age = float(np.clip(rng.normal(mean, sd), least, most))
-    sex = "F" if rng.random() < parameters()["share_female"] else "M"
-    age += float(rng.uniform(*_YEARS_BETWEEN, visit - 1).sum())
-    record = {"site": site["name"], "age": f"{age:.0f}", "sex": sex}
-    return record | {"scanner": site["scanner"], "field_strength_t": site["field_t"]}
-
-
 def simulate_scans(
-    cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], readers: int, skull: Skull | None = None
+    cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2], raters: int, skull: Skull | None = None
 ) -> Iterator[SimulatedScan]:
     """Yield the scans of one subject by visit; a visit does not depend on the number of visits.
 
@@ -151,7 +144,7 @@ def simulate_scans(
         sampler = Sampler(acquisition, anatomy, template.grid)
         brain = sampler.brain(template.brain.astype(np.float32))
         voxel_mm3 = acquisition.grid.voxel_ml * 1000
-        first, share = first_reader(drawn, sampler, brain, voxel_mm3)
+        first, share = first_rater(drawn, sampler, brain, voxel_mm3)
         signal, added = (sampler.average(volume) for volume in compose(contrast, drawn, seed, subject))
         signal = brighten(signal, added, first[brain], contrast)
         where = 2 * np.argwhere(brain) / np.array(brain.shape) - 1
@@ -162,8 +155,8 @@ def simulate_scans(
         signal *= gain
         flair = within(brain, np.clip(np.round(signal), 1, np.iinfo(np.int16).max)).astype(np.int16)
         others = tuple(
-            another_reader(share, brain, acquisition.grid.spacing_mm, stream(seed, subject, "rater", visit, reader))
-            for reader in range(2, readers + 1)
+            another_rater(share, brain, acquisition.grid.spacing_mm, stream(seed, subject, "rater", visit, rater))
+            for rater in range(2, raters + 1)
         )
         margin = skull.margin(acquisition)
         whole = skull.around(StrippedScan(flair, brain, acquisition, anatomy, contrast, gain, seed, subject, visit))

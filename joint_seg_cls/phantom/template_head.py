@@ -3,12 +3,11 @@
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import UInt8
-from scipy import ndimage
 
 from joint_seg_cls.lesions import template_regions
 from joint_seg_cls.phantom.head import Head
 from joint_seg_cls.phantom.tissue import Tissue, is_brain
+from joint_seg_cls.scan.grid import bounding_box
 from joint_seg_cls.scan.template import load_template
 
 
@@ -31,9 +30,4 @@ def template_head() -> Head:
     tissue[~template.brain] = Tissue.AIR
     for name in ("lateral", "third", "fourth"):
         tissue[region[f"{name}_ventricle"]] = Tissue[f"{name.upper()}_VENTRICLE"]
-    return Head("MNI152", _cut(tissue))
-
-
-def _cut(tissue: UInt8[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:
-    box = ndimage.find_objects(is_brain(tissue).astype(np.uint8))[0]
-    return np.ascontiguousarray(np.pad(tissue[box], 6))
+    return Head("MNI152", np.ascontiguousarray(np.pad(tissue[bounding_box(is_brain(tissue))], 6)))

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 
+from joint_seg_cls.scan.grid import cropped_or_padded
+
 #: Maximum number of neighbours of a vertex of a refined icosahedron.
 _MOST_NEIGHBOURS = 6
 #: Step relative to the mean distance of neighbours at full contrast; tangential fraction of the step ([1], equations 5
@@ -114,13 +116,7 @@ class Surface:
             points = np.einsum("wk,fkd->dwf", weights, triangles[start : start + _TRIANGLES_AT_ONCE])
             box[tuple(np.rint(points).astype(np.intp))] = True
         box = ndimage.binary_fill_holes(box)
-        volume = np.zeros(shape, dtype=bool)
-        start, stop = np.maximum(low, 0), np.minimum(low + size, shape)
-        if (stop > start).all():
-            here = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-            there = tuple(slice(a, b) for a, b in zip(start - low, stop - low, strict=True))
-            volume[here] = box[there]
-        return volume
+        return cropped_or_padded(box, -low, shape)
 
     def _normals(self) -> Float[np.ndarray, "3 n"]:
         """Return outward unit normals: normals of the faces weighted by their angles at the vertex."""

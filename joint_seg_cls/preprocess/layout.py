@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int
 
 from joint_seg_cls.errors import ConfigError, ScanError
 from joint_seg_cls.scan import Geometry, Grid, reorient
+from joint_seg_cls.scan.grid import bounding_box
 
 #: Sides must be divisible by this, because the network halves its grid four times.
 SIZE_STEP = 16
@@ -134,9 +135,5 @@ def _sides(image_size: int | Sequence[int]) -> tuple[int, int, int]:
 
 def _box(native: Grid, brain: Bool[np.ndarray, "x y z"]) -> Int[np.ndarray, "2 3"]:
     """Return the first voxel of the brain along each canonical axis, and the one after the last."""
-    turned = reorient(brain, native, native.canonical())
-    box = np.empty((2, 3), dtype=np.int64)
-    for axis in range(3):
-        filled = np.flatnonzero(turned.any(axis=tuple(other for other in range(3) if other != axis)))
-        box[:, axis] = filled[0], filled[-1] + 1
-    return box
+    box = bounding_box(reorient(brain, native, native.canonical()))
+    return np.array([(part.start, part.stop) for part in box]).T

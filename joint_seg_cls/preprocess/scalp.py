@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from joint_seg_cls.preprocess.intensity import tissue_mode
 from joint_seg_cls.scan import Grid
+from joint_seg_cls.scan.grid import bounding_box
 
 #: Maximum depth of scalp below the surface of the mask.
 _DEEPEST_MM = 20.0
@@ -33,7 +34,7 @@ def remove_scalp(
     """
     if not (image[mask] > 0).any():
         return mask
-    box = ndimage.find_objects(mask.astype(np.int8))[0]
+    box = bounding_box(mask)
     inside, spacing = np.pad(mask[box], 1), grid.spacing_mm
     relative = np.pad(image[box] / tissue_mode(np.maximum(image[mask], 0)), 1)
     outer = inside & (ndimage.distance_transform_edt(inside, sampling=spacing) <= _DEEPEST_MM)

@@ -7,7 +7,6 @@ from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from joint_seg_cls.errors import CheckpointError, StoreError
 from joint_seg_cls.inference import Findings, Predictor
@@ -16,6 +15,7 @@ from joint_seg_cls.report.figure import DOTS_PER_INCH
 from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.variants import Variant
 from joint_seg_cls.scan import PreparedCase
+from joint_seg_cls.scan.grid import bounding_box
 from joint_seg_cls.training import Checkpoint
 
 #: Rebuilds the network of a run folder with the tested weights.
@@ -158,14 +158,7 @@ class View:
 
     def _brain(self) -> tuple[slice, slice]:
         """Return rows and columns of the slice that contain the brain anywhere in the volume."""
-        brain = np.asarray(self.case.brain_mask(), dtype=bool).any(axis=2).T
-        found = ndimage.find_objects(brain.astype(np.uint8))
-        if not found:
-            return slice(None), slice(None)
-        rows, columns = (
-            slice(max(part.start - _MARGIN, 0), min(part.stop + _MARGIN, size))
-            for part, size in zip(found[0], brain.shape, strict=True)
-        )
+        columns, rows, _ = bounding_box(np.asarray(self.case.brain_mask(), dtype=bool), _MARGIN)
         return rows, columns
 
 

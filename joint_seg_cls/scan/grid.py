@@ -11,7 +11,7 @@ from typing import final
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy import ndimage
 
 
@@ -116,7 +116,7 @@ def resample(
     if off_axis > 1e-4:
         raise ValueError(f"grids are rotated against each other (off-axis step {off_axis:.3g}); register them first")
     if np.allclose(scale, 1, atol=1e-6) and np.allclose(offset, np.round(offset), atol=1e-4):
-        return _shifted(array, np.round(offset).astype(int), target.shape)
+        return cropped_or_padded(array, np.round(offset).astype(int), target.shape)
     dtype = np.float32 if linear else array.dtype
     resampled = ndimage.affine_transform(
         array.astype(dtype, copy=False), scale, offset, target.shape, order=int(linear), mode="nearest"
@@ -153,8 +153,20 @@ def resample_oblique(
     return values, covered
 
 
-def _shifted(array: np.ndarray, start: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Crop or pad with zeros; exact, without interpolation."""
+def bounding_box(mask: Bool[np.ndarray, "x y z"], margin: int = 0) -> tuple[slice, slice, slice]:
+    """Return the smallest box around a mask, with a margin of up to ``margin`` voxels; of an empty mask the whole."""
+    found = ndimage.find_objects(mask.astype(np.uint8)) or [tuple(slice(0, side) for side in mask.shape)]
+    x, y, z = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, side))
+        for part, side in zip(found[0], mask.shape, strict=True)
+    )
+    return x, y, z
+
+
+def cropped_or_padded(
+    array: Shaped[np.ndarray, "x y z"], start: Int[np.ndarray, "3"], shape: tuple[int, ...]
+) -> Shaped[np.ndarray, "X Y Z"]:
+    """Return the ``shape`` voxels from voxel ``start`` of an array, with zeros outside it."""
     result = np.zeros(shape, dtype=array.dtype)
     low = np.maximum(start, 0)
     high = np.minimum(start + np.array(shape), array.shape)

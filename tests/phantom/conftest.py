@@ -30,12 +30,12 @@ def preset() -> Callable[..., Cohort]:
 def write() -> Callable[..., Path]:
     """Return a function that writes a cohort with the arguments that matter here."""
 
-    def written(cohort: Cohort, out: Path, *, readers: int = 1, workers: int = 0, spacing_mm: int = 2) -> Path:
+    def written(cohort: Cohort, out: Path, *, raters: int = 1, workers: int = 0, spacing_mm: int = 2) -> Path:
         return write_cohort(
             cohort,
             out,
             spacing_mm=spacing_mm,
-            readers=readers,
+            raters=raters,
             workers=workers,
             command="jsc phantom",
         )
@@ -56,8 +56,8 @@ def digests() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def visits_table(preset, write, tmp_path_factory) -> Path:
-    """Return the table of three lifelike subjects with two visits and two readers each."""
-    return write(preset("clear", "subjects=3", "visits=2", "seed=4"), tmp_path_factory.mktemp("visits"), readers=2)
+    """Return the table of three lifelike subjects with two visits and two raters each."""
+    return write(preset("clear", "subjects=3", "visits=2", "seed=4"), tmp_path_factory.mktemp("visits"), raters=2)
 
 
 def draw_labels(scale: float = 1.0) -> np.ndarray:

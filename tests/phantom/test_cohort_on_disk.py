@@ -46,7 +46,7 @@ def test_continuing_keeps_finished_subjects_and_equals_one_run(preset, write, di
     (begun / left).mkdir()
     kept = begun / "sub-001" / "ses-01" / "sub-001_ses-01_flair.nii.gz"
     before = kept.stat().st_mtime_ns
-    write(preset("clear", "subjects=3", "visits=2", "seed=4"), begun, readers=2)
+    write(preset("clear", "subjects=3", "visits=2", "seed=4"), begun, raters=2)
     assert kept.stat().st_mtime_ns == before
     assert digests(begun) == digests(whole)
 
@@ -103,7 +103,7 @@ def test_visits_share_the_anatomy_but_not_position_noise_and_load(visits_table):
         assert volumes[0] != volumes[1]
 
 
-def test_another_reader_agrees_well_but_not_fully_and_misses_small_lesions(visits_table):
+def test_another_rater_agrees_well_but_not_fully_and_misses_small_lesions(visits_table):
     dice, found, sizes = [], [], []
     for case in read_cohort(visits_table):
         scan = read_scan(case.images[0])

@@ -9,7 +9,6 @@ from sklearn.metrics import roc_auc_score
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom import Balanced, Population
 from joint_seg_cls.phantom.parameters import parameters
-from joint_seg_cls.phantom.subject import person
 
 NONE = {"MS": 0.0, "NMOSD": 0.0}
 
@@ -83,7 +82,7 @@ def test_the_paper_preset_has_the_papers_composition(preset):
 
 def test_people_and_sites_are_independent_of_the_disease(preset):
     cohort = preset("lifelike", "subjects=600", "seed=8")
-    people = [(cohort.patient(s)[0].disease, person(cohort, s, 1)) for s in range(1, 601)]
+    people = [(cohort.patient(s)[0].disease, cohort.person(s, 1)) for s in range(1, 601)]
     is_ms = np.array([disease == "MS" for disease, _ in people])
     age = np.array([int(who["age"]) for _, who in people])
     assert 0.43 < roc_auc_score(is_ms, age) < 0.57
@@ -97,7 +96,7 @@ def test_people_and_sites_are_independent_of_the_disease(preset):
 
 def test_only_age_changes_between_visits(preset):
     cohort = preset("clear", "visits=5")
-    visits = [person(cohort, 7, visit) for visit in range(1, 6)]
+    visits = [cohort.person(7, visit) for visit in range(1, 6)]
     ages = [int(who["age"]) for who in visits]
     assert ages == sorted(ages)
     assert 1 <= ages[-1] - ages[0] <= 6

@@ -12,11 +12,11 @@ from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
 from joint_seg_cls.phantom.head import Head
 from joint_seg_cls.phantom.lesion_shapes import RoughEllipsoids, ShapeLibrary
 from joint_seg_cls.phantom.patient import Patient
+from joint_seg_cls.phantom.placing import place_lesions
 from joint_seg_cls.phantom.random_appearance import RandomAppearance
 from joint_seg_cls.phantom.recruitment import Balanced
 from joint_seg_cls.phantom.scan_effects import Slices, averaged
 from joint_seg_cls.phantom.scene import Scene, draw_scene
-from joint_seg_cls.phantom.seeding import seed_lesions
 from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer, is_brain
 from joint_seg_cls.preprocess import TissueMode
 from joint_seg_cls.scan import read_cohort, read_mask, read_scan
@@ -59,7 +59,7 @@ def patient(disease, *features, count=20):
 @pytest.mark.parametrize("volume_ml", [0.6, 6.0, 40.0])
 def test_ms_has_its_load_around_the_ventricles(head, volume_ml):
     who = patient("MS", "periventricular", "dawson", "juxtacortical", count=40)
-    lesions = seed_lesions(head, who, volume_ml, RoughEllipsoids(), np.random.default_rng(1))
+    lesions = place_lesions(head, who, volume_ml, RoughEllipsoids(), np.random.default_rng(1))
     found_ml = np.count_nonzero(lesions) / 1000
     assert found_ml == pytest.approx(volume_ml, rel=0.35)
     atlas, here = head.atlas, lesions[head.brain_box] > 0
@@ -70,7 +70,7 @@ def test_ms_has_its_load_around_the_ventricles(head, volume_ml):
 @pytest.mark.parametrize("disease", ["MS", "NMOSD"])
 def test_absent_features_have_no_lesions(head, disease):
     who = patient(disease, "periventricular", count=15)
-    lesions = seed_lesions(head, who, 3.0, RoughEllipsoids(), np.random.default_rng(2))[head.brain_box] > 0
+    lesions = place_lesions(head, who, 3.0, RoughEllipsoids(), np.random.default_rng(2))[head.brain_box] > 0
     assert lesions.any()
     for feature in ("infratentorial", "callosal", "juxtacortical"):
         assert not (lesions & head.atlas.spared[feature]).any()
@@ -78,7 +78,7 @@ def test_absent_features_have_no_lesions(head, disease):
 
 def test_nmosd_has_linear_lesions_along_the_ependyma(head):
     who = patient("NMOSD", "periventricular", "linear_ependymal", count=4)
-    lesions = seed_lesions(head, who, 0.5, RoughEllipsoids(), np.random.default_rng(3))[head.brain_box]
+    lesions = place_lesions(head, who, 0.5, RoughEllipsoids(), np.random.default_rng(3))[head.brain_box]
     first = lesions == 1
     assert head.atlas.wall_mm["lateral_ventricle"][first].max() <= 3
 
@@ -96,7 +96,7 @@ def test_a_scene_keeps_volumes_within_its_grid(head):
 
 
 def test_images_of_one_scene_vary_and_are_reproducible(head):
-    lesions = seed_lesions(head, patient("MS", "periventricular"), 8.0, RoughEllipsoids(), np.random.default_rng(1))
+    lesions = place_lesions(head, patient("MS", "periventricular"), 8.0, RoughEllipsoids(), np.random.default_rng(1))
     scene = draw_scene(head, lesions, (80, 96, 80), 1.5, np.random.default_rng(1))
     images = [draw_appearance(scene, ventricular_extent(scene), np.random.default_rng(n)) for n in (1, 2, 1)]
     assert np.array_equal(images[0].image, images[2].image)
@@ -109,7 +109,7 @@ def test_images_of_one_scene_vary_and_are_reproducible(head):
 
 
 def test_lesions_range_from_barely_visible_to_very_bright(head):
-    lesions = seed_lesions(head, patient("MS", "periventricular"), 15.0, RoughEllipsoids(), np.random.default_rng(1))
+    lesions = place_lesions(head, patient("MS", "periventricular"), 15.0, RoughEllipsoids(), np.random.default_rng(1))
     scene = draw_scene(head, lesions, (64, 72, 64), 2.0, np.random.default_rng(1))
     contrast = []
     for n in range(14):
@@ -129,7 +129,7 @@ def test_thick_slices_average_without_their_gap():
 
 
 def test_a_subject_is_independent_of_the_rest_of_the_cohort(cohort, tmp_path, digests):
-    arguments = {"spacing_mm": 2, "readers": 2, "command": "jsc phantom"}
+    arguments = {"spacing_mm": 2, "raters": 2, "command": "jsc phantom"}
     table = write_cohort(cohort(2), tmp_path / "two", workers=0, **arguments)
     write_cohort(cohort(1), tmp_path / "one", workers=0, **arguments)
     two, one = (digests(tmp_path / name) for name in ("two", "one"))

@@ -18,9 +18,7 @@ def cohort(preset):
 @pytest.fixture(scope="module")
 def pair(cohort):
     """Return the same visit without and with its head."""
-    return tuple(
-        next(simulate_scans(cohort, 2, spacing_mm=2, readers=2, skull=skull)) for skull in (NoSkull(), Shell())
-    )
+    return tuple(next(simulate_scans(cohort, 2, spacing_mm=2, raters=2, skull=skull)) for skull in (NoSkull(), Shell()))
 
 
 def test_inside_the_brain_the_head_equals_the_stripped_scan(pair):
@@ -43,7 +41,7 @@ def test_stripped_scans_keep_the_values_stated_in_the_changelog(pair):
 
 
 def test_the_default_is_without_skull(cohort, pair):
-    plain = next(simulate_scans(cohort, 2, spacing_mm=2, readers=2))
+    plain = next(simulate_scans(cohort, 2, spacing_mm=2, raters=2))
     np.testing.assert_array_equal(plain.flair, pair[0].flair)
     np.testing.assert_array_equal(plain.grid.affine, pair[0].grid.affine)
 
@@ -56,7 +54,7 @@ def canonical(scan):
 
 
 def test_layers_are_fluid_bone_marrow_bone_fat_and_air(cohort):
-    values, brain, spacing_mm = canonical(next(simulate_scans(cohort, 3, spacing_mm=2, readers=1, skull=Shell())))
+    values, brain, spacing_mm = canonical(next(simulate_scans(cohort, 3, spacing_mm=2, raters=1, skull=Shell())))
     away_mm = ndimage.distance_transform_edt(~brain, sampling=spacing_mm)
     upper = np.zeros_like(brain)
     middle = int(np.argwhere(brain)[:, 2].mean())

@@ -20,12 +20,11 @@ RAW = sorted(Path(SCANS).glob("open_ms/raw/*_brain_mask.nii.gz")) if SCANS else 
 
 def phantom(site, subjects=40):
     """Return a simulated scan of ``site`` with its brain and grid."""
-    from joint_seg_cls.phantom.subject import person
 
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         cohort = build(compose("phantom", ["phantom=clear", "out=unused", f"subjects={subjects}"]).phantom)
-    subject = next(k for k in range(1, subjects + 1) if person(cohort, k, 1)["site"] == site)
-    scan = next(simulate_scans(cohort, subject, spacing_mm=2, readers=1))
+    subject = next(k for k in range(1, subjects + 1) if cohort.person(k, 1)["site"] == site)
+    scan = next(simulate_scans(cohort, subject, spacing_mm=2, raters=1))
     return scan.flair.astype(np.float32), scan.brain_mask, scan.grid
 
 

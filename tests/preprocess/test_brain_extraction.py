@@ -15,7 +15,6 @@ from joint_seg_cls.config.build import build
 from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.phantom import Shell, simulate_scans
-from joint_seg_cls.phantom.subject import person
 from joint_seg_cls.preprocess import Bet, HdBet
 from joint_seg_cls.preprocess.bet_start import find_start
 from joint_seg_cls.preprocess.bet_surface import Forces, Surface
@@ -34,10 +33,10 @@ def heads():
     """Return simulated heads with their brains: one with thick oblique slices, one sagittal."""
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         cohort = build(compose("phantom", ["phantom=clear", "out=unused", "subjects=40"]).phantom)
-    sites = [person(cohort, subject, 1)["site"] for subject in range(1, 41)]
+    sites = [cohort.person(subject, 1)["site"] for subject in range(1, 41)]
     found = {}
     for kind, site in (("thick", "hill"), ("PIL", "river")):
-        simulated = next(simulate_scans(cohort, 1 + sites.index(site), spacing_mm=2, readers=1, skull=Shell()))
+        simulated = next(simulate_scans(cohort, 1 + sites.index(site), spacing_mm=2, raters=1, skull=Shell()))
         head = Scan(Path(f"{kind}.nii.gz"), simulated.flair.astype(np.float32), simulated.grid, nib.Nifti1Header())
         found[kind] = head, simulated.brain_mask
     assert found["thick"][0].grid.spacing_mm[2] > 3.5

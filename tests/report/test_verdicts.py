@@ -9,8 +9,8 @@ import pytest
 from joint_seg_cls.metrics import Comparison
 from joint_seg_cls.report.claims import Claim, holm
 from joint_seg_cls.report.convergence import fall_at_the_end, has_converged
-from joint_seg_cls.report.study_table import mark
 from joint_seg_cls.report.pairs import pair
+from joint_seg_cls.report.study_table import mark
 
 
 def found(difference, p_low_high, smallest):

@@ -11,7 +11,8 @@ from joint_seg_cls.phantom.head import TEMPLATE_BOX_MM, Head
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes, Shape
 from joint_seg_cls.phantom.parameters import parameters
 from joint_seg_cls.phantom.patient import Patient
-from joint_seg_cls.phantom.plan import BELOW_TENTORIUM, ZONE_OF_FEATURE
+from joint_seg_cls.phantom.plan import BELOW_TENTORIUM, ZONE_OF_FEATURE, filler_zones
+from joint_seg_cls.phantom.raster import CONNECTED
 from joint_seg_cls.phantom.smooth_noise import smooth_noise
 
 #: Maximum number of lesions, stored in one byte.
@@ -28,7 +29,7 @@ _ZONE_OF_FEATURE = {**ZONE_OF_FEATURE, "corticospinal": "corticospinal", "puncta
 _LARGEST_MM3 = {"area_postrema": 80.0, "hypothalamus": 120.0, "subcortical": 60.0, "pons": 600.0, "cerebellum": 600.0}
 
 
-def seed_lesions(
+def place_lesions(
     head: Head, patient: Patient, volume_ml: float, shapes: LesionShapes, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "x y z"]:
     """Return the lesion numbers from 1, on the voxels of ``head``.
@@ -37,25 +38,25 @@ def seed_lesions(
     NMOSD: linear lesions along the ependyma, clouds, and shapes in the zones of its features. In both diseases
     the regions of absent features stay free of lesions.
     """
-    seeded = _SeededLesions(head.atlas, patient, rng)
+    placed = _PlacedLesions(head.atlas, patient, rng)
     if patient.count:
         left_mm3 = volume_ml * 1000
         if patient.drawn_as == "MS" and "periventricular" in patient.features:
             low, high = _CONFLUENT_SHARE if left_mm3 > _LARGE_LOAD_MM3 else (0.0, 0.5)
-            seeded.confluent(left_mm3 * float(rng.uniform(low, high)))
+            placed.confluent(left_mm3 * float(rng.uniform(low, high)))
         for wall in _walls(patient, rng):
-            seeded.band(wall)
+            placed.band(wall)
         if "cloud" in patient.features or (patient.drawn_as == "NMOSD" and left_mm3 > _LARGE_LOAD_MM3):
-            seeded.cloud(float(rng.uniform(0.2, 0.7)) * left_mm3)
+            placed.cloud(float(rng.uniform(0.2, 0.7)) * left_mm3)
         for feature, zone in _ZONE_OF_FEATURE.items():
             if feature in patient.features:
-                seeded.place_in(zone, shapes)
-        _fill(seeded, patient, left_mm3, shapes, rng)
-        if (missing_mm3 := left_mm3 - seeded.volume_mm3) > _ENOUGH * left_mm3:
-            grow = seeded.confluent if "periventricular" in patient.features else seeded.cloud
+                placed.place_in(zone, shapes)
+        _fill(placed, patient, left_mm3, shapes, rng)
+        if (missing_mm3 := left_mm3 - placed.volume_mm3) > _ENOUGH * left_mm3:
+            grow = placed.confluent if "periventricular" in patient.features else placed.cloud
             grow(missing_mm3)
     lesions = np.zeros(head.tissue.shape, dtype=np.uint8)
-    lesions[head.brain_box] = seeded.lesions
+    lesions[head.brain_box] = placed.lesions
     return lesions
 
 
@@ -70,40 +71,24 @@ def _walls(patient: Patient, rng: np.random.Generator) -> list[str]:
 
 
 def _fill(
-    seeded: "_SeededLesions", patient: Patient, volume_mm3: float, shapes: LesionShapes, rng: np.random.Generator
+    placed: "_PlacedLesions", patient: Patient, volume_mm3: float, shapes: LesionShapes, rng: np.random.Generator
 ) -> None:
     """Add lesions until the volume or the number is reached, or none fits."""
-    zones = _filler_zones(patient)
+    is_periventricular = patient.drawn_as == "MS" and "periventricular" in patient.features
+    zones = filler_zones(patient, **({"periventricular": 0.25} if is_periventricular else {}))
     names, weights = list(zones), np.array(list(zones.values()))
     most = min(MOST_LESIONS - 60, max(3 * patient.count, 30))
     for _ in range(4 * most):
-        left_mm3 = volume_mm3 - seeded.volume_mm3
-        if left_mm3 < _SMALLEST_MM3 or seeded.count >= most:
+        left_mm3 = volume_mm3 - placed.volume_mm3
+        if left_mm3 < _SMALLEST_MM3 or placed.count >= most:
             return
         zone = str(names[int(rng.choice(len(names), p=weights))])
         largest = min(_LARGEST_MM3.get(zone, np.inf), max(0.5 * left_mm3, 30.0))
-        seeded.place_in(zone, shapes, largest_mm3=largest, own_place=patient.drawn_as == "MS" and rng.random() < 0.6)
-
-
-def _filler_zones(patient: Patient) -> dict[str, float]:
-    """Return the zones of the other lesions, with their fractions."""
-    needs = {zone: feature for feature, zone in _ZONE_OF_FEATURE.items()}
-    shares: dict[str, float] = {}
-    for zone, share in parameters()["filler_share"][patient.drawn_as].items():
-        if zone == "infratentorial":
-            if "infratentorial" in patient.features:
-                parts = [part for part in ("pons", "cerebellum") if part in patient.features] or ["midbrain", "medulla"]
-                shares |= {part: share / len(parts) for part in parts}
-        elif zone not in needs or needs[zone] in patient.features:
-            shares[zone] = share
-    if patient.drawn_as == "MS" and "periventricular" in patient.features:
-        shares["periventricular"] = 0.25
-    total = sum(shares.values())
-    return {zone: share / total for zone, share in shares.items()}
+        placed.place_in(zone, shapes, largest_mm3=largest, own_place=patient.drawn_as == "MS" and rng.random() < 0.6)
 
 
 @final
-class _SeededLesions:
+class _PlacedLesions:
     """The lesions placed so far, within the atlas's box."""
 
     def __init__(self, atlas: Atlas, patient: Patient, rng: np.random.Generator) -> None:
@@ -157,7 +142,7 @@ class _SeededLesions:
         chosen = places[np.linalg.norm(places - centre, axis=1) <= reach]
         mask = np.zeros(near.shape, dtype=bool)
         mask[tuple(chosen.T)] = True
-        pieces, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+        pieces, _ = ndimage.label(mask, CONNECTED)
         self._add(pieces == pieces[tuple(centre)], (slice(None),) * 3)
 
     def place_in(self, zone: str, shapes: LesionShapes, *, largest_mm3: float = 400.0, own_place: bool = False) -> None:
