@@ -135,7 +135,7 @@ class _Sources:
         moved = torch.zeros_like(volume)
         padded = pad(volume, (1, 2) * 3)  # every source then has its eight voxels
         steps = padded.stride()[1:]
-        for x, y, z in self._boxes(volume.any(0).numpy()):
+        for x, y, z in self._boxes(volume.any(0).bool().numpy()):
             first, shares = self._first_of_eight((x, y, z), steps)
             for channel, target in zip(padded, moved[:, x, y, z], strict=True):
                 target[:] = _interpolated(channel.view(-1), first, shares, steps).view(target.shape)
@@ -145,7 +145,7 @@ class _Sources:
         """Take the nearest voxel; of a sparse mask, sample only around the images of its voxels."""
         moved = torch.zeros_like(volume)
         padded = pad(volume, (1, 1) * 3)
-        filled = volume.any(0).numpy()
+        filled = volume.any(0).bool().numpy()  # of uint8, `any` is uint8
         where = np.flatnonzero(filled)  # ten times as fast as `argwhere`
         if len(_AROUND) * len(where) <= _SPARSE * filled.size:
             images = np.round(self._images_of(np.stack(np.unravel_index(where, filled.shape), axis=1)))

@@ -2,6 +2,8 @@
 
 import os
 from functools import cached_property
+from math import prod
+from multiprocessing import get_start_method
 from pathlib import Path
 from typing import Literal, final
 
@@ -13,6 +15,7 @@ from joint_seg_cls.data.dataset import Augmentation, CaseDataset, check_cases, c
 from joint_seg_cls.data.folds import Folds
 from joint_seg_cls.data.frozen import FrozenFolds, freeze
 from joint_seg_cls.data.sampler import CaseSampler
+from joint_seg_cls.data.shared_batches import SharedBatches
 from joint_seg_cls.data.split import FoldMaker, FoldName, Split, pick
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.scan import PreparedStore
@@ -22,6 +25,10 @@ Part = Literal["train", "validation", "test"]
 #: More workers do not speed up one network; loading without augmentation needs fewer.
 _MOST_WORKERS = 8
 _MOST_EVALUATION_WORKERS = 2
+#: Batches that a worker loads in advance.
+_PREFETCHED = 2
+#: Batches that training holds: the current one, and the next one if Lightning fetches it before.
+_HELD = 2
 
 
 @final
@@ -158,12 +165,15 @@ class JointDataModule(LightningDataModule):
             progress = trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue] - declared as its base
         workers = self.workers if train else min(self.workers, _MOST_EVALUATION_WORKERS)
+        is_shared = workers > 0 and get_start_method() == "fork"
+        numbers = self.batch_size * (self.in_channels + 1) * prod(self.image_size)
         return DataLoader(
             dataset,
             num_workers=workers,
             batch_size=self.batch_size,
             sampler=sampler,
-            collate_fn=collate,
+            collate_fn=SharedBatches(workers, _PREFETCHED + _HELD, numbers) if is_shared else collate,
+            prefetch_factor=_PREFETCHED if workers else None,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),

@@ -1,16 +1,18 @@
 """Prepared cases as inputs and labels of a network."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Protocol, final, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
+from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from joint_seg_cls.batch import Batch
 from joint_seg_cls.data.draws import random_state
+from joint_seg_cls.data.patches import RandPatchd
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.scan import PreparedCase
 
@@ -19,15 +21,16 @@ from joint_seg_cls.scan import PreparedCase
 class Augmentation(Protocol):
     """Any MONAI dictionary transform or composition of them.
 
-    Its inputs and outputs are the entries ``image`` and ``lesion_mask``, both (c, x, y, z); all output images must have
-    one size. A scan without a reference has no ``lesion_mask``; a simulated case has its labels as further entries.
+    Its inputs and outputs are the entries ``image`` (float32) and ``lesion_mask`` (uint8), both (c, x, y, z); all
+    output images must have one size. A scan without a reference has no ``lesion_mask``; a simulated case has its labels
+    as further entries. ``folder`` is the path of the case's folder. An augmentation may write to the tensors.
     """
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> object:
         """Set the random state of the next draws."""
         ...
 
-    def __call__(self, data: Mapping[Hashable, Tensor], /) -> Mapping[Hashable, Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any], /) -> Mapping[Hashable, Any]:
         """Return the augmented entries."""
         ...
 
@@ -65,17 +68,18 @@ class CaseDataset(Dataset[Batch]):
         """Return the case at ``(epoch, index)``; an integer ``index`` means epoch 0."""
         epoch, index = (0, place) if isinstance(place, int) else place
         case = self.cases[index]
-        kept = self._in_memory.get(case.case)
-        entries = _entries(case) if kept is None else dict(kept)
+        entries: Mapping[Hashable, Any] = self._in_memory.get(case.case) or _entries(case)
         if self.augmentation is not None:
-            entries |= {name: torch.from_numpy(array)[None] for name, array in case.labels().items()}
+            if self._in_memory and not _starts_with_a_patch(self.augmentation):
+                entries = {name: volume.clone() for name, volume in entries.items()}
+            labels = {name: torch.from_numpy(array)[None] for name, array in case.labels().items()}
             self.augmentation.set_random_state(state=random_state("augmentation", self.seed, epoch, case.case))
-            own = entries if kept is None else {key: value.clone() for key, value in kept.items()}
-            entries = {key: _plain(value) for key, value in self.augmentation(own).items()}
-        image = entries["image"]
+            entries = self.augmentation({**entries, **labels, "folder": str(case.folder)})
+        image = _plain(entries["image"])
+        mask = _plain(entries["lesion_mask"]).float() if case.has_lesion_mask else torch.zeros_like(image[:1])
         return Batch(
             image=image[None],
-            lesion_mask=(entries["lesion_mask"] if case.has_lesion_mask else torch.zeros_like(image[:1]))[None],
+            lesion_mask=mask[None],
             disease=torch.tensor([self.codes[case.disease] if case.disease is not None else 0]),
             has_lesion_mask=torch.tensor([case.has_lesion_mask]),
             has_disease=torch.tensor([case.disease is not None]),
@@ -84,7 +88,8 @@ class CaseDataset(Dataset[Batch]):
 
     def read_into_memory(self) -> None:
         """Load all cases into memory, which workers forked later share."""
-        self._in_memory = {case.case: _entries(case) for case in self.cases}
+        for case in self.cases:
+            self._in_memory[case.case] = {name: volume.clone() for name, volume in _entries(case).items()}
 
 
 def check_cases(
@@ -131,12 +136,20 @@ def collate(items: Sequence[Batch]) -> Batch:
 
 
 def _entries(case: PreparedCase) -> dict[Hashable, Tensor]:
-    """Read a case's image and, if available, its mask; both (c, x, y, z)."""
+    """Open a case's image and, if available, its mask; both (c, x, y, z).
+
+    The tensors are copy-on-write maps of the files: only what is used is read, and what is written stays in memory.
+    A file that another process cuts short after it was opened ends this process with SIGBUS.
+    """
     mask = case.lesion_mask()
-    entries: dict[Hashable, Tensor] = {"image": torch.from_numpy(np.array(case.image()))}
-    if mask is not None:
-        entries["lesion_mask"] = torch.from_numpy(mask.astype(np.float32))[None]
-    return entries
+    image: dict[Hashable, Tensor] = {"image": torch.from_numpy(case.image())}
+    return image if mask is None else image | {"lesion_mask": torch.from_numpy(mask)[None]}
+
+
+def _starts_with_a_patch(augmentation: Augmentation) -> bool:
+    """Return whether the first step copies a patch, so that no step writes to the case's own tensors."""
+    first, *_ = augmentation.transforms if isinstance(augmentation, Compose) and len(augmentation) else [augmentation]
+    return isinstance(first, RandPatchd) and first.size is not None
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 @final
 @dataclass(frozen=True)
 class PreparedCase:
-    """One prepared scan. Arrays are opened on demand, read-only and memory-mapped.
+    """One prepared scan. Arrays are opened on demand as copy-on-write memory maps: writing to one changes no file.
 
     ``checksums`` has one SHA-256 per file; it is empty if an earlier version prepared the case.
     """
@@ -96,7 +96,7 @@ class PreparedCase:
 
     def _open(self, name: str) -> np.ndarray:
         try:
-            return np.load(self.folder / name, mmap_mode="r")
+            return np.load(self.folder / name, mmap_mode="c")
         except _DAMAGED as error:
             raise _not_an_array(self.folder / name, error) from error
 

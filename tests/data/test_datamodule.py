@@ -159,6 +159,55 @@ def test_keeping_cases_in_memory_changes_no_batch(store):
     assert all(same(a, b) for a, b in zip(in_memory, epochs(module(store), [0])[0], strict=True))
 
 
+class WritesInPlace:
+    """Sets all voxels to 0 after it has kept the sums of what it was given."""
+
+    def __init__(self) -> None:
+        self.sums: list[dict[str, float]] = []
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> None:
+        del seed, state
+
+    def __call__(self, data: dict) -> dict:
+        volumes = {name: entry for name, entry in data.items() if isinstance(entry, torch.Tensor)}
+        self.sums.append({name: volume.double().sum().item() for name, volume in volumes.items()})
+        return {name: volume.zero_() for name, volume in volumes.items()}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_augmentation_may_write_to_its_entries_and_gets_the_labels(store, cache):
+    np.savez(store.cases[0].folder / "labels.npz", tissue=np.full((16, 16, 16), 3, np.uint8))
+    before = {file: file.read_bytes() for file in store.path.rglob("*.np?")}
+    dataset = CaseDataset(store.cases, store.classes, WritesInPlace())
+    if cache:
+        dataset.read_into_memory()
+    for _ in range(2):
+        assert not any(dataset[index].image.any() for index in range(len(dataset)))
+    first, second = (dataset.augmentation.sums[part] for part in (slice(len(dataset)), slice(len(dataset), None)))
+    assert first == second
+    assert first[0]["tissue"] == 3 * 16**3
+    for case, sums in zip(store.cases, first, strict=True):
+        assert sums["image"] == pytest.approx(case.image().sum(dtype=float))
+        assert ("lesion_mask" in sums) is case.has_lesion_mask
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted under /proc")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_epoch_leaves_no_file_open(store, workers):
+    loader = module(store, workers=workers, batch_size=1).train_dataloader()
+    for _ in loader:
+        pass
+    before = open_files()
+    most = max(open_files() for _ in loader)
+    assert open_files() == before
+    assert most <= before + 2
+
+
 def test_setup_can_be_repeated_and_sets_the_properties(store):
     data = module(store)
     data.setup("fit")
