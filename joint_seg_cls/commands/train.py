@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 from joint_seg_cls.audit import AUDIT_FILE, write_audit
 from joint_seg_cls.config.build import build, flatten, plain
 from joint_seg_cls.config.compose import composer_of
+from joint_seg_cls.cpu import CpuUse, available_cores
 from joint_seg_cls.networks import memory_format
 from joint_seg_cls.runs.data_checks import audit_data
 from joint_seg_cls.runs.plan import PLAN, Plan, Planner
@@ -46,6 +48,7 @@ def train(config: DictConfig) -> float | None:
     A finished run is skipped; an interrupted run is resumed after its last finished epoch.
     """
     quiet_lightning()
+    cpu = CpuUse()
     plan = _planned(config)
     run, data = plan.run, plan.data
     if plan.is_done():  # on any machine, since this machine's default precision is not compared
@@ -59,7 +62,8 @@ def train(config: DictConfig) -> float | None:
         _fit(plan, None)
         return None
     text = OmegaConf.to_yaml(config, resolve=True)
-    with run.recording(identity, text, more=plan.provenance(), accept_code=plan.accepts_code):
+    more = {**plan.provenance(), "threads": _use_idle_cores(plan, cpu)}
+    with run.recording(identity, text, more=more, accept_code=plan.accepts_code):
         if PLAN not in os.environ:  # the sweep has listed the runs that it planned
             list_in_study(plan, HydraConfig.get())
         write_audit(audit, run.path / AUDIT_FILE)
@@ -73,6 +77,25 @@ def train(config: DictConfig) -> float | None:
                 test_fold(run, data, device=device, network=network)
         run.finish(weights=config.protocol.weights, scans=len(data.split.test), temperature=temperature)
     return run.best_score()
+
+
+def _use_idle_cores(plan: Plan, cpu: CpuUse) -> int:
+    """Set the threads of torch and the loader processes by the idle cores, unless they are given; return the threads.
+
+    Sums of several threads differ in the last digits, so a resumed run uses the number of its first start.
+    """
+    idle, cores = cpu.idle_cores(), available_cores()
+    if plan.config.data.workers is None:
+        plan.data.workers = min(plan.data.workers, idle - 1)
+    if "OMP_NUM_THREADS" not in os.environ and not _is_on_gpu(plan.config):
+        torch.set_num_threads(plan.run.threads() or idle)
+    threads = torch.get_num_threads()
+    _log.info("idle cores: %d of %d; threads: %d; loader processes: %d", idle, cores, threads, plan.data.workers)
+    return threads
+
+
+def _is_on_gpu(config: DictConfig) -> bool:
+    return config.trainer.get("accelerator") != "cpu" and torch.cuda.is_available()
 
 
 def _fit(plan: Plan, tracker: Tracker | None) -> nn.Module:
@@ -107,13 +130,12 @@ def _network(plan: Plan) -> nn.Module:
     """Build the network, with the weights of ``init_from`` if given."""
     config = plan.config
     network = build(config.network)
-    on_gpu = config.trainer.get("accelerator") != "cpu" and torch.cuda.is_available()
-    network.to(memory_format=memory_format("cuda" if on_gpu else "cpu"))
+    network.to(memory_format=memory_format("cuda" if _is_on_gpu(config) else "cpu"))
     if plan.initial_weights is not None:
         checkpoint = read_checkpoint(config.init_from)
-        left = checkpoint.initialise(network)
-        unlike = f"; weights that do not match: {', '.join(left)}" if left else ""
-        _log.info("starting from %s%s", checkpoint.path, unlike)
+        left = Counter(name.partition(".")[0] for name in checkpoint.initialise(network))
+        parts = ", ".join(f"{count} of {part}" for part, count in left.items())
+        _log.info("starting from %s%s", checkpoint.path, f"; weights that do not match: {parts}" if left else "")
         plan.initial_weights.warn_of_other_preprocessing(plan.data.store.settings)
     refuse_other_state(network)
     return network

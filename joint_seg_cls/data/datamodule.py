@@ -1,6 +1,5 @@
 """The Lightning data module: data loaders for one fold of a prepared store."""
 
-import os
 from functools import cached_property
 from math import prod
 from multiprocessing import get_start_method
@@ -11,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from monai.data import DataLoader
 
+from joint_seg_cls.cpu import available_cores
 from joint_seg_cls.data.dataset import Augmentation, CaseDataset, check_cases, collate
 from joint_seg_cls.data.folds import Folds
 from joint_seg_cls.data.frozen import FrozenFolds, freeze
@@ -68,7 +68,9 @@ class JointDataModule(LightningDataModule):
         self.validation_fraction = validation_fraction
         self.augmentation = augmentation
         self.batch_size = _at_least("data.batch_size", batch_size, 1)
-        self.workers = _available_workers() if workers is None else _at_least("data.workers", workers, 0)
+        self.workers = (
+            min(_MOST_WORKERS, available_cores() - 1) if workers is None else _at_least("data.workers", workers, 0)
+        )
         self.cache = cache
         self._is_set_up = False
         self._datasets: dict[tuple[Part, bool], CaseDataset] = {}
@@ -188,12 +190,6 @@ class JointDataModule(LightningDataModule):
                 dataset.read_into_memory()
             self._datasets[part, train] = dataset
         return self._datasets[part, train]
-
-
-def _available_workers() -> int:
-    """Return the number of loader processes for the available cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MOST_WORKERS, cores - 1)
 
 
 def _at_least(key: str, value: int, least: int) -> int:

@@ -57,7 +57,7 @@ class RunFolder:
         if not self.provenance.is_file():
             return None
         try:
-            return dict(json.loads(self.provenance.read_text(encoding="utf-8"))["identity"])
+            return dict(self._provenance()["identity"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 self.provenance,
@@ -65,6 +65,13 @@ class RunFolder:
                 found=f"a damaged file ({type(error).__name__})",
                 remedy="move the run folder away, or delete it to train again",
             ) from error
+
+    def threads(self) -> int | None:
+        """Return the number of CPU threads of the run that is to be resumed; None for a new run."""
+        return self._provenance().get("threads") if self.last.is_file() else None
+
+    def _provenance(self) -> dict[str, Any]:
+        return json.loads(self.provenance.read_text(encoding="utf-8"))
 
     def refuse_other(self, identity: dict[str, Any], *, accept_code: bool = False) -> None:
         """Refuse a folder that contains another run.
@@ -192,7 +199,7 @@ class RunFolder:
         there = self.identity()
         if there is None or not self.last.is_file():
             return []
-        earlier = list(json.loads(self.provenance.read_text(encoding="utf-8")).get("earlier_code", []))
+        earlier = list(self._provenance().get("earlier_code", []))
         then, now = (code_of(each) for each in (there, identity))
         return earlier if then == now or not then else [*earlier, then]
 

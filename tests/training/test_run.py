@@ -265,7 +265,7 @@ def test_fine_tuning_loads_matching_weights_and_names_the_others(train, make_sto
         *train.small, "optimizer.lr=0", "protocol=paper", "accept=[trained_on_test]",
     )  # fmt: skip
     assert code == 0, err
-    assert "weights that do not match: classification" in err
+    assert "weights that do not match: 2 of classification" in err
     tuned = next((tmp_path / "tuned").glob("*/*/fold-*"))
     before, after = weights_of(first / "checkpoints" / "best.ckpt"), weights_of(tuned / "checkpoints" / "last.ckpt")
     fitting = [k for k, v in before.items() if isinstance(v, torch.Tensor) and v.shape == after[k].shape]
@@ -425,3 +425,18 @@ def test_wandb_offline_writes_to_the_run_folder(train, monkeypatch):
 def test_best_score_is_the_objective_of_a_search(train):
     run = train("data.validation_fraction=0.25", epochs=2)
     assert RunFolder(run).best_score() == max(float(row["val/score"]) for row in epochs_of(run))
+
+
+def test_a_resumed_run_keeps_its_number_of_threads_when_more_cores_are_idle(train, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    used = []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: used[-1])
+    for idle in (1, 2):
+        monkeypatch.setattr("joint_seg_cls.commands.train.CpuUse.idle_cores", lambda _, idle=idle: idle)
+        run = train("data.workers=null", epochs=1)
+        assert f"idle cores: {idle} of " in train.err
+        assert "threads: 1; loader processes: " in train.err
+        (run / "DONE").unlink()
+    assert used == [1, 1]
+    assert json.loads((run / "provenance.json").read_text())["threads"] == 1
