@@ -287,7 +287,7 @@ def edit_case():
     return lambda folder, **changes: write_labels(replace(read_case(folder), checksums={}, **changes))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_store():
     return write_store
 

@@ -96,7 +96,7 @@ class Regions:
 
 
 @lru_cache(maxsize=2)
-def template_regions(spacing_mm: Literal[1, 2] = 1) -> Regions:
+def template_regions(spacing_mm: Literal[1, 2]) -> Regions:
     """Return the regions on the template at ``spacing_mm``; the 2 mm grid has every second voxel of the 1 mm grid."""
     if spacing_mm == 2:
         fine = template_regions(1)

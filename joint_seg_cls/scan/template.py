@@ -36,7 +36,7 @@ class Template:
 
 
 @lru_cache(maxsize=2)
-def load_template(spacing_mm: Literal[1, 2] = 1) -> Template:
+def load_template(spacing_mm: Literal[1, 2]) -> Template:
     """Return the template with (197, 233, 189) voxels of 1 mm or (99, 117, 95) of 2 mm; nothing is downloaded.
 
     Source: https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009, as packaged by nilearn.

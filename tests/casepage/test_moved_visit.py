@@ -57,6 +57,11 @@ def sampled(shape, affine, visit):
     return np.where(depth < 1, image + noise, 0).astype(np.float32), mask
 
 
+def coarser(shape, affine, by):
+    """Return a grid with voxels that are larger by these factors, from the same first voxel."""
+    return tuple(int(n / factor) for n, factor in zip(shape, by, strict=True)), affine * [*by, 1]
+
+
 def write(folder, name, shape, affine, visit):
     """Write the findings of a visit as `jsc predict` writes them, from the true mask."""
     image, mask = sampled(shape, affine, visit)
@@ -80,9 +85,9 @@ def findings(tmp_path_factory):
     return folder
 
 
-def ids(findings, visit):
+def ids(findings, visit, name=None):
     """Return the id of each lesion of a visit by its name in ``LESIONS``, found by the nearest centre."""
-    table = pd.read_csv(findings / f"{('before', 'after')[visit]}_lesions.tsv", sep="\t")
+    table = pd.read_csv(findings / f"{name or ('before', 'after')[visit]}_lesions.tsv", sep="\t")
     centres = table[[f"centroid_{axis}_mm" for axis in "xyz"]].to_numpy()
     there = {name: each[0] for name, each in LESIONS.items() if each[1 + visit]}
     moved = {name: now_mm(name) if visit else np.array(centre) for name, centre in there.items()}
@@ -165,17 +170,18 @@ def test_the_table_and_the_page_name_exactly_these(findings, jsc, tmp_path):
 
 def test_a_lesion_outside_the_other_field_of_view_is_neither_gone_nor_new(findings):
     """A later scan that ends below some lesions of the earlier one, and the other way round."""
-    (columns, rows, _), affine = SECOND
     slices = 30
+    (columns, rows, _), affine = coarser(*SECOND, (1.5, 1.5, 1))  # which is registered in half the time
     write(findings, "part", (columns, rows, slices), affine, 1)
+    write(findings, "whole", *coarser(*FIRST, (1.5, 1.5, 1.5)), 0)
     inside = {name: np.linalg.solve(affine, [*now_mm(name), 1])[2] < slices - 0.5 for name in LESIONS}
-    before = ids(findings, 0)
+    before = ids(findings, 0, "whole")
     missed = {before[name] for name in before if not inside[name]}
     assert 0 < len(missed) < len(before)
-    changes = compare(findings, "before", "part").lesions
+    changes = compare(findings, "whole", "part").lesions
     assert {each for change in changes if change.kind == "unseen" for each in change.before} == missed
     assert [change.kind for change in changes if change.kind in ("new", "gone")] == [
         kind for kind, name in (("new", "new"), ("new", "new, far"), ("gone", "gone")) if inside[name]
     ]
-    changes = compare(findings, "part", "before").lesions
+    changes = compare(findings, "part", "whole").lesions
     assert {each for change in changes if change.kind == "unseen" for each in change.after} == missed

@@ -19,39 +19,27 @@ def stripped_scans():
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A toy network trained for seconds on a toy cohort; the test is about geometry, not about the masks."""
+def checkpoint(make_store, tiny, tmp_path_factory):
+    """A network trained for one epoch on tiny cases, which the record of their store describes as extracted by BET."""
     from joint_seg_cls.cli.main import main
 
     folder = tmp_path_factory.mktemp("toy")
-    main(["phantom", f"out={folder / 'cohort'}", "subjects=12", "spacing_mm=2", "workers=0"])
-    main(
-        [
-            "prepare",
-            f"cohort={folder / 'cohort' / 'cohort.tsv'}",
-            f"store={folder / 'store'}",
-            "image_size=32",
-            "preprocess/bias_field=none",
-            "workers=0",
-        ]
-    )
-    main(
-        [
-            "train",
-            f"data.store={folder / 'store'}",
-            f"runs={folder / 'runs'}",
-            "experiment=toy",
-            "tracking=none",
-            "data.workers=0",
-        ]
-    )
+    record = make_store(folder / "store", side=32) / "store.json"
+    store = json.loads(record.read_text())
+    store["settings"]["brain"] = {
+        "_target_": "joint_seg_cls.preprocess.ExtractedBrain",
+        "extractor": {"_target_": "joint_seg_cls.preprocess.Bet", "threshold": 0.5, "scalp": 1.65},
+    }
+    record.write_text(json.dumps(store))
+    main(["train", f"data.store={folder / 'store'}", f"runs={folder / 'runs'}", "fold=0", *tiny])
     return next((folder / "runs").glob("*/*/fold-0_seed-0"))
 
 
 def test_outputs_have_the_scans_grid(checkpoint, jsc, tmp_path):
     scans = stripped_scans()
     assert scans
-    code, _, err = jsc("predict", f"input=[{','.join(map(str, scans))}]", f"checkpoint={checkpoint}", f"out={tmp_path}")
+    given = f"input=[{','.join(map(str, scans))}]"
+    code, _, err = jsc("predict", given, f"checkpoint={checkpoint}", f"out={tmp_path}", "page=false")
     assert code == 0, err
     for scan in scans:
         source, name = nib.load(scan), scan.name.removesuffix(".nii.gz")
@@ -72,7 +60,7 @@ def test_a_raw_scan_with_skull_is_predicted_on_its_own_grid(checkpoint, jsc, tmp
     raw = sorted(Path(SCANS or ".").glob("open_ms/raw/*_study1_flair.nii.gz"))[0]
     mask = raw.with_name(raw.name.replace("_flair", "_brain_mask"))
     name, source, brain_ml = raw.name.removesuffix(".nii.gz"), nib.load(raw), {}
-    for how, words in (("bet", ()), ("table", (f"brain_mask={mask}",))):
+    for how, words in (("bet", ()), ("table", (f"brain_mask={mask}", "page=false"))):
         out = tmp_path / how
         code, _, err = jsc("predict", f"input={raw}", f"checkpoint={checkpoint}", f"out={out}", *words)
         assert code == 0, err

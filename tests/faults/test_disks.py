@@ -16,7 +16,12 @@ COMMANDS = {
     "cohort": ((), "cohort source=pattern path=WORLD/scans out=DISK/found.tsv flair={subject}_flair.nii.gz", 4),
     "prepare": ((), "prepare cohort=WORLD/cohort.tsv store=DISK/store workers=2 PREPARE", 40),
     "evaluate": (("runs",), "evaluate run=DISK/RUN fold=1 device=cpu", 4),
-    "predict": ((), "predict input=WORLD/cohort.tsv checkpoint=WORLD/RUN out=DISK/out device=cpu", 60),
+    "predict": (
+        (),
+        "predict input=[WORLD/scans/s0_flair.nii.gz,WORLD/scans/s1_flair.nii.gz] checkpoint=WORLD/RUN out=DISK/out "
+        "device=cpu",
+        60,
+    ),
     "compare": (
         (),
         "compare input=[WORLD/scans/s0_flair.nii.gz,WORLD/scans/s1_flair.nii.gz] findings=WORLD/found out=DISK/out",

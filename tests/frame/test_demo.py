@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from joint_seg_cls.lesions import template_regions
+from joint_seg_cls.phantom.atlas import load_atlas
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,7 @@ def test_the_toy_demo_runs_to_the_end(tmp_path, forks, monkeypatch, capfd):
             return plain(command, *words, **settings)
         return subprocess.CompletedProcess(command, forks.run(tmp_path, *command[3:]))
 
-    template_regions()  # which the forks then share
+    load_atlas(2)  # and the regions of the template, which the forks then share
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", run)  # a fork begins to work at once
     monkeypatch.setattr(sys, "argv", ["demo.py", "--size", "toy", "--out", str(tmp_path / "my demo")])

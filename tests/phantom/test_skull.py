@@ -105,7 +105,7 @@ def test_the_skull_is_detected(pair):
 
 
 def test_the_command_makes_heads_without_brain_masks_in_the_table(jsc, digests, tmp_path):
-    words = "subjects=2", "spacing_mm=2", "workers=0", "skull=shell"
+    words = "subjects=1", "spacing_mm=2", "workers=0", "skull=shell"
     for name, more in (("hidden", ()), ("again", ()), ("named", ("brain_masks=true",))):
         code, _, err = jsc("phantom", f"out={tmp_path / name}", *words, *more)
         assert code == 0, err
