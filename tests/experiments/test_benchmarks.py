@@ -26,7 +26,12 @@ def benchmark(monkeypatch):
 
 #: Benchmarks with words that their output contains; the slow ones start the program several times.
 FAST = {"ceiling": "of the ceiling", "gpu": "'best': {"}
-SLOW = {"growth": "step by voxels", "startup": "job after the first", "study_report": "report of 4 runs"}
+SLOW = {
+    "growth": "step by voxels",
+    "memory": "KB a case",
+    "startup": "job after the first",
+    "study_report": "report of 4 runs",
+}
 
 
 @pytest.mark.parametrize(
