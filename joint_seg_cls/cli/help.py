@@ -49,7 +49,7 @@ def line(key: Key) -> str:
     return f"{key.help}{kind}{f', in {key.unit}' if key.unit else ''}"
 
 
-def page() -> str:
+def key_page() -> str:
     """Return the reference of all keys as Markdown."""
     effects = {"results": "yes", "none": "no", "place": "yes, by fold and seed", "data": "follows the data"}
     lines = [

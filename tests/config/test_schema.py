@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from joint_seg_cls.cli.help import page
+from joint_seg_cls.cli.help import key_page
 from joint_seg_cls.config.build import flatten
 from joint_seg_cls.config.resolvers import config_folder
 from joint_seg_cls.config.schema import BY_NAME, KEYS, nearest
@@ -111,7 +111,7 @@ def test_the_nearest_key_is_found(typed, meant):
 
 
 def test_the_reference_page_is_up_to_date():
-    assert (ROOT / "experiments" / "KEYS.md").read_text(encoding="utf-8") == page()
+    assert (ROOT / "experiments" / "KEYS.md").read_text(encoding="utf-8") == key_page()
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest_one(jsc):

@@ -53,9 +53,10 @@ def test_custom_parts_are_trained_together(train):
     table = pd.read_csv(run / "metrics.csv")
     assert table["val/lesion_share"].between(0, 1).all()
     assert table["lr"].tolist() == pytest.approx([1e-5, 1e-4])
-    assert (run / "tracking" / "version_0" / "metrics.csv").is_file()
+    assert "val/lesion_share" in pd.read_csv(run / "team" / "version_0" / "metrics.csv")
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    parts = config["network"], config["loss"], config["callbacks"]["lesion_share"], config["data"]["augmentation"]
+    parts = [config["callbacks"]["lesion_share"], config["data"]["augmentation"]]
+    parts += [config[group] for group in ("network", "loss", "tracking")]
     assert all(part["_target_"].startswith("my_parts.") for part in parts)
     assert "callbacks-mine" in run.parent.name
 
