@@ -114,6 +114,15 @@ def write_json(path: Path, record: dict[str, Any], *, keep: bool = False) -> Non
     write_text(path, json.dumps(record, indent=1, allow_nan=False), keep=keep)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; empty if it is missing, damaged, or no mapping."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def nan_as_null(record: Any) -> Any:
     """Return a record with null in place of NaN and infinity, which JSON does not support."""
     return json.loads(json.dumps(record), parse_constant=lambda _: None)

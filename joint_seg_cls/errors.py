@@ -3,7 +3,7 @@
 import errno
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final, get_args
@@ -54,6 +54,16 @@ def shortened(text: object) -> str:
     return (
         whole if len(whole) <= 4 * _LONGEST else f"{whole[:_LONGEST]}...{whole[-_LONGEST:]} ({len(whole)} characters)"
     )
+
+
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """Return the message of an exception on one line without the full stop; without a message, its type."""
+    return " ".join(str(error).split()).rstrip(".")[:most] or type(error).__name__
+
+
+def examples(names: Sequence[object], most: int = 3) -> str:
+    """Return the first of ``names``, for a message."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
 @final

@@ -18,6 +18,7 @@ METRICS = "metrics.csv"
 CONFIG = "config.yaml"
 LOG = "log.txt"
 PROVENANCE = "provenance.json"
+PER_CASE = "per_case.csv"
 #: Interval of the heartbeat of a running run; a heartbeat older than STALE_S belongs to a killed run.
 HEARTBEAT_S = 60.0
 STALE_S = 3 * HEARTBEAT_S

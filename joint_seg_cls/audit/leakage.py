@@ -5,6 +5,7 @@ from typing import Literal
 
 from joint_seg_cls.audit.finding import Check, Finding
 from joint_seg_cls.data import FoldName, Split, leaking_subjects
+from joint_seg_cls.errors import examples
 from joint_seg_cls.scan import PreparedCase
 
 _CHECK: Check = "leakage"
@@ -35,7 +36,7 @@ def check_leakage(
                 severity,
                 _CHECK,
                 "every subject on one side of each fold",
-                f"{len(people)} subjects ({', '.join(people[:5])}{', ...' if len(people) > 5 else ''}) with "
+                f"{len(people)} subjects ({examples(people, 5)}) with "
                 f"{len(visits)} scans on both sides in {len(leaking)} of {len(splits)} folds of {name}: scores on "
                 "their scans are biased upwards",
                 "use protocol=strict, or data.folds.kind=grouped, for numbers that hold for new patients",

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Num
 
 from joint_seg_cls.audit.finding import Finding, from_refusal
 from joint_seg_cls.audit.flips import Mirrored
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.errors import ScanError, examples
 from joint_seg_cls.scan import Grid, LesionValue, MaskGeometry, VolumeHeader, binary, place_mask, read_volume, reorient
 
 #: Fraction of lesion voxels allowed outside the brain, whose border has another source.
@@ -156,7 +156,7 @@ def _uncounted(case: str, path: Path, data: Num[np.ndarray, "x y z"], lesion_val
     others = [] if lesion_value is None else values[~np.isin(values, (0, *np.atleast_1d(lesion_value)))].tolist()
     if not others:
         return []
-    found = f"also the values {', '.join(f'{value:.0f}' for value in others[:6])}{' ...' if len(others) > 6 else ''}"
+    found = f"also the values {examples([f'{value:.0f}' for value in others], 6)}"
     remedy = "no action needed if they are not lesions: they count as background"
     return [Finding("note", "mask values", "only the values of lesion_value=", found, remedy, (case,), str(path))]
 

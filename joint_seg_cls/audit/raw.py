@@ -17,7 +17,7 @@ from joint_seg_cls.audit.rows import Row
 from joint_seg_cls.audit.signature import content_hash, signature
 from joint_seg_cls.errors import ScanError
 from joint_seg_cls.lesions import label_lesions
-from joint_seg_cls.preprocess import LARGEST_BRAIN_ML, judge_skull
+from joint_seg_cls.preprocess import LARGEST_BRAIN_ML, detect_skull
 from joint_seg_cls.scan import (
     Grid,
     LesionValue,
@@ -130,7 +130,7 @@ def _volume(
     if given is not None:
         return Volume(image, canonical, grid, reorient(given, grid, canonical), is_brain=True)
     if (image == 0).mean() >= _BACKGROUND_SHARE:
-        skull, tissue = judge_skull(image, canonical)
+        skull, tissue = detect_skull(image, canonical)
         if skull == "unclear":
             findings.append(_unclear_skull(row.case, head.path))
         return Volume(image, canonical, grid, tissue, is_brain=skull != "present")

@@ -22,7 +22,7 @@ from joint_seg_cls.config import keys
 from joint_seg_cls.config.build import require
 from joint_seg_cls.errors import CohortError, ConfigError, InputError, ScanError
 from joint_seg_cls.parallel import watched
-from joint_seg_cls.preprocess import content_hash
+from joint_seg_cls.preprocess import image_hash
 from joint_seg_cls.scan import Scan, read_cohort, read_scan
 from joint_seg_cls.scan.finder import natural, stem
 from joint_seg_cls.scan.origin import require_own_files
@@ -90,7 +90,7 @@ def _read(visit: _Visit, findings: Path, modalities: Sequence[str]) -> tuple[Cas
     case = read_case(findings / f"{name}.json", scan, others, modalities)
     images = case.record.get("made_from", {}).get("images")
     for path in paths:
-        if images is not None and content_hash(path) not in images:
+        if images is not None and image_hash(path) not in images:
             raise ScanError(
                 path,
                 expected=f"the scan that {name}.json was predicted from",

@@ -1,7 +1,6 @@
 """``jsc evaluate``: test a trained run on its own fold, another fold, or another cohort."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, final
 
 from omegaconf import DictConfig
 
-from joint_seg_cls.atomic_write import write_json
+from joint_seg_cls.atomic_write import read_json, write_json
 from joint_seg_cls.config.build import plain, require
 from joint_seg_cls.config.from_file import build_trusted
 from joint_seg_cls.config.keys import make_folder, writable
@@ -27,7 +26,7 @@ from joint_seg_cls.evaluation import (
     summarise,
     write_evaluation,
 )
-from joint_seg_cls.preprocess import case_key, content_hash, voxel_hash
+from joint_seg_cls.preprocess import case_key, image_hash, voxel_hash
 from joint_seg_cls.runs.data_checks import repeat_warnings
 from joint_seg_cls.runs.load import load_pipeline, load_predictor, read_run_config
 from joint_seg_cls.runs.testing import raise_first, split_of
@@ -109,24 +108,15 @@ def evaluate(config: DictConfig) -> None:
 
 def _free_name(run: RunFolder, scans: _Scans) -> str:
     """Return the name of the test data, with a digest if the folder has a test of other data."""
-    known = _known_test(run.path / "evaluations" / scans.name)
+    known = read_json(run.path / "evaluations" / scans.name / _TESTED)
     digest = hashlib.sha256(scans.where.encode()).hexdigest()[:6]
-    return scans.name if known is None or known.get("on") == scans.where else f"{scans.name}-{digest}"
-
-
-def _known_test(folder: Path) -> dict[str, str] | None:
-    """Return the record of the test in ``folder``; None if there is no readable one."""
-    try:
-        known = json.loads((folder / _TESTED).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return known if isinstance(known, dict) else None
+    return scans.name if not known or known.get("on") == scans.where else f"{scans.name}-{digest}"
 
 
 def _refuse_other(folder: Path, tested: dict[str, str]) -> None:
     """Refuse a folder with a test of other scans or weights."""
-    known = _known_test(folder)
-    if known is not None and any(known.get(key, value) != value for key, value in tested.items()):
+    known = read_json(folder / _TESTED)
+    if any(known.get(key, value) != value for key, value in tested.items()):
         raise ConfigError(
             folder,
             expected=f"no test, or a test of {tested['weights']} on {tested['on']}",
@@ -186,7 +176,7 @@ def _marks_of_row(row: CohortCase, settings: dict[str, Any]) -> set[str]:
         of_voxels = voxel_hash(read_scan(row.images[0]).data)
     except InputError:  # reported when it is tested
         of_voxels = None
-    return marks(case_key(row, settings), content_hash(row.images[0]), of_voxels)
+    return marks(case_key(row, settings), image_hash(row.images[0]), of_voxels)
 
 
 def _trained_subjects(run: RunFolder, trained: set[str]) -> set[str]:

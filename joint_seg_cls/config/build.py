@@ -8,7 +8,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue
 
-from joint_seg_cls.errors import ConfigError, InputError
+from joint_seg_cls.errors import ConfigError, InputError, reason_of
 
 #: Exceptions of :func:`build`, or of a built object, for invalid arguments.
 REFUSALS = (InstantiationException, TypeError, ValueError, ZeroDivisionError)
@@ -43,13 +43,12 @@ def build(config: Any) -> Any:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, _OF_ARGUMENTS) or error.__cause__ is None:
-            reason = " ".join(str(error).split())
             raise ConfigError(
                 str(config.get("_target_", "configuration"))
                 if isinstance(config, Mapping | DictConfig)
                 else "configuration",
                 expected="valid arguments for this part",
-                found=reason,
+                found=reason_of(error, 1000),
                 remedy="see --cfg job for the composed configuration",
             ) from error
         raise

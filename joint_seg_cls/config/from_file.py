@@ -12,7 +12,7 @@ from typing import Any, final
 
 from joint_seg_cls.config.annotations import annotations_of, as_text, fits
 from joint_seg_cls.config.trusted import Kind, TrustedPart, find_part, is_of_kind, suggestion
-from joint_seg_cls.errors import CheckpointError, InputError
+from joint_seg_cls.errors import CheckpointError, InputError, reason_of
 from joint_seg_cls.training import not_plain, shown
 
 #: Exceptions of constructors for invalid arguments.
@@ -213,9 +213,3 @@ def _made(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _made(each) for name, each in value.items()}
     return [_made(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an exception's message as one short line."""
-    text = " ".join(str(error).split()).rstrip(".")[:200]
-    return text or type(error).__name__

@@ -12,10 +12,11 @@ from joint_seg_cls.evaluation.lesion_summary import (
 from joint_seg_cls.evaluation.per_case import EMPTY_RULE, evaluate_cases
 from joint_seg_cls.evaluation.region_columns import WITHHELD
 from joint_seg_cls.evaluation.regions import REGION_RULE, summarise_regions, withheld_note
-from joint_seg_cls.evaluation.summary import print_summary, summarise
+from joint_seg_cls.evaluation.summary import DISEASE_METRICS, VOXEL_METRICS, print_summary, summarise
 from joint_seg_cls.evaluation.write import EVALUATION_FILES, write_evaluation
 
 __all__ = [
+    "DISEASE_METRICS",
     "EMPTY_RULE",
     "EVALUATION_FILES",
     "LESION_METRICS",
@@ -23,6 +24,7 @@ __all__ = [
     "RECALLS",
     "REGION_RECALLS",
     "REGION_RULE",
+    "VOXEL_METRICS",
     "WITHHELD",
     "LesionMetric",
     "TestCase",

@@ -13,8 +13,11 @@ from joint_seg_cls.evaluation.regions import print_regions, summarise_regions
 from joint_seg_cls.metrics import accuracy, auc, bootstrap_interval, empty_references, sensitivity, specificity
 from joint_seg_cls.metrics import summarise as mean_over_scans
 
-_VOXEL = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
 Measure = Callable[[np.ndarray, np.ndarray], float]
+#: Voxel-wise metrics of single scans, and their columns in ``per_case.csv``.
+VOXEL_METRICS = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
+#: Metrics over scans: functions of class probabilities and true classes.
+DISEASE_METRICS: dict[str, Measure] = {"ACC": accuracy, "SN": sensitivity, "SP": specificity, "AUC": auc}
 
 
 def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
@@ -26,15 +29,15 @@ def summarise(rows: pd.DataFrame, classes: Sequence[str], *, seed: int = 0) -> p
     size over lesions (``n`` is then the number of lesions).
     """
     columns = [
-        *((label, "native", column) for label, column in _VOXEL.items()),
-        *((label, "model", f"{column}_model") for label, column in _VOXEL.items()),
+        *((label, "native", column) for label, column in VOXEL_METRICS.items()),
+        *((label, "model", f"{column}_model") for label, column in VOXEL_METRICS.items()),
         ("DSC ceiling", "native", "dsc_ceiling"),
         *((label, "native", column) for label, column in LESION_MEANS.items()),
     ]
     measured = [_mean(label, space, rows, column, seed) for label, space, column in columns]
     measured += [isbi_row(rows, seed), *recall_rows(rows, seed)]
     known = rows[rows["disease"].isin(list(classes)) & rows[f"p_{classes[0]}"].notna()]
-    for label, measure in (("ACC", accuracy), ("SN", sensitivity), ("SP", specificity), ("AUC", auc)):
+    for label, measure in DISEASE_METRICS.items():
         measured.append(_over_scans(label, known, measure, classes, seed))
     return pd.DataFrame(measured)
 

@@ -1,6 +1,5 @@
 """What the checkpoint and the run folder of a network record; nothing that names a person or a place."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +9,13 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
+from joint_seg_cls.atomic_write import read_json
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.evaluation import summarise
 from joint_seg_cls.metrics import expected_calibration_error
 from joint_seg_cls.report import ReportRun
 from joint_seg_cls.report.per_case import read_per_case
+from joint_seg_cls.run_state import PER_CASE
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training import Checkpoint, find_checkpoint, marks_of
 
@@ -115,14 +116,13 @@ def facts_of(run: Path | None, checkpoint: Checkpoint) -> Facts:
 def _further_tests(run: Path, checkpoint: Checkpoint) -> list[Test]:
     found: list[Test] = []
     for folder in sorted((run / "evaluations").glob("*/")):
+        tested = read_json(folder / "tested.json")
+        same = tested.get("sha256", checkpoint.sha256) == checkpoint.sha256  # older tests record the name alone
+        if tested.get("weights") != checkpoint.path.name or not same:
+            continue
         try:
-            tested = json.loads((folder / "tested.json").read_text(encoding="utf-8"))
-            if not isinstance(tested, dict) or tested.get("weights") != checkpoint.path.name:
-                continue
-            if tested.get("sha256", checkpoint.sha256) != checkpoint.sha256:  # older tests record the name alone
-                continue
-            rows = read_per_case(folder / "per_case.csv")
-        except (OSError, ValueError, RecursionError):
+            rows = read_per_case(folder / PER_CASE)
+        except ValueError:
             continue
         summary = summarise(rows, checkpoint.recipe.classes)
         found.append(Test(f"further test {len(found) + 1}", rows, summary, _counts(tested.get("trained_on"))))

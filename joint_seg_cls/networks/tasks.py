@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from joint_seg_cls.batch import Prediction
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, reason_of
 
 #: Tasks that a network may declare in its attribute ``tasks``.
 TASKS = frozenset({"lesions", "disease"})
@@ -54,7 +54,7 @@ def tasks_of(network: nn.Module, in_channels: int, image_size: Sequence[int]) ->
         raise ConfigError(
             f"network {name}",
             expected="an attribute tasks, or a forward pass that can be traced on torch's meta device",
-            found=" ".join(str(error).split())[:200].rstrip("."),
+            found=reason_of(error),
             remedy=f'declare tasks = ("lesions",), ("disease",) or both in {name}, or correct its forward',
         ) from error
     finally:

@@ -6,7 +6,7 @@ from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.lesion_shapes import LesionShapes, lesion_shapes
 from joint_seg_cls.phantom.patient import Patient, Population
 from joint_seg_cls.phantom.randomised import RandomisedCohort
-from joint_seg_cls.phantom.raster import Drawn
+from joint_seg_cls.phantom.raster import DrawnLesions
 from joint_seg_cls.phantom.recruitment import Balanced, ByGroup, Enrolment, Group, Recruitment
 from joint_seg_cls.phantom.scene_store import write_scene_store
 from joint_seg_cls.phantom.skull import NoSkull, Shell, Skull
@@ -17,7 +17,7 @@ __all__ = [
     "Balanced",
     "ByGroup",
     "Cohort",
-    "Drawn",
+    "DrawnLesions",
     "Enrolment",
     "Group",
     "LabelMaps",

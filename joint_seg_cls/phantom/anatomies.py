@@ -12,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from scipy import ndimage
 
-from joint_seg_cls.errors import CohortError, ConfigError, ScanError
+from joint_seg_cls.errors import CohortError, ConfigError, ScanError, examples, reason_of
 from joint_seg_cls.phantom.head import Head
 from joint_seg_cls.phantom.template_head import template_head
 from joint_seg_cls.phantom.tissue import Tissue, from_freesurfer
@@ -166,11 +166,10 @@ def read_label_map(path: Path) -> Head:
     tissue, unknown = from_freesurfer(labels)
     labelled = int(np.count_nonzero(labels))
     if not labelled or np.isin(labels, unknown).sum() > _MOST_UNKNOWN * labelled:
-        shown = ", ".join(map(str, unknown[:6])) + (" ..." if len(unknown) > 6 else "")
         raise ScanError(
             path,
             expected="a label map with FreeSurfer's numbers",
-            found=f"the numbers {shown}" if unknown else "an empty one",
+            found=f"the numbers {examples(unknown, 6)}" if unknown else "an empty one",
             remedy="use the labels of FreeSurfer's aseg.mgz, or remove the file from the folder",
         )
     for kind, least in _LEAST_ML.items():
@@ -230,10 +229,9 @@ def _on_millimetres(path: Path, image: SpatialImage) -> np.ndarray:
 
 
 def _unreadable(path: Path, error: Exception) -> ScanError:
-    reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
     return ScanError(
         path,
         expected="a readable label map",
-        found=f"a damaged file or another format ({reason})",
+        found=f"a damaged file or another format ({reason_of(error, 120)})",
         remedy="copy it again, or remove it from the folder",
     )

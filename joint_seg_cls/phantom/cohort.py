@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from joint_seg_cls.atomic_write import PARTIAL_FILES, atomic_folder, clear_partial, write_text
-from joint_seg_cls.errors import CohortError, is_whole, require_valid
+from joint_seg_cls.atomic_write import PARTIAL_FILES, atomic_folder, clear_partial, read_json, write_text
+from joint_seg_cls.errors import CohortError, examples, is_whole, require_valid
 from joint_seg_cls.parallel import mapped
 from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.randomised import RandomisedCohort
@@ -22,6 +22,7 @@ from joint_seg_cls.phantom.skull import NoSkull, Skull
 from joint_seg_cls.phantom.subject import Cohort
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.cells import write_table
+from joint_seg_cls.scan.cohort import rater_column
 
 MOST_RATERS = 4
 _RECORD, _TABLE, _PAGE = "simulation.json", "cohort.tsv", "README.txt"
@@ -118,15 +119,12 @@ def _refuse_others(out: Path, settings: dict[str, Any]) -> None:
         raise CohortError(
             out,
             expected="an empty folder or a simulated cohort",
-            found=f"{', '.join(content[:3])}{' ...' if len(content) > 3 else ''}",
+            found=examples(content),
             remedy="choose another folder with out=",
         )
-    try:
-        found = json.loads((out / _RECORD).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        found = {}
+    found = read_json(out / _RECORD)
     if found != settings:
-        changed = sorted(key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key])
+        changed = sorted(key for key in settings if found.get(key) != settings[key])
         raise CohortError(
             out,
             expected="an empty folder or a cohort with the same settings",
@@ -154,11 +152,9 @@ def write_subject(
             _write_volume(folder / f"{stem}_flair.nii.gz", scan.flair, scan.grid)
             _write_volume(folder / f"{stem}_brain-mask.nii.gz", scan.brain_mask.astype(np.uint8), scan.grid)
             for rater, mask in enumerate(scan.lesion_masks, start=1):
-                _write_volume(folder / f"{stem}_{_mask_name(rater)}.nii.gz", mask.astype(np.uint8), scan.grid)
-
-
-def _mask_name(rater: int) -> str:
-    return "lesion-mask" if rater == 1 else f"lesion-mask-{rater}"
+                _write_volume(
+                    folder / f"{stem}_{rater_column(rater).replace('_', '-')}.nii.gz", mask.astype(np.uint8), scan.grid
+                )
 
 
 def _rows(cohort: Cohort | RandomisedCohort, subject: int, raters: int, out: Path) -> Iterator[dict[str, str]]:
@@ -170,7 +166,7 @@ def _rows(cohort: Cohort | RandomisedCohort, subject: int, raters: int, out: Pat
         row = {"subject": name, "session": session}
         row |= {"flair": f"{files}_flair.nii.gz", "brain_mask": f"{files}_brain-mask.nii.gz"}
         for rater in range(1, raters + 1):
-            row["lesion_mask" if rater == 1 else f"lesion_mask_{rater}"] = f"{files}_{_mask_name(rater)}.nii.gz"
+            row[rater_column(rater)] = f"{files}_{rater_column(rater).replace('_', '-')}.nii.gz"
         row |= {"disease": patient.disease} | cohort.person(subject, visit)
         spacing = np.linalg.norm(_affine(out / row["flair"])[:3, :3], axis=0)
         row["voxel_size_mm"] = "x".join(f"{length:.2f}" for length in spacing)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
 
 from joint_seg_cls.phantom.parameters import parameters, stream
-from joint_seg_cls.phantom.raster import Drawn
+from joint_seg_cls.phantom.raster import DrawnLesions
 from joint_seg_cls.phantom.resizing import interpolated
 from joint_seg_cls.scan.grid import bounding_box
 from joint_seg_cls.scan.template import load_template
@@ -54,7 +54,7 @@ def draw_contrast(seed: int, subject: int) -> Contrast:
 
 
 def compose(
-    contrast: Contrast, drawn: Drawn, seed: int, subject: int
+    contrast: Contrast, drawn: DrawnLesions, seed: int, subject: int
 ) -> tuple[Float32[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
     """Return signal and lesion contrast on the template's grid, without receive field and noise.
 
@@ -89,7 +89,7 @@ def brighten(
     return signal + np.minimum(scale * added, parameters()["flair"]["brightest_lesion"] - 1)
 
 
-def _blend_lesions(signal: np.ndarray, contrast: np.ndarray, drawn: Drawn, rng: np.random.Generator) -> None:
+def _blend_lesions(signal: np.ndarray, contrast: np.ndarray, drawn: DrawnLesions, rng: np.random.Generator) -> None:
     """Replace lesions by white matter in ``signal`` and write their relative contrast to ``contrast``."""
     table = parameters()["flair"]
     luck = rng.standard_normal(1 << 12)[: int(drawn.labels.max()) + 1]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, reason_of
 from joint_seg_cls.phantom.smooth_noise import smooth_noise
 
 _ARRAYS = ("affine", "origin", "shape", "offset", "bits")
@@ -80,11 +80,10 @@ class ShapeLibrary(LesionShapes):
         except FileNotFoundError as error:
             raise ConfigError("shapes", expected="a file", found=f"no file {self.path}", remedy=_REMEDY) from error
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            reason = " ".join(str(error).split())[:120]
             raise ConfigError(
                 "shapes",
                 expected=f"an .npz file with {', '.join(_ARRAYS)}",
-                found=f"{self.path} ({reason})",
+                found=f"{self.path} ({reason_of(error, 120)})",
                 remedy=_REMEDY,
             ) from error
         counts = (len(arrays["origin"]), len(arrays["shape"]), len(arrays["offset"]) - 1)

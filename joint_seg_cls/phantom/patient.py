@@ -8,8 +8,7 @@ import numpy as np
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.phantom.parameters import parameters, stream
-
-DISEASE_NAMES = ("MS", "NMOSD")
+from joint_seg_cls.scan import DISEASES
 
 
 @final
@@ -55,7 +54,7 @@ class Population:
     def __post_init__(self) -> None:
         for key in ("atypical", "lesion_free"):
             shares = getattr(self, key)
-            if set(shares) != set(DISEASE_NAMES) or not all(0 <= float(share) <= 1 for share in shares.values()):
+            if set(shares) != set(DISEASES) or not all(0 <= float(share) <= 1 for share in shares.values()):
                 raise ConfigError(
                     f"phantom.population.{key}",
                     expected="a fraction between 0 and 1 for each of MS and NMOSD",
@@ -67,8 +66,8 @@ class Population:
         """Draw the patient with number ``subject`` in the cohort of ``seed``."""
         rng = stream(seed, subject, "patient")
         atypical, lesion_free = rng.random(2)
-        own = DISEASE_NAMES.index(disease)
-        drawn_as = DISEASE_NAMES[1 - own] if atypical < self.atypical[disease] else disease
+        own = DISEASES.index(disease)
+        drawn_as = DISEASES[1 - own] if atypical < self.atypical[disease] else disease
         count, volume_ml = self._load(drawn_as, rng)
         features = _features(drawn_as, count, rng)
         if lesion_free < self.lesion_free[disease]:
@@ -79,7 +78,7 @@ class Population:
         r"""Draw :math:`(\ln n, \ln V)` from a bivariate normal, redrawn until both are within their ranges."""
         table = parameters()["load"]
         while True:
-            source = DISEASE_NAMES[int(rng.integers(2))] if self.pooled_load else drawn_as
+            source = DISEASES[int(rng.integers(2))] if self.pooled_load else drawn_as
             ranges = table["pooled" if self.pooled_load else source]
             law = table[source]
             first, second = rng.standard_normal(2)

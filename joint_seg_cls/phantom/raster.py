@@ -27,7 +27,7 @@ _MASS_REACH_MM = 22.0
 
 @final
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnLesions:
     """Lesions on the template's grid.
 
     Attributes:
@@ -55,7 +55,9 @@ class Drawn:
         return float(self.mask.sum()) * self.grid.voxel_ml
 
 
-def draw(plan: LesionPlan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesions: int = 0) -> Drawn:
+def draw_lesions(
+    plan: LesionPlan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, new_lesions: int = 0
+) -> DrawnLesions:
     """Draw the lesions of a plan on the template at ``spacing_mm``.
 
     Args:
@@ -68,7 +70,7 @@ def draw(plan: LesionPlan, spacing_mm: Literal[1, 2], *, growth: float = 1.0, ne
     if count:
         _fill(drawn, plan, count, volume_mm3)
     clouds = tuple(number for number, lesion in enumerate(plan.lesions, start=2) if lesion.cloud)
-    return Drawn(atlas.grid, drawn.labels, clouds)
+    return DrawnLesions(atlas.grid, drawn.labels, clouds)
 
 
 def _fill(drawn: "_LesionLabels", plan: LesionPlan, count: int, volume_mm3: float) -> None:

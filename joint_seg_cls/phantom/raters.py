@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from joint_seg_cls.phantom.acquisition import Sampler
 from joint_seg_cls.phantom.flair import within
-from joint_seg_cls.phantom.raster import CONNECTED, Drawn
+from joint_seg_cls.phantom.raster import CONNECTED, DrawnLesions
 
 #: Minimum volume of a lesion in the mask, also if it is thinner than half a voxel everywhere.
 _SMALLEST_MM3 = 3.0
@@ -17,7 +17,7 @@ _MISSED, _MISSED_MM3 = 0.45, 40.0
 
 
 def first_rater(
-    drawn: Drawn, sampler: Sampler, brain: Bool[np.ndarray, "x y z"], voxel_mm3: float
+    drawn: DrawnLesions, sampler: Sampler, brain: Bool[np.ndarray, "x y z"], voxel_mm3: float
 ) -> tuple[Bool[np.ndarray, "x y z"], Float32[np.ndarray, "x y z"]]:
     """Return the reference mask and the lesion fraction of each voxel.
 
@@ -39,7 +39,7 @@ def first_rater(
 
 
 def _lost_lesions(
-    drawn: Drawn, sampler: Sampler, filled: np.ndarray, share: np.ndarray, chosen: np.ndarray, voxels: int
+    drawn: DrawnLesions, sampler: Sampler, filled: np.ndarray, share: np.ndarray, chosen: np.ndarray, voxels: int
 ) -> np.ndarray:
     """Return the ``voxels`` voxels with the highest fractions of every lesion without ``chosen`` voxels."""
     lesions, count = ndimage.label(drawn.mask, CONNECTED)

@@ -9,7 +9,7 @@ import numpy as np
 
 from joint_seg_cls.errors import ConfigError, is_whole, require_valid
 from joint_seg_cls.phantom.parameters import parameters, stream
-from joint_seg_cls.phantom.patient import DISEASE_NAMES
+from joint_seg_cls.scan import DISEASES
 
 MOST_VISITS = 5
 
@@ -68,7 +68,7 @@ class Balanced(Recruitment):
         """Return the enrolment of ``subject`` (from 1)."""
         pair, place = divmod(subject - 1, 2)
         flipped = int(stream(seed, pair, "enrolment").integers(2))
-        return Enrolment(DISEASE_NAMES[place ^ flipped], self._visits)
+        return Enrolment(DISEASES[place ^ flipped], self._visits)
 
 
 @final
@@ -103,10 +103,10 @@ class ByGroup(Recruitment):
         sites = [site["name"] for site in parameters()["sites"]]
         self._enrolments = []
         for group in groups:
-            if group.site not in sites or group.disease not in DISEASE_NAMES:
+            if group.site not in sites or group.disease not in DISEASES:
                 raise ConfigError(
                     "phantom.recruitment.groups",
-                    expected=f"a site of {', '.join(sites)} and a disease of {', '.join(DISEASE_NAMES)}",
+                    expected=f"a site of {', '.join(sites)} and a disease of {', '.join(DISEASES)}",
                     found=f"{group.site}, {group.disease}",
                     remedy="correct the group",
                 )

@@ -15,10 +15,18 @@ from joint_seg_cls.parallel import mapped
 from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
 from joint_seg_cls.phantom.cohort import subject_name
 from joint_seg_cls.phantom.parameters import stream
-from joint_seg_cls.phantom.patient import DISEASE_NAMES
 from joint_seg_cls.phantom.randomised import RandomisedCohort
 from joint_seg_cls.phantom.skull import NoSkull
-from joint_seg_cls.scan import Geometry, Grid, PreparedCase, PreparedStore, read_case, write_case, write_store_record
+from joint_seg_cls.scan import (
+    DISEASES,
+    Geometry,
+    Grid,
+    PreparedCase,
+    PreparedStore,
+    read_case,
+    write_case,
+    write_store_record,
+)
 
 Intensity = Callable[[Float32[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]], Float[np.ndarray, "x y z"]]
 
@@ -56,7 +64,7 @@ def write_scene_store(
     keys = {name: hashlib.sha256(f"{made_of} {name}".encode()).hexdigest()[:32] for name in map(subject_name, subjects)}
     record: dict[str, Any] = {
         "settings": settings,
-        "classes": DISEASE_NAMES,
+        "classes": DISEASES,
         "modalities": ("flair",),
         "model_shape": shape,
     }

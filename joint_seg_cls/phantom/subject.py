@@ -18,7 +18,7 @@ from joint_seg_cls.phantom.labelled_skull import LabelledSkull
 from joint_seg_cls.phantom.parameters import parameters, stream
 from joint_seg_cls.phantom.patient import Patient, Population, draw_age_and_sex
 from joint_seg_cls.phantom.plan import plan_lesions
-from joint_seg_cls.phantom.raster import Drawn, draw
+from joint_seg_cls.phantom.raster import DrawnLesions, draw_lesions
 from joint_seg_cls.phantom.raters import another_rater, first_rater
 from joint_seg_cls.phantom.recruitment import Enrolment, Recruitment
 from joint_seg_cls.phantom.skull import NoSkull, Skull, StrippedScan
@@ -114,10 +114,10 @@ class SimulatedScan:
     lesion_masks: tuple[Bool[np.ndarray, "x y z"], ...]
 
 
-def simulate_lesions(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2] = 2) -> tuple[Drawn, Patient]:
+def simulate_lesions(cohort: Cohort, subject: int, *, spacing_mm: Literal[1, 2] = 2) -> tuple[DrawnLesions, Patient]:
     """Return the lesions of one subject on the template's grid at the first visit, and the patient; no image."""
     patient = cohort.patient(subject)[1]
-    return draw(plan_lesions(patient, cohort.seed, subject), spacing_mm), patient
+    return draw_lesions(plan_lesions(patient, cohort.seed, subject), spacing_mm), patient
 
 
 def simulate_scans(
@@ -139,7 +139,7 @@ def simulate_scans(
             progress = stream(seed, subject, "progression", visit)
             growth *= float(np.exp(progress.normal(*_LN_GROWTH)))
             new_lesions += int(progress.poisson(_NEW_LESIONS)) if patient.count else 0
-        drawn = draw(plan, spacing_mm, growth=growth, new_lesions=new_lesions)
+        drawn = draw_lesions(plan, spacing_mm, growth=growth, new_lesions=new_lesions)
         acquisition = draw_acquisition(site, anatomy, spacing_mm, stream(seed, subject, "acquisition", visit))
         sampler = Sampler(acquisition, anatomy, template.grid)
         brain = sampler.brain(template.brain.astype(np.float32))

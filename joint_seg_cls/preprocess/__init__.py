@@ -9,7 +9,7 @@ from joint_seg_cls.preprocess.intensity import Intensity, TissueMode, ZScore, ti
 from joint_seg_cls.preprocess.layout import CropResize, IsotropicPad, Layout
 from joint_seg_cls.preprocess.model_input import ModelInput, Steps
 from joint_seg_cls.preprocess.n4 import N4
-from joint_seg_cls.preprocess.pipeline import Pipeline, content_hash, voxel_hash
+from joint_seg_cls.preprocess.pipeline import Pipeline, image_hash, voxel_hash
 from joint_seg_cls.preprocess.quality import (
     counted_warnings,
     lost_lesions,
@@ -19,7 +19,7 @@ from joint_seg_cls.preprocess.quality import (
 )
 from joint_seg_cls.preprocess.raters import combine_raters
 from joint_seg_cls.preprocess.registration import ByHeader, Registered, Registration, Rigid, SameGrid
-from joint_seg_cls.preprocess.skull import LARGEST_BRAIN_ML, judge_skull
+from joint_seg_cls.preprocess.skull import LARGEST_BRAIN_ML, detect_skull
 from joint_seg_cls.preprocess.store import Prepared, case_key, prepare_cohort
 from joint_seg_cls.preprocess.to_template import TemplateFit, register_to_template, tissue_brightness
 
@@ -57,9 +57,9 @@ __all__ = [
     "bytes_of",
     "case_key",
     "combine_raters",
-    "content_hash",
     "counted_warnings",
-    "judge_skull",
+    "detect_skull",
+    "image_hash",
     "lost_lesions",
     "prepare_cohort",
     "register_to_template",

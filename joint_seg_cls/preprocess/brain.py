@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.preprocess.skull import judge_skull
+from joint_seg_cls.preprocess.skull import detect_skull
 from joint_seg_cls.scan import Scan
 
 _UNCLEAR = "it is not clear whether this scan includes the skull"
@@ -72,7 +72,7 @@ class NoExtraction:
         """Return the brain on the grid of ``scan``."""
         if given is not None:
             return _from_table(scan, given)
-        skull, tissue = judge_skull(scan.data, scan.grid)
+        skull, tissue = detect_skull(scan.data, scan.grid)
         if skull == "absent":
             return Brain(tissue, "stripped")
         if skull == "unclear":
@@ -122,7 +122,7 @@ class ExtractedBrain:
         """Return the brain on the grid of ``scan``."""
         if given is not None:
             return _from_table(scan, given)
-        skull, tissue = judge_skull(scan.data, scan.grid)
+        skull, tissue = detect_skull(scan.data, scan.grid)
         if skull == "absent":
             return Brain(tissue, "stripped")
         doubt = f"{_UNCLEAR}, and the brain was extracted: {_NAME_IT}" if skull == "unclear" else ""

@@ -28,6 +28,7 @@ from joint_seg_cls.scan import (
     require_mask_geometry,
     write_case,
 )
+from joint_seg_cls.scan.checksums import file_sha256
 
 
 @final
@@ -98,7 +99,7 @@ class Pipeline:
         lesions = self.reference(row.lesion_masks, prepared.scan)
         figures = dict(prepared.figures)
         figures["sources"] = [path.name for path in (*row.images, row.brain_mask, *row.lesion_masks) if path]
-        figures["image_hash"] = content_hash(row.images[0])
+        figures["image_hash"] = image_hash(row.images[0])
         figures["voxel_hash"] = voxel_hash(prepared.scan.data)
         figures["lesions"] = model_lesions = None
         if lesions is not None:
@@ -126,10 +127,9 @@ class Pipeline:
         return case
 
 
-def content_hash(path: Path) -> str:
-    """Return a fingerprint of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+def image_hash(path: Path) -> str:
+    """Return a fingerprint of a file, half of its SHA-256."""
+    return file_sha256(path)[:32]
 
 
 def voxel_hash(data: Num[np.ndarray, "x y z"]) -> str:

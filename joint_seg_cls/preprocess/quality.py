@@ -2,7 +2,6 @@
 
 The record of a case (``provenance`` in its ``case.json``, a row of ``quality.tsv``) has
 
-
 =====================  =================================================================================================
 ``version``            of the program
 ``sources``            names of the files, without their folders
@@ -48,8 +47,6 @@ WELL_COVERED = 0.98
 #: Maximum plausible motion between the series of one visit.
 LARGE_ROTATION_DEGREES = 20.0
 LARGE_SHIFT_MM = 30.0
-
-
 #: Extreme values that increase the standard deviation by this factor, or that are this many standard deviations from
 #: the median, change the normalised image everywhere. Eleven real scans have at most 1.011 and 10.1.
 EXTREMES_SD_RATIO, FARTHEST_SD = 1.05, 25.0

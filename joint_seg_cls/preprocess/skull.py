@@ -40,7 +40,7 @@ _LEAST_LINES = 50
 Skull = Literal["absent", "unclear", "present"]
 
 
-def judge_skull(image: Float[np.ndarray, "x y z"], grid: Grid) -> tuple[Skull, Bool[np.ndarray, "x y z"]]:
+def detect_skull(image: Float[np.ndarray, "x y z"], grid: Grid) -> tuple[Skull, Bool[np.ndarray, "x y z"]]:
     """Return whether a scan includes the skull, and its nonzero voxels with holes filled."""
     tissue = ndimage.binary_fill_holes(image != 0)
     volume_ml = float(tissue.sum()) * grid.voxel_ml

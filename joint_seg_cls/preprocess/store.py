@@ -13,23 +13,22 @@ from typing import Any, final
 from filelock import Timeout
 
 from joint_seg_cls.atomic_write import clear_partial
-from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError, enough_memory
+from joint_seg_cls.errors import CohortError, InputError, ScanError, StoreError, enough_memory, examples
 from joint_seg_cls.parallel import over_processes
-from joint_seg_cls.preprocess.claims import (
+from joint_seg_cls.preprocess.disk import refuse_too_little_space
+from joint_seg_cls.preprocess.pipeline import Pipeline
+from joint_seg_cls.preprocess.shared_store import (
     case_at,
     case_lock,
-    claim,
+    claim_store,
     list_cases,
     require_own_folder,
     unlist_cases,
 )
-from joint_seg_cls.preprocess.disk import refuse_too_little_space
-from joint_seg_cls.preprocess.pipeline import Pipeline
 from joint_seg_cls.scan import FORMAT, CohortCase, PreparedCase, PreparedStore, write_labels
 from joint_seg_cls.scan.checksums import verify_arrays
 
 _log = logging.getLogger(__name__)
-_MOST_NAMED = 5
 
 
 @final
@@ -79,7 +78,7 @@ def prepare_cohort(
         "modalities": list(modalities),
         "model_shape": list(shape),
     }
-    claim(store, record)
+    claim_store(store, record)
     clear_partial(store, below=True)
     missing = sum(not (store / row.case).is_dir() for row in rows)
     refuse_too_little_space(store, missing, channels=len(modalities), shape=shape)
@@ -200,7 +199,6 @@ def _together(failures: Sequence[InputError], total: int, store: Path) -> InputE
     return CohortError(
         store,
         expected=f"{total} valid scans",
-        found=f"{len(failures)} invalid ones ({', '.join(failure.where for failure in failures[:_MOST_NAMED])}"
-        f"{', ...' if len(failures) > _MOST_NAMED else ''})",
+        found=f"{len(failures)} invalid ones ({examples([failure.where for failure in failures], 5)})",
         remedy="repair or remove them and repeat the command; the others are kept",
     )

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from joint_seg_cls import __version__
 from joint_seg_cls.audit import Audit
-from joint_seg_cls.errors import StoreError
+from joint_seg_cls.errors import StoreError, examples
+from joint_seg_cls.evaluation import DISEASE_METRICS, VOXEL_METRICS
 from joint_seg_cls.report.circumstances import (
     UNKNOWN,
     disjoint,
@@ -22,7 +23,7 @@ from joint_seg_cls.report.circumstances import (
     unseen,
 )
 from joint_seg_cls.report.figure import Figure
-from joint_seg_cls.report.measured import OF_DIAGNOSES, OF_SCANS, Measured
+from joint_seg_cls.report.measured import Measured
 from joint_seg_cls.report.runs import ReportRun
 from joint_seg_cls.report.study_table import StudyTable, number
 from joint_seg_cls.report.variants import JOINT, Variant
@@ -126,8 +127,8 @@ def _of_results(variants: Sequence[Variant], tables: Sequence[StudyTable]) -> di
         for name, found in row.measured.items()
     }
     label = joint.label if joint is not None else ""
-    segments = [by_metric[name] for name in OF_SCANS if name in by_metric]
-    diagnoses = [by_metric[name] for name in OF_DIAGNOSES if name in by_metric]
+    segments = [by_metric[name] for name in VOXEL_METRICS if name in by_metric]
+    diagnoses = [by_metric[name] for name in DISEASE_METRICS if name in by_metric]
     answers = {
         "metrics": "DSC, PPV, TPR, VD per scan in its own grid; ACC, SN, SP, AUC over scans; see footnotes",
         "performance": f"{label}: {', '.join(segments)}; see the tables" if segments else UNKNOWN,
@@ -188,7 +189,7 @@ def _failures(variants: Sequence[Variant]) -> str:
     known = by_case[shown.probability_columns()].mean()
     predicted = known.idxmax(axis=1).str.removeprefix("p_") if len(known) else known.index.to_series()
     wrong = known.index[predicted != by_case["disease"].first()]
-    named = f" ({', '.join(wrong[:_NAMED])}{', …' if len(wrong) > _NAMED else ''})" if len(wrong) else ""
+    named = f" ({examples(wrong, _NAMED)})" if len(wrong) else ""
     return f"{shown.label}: lowest DSC {worst or UNKNOWN}; {len(wrong)} of {len(known)} diagnoses wrong{named}"
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from joint_seg_cls.evaluation import DISEASE_METRICS
 from joint_seg_cls.metrics import POWER
 from joint_seg_cls.report.claims import ALPHA, Claim
-from joint_seg_cls.report.measured import OF_DIAGNOSES
 from joint_seg_cls.report.study_table import TableRow
 
 ONE_SEED = (
@@ -29,7 +29,7 @@ def _fewer(row: TableRow) -> str:
     """Return the means over fewer scans than were tested; empty if there are none."""
     by_scans: dict[int, list[str]] = {}
     for name, one in row.measured.items():
-        if name not in OF_DIAGNOSES and one.scans != row.scans:
+        if name not in DISEASE_METRICS and one.scans != row.scans:
             by_scans.setdefault(one.scans, []).append(name)
     text = ", ".join(f"{', '.join(names)} over {scans}" for scans, names in by_scans.items())
     return f"{row.label}: {text}" if text else ""

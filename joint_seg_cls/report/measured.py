@@ -6,24 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from joint_seg_cls.evaluation import LESION_METRICS, RECALLS, LesionMetric, mean_of
+from joint_seg_cls.evaluation import DISEASE_METRICS, LESION_METRICS, RECALLS, VOXEL_METRICS, LesionMetric, mean_of
 from joint_seg_cls.metrics import (
     AcrossFolds,
     Ratio,
-    accuracy,
     across_folds,
-    auc,
     empty_references,
-    sensitivity,
-    specificity,
 )
 from joint_seg_cls.report.variants import Variant
 
-#: Metrics of single scans, and their columns in ``per_case.csv``.
-OF_SCANS = {"DSC": "dsc", "PPV": "ppv", "TPR": "tpr", "VD": "vd"}
-#: Metrics over scans: functions of class probabilities and true classes.
-OF_DIAGNOSES = {"ACC": accuracy, "SN": sensitivity, "SP": specificity, "AUC": auc}
-_OVER_SCANS = {name: mean_of(column) for name, column in OF_SCANS.items()} | LESION_METRICS
+_OVER_SCANS = {name: mean_of(column) for name, column in VOXEL_METRICS.items()} | LESION_METRICS
 LOWER_IS_BETTER = frozenset({"VD", "LFPR", "ISBI LFPR", "HD95 mm"})
 
 
@@ -38,13 +30,13 @@ def measure(variant: Variant, metrics: Sequence[str], *, seed: int, resamples: i
     """Return the ``metrics`` defined for the variant's finished runs.
 
     Args:
-        metrics: names of :data:`OF_SCANS`, :data:`OF_DIAGNOSES` and ``LESION_METRICS``.
+        metrics: names of :data:`VOXEL_METRICS`, :data:`DISEASE_METRICS` and ``LESION_METRICS``.
     """
     found = {}
     for name in metrics:
         one = (
-            _of_diagnoses(variant, OF_DIAGNOSES[name], seed, resamples)
-            if name in OF_DIAGNOSES
+            _of_diagnoses(variant, DISEASE_METRICS[name], seed, resamples)
+            if name in DISEASE_METRICS
             else _of_scans(variant, _OVER_SCANS[name], seed, resamples)
         )
         if one is not None and not math.isnan(one.value.mean):

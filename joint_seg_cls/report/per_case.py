@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from joint_seg_cls.evaluation import WITHHELD
+from joint_seg_cls.run_state import PER_CASE
 from joint_seg_cls.scan.cells import read_written
 
-PER_CASE = "per_case.csv"
 #: Prefix of the columns of class probabilities.
 PROBABILITY = "p_"
 #: Prefix of the columns of class probabilities without calibration.

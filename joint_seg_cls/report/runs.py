@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from joint_seg_cls.errors import CheckpointError, StoreError
-from joint_seg_cls.report.per_case import PER_CASE, read_per_case
-from joint_seg_cls.run_state import CONFIG, DONE, METRICS, run_state
+from joint_seg_cls.report.per_case import read_per_case
+from joint_seg_cls.run_state import CONFIG, DONE, METRICS, PER_CASE, PROVENANCE, run_state
 from joint_seg_cls.scan import PreparedCase, PreparedStore
 from joint_seg_cls.training import not_plain
 
@@ -92,7 +92,7 @@ class ReportRun:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """Its provenance; empty if unreadable."""
-        return _mapping(self.folder / "provenance.json")
+        return _mapping(self.folder / PROVENANCE)
 
     @property
     def temperature(self) -> float | None:

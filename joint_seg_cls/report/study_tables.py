@@ -5,13 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from joint_seg_cls.evaluation import EMPTY_RULE, LESION_METRICS, LESION_RULE, REGION_RECALLS, REGION_RULE
+from joint_seg_cls.evaluation import (
+    DISEASE_METRICS,
+    EMPTY_RULE,
+    LESION_METRICS,
+    LESION_RULE,
+    REGION_RECALLS,
+    REGION_RULE,
+    VOXEL_METRICS,
+)
 from joint_seg_cls.report.claims import Claim, claims_against, differences
 from joint_seg_cls.report.footnotes import ONE_SEED, about_claims, means_over_fewer
 from joint_seg_cls.report.measured import (
     LOWER_IS_BETTER,
-    OF_DIAGNOSES,
-    OF_SCANS,
     Measured,
     empty_reference_note,
     lesion_notes,
@@ -21,7 +27,7 @@ from joint_seg_cls.report.published import PublishedTable, published_heading, pu
 from joint_seg_cls.report.study_table import StudyTable, TableRow
 from joint_seg_cls.report.variants import JOINT, Variant
 
-_METRICS = (*OF_SCANS, *OF_DIAGNOSES)
+_METRICS = (*VOXEL_METRICS, *DISEASE_METRICS)
 
 
 _REGIONS = tuple(REGION_RECALLS)
@@ -160,13 +166,13 @@ class TableMaker:
 
     def _notes(self, rows: Sequence[TableRow], metrics: Sequence[str], claims: Sequence[Claim]) -> list[str]:
         notes = []
-        if set(metrics) & set(OF_SCANS):
+        if set(metrics) & set(VOXEL_METRICS):
             notes.append(f"Empty masks: {EMPTY_RULE}. Measured in the scan's own grid.")
             labels = {row.label for row in rows}
             empty = [note for one in self.variants if one.label in labels and (note := empty_reference_note(one))]
             if empty:
                 notes.append(f"Scans with an empty reference, separately (false-positive volume): {'; '.join(empty)}.")
-        if set(metrics) & set(OF_DIAGNOSES):
+        if set(metrics) & set(DISEASE_METRICS):
             classes = next((one.classes for one in self.variants if len(one.classes) > 1), ("MS", "NMOSD"))
             notes.append(
                 f"Positive class: {classes[-1]}."

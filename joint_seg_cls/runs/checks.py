@@ -20,7 +20,7 @@ from joint_seg_cls.config.build import (
 from joint_seg_cls.config.compose import VARIANT, options_chosen
 from joint_seg_cls.config.options import JOINT
 from joint_seg_cls.config.schema import KEYS
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, reason_of
 from joint_seg_cls.runs.data_checks import refuse_missing_validation
 from joint_seg_cls.training import Schedule, refuse_misuse
 
@@ -204,5 +204,5 @@ def _tried(key: str, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except REFUSALS as error:
-        reason = " ".join(str(error).split()).rstrip(".")[:300]
-        raise ConfigError(key, expected="valid arguments", found=reason, remedy=f"correct {key}.*") from error
+        found = reason_of(error, 300)
+        raise ConfigError(key, expected="valid arguments", found=found, remedy=f"correct {key}.*") from error

@@ -8,7 +8,7 @@ import yaml
 from torch import nn
 
 from joint_seg_cls.batch import Views
-from joint_seg_cls.errors import CheckpointError, ConfigError, InputError
+from joint_seg_cls.errors import CheckpointError, ConfigError, InputError, reason_of
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.networks import on_meta_device, prediction_shapes
 from joint_seg_cls.preprocess import Pipeline
@@ -96,7 +96,7 @@ def _refuse_misfit(recorded: "Recorded", checkpoint: Checkpoint) -> None:
 
     If a class of a trusted package cannot run on the meta device, the check ends there.
     """
-    from joint_seg_cls.config.from_file import OF_ARGUMENTS, of_file, reason_of
+    from joint_seg_cls.config.from_file import OF_ARGUMENTS, of_file
 
     recipe = checkpoint.recipe
     stored = sum(weight.numel() for weight in checkpoint.weights.values())

@@ -21,7 +21,7 @@ from joint_seg_cls.inference import (
     case_findings,
     examine,
 )
-from joint_seg_cls.preprocess import Pipeline, content_hash
+from joint_seg_cls.preprocess import Pipeline, image_hash
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
 from joint_seg_cls.runs.model_card import card_of, common, merged
 from joint_seg_cls.scan import CohortCase, MaskGeometry
@@ -208,7 +208,7 @@ def _refuse_misfit(checkpoints: Sequence[Checkpoint]) -> None:
 
 def _content(file: Path) -> str:
     try:
-        return content_hash(file)
+        return image_hash(file)
     except OSError as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
         raise ScanError(file, expected="a readable NIfTI file", found=found, remedy="correct the path") from error

@@ -11,10 +11,10 @@ import yaml
 from joint_seg_cls.config.build import build
 from joint_seg_cls.config.keys import path_of
 from joint_seg_cls.config.resolvers import config_folder
-from joint_seg_cls.errors import CohortError, InputError, ScanError
+from joint_seg_cls.errors import CohortError, InputError, ScanError, examples
 from joint_seg_cls.scan import CohortCase, read_cohort
 from joint_seg_cls.scan.cohort import checked_case_name
-from joint_seg_cls.scan.finder import OUTPUTS, Remark, examples, lines, natural, scan_files, stem, stored_twice, walk
+from joint_seg_cls.scan.finder import OUTPUTS, Remark, lines, natural, scan_files, stem, stored_twice, walk
 from joint_seg_cls.scan.readers import Found, Reader, is_dicom, write_cohort_table
 from joint_seg_cls.scan.tables import SEPARATORS
 from joint_seg_cls.training import Recipe

@@ -9,6 +9,7 @@ from typing import Any
 from joint_seg_cls.config.build import Config, build, get, plain
 from joint_seg_cls.data import JointDataModule
 from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.run_state import PER_CASE
 from joint_seg_cls.runs.load import read_run_config
 from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.training import (
@@ -82,7 +83,7 @@ def track_evaluation(config: Config, run: RunFolder, folder: Path, checkpoint: C
     """
     if not config.tracking:
         return
-    rows = read_written(folder / "per_case.csv")
+    rows = read_written(folder / PER_CASE)
     people = {row["case"]: (row["subject"], row["session"] or None) for row in rows.to_dict("records")}
     try:
         pseudonyms = Pseudonyms.of(run.path, people)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from joint_seg_cls.atomic_write import write_json
+from joint_seg_cls.atomic_write import read_json, write_json
 from joint_seg_cls.errors import StoreError
 from joint_seg_cls.parallel import watched
 
@@ -79,7 +79,7 @@ def verify_once(store: Path, cases: Mapping[str, tuple[Mapping[str, str], bool]]
     Raises:
         StoreError: files are damaged; the message has the first one and the number of others.
     """
-    known = _verified(store)
+    known = read_json(store / VERIFIED)
     stamps = {name: stamps_of(store / name) for name in cases}  # before reading: later changes are detected
     changed = [name for name in cases if known.get(name) != stamps[name]]
     faults: list[StoreError] = []
@@ -122,14 +122,6 @@ def stamps_of(folder: Path) -> Stamps:
             continue
         stamps[name] = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     return stamps
-
-
-def _verified(store: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((store / VERIFIED).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def file_sha256(path: Path) -> str:

@@ -120,6 +120,11 @@ def rater_columns(table: pd.DataFrame) -> list[str]:
     return sorted((c for c in table.columns if _LESION_MASK.match(c)), key=lambda c: (len(c), c))
 
 
+def rater_column(number: int, name: str = "lesion_mask") -> str:
+    """Return the column of the masks of rater ``number``, from 1: ``lesion_mask``, ``lesion_mask_2``, ..."""
+    return name if number == 1 else f"{name}_{number}"
+
+
 def file_of(where: str, table: Path, row: pd.Series, name: str) -> Path | None:
     """Return the file named in a cell, or None if the cell is empty.
 

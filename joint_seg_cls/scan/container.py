@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import NoReturn
 
-from joint_seg_cls.errors import ScanError
+from joint_seg_cls.errors import ScanError, reason_of
 
 _GZIP = b"\x1f\x8b"
 #: Maximum compression factor of Deflate.
@@ -36,11 +36,9 @@ def refuse(path: Path, found: str, remedy: str, expected: str = "a NIfTI file (.
 
 
 def refuse_damaged(path: Path, error: Exception) -> NoReturn:
-    """Raise a :class:`ScanError` with the first line of the reader's message."""
-    reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    refuse(
-        path, f"a damaged file or another format ({reason})", "copy or export the file again", "a readable NIfTI file"
-    )
+    """Raise a :class:`ScanError` with the reader's message."""
+    found = f"a damaged file or another format ({reason_of(error, 120)})"
+    refuse(path, found, "copy or export the file again", "a readable NIfTI file")
 
 
 def open_content(path: Path) -> io.BufferedIOBase:

@@ -126,11 +126,6 @@ def natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), part) if re.fullmatch("[0-9]+", part) else (1, 0, part) for part in parts]
 
 
-def examples(names: list[str], most: int = 3) -> str:
-    """Return a few of ``names``, for a message."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-
-
 def stored_twice(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """Return the ``names`` that duplicate another one, such as ``.nii`` and ``.nii.gz`` with the same content."""
     first: dict[str, str] = {}

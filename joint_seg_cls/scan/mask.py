@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from joint_seg_cls.errors import ConfigError, ScanError, require_choice
+from joint_seg_cls.errors import ConfigError, ScanError, examples, require_choice
 from joint_seg_cls.scan.grid import Grid, reorient
 from joint_seg_cls.scan.header import VolumeHeader
 from joint_seg_cls.scan.volume import read_volume
@@ -161,7 +161,7 @@ def binary(
         raise ScanError(
             path,
             expected=f"a mask of 0 and {' and '.join(f'{v:g}' for v in wanted)}{asked}",
-            found=f"the values {', '.join(f'{v:g}' for v in odd[:6])}{' ...' if odd.size > 6 else ''}",
+            found=f"the values {examples([f'{v:g}' for v in odd], 6)}",
             remedy=f"if all of them mark lesions, set lesion_value={_listed(every)}; if only some do, list "
             f"those; if none does, {remedy}"
             if is_whole and of == "lesion" and every.size <= _MOST_VALUES

@@ -4,12 +4,11 @@ A page, PDF or record of this program has a mark at a fixed place. Tables and pi
 command lists them with their checksums, and a file that is not listed, or was changed since, is of other origin.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+from joint_seg_cls.atomic_write import read_json
 from joint_seg_cls.errors import CohortError
 from joint_seg_cls.scan.checksums import file_sha256
 
@@ -54,7 +53,7 @@ def require_listed_files(record: Path, entries: Collection[str], paths: Iterable
     Raises:
         CohortError: there is one, or the record is of other origin.
     """
-    content = _record(record)
+    content = read_json(record)
     if record.exists() and not set(entries) <= set(content):
         found = "a file of other origin that the output would replace"
         raise _foreign(record, "no file, or a record of this program", found, remedy)
@@ -80,20 +79,11 @@ def _is_ours(path: Path) -> bool:
     if not path.is_file():
         return False
     if path.suffix == ".json":
-        return _VERSION.match(str(_record(path).get("made_with"))) is not None
+        return _VERSION.match(str(read_json(path).get("made_with"))) is not None
     content = path.read_bytes()
     if path.suffix == ".pdf":
         return _PDF_CREATOR.search(content) is not None
     return bool(_PAGE.match(content) or _FOOTER.search(content))
-
-
-def _record(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file; empty if it is no mapping."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _kind(path: Path) -> str:

@@ -4,7 +4,6 @@ Later commands read records, which another program may have written. Names of fi
 with an entry of another type is not a record.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from joint_seg_cls.atomic_write import read_json
 from joint_seg_cls.errors import is_whole
 
 _Check = Callable[[object], bool]
@@ -37,11 +37,8 @@ def is_damaged_record(path: Path) -> bool:
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and record.keys() >= _REQUIRED else None
+    record = read_json(path)
+    return record if record.keys() >= _REQUIRED else None
 
 
 def _faults(record: Mapping[str, Any], path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from joint_seg_cls.errors import CohortError, shortened
+from joint_seg_cls.errors import CohortError, reason_of, shortened
 from joint_seg_cls.scan.cells import SEPARATORS, plain
 
 #: Possible columns of the subject; the first one present is used.
@@ -90,7 +90,7 @@ def parse_table(path: Path, text: str, *, subject: str | None = None) -> pd.Data
             remedy="name every column, and quote cells that contain the separator",
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        found = shortened(" ".join(str(error).split())) or type(error).__name__
+        found = shortened(reason_of(error))
         raise CohortError(
             path, expected="a table with a header", found=found, remedy="save it as UTF-8 text again"
         ) from error

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from joint_seg_cls.errors import CheckpointError
-from joint_seg_cls.training.plain_values import DTYPES
+from joint_seg_cls.errors import CheckpointError, reason_of
+from joint_seg_cls.training.checkpoint_values import DTYPES
 
 #: Exceptions of torch for damaged or forged files.
 _OF_A_DAMAGED_FILE = (
@@ -33,11 +33,10 @@ def read_archive(path: Path) -> dict[str, Any]:
         if type(content) is not dict:
             raise TypeError(f"a {type(content).__name__} instead of a mapping")
     except _OF_A_DAMAGED_FILE as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             path,
             expected="a checkpoint of tensors and plain values",
-            found=f"a damaged file, or one with code in it ({reason})",
+            found=f"a damaged file, or one with code in it ({reason_of(error, 120)})",
             remedy="copy it again, or delete it and train again with this program",
         ) from error
     return content

@@ -22,7 +22,7 @@ from joint_seg_cls.atomic_write import atomic_file
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.scan.checksums import file_sha256
 from joint_seg_cls.training.archive import read_archive, tensors_of
-from joint_seg_cls.training.plain_values import plain_values, refuse_unreadable, unwritable
+from joint_seg_cls.training.checkpoint_values import plain_values, refuse_unreadable, unwritable
 from joint_seg_cls.training.recipe import RECIPE, Recipe
 from joint_seg_cls.training.shipped import is_pretrained, shipped_weights
 

@@ -71,7 +71,7 @@ def fit(
     trainer = make_trainer_or_refuse(make_trainer, logger=logger or False, default_root_dir=run.path, **arguments)
     FitLoop.replace(trainer)
     on_gpus = isinstance(trainer.accelerator, CUDAAccelerator)
-    module.network = normalised_together(module.network, trainer.world_size, on_gpus=on_gpus)
+    module.network = with_synchronised_batch_norm(module.network, trainer.world_size, on_gpus=on_gpus)
     if isinstance(trainer.strategy.checkpoint_io, TorchCheckpointIO):
         trainer.strategy.checkpoint_io = WholeCheckpointIO()
     _run(trainer, module, data, run)
@@ -116,7 +116,7 @@ def _nothing_to_stop_by(error: RuntimeError) -> ConfigError:
     )
 
 
-def normalised_together(network: nn.Module, processes: int, *, on_gpus: bool) -> nn.Module:
+def with_synchronised_batch_norm(network: nn.Module, processes: int, *, on_gpus: bool) -> nn.Module:
     """Return the network with batch normalisation synchronised over all processes.
 
     Raises:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from joint_seg_cls.run_state import PER_CASE
 from joint_seg_cls.scan.cells import read_written
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.pseudonyms import Pseudonyms
@@ -47,7 +48,7 @@ def _log_test(tracker: Tracker, folder: Path, pseudonyms: Pseudonyms) -> None:
     suffix = summary["space"].map(lambda space: "_model" if space == "model" else "")
     names = "test/" + summary["metric"].str.lower().str.replace(" ", "_") + suffix
     tracker.log_metrics(dict(zip(names, summary["value"].astype(float), strict=True)))
-    rows = read_written(folder / "per_case.csv")
+    rows = read_written(folder / PER_CASE)
     others = rows.columns.difference([*_SHOWN, "subject", "session"], sort=False)
     numbers = rows[others].replace("", np.nan).astype(np.float64)
     shown = rows[[name for name in _SHOWN if name in rows]].copy()

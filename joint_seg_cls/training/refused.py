@@ -9,7 +9,7 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, OnExceptionCheckpoint
 
-from joint_seg_cls.errors import ConfigError
+from joint_seg_cls.errors import ConfigError, reason_of
 
 #: Lightning's short names of precisions.
 _PRECISIONS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
@@ -59,10 +59,9 @@ def _arguments_checked() -> Iterator[None]:
     try:
         yield
     except (MisconfigurationException, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(
             "trainer",
             expected="arguments consistent with each other and with this machine",
-            found=reason,
+            found=reason_of(error, 1000),
             remedy="correct them",
         ) from error

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from joint_seg_cls.atomic_write import clear_partial, nan_as_null, write_json, write_text
 from joint_seg_cls.errors import ConfigError, InputError, disk_error
-from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS, PROVENANCE
+from joint_seg_cls.run_state import CONFIG, DONE, FAILED, HEARTBEAT, HEARTBEAT_S, LOG, METRICS, PER_CASE, PROVENANCE
 from joint_seg_cls.training.provenance import ACCEPT_CODE, code_of, is_code, is_compatible, now, provenance
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class RunFolder:
         self.config = path / CONFIG
         self.provenance = path / PROVENANCE
         self.metrics = path / METRICS
-        self.per_case = path / "per_case.csv"
+        self.per_case = path / PER_CASE
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
         self.best = self.checkpoints / "best.ckpt"

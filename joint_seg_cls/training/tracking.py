@@ -13,6 +13,8 @@ from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from joint_seg_cls.errors import reason_of
+
 _log = logging.getLogger(__name__)
 
 Job = Literal["train", "eval"]
@@ -197,7 +199,5 @@ class Guard:
             action()
         except Exception as error:  # noqa: BLE001 - a service may raise any exception
             self._has_failed = True
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            _log.warning(
-                "%s failed (%s); the run continues without it, metrics.csv has all numbers", self._what, reason
-            )
+            text = "%s failed (%s); the run continues without it, metrics.csv has all numbers"
+            _log.warning(text, self._what, reason_of(error, 300))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from joint_seg_cls.data import Split
+from joint_seg_cls.errors import examples
 from joint_seg_cls.scan import PreparedCase
 from joint_seg_cls.training.recipe import Recipe
 
@@ -104,7 +105,7 @@ def overlap(
 
 
 def _few(names: Sequence[str]) -> str:
-    return f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else ""
+    return f" ({examples(names, 5)})" if names else ""
 
 
 def _mark(kind: str, value: str) -> str:

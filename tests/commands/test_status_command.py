@@ -131,7 +131,7 @@ def test_a_paused_study_is_watched_for_some_minutes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"), [(("study=other",), "one of the studies mine"), (("runs=nowhere",), "run folders")]
 )
-def test_a_missing_study_is_one_sentence(jsc, study, words, message):
+def test_a_missing_study_gives_one_sentence(jsc, study, words, message):
     code, out, err = jsc("status", f"runs={study.collection.parent}", *words)
     assert (code, out) == (2, "")
     assert message in err

@@ -14,7 +14,7 @@ from joint_seg_cls.errors import ConfigError, DiskError
 from joint_seg_cls.training import RunFolder, read_checkpoint, run_folder
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
-from joint_seg_cls.training.plain_values import is_plain
+from joint_seg_cls.training.checkpoint_values import is_plain
 
 RECIPE = {"joint_seg_cls": {"format": 1}, "state_dict": {}, "epoch": 0}
 SMALL = (

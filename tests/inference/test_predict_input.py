@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from joint_seg_cls.commands import predict as command
-from joint_seg_cls.preprocess import content_hash
+from joint_seg_cls.preprocess import image_hash
 from joint_seg_cls.scan import read_scan, write_volume
 from joint_seg_cls.training import Recipe
 
@@ -43,7 +43,7 @@ def predict(jsc, monkeypatch, tmp_path):
             self.recipe, self.seen = recipe, []
 
         def made_from(self, scan):
-            return {"images": [content_hash(file) for file in scan.images if file.exists()]}
+            return {"images": [image_hash(file) for file in scan.images if file.exists()]}
 
         def predict(self, scan, made_from):
             read = read_scan(scan.images[0])

@@ -11,7 +11,7 @@ from scipy import ndimage
 from joint_seg_cls.lesions import template_regions
 from joint_seg_cls.phantom import Patient, simulate_lesions
 from joint_seg_cls.phantom.plan import plan_lesions
-from joint_seg_cls.phantom.raster import draw
+from joint_seg_cls.phantom.raster import draw_lesions
 from joint_seg_cls.scan import resample
 from joint_seg_cls.scan.grid import Grid
 
@@ -49,7 +49,7 @@ def test_simulated_lesions_equal_those_on_disk(preset, visits_table):
 
 
 def test_a_patient_without_lesions_has_an_empty_mask():
-    drawn = draw(plan_lesions(Patient("NMOSD", "NMOSD", frozenset(), 0, 0.0), 1, 1), 2)
+    drawn = draw_lesions(plan_lesions(Patient("NMOSD", "NMOSD", frozenset(), 0, 0.0), 1, 1), 2)
     assert not drawn.mask.any()
 
 
@@ -70,8 +70,8 @@ def test_features_determine_the_affected_regions(feature, region):
     for subject in range(4):
         with_it = Patient("NMOSD", "NMOSD", frozenset({feature, "punctate"} | whole), 9, 1.5)
         without = Patient("NMOSD", "NMOSD", frozenset({"punctate"}), 9, 1.5)
-        assert (draw(plan_lesions(with_it, 1, subject), 2).mask & mask).any()
-        assert not (draw(plan_lesions(without, 1, subject), 2).mask & mask).any()
+        assert (draw_lesions(plan_lesions(with_it, 1, subject), 2).mask & mask).any()
+        assert not (draw_lesions(plan_lesions(without, 1, subject), 2).mask & mask).any()
 
 
 def test_bands_are_thin_and_follow_the_ventricle_while_ms_masses_reach_into_the_white_matter():
@@ -79,8 +79,8 @@ def test_bands_are_thin_and_follow_the_ventricle_while_ms_masses_reach_into_the_
     band = Patient("NMOSD", "NMOSD", frozenset({"periventricular", "linear_ependymal"}), 1, 0.5)
     mass = Patient("MS", "MS", frozenset({"periventricular", "dawson"}), 8, 12.0)
     for subject in range(4):
-        thin = draw(plan_lesions(band, 2, subject), 2).mask
-        thick = draw(plan_lesions(mass, 2, subject), 2).mask
+        thin = draw_lesions(plan_lesions(band, 2, subject), 2).mask
+        thick = draw_lesions(plan_lesions(mass, 2, subject), 2).mask
         assert np.percentile(away_mm[thin], 90) <= 4.5
         assert np.percentile(away_mm[thick], 90) > 5
         assert away_mm[thick].min() <= 2.3
@@ -96,7 +96,7 @@ def test_ms_lesions_have_realistic_locations(preset):
             "set JSC_TEST_SCANS to the folder of real scans: the density of real MS lesions is not in this project"
         )
     population = preset("clear").population
-    drawn = [draw(plan_lesions(population.draw("MS", 5, s), 5, s), 2) for s in range(20)]
+    drawn = [draw_lesions(plan_lesions(population.draw("MS", 5, s), 5, s), 2) for s in range(20)]
     density = np.mean([lesions.mask for lesions in drawn], axis=0).astype(np.float32)
     fsl = Grid((182, 218, 182), np.array([[-1.0, 0, 0, 90], [0, 1, 0, -126], [0, 0, 1, -72], [0, 0, 0, 1]]))
     simulated = ndimage.gaussian_filter(resample(density, drawn[0].grid, fsl, linear=True), 3)

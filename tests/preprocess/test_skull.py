@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from joint_seg_cls.errors import ScanError
-from joint_seg_cls.preprocess import ExtractedBrain, NoExtraction, judge_skull
+from joint_seg_cls.preprocess import ExtractedBrain, NoExtraction, detect_skull
 from joint_seg_cls.scan import Grid, Scan, read_mask, read_scan
 
 SCANS = os.environ.get("JSC_TEST_SCANS")
@@ -58,15 +58,15 @@ WAYS = [
 def test_a_small_head_is_distinguished_from_its_brain(way):
     image, grid = head(**way)
     assert float((image != 0).sum()) * grid.voxel_ml < 1900
-    assert judge_skull(image, grid)[0] == "present"
-    assert judge_skull(*head(**way, until=1))[0] == "absent"
-    assert judge_skull(*head(**way, until=2))[0] == "absent"  # with a margin of fluid
+    assert detect_skull(image, grid)[0] == "present"
+    assert detect_skull(*head(**way, until=1))[0] == "absent"
+    assert detect_skull(*head(**way, until=2))[0] == "absent"  # with a margin of fluid
 
 
 def test_a_standardised_stripped_scan_is_a_brain():
     image, grid = head(until=1)
     values = image[image != 0]
-    assert judge_skull(np.where(image != 0, (image - values.mean()) / values.std(), 0), grid)[0] == "absent"
+    assert detect_skull(np.where(image != 0, (image - values.mean()) / values.std(), 0), grid)[0] == "absent"
 
 
 class Middle:
@@ -107,9 +107,9 @@ def test_every_real_scan_is_classified_correctly_with_and_without_skull():
         head_mask = ndimage.binary_closing(scan.data > 0.12 * np.percentile(scan.data, 98), iterations=3)
         shown = {"head": ndimage.binary_fill_holes(head_mask) & (scan.data > 0), "brain": brain & (scan.data > 0)}
         for kind, mask in shown.items():
-            found[path.name, kind] = judge_skull(np.where(mask, scan.data, 0), scan.grid)[0]
+            found[path.name, kind] = detect_skull(np.where(mask, scan.data, 0), scan.grid)[0]
     for path in sorted(root.glob("open_ms/stripped/*_flair.nii.gz")):
         scan = read_scan(path)
-        found[path.name, "brain"] = judge_skull(scan.data, scan.grid)[0]
+        found[path.name, "brain"] = detect_skull(scan.data, scan.grid)[0]
     expected = {"head": "present", "brain": "absent"}
     assert {name: skull for name, skull in found.items() if skull != expected[name[1]]} == {}

@@ -358,7 +358,7 @@ def test_tables_of_trust_have_calibration_before_and_after_and_audited_explanati
     assert audited["location_map_shuffled_similarity"].between(-1, 1).all()
 
 
-def test_a_study_without_calibration_or_with_no_maps_says_so(make_run):
+def test_a_study_without_calibration_or_maps_states_the_reason(make_run):
     def other(folder):
         network = JointNetwork(channels=4, image_size=16)
         network.forward = lambda image: JointNetwork.forward(network, image)._replace(location_maps=None)

@@ -219,7 +219,7 @@ def test_lesions_by_region_have_tables(study, jsc, tmp_path):
     assert "Recall by anatomical region" in page
 
 
-def test_a_study_without_regions_says_so(study, jsc, tmp_path):
+def test_a_study_without_regions_states_the_reason(study, jsc, tmp_path):
     study("joint", 0)
     code, out, err = jsc("report", "study=mine", f"runs={tmp_path / 'runs'}", *QUICK)
     assert code == 0, err
@@ -502,7 +502,7 @@ def test_outdated_tables_are_removed_and_other_files_kept(study, jsc, tmp_path):
     assert {"table-5.tex", "table-mine.tex"} <= names
 
 
-def test_a_missing_study_is_one_sentence(study, jsc, tmp_path):
+def test_a_missing_study_gives_one_sentence(study, jsc, tmp_path):
     study("joint", 0)
     for words in (("study=nope",), (), ("collection=nope",)):
         code, _, err = jsc("report", *words, f"runs={tmp_path / 'runs'}")

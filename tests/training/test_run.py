@@ -19,7 +19,7 @@ from joint_seg_cls.errors import CheckpointError, ConfigError
 from joint_seg_cls.training import JointModule, RunFolder, read_checkpoint
 from joint_seg_cls.training.callbacks import seed_network
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO
-from joint_seg_cls.training.fit import normalised_together
+from joint_seg_cls.training.fit import with_synchronised_batch_norm
 from joint_seg_cls.training.kept_epochs import keep
 
 
@@ -379,10 +379,10 @@ def test_user_callbacks_are_called(train):
 def test_batch_normalisation_over_processes_needs_gpus():
     network, other = torch.nn.Sequential(torch.nn.BatchNorm3d(2)), torch.nn.InstanceNorm3d(2)
     with pytest.raises(ConfigError, match="batch normalisation"):
-        normalised_together(network, 2, on_gpus=False)
-    assert normalised_together(other, 2, on_gpus=False) is other
-    assert normalised_together(network, 1, on_gpus=False) is network
-    changed = normalised_together(network, 2, on_gpus=True)
+        with_synchronised_batch_norm(network, 2, on_gpus=False)
+    assert with_synchronised_batch_norm(other, 2, on_gpus=False) is other
+    assert with_synchronised_batch_norm(network, 1, on_gpus=False) is network
+    changed = with_synchronised_batch_norm(network, 2, on_gpus=True)
     assert isinstance(changed.get_submodule("0"), torch.nn.SyncBatchNorm)
 
 

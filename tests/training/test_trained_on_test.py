@@ -85,7 +85,7 @@ def test_training_scans_in_a_cohort_are_found_by_scan_and_subject(tmp_path, capl
     from omegaconf import OmegaConf
 
     from joint_seg_cls.commands.evaluate import _warn_of_trained
-    from joint_seg_cls.preprocess import case_key, content_hash
+    from joint_seg_cls.preprocess import case_key, image_hash
     from joint_seg_cls.scan import CohortCase
     from joint_seg_cls.training import Checkpoint, RunFolder, marks
 
@@ -94,8 +94,8 @@ def test_training_scans_in_a_cohort_are_found_by_scan_and_subject(tmp_path, capl
         (tmp_path / case).write_text(case)
         rows.append(CohortCase(case, subject, None, (tmp_path / case,), None, (), None, {}))
     settings = {"of": "preprocessing"}
-    trained = sorted(marks("another key", content_hash(tmp_path / "a1")))  # prepared with other settings
-    assert not marks(case_key(rows[1], settings), content_hash(tmp_path / "a2")) & set(trained)
+    trained = sorted(marks("another key", image_hash(tmp_path / "a1")))  # prepared with other settings
+    assert not marks(case_key(rows[1], settings), image_hash(tmp_path / "a2")) & set(trained)
     recipe = Recipe({}, settings, 1, ("MS", "NMOSD"), ("flair",), (16, 16, 16), 0.5, "joint", {}, tuple(trained))
     checkpoint = Checkpoint(tmp_path, recipe, {}, 0)
     config = OmegaConf.create({"cohort": "new.tsv"})

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
+from joint_seg_cls.errors import CohortError, examples
+from joint_seg_cls.scan.cohort import rater_column
+from joint_seg_cls.scan.finder import Remark, scan_files
 from joint_seg_cls.scan.readers.bids_masks import MaskNames
 from joint_seg_cls.scan.readers.bids_names import BidsFile, parse
 from joint_seg_cls.scan.readers.bids_people import BidsPeople
 from joint_seg_cls.scan.readers.people import Labels, Meanings, Names, exact_name
 from joint_seg_cls.scan.readers.raters import reference_masks
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, visit_order
 from joint_seg_cls.scan.readers.sidecar import acquisition, same_shape
 
 _FLAIR = ("flair", "t2flair")
@@ -69,7 +70,7 @@ class BidsReader(Reader):
         scanned = [subject for (subject, _), files in visits.items() if any(file.pipeline is None for file in files)]
         people = BidsPeople(root, self._labels, self._disease_column, scanned)
         scans = []
-        for (subject, session), files in sorted(visits.items(), key=_visit_order):
+        for (subject, session), files in sorted(visits.items(), key=visit_order):
             scan = self._scan(root, subject, session, files, remarks)
             if scan is None:
                 continue
@@ -178,8 +179,7 @@ class BidsReader(Reader):
             remarks.append(
                 Remark("masks of different derivatives, used as raters (choose with pipelines=[...])", places)
             )
-        columns = ("lesion_mask" if number == 1 else f"lesion_mask_{number}" for number in range(1, len(kept) + 1))
-        return {column: root / mask.name for column, mask in zip(columns, kept, strict=True)}
+        return {rater_column(number): root / mask.name for number, mask in enumerate(kept, start=1)}
 
 
 def _by_visit(files: Visit) -> dict[tuple[str, str | None], Visit]:
@@ -198,8 +198,3 @@ def _by_visit(files: Visit) -> dict[tuple[str, str | None], Visit]:
         own = written.setdefault(f"sub {subject}", file.subject)
         found[own, session and written.setdefault(f"ses {session}", file.session or "")].append(file)
     return found
-
-
-def _visit_order(item: tuple[tuple[str, str | None], object]) -> tuple:
-    subject, session = item[0]
-    return natural(subject), natural(session or "")

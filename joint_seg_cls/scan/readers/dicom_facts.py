@@ -8,7 +8,7 @@ from types import MappingProxyType
 from joint_seg_cls.scan.readers.dicom_headers import Series
 
 #: Higher ages become this plus one, because they are rare enough to identify people.
-_OLDEST_TOLD_YEARS = 89
+_OLDEST_YEARS = 89
 _DAYS = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _MILLISECONDS = (
     ("tr_ms", ("RepetitionTime",)),
@@ -39,7 +39,7 @@ def _age(series: Series) -> str:
         except ValueError:
             return ""
         years = (studied - born).days / _DAYS["D"]
-    return str(min(int(years), _OLDEST_TOLD_YEARS + 1))
+    return str(min(int(years), _OLDEST_YEARS + 1))
 
 
 def _sex(series: Series) -> str:

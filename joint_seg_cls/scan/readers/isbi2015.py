@@ -12,8 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import final
 
-from joint_seg_cls.errors import CohortError
-from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
+from joint_seg_cls.errors import CohortError, examples
+from joint_seg_cls.scan.cohort import rater_column
+from joint_seg_cls.scan.finder import Remark, natural, scan_files
 from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
 
 _NAME = re.compile(
@@ -70,7 +71,7 @@ class Isbi2015Reader(Reader):
         files = {column: root / name for column, name in columns.items() if not column.startswith("mask ")}
         masks = sorted((column for column in columns if column.startswith("mask ")), key=natural)
         for number, mask in enumerate(masks, start=1):
-            files["lesion_mask" if number == 1 else f"lesion_mask_{number}"] = root / columns[mask]
+            files[rater_column(number)] = root / columns[mask]
         return FoundScan(subject, session, files, self._disease, {"site": self._site, "skull_stripped": "true"})
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from joint_seg_cls.errors import CohortError, ConfigError
-from joint_seg_cls.scan.finder import Remark, examples, natural, scan_files
+from joint_seg_cls.errors import CohortError, ConfigError, examples
+from joint_seg_cls.scan.cohort import rater_column
+from joint_seg_cls.scan.finder import Remark, natural, scan_files
 from joint_seg_cls.scan.readers.people import Labels, Meanings, People
 from joint_seg_cls.scan.readers.raters import reference_masks
-from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader
+from joint_seg_cls.scan.readers.reader import Found, FoundScan, Reader, visit_order
 from joint_seg_cls.scan.readers.templates import PathPattern
 from joint_seg_cls.scan.tables import read_table, user_path
 
@@ -91,7 +92,7 @@ class PatternReader(Reader):
         people = self._read_people(path, [parts["subject"] for _, parts in flairs])
         used: set[str] = set()
         scans = []
-        for (subject, session), (name, parts) in sorted(_by_scan(path, flairs).items(), key=_scan_order):
+        for (subject, session), (name, parts) in sorted(_by_scan(path, flairs).items(), key=visit_order):
             found_files = {"flair": name}
             for template, _, index in others:
                 found_files |= _columns(path, template, index.get(_shared(template, parts), {}), parts, remarks)
@@ -177,13 +178,7 @@ def _columns(
     masks = {by_rater[rater][0]: (rater, by_rater[rater][0]) for rater in sorted(by_rater, key=natural)}
     files, notes = reference_masks(masks)
     remarks += notes
-    names = (template.key if number == 1 else f"{template.key}_{number}" for number in range(1, len(files) + 1))
-    return dict(zip(names, files, strict=True))
-
-
-def _scan_order(item: tuple[tuple[str, str | None], object]) -> tuple:
-    subject, session = item[0]
-    return natural(subject), natural(session or "")
+    return {rater_column(number, template.key): file for number, file in enumerate(files, start=1)}
 
 
 def _ambiguous(path: Path, key: str, scan: str, first: str, second: str) -> CohortError:

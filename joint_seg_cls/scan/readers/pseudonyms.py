@@ -1,4 +1,4 @@
-"""PatientPseudonyms of patients: numbers in the order of a keyed hash of their identifiers."""
+"""Pseudonyms of patients: numbers in the order of a keyed hash of their identifiers."""
 
 import hashlib
 import hmac

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from joint_seg_cls.scan.finder import Remark
+from joint_seg_cls.scan.finder import Remark, natural
 
 #: Columns defined by the cohort table; further columns may not have these names.
 OWN_COLUMNS = frozenset({"subject", "session", "flair", "brain_mask", "disease"})
@@ -55,6 +55,12 @@ class Found:
     staged: tuple[Path, Path] | None = None
     private: tuple[Path, str] | None = None
     named: Mapping[str, str] = field(default_factory=dict)
+
+
+def visit_order(item: tuple[tuple[str, str | None], object]) -> tuple:
+    """Return a sort key of a subject and a visit in natural order: ``P2`` before ``P10``."""
+    subject, session = item[0]
+    return natural(subject), natural(session or "")
 
 
 class Reader(ABC):

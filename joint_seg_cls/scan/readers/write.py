@@ -13,11 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from joint_seg_cls.atomic_write import clear_partial, write_text
-from joint_seg_cls.errors import CohortError, shortened
+from joint_seg_cls.errors import CohortError, examples, shortened
 from joint_seg_cls.scan.cells import SEPARATORS, path_cell, table_text
 from joint_seg_cls.scan.cohort import CohortCase, cohort_cases, rater_columns
 from joint_seg_cls.scan.diseases import class_named, described_class, is_control, labels_word
-from joint_seg_cls.scan.finder import examples
 from joint_seg_cls.scan.readers.private import write_private
 from joint_seg_cls.scan.readers.reader import Found, FoundScan
 from joint_seg_cls.scan.tables import parse_table

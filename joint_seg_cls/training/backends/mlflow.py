@@ -16,7 +16,7 @@ from matplotlib.image import imsave
 
 from joint_seg_cls.atomic_write import write_text
 from joint_seg_cls.scan.cells import table_text
-from joint_seg_cls.training.backends.missing import missing_extra
+from joint_seg_cls.training.backends.missing import not_installed
 from joint_seg_cls.training.tracking import Backend, PanelPicture, PanelPlan, RunCard, Upload
 
 #: The tag with which a resumed run finds its MLflow run.
@@ -55,7 +55,7 @@ class MlflowTracking:
         try:
             from mlflow import MlflowClient
         except ModuleNotFoundError as error:
-            raise missing_extra("mlflow") from error
+            raise not_installed("mlflow") from error
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or str(card.runs / "mlruns")
         is_address = "://" in uri or uri.startswith("databricks")
         uri = uri if is_address else Path(uri).expanduser().resolve().as_uri()

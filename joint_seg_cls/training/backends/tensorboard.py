@@ -11,7 +11,7 @@ import pandas as pd
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from joint_seg_cls.scan.cells import markdown, markdown_table
-from joint_seg_cls.training.backends.missing import missing_extra
+from joint_seg_cls.training.backends.missing import not_installed
 from joint_seg_cls.training.tracking import Backend, PanelPicture, PanelPlan, RunCard, Upload
 
 _FOLDER = "tensorboard"
@@ -41,7 +41,7 @@ class TensorBoardTracking:
             with _unnamed_host():
                 writer = logger.experiment
         except ModuleNotFoundError as error:
-            raise missing_extra("tensorboard") from error
+            raise not_installed("tensorboard") from error
         config = [[markdown(key), markdown(value)] for key, value in card.config.items()]
         writer.add_text("config", markdown_table(["key", "value"], config))
         writer.add_text("tags", ", ".join(map(markdown, [card.job, *card.tags])))

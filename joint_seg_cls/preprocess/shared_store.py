@@ -34,7 +34,7 @@ def _store_lock(store: Path) -> FileLock:
     return case_lock(store, ".store")  # case names never begin with a dot
 
 
-def claim(store: Path, record: dict[str, Any]) -> None:
+def claim_store(store: Path, record: dict[str, Any]) -> None:
     """Create the store, or check that it has the same settings.
 
     Raises:
