@@ -31,8 +31,8 @@ from joint_seg_cls.training import (
     JointModule,
     Schedule,
     Tracker,
+    checked_trainer,
     fit,
-    make_trainer_or_refuse,
     quiet_lightning,
     read_checkpoint,
     refuse_other_state,
@@ -56,7 +56,7 @@ def train(config: DictConfig) -> float | None:
         return run.best_score()
     identity = plan.identity()
     run.refuse_other(identity, accept_code=plan.accepts_code)
-    make_trainer_or_refuse(_trainer(config), logger=False, callbacks=_callbacks(config))  # before writing files
+    checked_trainer(_trainer(config), logger=False, callbacks=_callbacks(config))  # before writing files
     audit = audit_data(data, accept=list(config.accept))  # in all processes, so that all stop at an error
     if not is_first_process():  # only the first of several processes writes files
         _fit(plan, None)

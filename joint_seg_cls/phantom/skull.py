@@ -65,7 +65,7 @@ class Skull(Protocol):
         """Return the number of voxels added to a skull-stripped scan on each side."""
         ...
 
-    def around(self, head: "StrippedScan") -> Int16[np.ndarray, "X Y Z"]:
+    def around(self, scan: "StrippedScan") -> Int16[np.ndarray, "X Y Z"]:
         """Return the whole scan."""
         ...
 
@@ -105,9 +105,9 @@ class NoSkull:
         """Return 0 for each axis."""
         return 0, 0, 0
 
-    def around(self, head: StrippedScan) -> Int16[np.ndarray, "X Y Z"]:
+    def around(self, scan: StrippedScan) -> Int16[np.ndarray, "X Y Z"]:
         """Return the skull-stripped scan."""
-        return head.flair
+        return scan.flair
 
 
 @final
@@ -125,42 +125,42 @@ class Shell:
         x, y, z = (round(_WIDER_MM / spacing) for spacing in acquisition.grid.spacing_mm)
         return x, y, z
 
-    def around(self, head: StrippedScan) -> Int16[np.ndarray, "X Y Z"]:
+    def around(self, scan: StrippedScan) -> Int16[np.ndarray, "X Y Z"]:
         """Return the whole-head scan, enlarged by the margin on each side."""
-        margin = self.margin(head.acquisition)
-        wide = head.acquisition.widened(margin)
-        inner = tuple(slice(side, side + size) for side, size in zip(margin, head.brain.shape, strict=True))
+        margin = self.margin(scan.acquisition)
+        wide = scan.acquisition.widened(margin)
+        inner = tuple(slice(side, side + size) for side, size in zip(margin, scan.brain.shape, strict=True))
         outside = np.ones(wide.grid.shape, dtype=bool)
-        outside[inner] = ~head.brain
-        signal = self._signal(head, wide)
+        outside[inner] = ~scan.brain
+        signal = self._signal(scan, wide)
         where = np.argwhere(outside) - margin
-        field_rng = stream(head.seed, head.subject, "field", head.visit)
+        field_rng = stream(scan.seed, scan.subject, "field", scan.visit)
         signal[outside] *= bias_field(
-            np.clip(_centred(where, head.brain.shape), -_FIELD_REACH, _FIELD_REACH),
-            head.contrast.bias,
+            np.clip(_centred(where, scan.brain.shape), -_FIELD_REACH, _FIELD_REACH),
+            scan.contrast.bias,
             field_rng,
-            over=_centred(np.argwhere(head.brain), head.brain.shape),
+            over=_centred(np.argwhere(scan.brain), scan.brain.shape),
         )
-        noise = stream(head.seed, head.subject, "head", head.visit)
-        values = head.gain * magnitude(signal[outside], head.contrast.noise_sd, noise)
+        noise = stream(scan.seed, scan.subject, "head", scan.visit)
+        values = scan.gain * magnitude(signal[outside], scan.contrast.noise_sd, noise)
         flair = np.zeros(wide.grid.shape, dtype=np.int16)
-        flair[inner] = head.flair
+        flair[inner] = scan.flair
         flair[outside] = np.clip(np.round(values), 0, np.iinfo(np.int16).max)
         return flair
 
-    def _signal(self, head: StrippedScan, wide: Acquisition) -> Float32[np.ndarray, "X Y Z"]:
+    def _signal(self, scan: StrippedScan, wide: Acquisition) -> Float32[np.ndarray, "X Y Z"]:
         """Return the head without receive field and noise; air is 0."""
         surroundings = _surroundings()
-        rng = stream(head.seed, head.subject, "head")
-        depths, values = [0.0], [head.contrast.fluid]
+        rng = stream(scan.seed, scan.subject, "head")
+        depths, values = [0.0], [scan.contrast.fluid]
         for layer, (mean, sd) in _LAYERS_MM.items():
             thickness = max(float(rng.normal(mean, sd)), _THINNEST_MM)
-            value = float(rng.uniform(*_BRIGHTNESS[layer])) if layer in _BRIGHTNESS else head.contrast.fluid
+            value = float(rng.uniform(*_BRIGHTNESS[layer])) if layer in _BRIGHTNESS else scan.contrast.fluid
             depths += [depths[-1] + _BORDER_MM, depths[-1] + thickness]
             values += [value, value]
         depths.append(depths[-1] + _BORDER_MM)
         values.append(0.0)
-        sampler = Sampler(wide, head.anatomy, surroundings.grid)
+        sampler = Sampler(wide, scan.anatomy, surroundings.grid)
         near = (surroundings.depth_mm < depths[-1] + 2) | (surroundings.beyond > 0)
         inside = sampler.brain(near.astype(np.float32))
         layers = np.interp(surroundings.depth_mm, depths, values).astype(np.float32)

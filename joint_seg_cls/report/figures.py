@@ -54,7 +54,7 @@ class _Study:
     def __init__(self, pooled: Sequence[Variant], out: Path, gallery: Gallery, seed: int) -> None:
         self._out, self._gallery, self._seed = out, gallery, seed
         self._segmenting = [one for one in pooled if one.segments]
-        self._naming = classifying(pooled)
+        self._classifying = classifying(pooled)
 
     def lesions(self) -> Figure:
         methods = _of_paper(self._segmenting, _FIGURE_8, MOST_METHODS)
@@ -65,25 +65,27 @@ class _Study:
         return self._pictures("figure-10", title, choose(self._segmenting, _FIGURE_10), 2, draw_errors)
 
     def roc_of_baselines(self) -> Figure:
-        methods = _of_paper(self._naming, _FIGURE_9, len(COLOURS))
+        methods = _of_paper(self._classifying, _FIGURE_9, len(COLOURS))
         return self._curves("figure-09", "Figure 9. ROC curves of the classifiers", methods, 1, draw_roc)
 
     def roc_of_single_task(self) -> Figure:
         title = "Figure 11. ROC curves of the joint model and of classification alone"
-        return self._curves("figure-11", title, choose(self._naming, _FIGURE_11), 2, draw_roc)
+        return self._curves("figure-11", title, choose(self._classifying, _FIGURE_11), 2, draw_roc)
 
     def maps(self) -> Figure:
         name, title = "figure-12", "Figure 12. Location maps of the classifier"
-        both = [one for one in self._naming if one.segments]
+        both = [one for one in self._classifying if one.segments]
         shown = choose(both, [JOINT]) or both
         return self._draw(name, title, shown, 1, lambda: draw_maps(shown[0], self._gallery, self._out, name, title))
 
     def calibration(self) -> Figure:
         title = "Calibration of the class probabilities"
-        return self._curves("calibration", title, self._naming, 1, draw_calibration)
+        return self._curves("calibration", title, self._classifying, 1, draw_calibration)
 
     def coverage(self) -> Figure:
-        return self._curves("coverage", "Accuracy against the share of scans answered", self._naming, 1, draw_coverage)
+        return self._curves(
+            "coverage", "Accuracy against the share of scans answered", self._classifying, 1, draw_coverage
+        )
 
     def _pictures(self, name: str, title: str, methods: Sequence[Variant], least: int, draw: Draw) -> Figure:
         """Draw cases that are selected by the DSC of the joint model, or of the first variant."""

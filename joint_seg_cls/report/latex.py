@@ -7,7 +7,7 @@ import pandas as pd
 
 from joint_seg_cls.report.page import PageCell
 from joint_seg_cls.report.study_table import StudyTable, unit
-from joint_seg_cls.report.written import table_rows
+from joint_seg_cls.report.table_output import table_rows
 
 _TEX = {
     "&": r"\&",

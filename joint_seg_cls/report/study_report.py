@@ -18,8 +18,8 @@ from joint_seg_cls.report.latex import latex, plain_latex
 from joint_seg_cls.report.page import PageCell, PageRun, PageTable, TextSection, write_page
 from joint_seg_cls.report.published import published_cohort, published_source
 from joint_seg_cls.report.study_table import StudyTable
+from joint_seg_cls.report.table_output import claims_frame, frame, markdown, page_tables
 from joint_seg_cls.report.variants import Variant, pooled_table
-from joint_seg_cls.report.written import claims_frame, frame, markdown, page_tables
 from joint_seg_cls.scan.cells import markdown as escaped
 from joint_seg_cls.scan.cells import markdown_table, write_table
 

@@ -3,6 +3,7 @@
 from joint_seg_cls.training.archive import read_archive
 from joint_seg_cls.training.backends import CsvTracking, MlflowTracking, TensorBoardTracking, WandbTracking
 from joint_seg_cls.training.callbacks import TrainingProgress
+from joint_seg_cls.training.checked_trainer import checked_trainer
 from joint_seg_cls.training.checkpoint import FORMAT, Checkpoint, amend_recipe, find_checkpoint, read_checkpoint
 from joint_seg_cls.training.fit import fit, quiet_lightning
 from joint_seg_cls.training.module import JointModule
@@ -12,7 +13,6 @@ from joint_seg_cls.training.provenance import ACCEPT_CODE
 from joint_seg_cls.training.pseudonyms import Pseudonyms
 from joint_seg_cls.training.published import publish_test, publish_weights
 from joint_seg_cls.training.recipe import Recipe
-from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.resume import refuse_other_state
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse, warmed_up
@@ -53,12 +53,12 @@ __all__ = [
     "TrainingProgress",
     "WandbTracking",
     "amend_recipe",
+    "checked_trainer",
     "choose_cases",
     "find_checkpoint",
     "fit",
     "is_pretrained",
     "known_marks",
-    "make_trainer_or_refuse",
     "marks",
     "marks_of",
     "not_plain",

@@ -16,11 +16,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.training.callbacks import EpochSeed, EpochTable
+from joint_seg_cls.training.checked_trainer import checked_trainer
 from joint_seg_cls.training.checkpoint import WholeCheckpointIO, read_checkpoint
 from joint_seg_cls.training.ending import FitLoop, ended, keep_the_end
 from joint_seg_cls.training.kept_epochs import keep
 from joint_seg_cls.training.module import JointModule
-from joint_seg_cls.training.refused import make_trainer_or_refuse
 from joint_seg_cls.training.resume import require_resumable
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.tracking import Tracker
@@ -68,7 +68,7 @@ def fit(
     plugins = [*_several(getattr(make_trainer, "keywords", {}).get("plugins")), *_cluster()]
     arguments: dict[str, Any] = {"callbacks": watching, "plugins": plugins}
     arguments |= {} if validate else {"limit_val_batches": 0}
-    trainer = make_trainer_or_refuse(make_trainer, logger=logger or False, default_root_dir=run.path, **arguments)
+    trainer = checked_trainer(make_trainer, logger=logger or False, default_root_dir=run.path, **arguments)
     FitLoop.replace(trainer)
     on_gpus = isinstance(trainer.accelerator, CUDAAccelerator)
     module.network = with_synchronised_batch_norm(module.network, trainer.world_size, on_gpus=on_gpus)

@@ -21,7 +21,7 @@ _CALLBACKS = {
 }
 
 
-def make_trainer_or_refuse(make_trainer: Callable[..., Trainer], **arguments: Any) -> Trainer:
+def checked_trainer(make_trainer: Callable[..., Trainer], **arguments: Any) -> Trainer:
     """Create the Trainer.
 
     Raises:
