@@ -99,7 +99,7 @@ def program(tmp_path):
     """Return a function that starts ``jsc prepare`` in another process; each scan takes ``seconds``."""
     running = []
 
-    def start(path, store, *words, seconds=0.0, workers=0):
+    def start(path, store, *words, seconds=0.0, workers=0, on_ctrl_c=signal.SIG_DFL):
         (tmp_path / "slow_part.py").write_text(SLOW.format(seconds=seconds))
         slow = "preprocess.bias_field._target_=slow_part.Slow"
         keys = [
@@ -117,6 +117,7 @@ def program(tmp_path):
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, on_ctrl_c),  # noqa: PLW1509 - one call, no lock
         )
         running.append(process)
         return process
@@ -192,6 +193,14 @@ def test_ctrl_c_on_a_terminal_is_one_sentence(table, program, tmp_path):
     assert process.returncode == 130, out
     assert out.splitlines()[-1] == "jsc: interrupted; repeat the command to continue"
     assert "Traceback" not in out
+
+
+def test_a_background_job_of_a_shell_ignores_ctrl_c(table, program, tmp_path):
+    process = program(table(4), tmp_path / "store", seconds=0.3, workers=2, on_ctrl_c=signal.SIG_IGN)
+    wait_for(lambda: list((tmp_path / "store").glob("*/case.json")))
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
 
 
 def test_two_processes_share_one_store(table, program, tmp_path):
