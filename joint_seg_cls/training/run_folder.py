@@ -68,7 +68,8 @@ class RunFolder:
 
     def threads(self) -> int | None:
         """Return the number of CPU threads of the run that is to be resumed; None for a new run."""
-        return self._provenance().get("threads") if self.last.is_file() else None
+        found = self._provenance().get("threads") if self.last.is_file() else None
+        return found if isinstance(found, int) and found > 0 else None
 
     def _provenance(self) -> dict[str, Any]:
         return json.loads(self.provenance.read_text(encoding="utf-8"))
