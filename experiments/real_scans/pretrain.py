@@ -3,19 +3,18 @@
     python experiments/real_scans/pretrain.py --labels LABELS --shapes SHAPES --work WORK [--epochs PATCHES JOINT]
 
 LABELS is a folder of label maps with FreeSurfer's numbers, SHAPES a file of real lesion shapes (see `jsc phantom
---help`). With 0 epochs of the joint training, the network segments only. All files are written to WORK. To continue
-after an interruption, repeat the command.
+--help`). All files are written to WORK. To continue after an interruption, repeat the command.
 
-The threshold, the least volume of a lesion, and patches or the whole image as input are chosen on simulated images of
-the validation scenes of the last training. No real scan is used.
+The weights have no classifier, unless --classifier is given. The threshold and the least volume of a lesion are chosen
+on simulated images of the validation scenes of the last training, by patches and by the whole image, which are printed
+as well. No real scan is used.
 """
 
 import argparse
-import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -24,19 +23,19 @@ import numpy as np
 import torch
 
 from joint_seg_cls.atomic_write import atomic_file
+from joint_seg_cls.batch import VIEWS, Views
 from joint_seg_cls.data import read_frozen
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.inference.familiarity import quantiles_of
 from joint_seg_cls.lesions import without_small
 from joint_seg_cls.metrics import dice
-from joint_seg_cls.networks import TASKS, declared_tasks
 from joint_seg_cls.phantom.appearance import draw_appearance, ventricular_extent
 from joint_seg_cls.phantom.random_appearance import RandomAppearance
 from joint_seg_cls.phantom.scene import Scene
 from joint_seg_cls.phantom.tissue import Tissue
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedStore
-from joint_seg_cls.training import read_archive, release, shipped_path
+from joint_seg_cls.training import read_archive, release, segmentation_only, shipped_path
 
 WINDOW = (80, 80, 80)
 SPACING_MM = 1.5
@@ -53,6 +52,8 @@ def main() -> None:
     words.add_argument("--work", required=True, type=Path)
     words.add_argument("--subjects", type=int, default=600)
     words.add_argument("--epochs", nargs=2, type=int, default=(60, 0), metavar=("PATCHES", "JOINT"))
+    words.add_argument("--classifier", action="store_true", help="keep the classifier of the joint training")
+    words.add_argument("--views", choices=VIEWS, default="multiscale", help="of the installed weights")
     asked = words.parse_args()
     scenes, runs = asked.work / "scenes", asked.work / "runs"
     jsc("phantom", "phantom=randomised", f"store={scenes}", f"subjects={asked.subjects}", "seed=1",
@@ -66,7 +67,8 @@ def main() -> None:
         jsc("train", "experiment=pretrain_joint", *common, "collection=joint", f"init_from={first}",
             f"trainer.max_epochs={joint}")  # fmt: skip
         last = next(runs.glob("joint/*/fold-0_seed-0"))
-    ship(last / "checkpoints" / "last.ckpt", scenes, shipped_path())
+    content = read_archive(last / "checkpoints" / "last.ckpt")
+    ship(content if asked.classifier else segmentation_only(content), scenes, shipped_path(), asked.views)
 
 
 def jsc(*words: str) -> None:
@@ -74,12 +76,13 @@ def jsc(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "joint_seg_cls", *words], check=True)
 
 
-def ship(checkpoint: Path, scenes: Path, out: Path) -> None:
+def ship(content: Mapping[str, Any], scenes: Path, out: Path, views: Views) -> None:
     """Choose the decision on simulated validation images, and write the weights in half precision."""
-    decision = choose(checkpoint, scenes)
-    content = release(read_archive(checkpoint), checkpoint, decision)
+    candidate = scenes.parent / "candidate.ckpt"
+    torch.save(release(content, candidate, {}), candidate)
+    decision = choose(candidate, scenes, views) | {"intensities": intensities(scenes), "ranges": {}, "lesion_free": []}
     with atomic_file(out) as partial:
-        torch.save(content, partial)
+        torch.save(release(content, candidate, decision), partial)
     print(json.dumps({**decision, "bytes": out.stat().st_size}, indent=1))
 
 
@@ -92,21 +95,36 @@ class Drawn:
     lesions: np.ndarray
 
 
-def choose(checkpoint: Path, scenes: Path) -> dict[str, Any]:
-    """Return the window, threshold and least volume with the best mean DSC over simulated validation images."""
-    predictor, _ = load_predictor(checkpoint, device="cpu", views="flips")
-    images = list(draw_validation(scenes))
-    best: tuple[float, dict[str, Any]] = (-1.0, {})
-    joint = "disease" in (declared_tasks(predictor.network) or TASKS)  # trained last on the whole grid
-    for window in (None, WINDOW) if joint else (WINDOW,):
-        predictor.window = window
-        scores = np.mean([scores_of(predictor, drawn) for drawn in images], axis=0)
-        for (row, threshold), (column, least) in itertools.product(enumerate(THRESHOLDS), enumerate(LEAST_MM3)):
-            if scores[row, column] > best[0]:
-                decision = {"lesion_threshold": threshold, "least_lesion_mm3": least}
-                best = scores[row, column], {**decision, "window": window and list(window), "views": "flips"}
-        print(f"window {window}: best mean DSC {scores.max():.3f} on {len(images)} simulated images")
-    return {**best[1], "intensities": intensities(scenes)}
+def choose(checkpoint: Path, scenes: Path, views: Views) -> dict[str, Any]:
+    """Return threshold and least volume with the best mean DSC over simulated validation images, for these views.
+
+    The best mean DSC of other views and of the whole image is printed.
+    """
+    predictor, _ = load_predictor(checkpoint, device="cpu")
+    scores: dict[tuple[bool, Views], list[np.ndarray]] = {}
+    for drawn in draw_validation(scenes):
+        for key, probability in probabilities(predictor, drawn.image):
+            scores.setdefault(key, []).append(scores_of(probability, drawn.lesions))
+    decisions = {}
+    for key, found in scores.items():
+        means = np.mean(found, axis=0)
+        row, column = np.unravel_index(means.argmax(), means.shape)
+        decisions[key] = {"lesion_threshold": THRESHOLDS[row], "least_lesion_mm3": LEAST_MM3[column]}
+        print(
+            f"patches {key[0]}, views {key[1]}: DSC {means.max():.3f}, {len(found)} simulated images, {decisions[key]}"
+        )
+    return decisions[True, views] | {"window": list(WINDOW), "views": views}
+
+
+def probabilities(predictor: Predictor, image: np.ndarray) -> Iterator[tuple[tuple[bool, Views], np.ndarray]]:
+    """Yield the lesion probability by the whole image and by patches, with each kind of views."""
+    kinds: tuple[tuple[tuple[int, ...] | None, Views], ...] = ((None, "flips"), (WINDOW, "multiscale"))
+    for window, most in kinds:
+        predictor.window, predictor.views = window, most
+        samples = predictor.samples(image).lesion
+        assert samples is not None
+        for views in VIEWS[: VIEWS.index(most) + 1]:
+            yield (window is not None, views), samples[: 2 ** VIEWS.index(views)].mean(dim=0).numpy()
 
 
 def intensities(scenes: Path) -> dict[str, tuple[float, float]]:
@@ -145,13 +163,11 @@ def draw_validation(scenes: Path) -> Iterator[Drawn]:
                 yield Drawn(drawn["image"].numpy(), lesions)
 
 
-def scores_of(predictor: Predictor, drawn: Drawn) -> np.ndarray:
+def scores_of(probability: np.ndarray, lesions: np.ndarray) -> np.ndarray:
     """Return the DSC at each threshold (row) and least volume (column)."""
-    probability = predictor(drawn.image).lesion_probability
-    assert probability is not None
     return np.array(
         [
-            [dice(without_small(probability >= level, least / SPACING_MM**3), drawn.lesions) for least in LEAST_MM3]
+            [dice(without_small(probability >= level, least / SPACING_MM**3), lesions) for least in LEAST_MM3]
             for level in THRESHOLDS
         ]
     )

@@ -11,7 +11,15 @@ import torch
 from joint_seg_cls.errors import CheckpointError
 from joint_seg_cls.networks import JointNetwork
 from joint_seg_cls.runs.load import load_pipeline, load_predictor
-from joint_seg_cls.training import find_checkpoint, read_archive, read_checkpoint, release, shipped, shipped_path
+from joint_seg_cls.training import (
+    find_checkpoint,
+    read_archive,
+    read_checkpoint,
+    release,
+    segmentation_only,
+    shipped,
+    shipped_path,
+)
 from joint_seg_cls.training.recipe import RECIPE
 
 SHAPE = (70, 84, 64)
@@ -39,7 +47,7 @@ def test_the_installed_weights_are_small_documented_and_half_precision():
     assert path.stat().st_size <= 12e6
     checkpoint = read_checkpoint("pretrained")
     assert {value.dtype for value in checkpoint.weights.values() if value.is_floating_point()} == {torch.float16}
-    assert checkpoint.recipe.views == "flips"
+    assert checkpoint.recipe.views == "multiscale"
     assert checkpoint.recipe.intensities
     assert not checkpoint.recipe.ranges, "scenes have the voxels of no scanner"
     assert checkpoint.recipe.variant == "pretrained"
@@ -109,3 +117,17 @@ def test_released_weights_have_no_optimiser_and_equal_predictions(tmp_path):
     torch.testing.assert_close(network(image).lesion_probability(), before, atol=5e-3, rtol=0)
     with pytest.raises(CheckpointError, match="a number from 0 to 1"):
         release(content, tmp_path, {"lesion_threshold": 2.0})
+
+
+def test_the_segmentation_of_a_joint_network_alone_gives_the_same_lesions(tmp_path):
+    recipe = {**read_archive(shipped_path())[RECIPE], "model_shape": [32, 32, 32], "views": "one", "window": None}
+    network = JointNetwork(channels=4, image_size=32).eval()
+    spec = {"_target_": "joint_seg_cls.networks.JointNetwork", "channels": 4, "image_size": 32}
+    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
+    alone = segmentation_only({"state_dict": weights, "epoch": 3, RECIPE: {**recipe, "network": spec}})
+    torch.save(alone, tmp_path / "x.ckpt")
+    predictor, _ = load_predictor(tmp_path / "x.ckpt", device="cpu")
+    assert predictor.network.tasks == ("lesions",)
+    image = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = network(image).lesion_probability()[0, 0].detach().numpy()
+    np.testing.assert_allclose(predictor(image[0].numpy()).lesion_probability, expected, atol=1e-6)
