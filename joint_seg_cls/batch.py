@@ -5,9 +5,8 @@ from typing import Literal, NamedTuple, get_args
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-#: Images of a scan whose predictions are averaged: the scan itself; the scan and its left-right mirror image; or
-#: both, for segmentation also enlarged.
-Views = Literal["one", "flips", "multiscale"]
+#: Images of a scan whose predictions are averaged: the scan itself, or the scan and its left-right mirror image.
+Views = Literal["one", "flips"]
 VIEWS: tuple[Views, ...] = get_args(Views)
 
 

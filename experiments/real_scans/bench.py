@@ -1,6 +1,6 @@
 """Evaluate a checkpoint on real scans: mask quality at several thresholds, and detected lesions by scan.
 
-    python experiments/real_scans/bench.py --checkpoint RUN_OR_FILE --cohort TABLE [--out FOLDER] [--views multiscale]
+    python experiments/real_scans/bench.py --checkpoint RUN_OR_FILE --cohort TABLE [--out FOLDER] [--thresholds 0.3 0.5]
 
 TABLE is any cohort table with lesion masks. All values are in the scans' own grids. The first table uses
 the checkpoint's own threshold; the second shows other thresholds (for information, not for choosing one).
@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from joint_seg_cls.batch import VIEWS, Views
 from joint_seg_cls.evaluation import evaluate_cases, from_cohort
 from joint_seg_cls.inference import Findings, Predictor
 from joint_seg_cls.metrics import SIZES, dice
@@ -34,10 +33,9 @@ def main() -> None:
     words.add_argument(
         "--extract", action="store_true", help="extract the brain as jsc predict does, ignoring the table"
     )
-    words.add_argument("--views", choices=VIEWS, help="averaged views; default: as the checkpoint records")
     asked = words.parse_args()
     torch.set_num_threads(1)
-    table, others = measure(asked.checkpoint, asked.cohort, asked.thresholds, extract=asked.extract, views=asked.views)
+    table, others = measure(asked.checkpoint, asked.cohort, asked.thresholds, extract=asked.extract)
     text = f"{_markdown(table)}\n\nDSC at other thresholds:\n\n{_markdown(others)}\n"
     print(text)
     if asked.out:
@@ -47,10 +45,10 @@ def main() -> None:
 
 
 def measure(
-    checkpoint: str, cohort: Path, thresholds: list[float], *, extract: bool = False, views: Views | None = None
+    checkpoint: str, cohort: Path, thresholds: list[float], *, extract: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one row per scan and the means: at the checkpoint's threshold, and only DSC at others."""
-    network, found = load_predictor(checkpoint, device="cpu", views=views)
+    network, found = load_predictor(checkpoint, device="cpu")
     predictor = Once(network)
     pipeline = load_pipeline(found)
     rows = read_cohort(cohort, modalities=found.recipe.modalities, classes=found.recipe.classes)

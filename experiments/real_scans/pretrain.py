@@ -5,16 +5,16 @@
 LABELS is a folder of label maps with FreeSurfer's numbers, SHAPES a file of real lesion shapes (see `jsc phantom
 --help`). All files are written to WORK. To continue after an interruption, repeat the command.
 
-The weights have no classifier, unless --classifier is given. The threshold and the least volume of a lesion are chosen
-on simulated images of the validation scenes of the last training, by patches and by the whole image, which are printed
-as well. No real scan is used.
+The weights have no classifier, unless --classifier is given. The threshold, the least volume of a lesion, and patches
+or the whole image as input are chosen on simulated images of the validation scenes of the last training. No real scan
+is used.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -23,7 +23,6 @@ import numpy as np
 import torch
 
 from joint_seg_cls.atomic_write import atomic_file
-from joint_seg_cls.batch import VIEWS, Views
 from joint_seg_cls.data import read_frozen
 from joint_seg_cls.inference import Predictor
 from joint_seg_cls.inference.familiarity import quantiles_of
@@ -37,7 +36,9 @@ from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedStore
 from joint_seg_cls.training import read_archive, release, segmentation_only, shipped_path
 
-WINDOW = (80, 80, 80)
+Window = list[int]
+
+WINDOW: Window = [80, 80, 80]
 SPACING_MM = 1.5
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 20))
 LEAST_MM3 = (0.0, 7.0, 14.0, 21.0)
@@ -53,7 +54,6 @@ def main() -> None:
     words.add_argument("--subjects", type=int, default=600)
     words.add_argument("--epochs", nargs=2, type=int, default=(60, 0), metavar=("PATCHES", "JOINT"))
     words.add_argument("--classifier", action="store_true", help="keep the classifier of the joint training")
-    words.add_argument("--views", choices=VIEWS, default="multiscale", help="of the installed weights")
     asked = words.parse_args()
     scenes, runs = asked.work / "scenes", asked.work / "runs"
     jsc("phantom", "phantom=randomised", f"store={scenes}", f"subjects={asked.subjects}", "seed=1",
@@ -68,7 +68,8 @@ def main() -> None:
             f"trainer.max_epochs={joint}")  # fmt: skip
         last = next(runs.glob("joint/*/fold-0_seed-0"))
     content = read_archive(last / "checkpoints" / "last.ckpt")
-    ship(content if asked.classifier else segmentation_only(content), scenes, shipped_path(), asked.views)
+    windows = (None, WINDOW) if joint else (WINDOW,)
+    ship(content if asked.classifier else segmentation_only(content), scenes, shipped_path(), windows)
 
 
 def jsc(*words: str) -> None:
@@ -76,11 +77,15 @@ def jsc(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "joint_seg_cls", *words], check=True)
 
 
-def ship(content: Mapping[str, Any], scenes: Path, out: Path, views: Views) -> None:
+def ship(content: Mapping[str, Any], scenes: Path, out: Path, windows: Sequence[Window | None]) -> None:
     """Choose the decision on simulated validation images, and write the weights in half precision."""
     candidate = scenes.parent / "candidate.ckpt"
     torch.save(release(content, candidate, {}), candidate)
-    decision = choose(candidate, scenes, views) | {"intensities": intensities(scenes), "ranges": {}, "lesion_free": []}
+    decision = choose(candidate, scenes, windows) | {
+        "intensities": intensities(scenes),
+        "ranges": {},
+        "lesion_free": [],
+    }
     with atomic_file(out) as partial:
         torch.save(release(content, candidate, decision), partial)
     print(json.dumps({**decision, "bytes": out.stat().st_size}, indent=1))
@@ -95,36 +100,19 @@ class Drawn:
     lesions: np.ndarray
 
 
-def choose(checkpoint: Path, scenes: Path, views: Views) -> dict[str, Any]:
-    """Return threshold and least volume with the best mean DSC over simulated validation images, for these views.
-
-    The best mean DSC of other views and of the whole image is printed.
-    """
-    predictor, _ = load_predictor(checkpoint, device="cpu")
-    scores: dict[tuple[bool, Views], list[np.ndarray]] = {}
-    for drawn in draw_validation(scenes):
-        for key, probability in probabilities(predictor, drawn.image):
-            scores.setdefault(key, []).append(scores_of(probability, drawn.lesions))
-    decisions = {}
-    for key, found in scores.items():
-        means = np.mean(found, axis=0)
-        row, column = np.unravel_index(means.argmax(), means.shape)
-        decisions[key] = {"lesion_threshold": THRESHOLDS[row], "least_lesion_mm3": LEAST_MM3[column]}
-        print(
-            f"patches {key[0]}, views {key[1]}: DSC {means.max():.3f}, {len(found)} simulated images, {decisions[key]}"
-        )
-    return decisions[True, views] | {"window": list(WINDOW), "views": views}
-
-
-def probabilities(predictor: Predictor, image: np.ndarray) -> Iterator[tuple[tuple[bool, Views], np.ndarray]]:
-    """Yield the lesion probability by the whole image and by patches, with each kind of views."""
-    kinds: tuple[tuple[tuple[int, ...] | None, Views], ...] = ((None, "flips"), (WINDOW, "multiscale"))
-    for window, most in kinds:
-        predictor.window, predictor.views = window, most
-        samples = predictor.samples(image).lesion
-        assert samples is not None
-        for views in VIEWS[: VIEWS.index(most) + 1]:
-            yield (window is not None, views), samples[: 2 ** VIEWS.index(views)].mean(dim=0).numpy()
+def choose(checkpoint: Path, scenes: Path, windows: Sequence[Window | None]) -> dict[str, Any]:
+    """Return the window, threshold and least volume with the best mean DSC over simulated validation images."""
+    predictor, _ = load_predictor(checkpoint, device="cpu", views="flips")
+    images = list(draw_validation(scenes))
+    best: tuple[float, dict[str, Any]] = (-1.0, {})
+    for window in windows:
+        predictor.window = window
+        scores = np.mean([scores_of(predictor, drawn) for drawn in images], axis=0)
+        row, column = np.unravel_index(scores.argmax(), scores.shape)
+        found = {"lesion_threshold": THRESHOLDS[row], "least_lesion_mm3": LEAST_MM3[column]}
+        print(f"window {window}: best mean DSC {scores.max():.3f} on {len(images)} simulated images, {found}")
+        best = max(best, (float(scores.max()), {**found, "window": window, "views": "flips"}), key=lambda each: each[0])
+    return best[1]
 
 
 def intensities(scenes: Path) -> dict[str, tuple[float, float]]:
@@ -163,11 +151,13 @@ def draw_validation(scenes: Path) -> Iterator[Drawn]:
                 yield Drawn(drawn["image"].numpy(), lesions)
 
 
-def scores_of(probability: np.ndarray, lesions: np.ndarray) -> np.ndarray:
+def scores_of(predictor: Predictor, drawn: Drawn) -> np.ndarray:
     """Return the DSC at each threshold (row) and least volume (column)."""
+    probability = predictor(drawn.image).lesion_probability
+    assert probability is not None
     return np.array(
         [
-            [dice(without_small(probability >= level, least / SPACING_MM**3), lesions) for least in LEAST_MM3]
+            [dice(without_small(probability >= level, least / SPACING_MM**3), drawn.lesions) for least in LEAST_MM3]
             for level in THRESHOLDS
         ]
     )

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from joint_seg_cls import __version__
-from joint_seg_cls.batch import Views
 from joint_seg_cls.evaluation import EMPTY_RULE
 from joint_seg_cls.export.facts import MIN_GROUP_SCANS, TEST_FOLD, Facts, Test
 from joint_seg_cls.export.program import ExportedPart
@@ -19,11 +18,6 @@ from joint_seg_cls.training import Checkpoint
 #: Metrics that a subgroup is described by.
 _IN_GROUPS = (("DSC", "native"), ("lesion F1", "native"), ("ACC", "scan"), ("AUC", "scan"))
 _UNKNOWN = "not recorded"
-_VIEWS: Mapping[Views, str] = {
-    "one": "one",
-    "flips": "mean of the scan and its left-right mirror image",
-    "multiscale": "mean of the scan and its left-right mirror image; lesions also of both enlarged by 1.25",
-}
 
 
 def model_card(
@@ -115,7 +109,7 @@ def _network(
         ("classes", ", ".join(recipe.classes) if any("disease_logits" in part.outputs for part in parts) else "none"),
         ("image", " or ".join(f"{_spelled(part.size)} voxels, two images at once (fixed)" for part in parts)),
         ("lesion threshold", f"{recipe.lesion_threshold:g}"),
-        ("views", _VIEWS[recipe.views]),
+        ("views", "mean of the scan and its left-right mirror image" if recipe.views == "flips" else "one"),
         ("least lesion", f"{recipe.least_lesion_mm3:g} mm3"),
     ]
     for kind, found in differences.items():

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float, Float32
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from joint_seg_cls.batch import VIEWS, Prediction, Views
-from joint_seg_cls.errors import ConfigError, ScanError, require_choice
+from joint_seg_cls.batch import Prediction, Views
+from joint_seg_cls.errors import ScanError, require_choice
 from joint_seg_cls.inference.findings import Findings, Samples, combined, on_native_grid
 from joint_seg_cls.networks import TASKS, declared_tasks, memory_format
 from joint_seg_cls.scan import Geometry
@@ -21,8 +20,6 @@ from joint_seg_cls.scan import Geometry
 _LEFT_RIGHT = 2
 #: Two, because torch sends a batch of one to a slower convolution on CPUs.
 _PATCHES_AT_ONCE = 2
-#: Factor by which ``views="multiscale"`` enlarges the image.
-_ENLARGED = 1.25
 
 
 @final
@@ -31,16 +28,12 @@ class Predictor:
 
     Args:
         lesion_threshold: probability at or above which a voxel is a lesion.
-        views: ``one``; ``flips`` to average over the image and its left-right mirror image, which on a CPU take no
-            longer than one image; or ``multiscale`` to average the lesion map also over both enlarged by 1.25, which
-            takes three times as long and needs a ``window``.
+        views: ``one``, or ``flips`` to average over the image and its left-right mirror image. On a CPU a batch of two
+            takes no longer than one image.
         least_lesion_mm3: smaller lesions are removed from the mask in native space.
         window: voxels of a patch, for a network whose segmentation was trained on patches. Half-overlapping patches are
             averaged with Gaussian weights. The disease is predicted from the whole image.
         temperature: of the class probabilities, see :mod:`joint_seg_cls.metrics.calibration`.
-
-    Raises:
-        ConfigError: ``multiscale`` without a window.
     """
 
     def __init__(
@@ -56,13 +49,6 @@ class Predictor:
     ) -> None:
         placed: Any = network.to(device)
         self._network: nn.Module = placed.to(memory_format=memory_format(device)).eval()
-        if views == "multiscale" and window is None:
-            raise ConfigError(
-                "views",
-                expected="one or flips, because the network was not trained on patches",
-                found=views,
-                remedy="use views=flips",
-            )
         self._device = device
         self.lesion_threshold = lesion_threshold
         self.views: Views = views
@@ -97,12 +83,8 @@ class Predictor:
                     remedy="check the scan with `jsc check`; if every scan fails, use another checkpoint=",
                 )
             lesion, scores, maps = prediction.lesion_probability(), prediction.disease_logits, prediction.location_maps
-            if lesion is not None:
-                lesion = _turned_back(lesion)
-                if self.views == "multiscale":
-                    lesion = torch.cat([lesion, _turned_back(self._enlarged(batch))])
             return Samples(
-                None if lesion is None else lesion[:, 0],
+                None if lesion is None else _turned_back(lesion)[:, 0],
                 None if scores is None else (scores.double() / self.temperature).softmax(dim=1),
                 None if scores is None else scores.double().softmax(dim=1),
                 None if maps is None else tuple(map(_turned_back, maps)),
@@ -114,27 +96,13 @@ class Predictor:
             return self._network(batch)
         tasks = declared_tasks(self._network) or TASKS
         whole = self._network(batch) if "disease" in tasks else Prediction()
-        return (
-            whole if "lesions" not in tasks else whole._replace(lesion_logits=self._lesion_logits(batch, self.window))
-        )
-
-    def _lesion_logits(
-        self, batch: Float[Tensor, "views c x y z"], window: Sequence[int]
-    ) -> Float[Tensor, "views 1 x y z"]:
-        """Return the lesion map from patches."""
-        sides = [min(side, size) for side, size in zip(window, batch.shape[2:], strict=True)]
+        if "lesions" not in tasks:
+            return whole
+        sides = [min(side, size) for side, size in zip(self.window, batch.shape[2:], strict=True)]
         logits = sliding_window_inference(
             batch, sides, _PATCHES_AT_ONCE, lambda patches: self._network(patches).lesion_logits, 0.5, "gaussian"
         )
-        assert isinstance(logits, Tensor)
-        return logits
-
-    def _enlarged(self, batch: Float[Tensor, "views c x y z"]) -> Float[Tensor, "views 1 x y z"]:
-        """Return the lesion probability of the enlarged images, on the grid of the images."""
-        assert self.window is not None
-        sizes = [round(_ENLARGED * side) for side in batch.shape[2:]]
-        logits = self._lesion_logits(interpolate(batch, size=sizes, mode="trilinear"), self.window)
-        return interpolate(logits.sigmoid(), size=list(batch.shape[2:]), mode="trilinear")
+        return whole._replace(lesion_logits=logits)
 
     def in_native_space(self, findings: Findings, geometry: Geometry) -> Findings:
         """Return findings on the scan's own grid, see :func:`~joint_seg_cls.inference.findings.on_native_grid`."""
@@ -150,7 +118,7 @@ def require_views(value: object) -> Views:
         ConfigError: it is another value.
     """
     require_choice("views", value, Views)
-    return next(each for each in VIEWS if each == value)
+    return "flips" if value == "flips" else "one"
 
 
 def _turned_back(views: Float[Tensor, "n _ _ _ _"]) -> Float[Tensor, "n _ _ _ _"]:

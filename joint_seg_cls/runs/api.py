@@ -51,8 +51,7 @@ def predict(
         checkpoint: ``pretrained``, the weights that are installed with the program; a checkpoint, a run folder or a
             folder of folds; or a list of these, whose outputs are averaged.
         brain_mask: by default the brain is extracted as for the training scans.
-        views: ``one``; ``flips`` to average the scan and its mirror image; ``multiscale`` to average the lesions also
-            over both enlarged; None as the checkpoint records.
+        views: ``one``, or ``flips`` to average the scan and its mirror image; None as the checkpoint records.
         device: ``auto``, ``cpu`` or a GPU such as ``cuda:0``.
         mask_geometry: geometry of the brain mask: that of its own ``header``, or of the ``scan``.
         trust: further packages whose classes a checkpoint may use.

@@ -6,10 +6,9 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
 from joint_seg_cls.batch import Batch, Prediction
-from joint_seg_cls.errors import ConfigError, ScanError
+from joint_seg_cls.errors import ScanError
 from joint_seg_cls.evaluation import TestCase, evaluate_cases
 from joint_seg_cls.inference import Findings, Predictor, case_findings, write_findings, write_predictions
 from joint_seg_cls.metrics import task_metrics
@@ -186,23 +185,6 @@ def test_patches_cover_the_image_and_the_disease_uses_the_whole_image():
     assert {shape[2:] for shape in joint.seen[1:]} == {(16, 32, 32)}
     Predictor(alone, 0.5, window=(16, 32, 64))(image)
     assert {shape[2:] for shape in alone.seen} == {(16, 32, 32)}
-
-
-def test_multiscale_views_average_the_lesions_over_the_scan_its_mirror_image_and_both_enlarged():
-    image = torch.randn(1, 1, 32, 48, 40, generator=torch.Generator().manual_seed(3))
-    network = Counting(("lesions", "disease"))
-    found = Predictor(network, 0.5, views="multiscale", window=(16, 16, 16))(image[0].numpy())
-    enlarged = interpolate(image, size=(40, 60, 50), mode="trilinear")
-    back = interpolate((20 * enlarged).sigmoid(), size=(32, 48, 40), mode="trilinear")
-    np.testing.assert_allclose(found.lesion_probability, ((20 * image).sigmoid() + back)[0, 0] / 2, atol=1e-5)
-    flips = Predictor(network, 0.5, views="flips", window=(16, 16, 16))(image[0].numpy())
-    np.testing.assert_array_equal(found.disease_probability, flips.disease_probability)
-    assert found.disagreement.max() > flips.disagreement.max()
-
-
-def test_multiscale_views_need_a_network_trained_on_patches():
-    with pytest.raises(ConfigError, match="not trained on patches"):
-        Predictor(Counting(("lesions",)), 0.5, views="multiscale")
 
 
 def test_small_lesions_are_dropped_by_their_volume_in_the_scans_grid(scan, pipeline):

@@ -47,7 +47,7 @@ def test_the_installed_weights_are_small_documented_and_half_precision():
     assert path.stat().st_size <= 12e6
     checkpoint = read_checkpoint("pretrained")
     assert {value.dtype for value in checkpoint.weights.values() if value.is_floating_point()} == {torch.float16}
-    assert checkpoint.recipe.views == "multiscale"
+    assert checkpoint.recipe.views == "flips"
     assert checkpoint.recipe.intensities
     assert not checkpoint.recipe.ranges, "scenes have the voxels of no scanner"
     assert checkpoint.recipe.variant == "pretrained"
