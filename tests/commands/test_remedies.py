@@ -42,7 +42,6 @@ FOLLOWED = {
     ("commands/compare.py", "modality=[flair,t1]"): "tests/casepage/test_visits.py",
     ("commands/compare.py", "input=[visit1.nii.gz,visit2.nii.gz]"): "tests/casepage/test_visits.py",
     ("commands/predict.py", "accept=[{}]"): "tests/inference/test_predict_many.py",
-    ("inference/predictor.py", "views=flips"): "tests/inference/test_predictor.py",
     ("runs/scans.py", "input=[{}]"): "tests/inference/test_predict_many.py",
     ("runs/scans.py", "source=pattern`"): "tests/inference/test_predict_many.py",
     ("runs/checks.py", "tables=[7]"): "tables",

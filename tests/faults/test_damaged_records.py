@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from joint_seg_cls.atomic_write import read_json
 from joint_seg_cls.audit import read_audit
-from joint_seg_cls.commands.evaluate import _known_test
 from joint_seg_cls.data import Folds, freeze, read_frozen
 from joint_seg_cls.errors import InputError
 from joint_seg_cls.report import ReportRun
@@ -143,7 +143,7 @@ def test_json_that_is_nested_too_deeply_is_a_damaged_file(tmp_path, store):
         path.write_text(deep)
     (store / ".verified.json").write_text(deep)
     assert (read_audit(run.path / "audit.json"), run_code(run.path)) == (None, None)
-    assert _known_test(run.path / "evaluations" / "a") is None
+    assert read_json(run.path / "evaluations/a/tested.json") == {}
     assert len(PreparedStore(store).cases) == 8
     with pytest.raises(InputError, match=r"a damaged file \(RecursionError\)"):
         run.identity()
