@@ -33,6 +33,6 @@ def audit_cohort(
     """
     rows, findings = read_rows(path, modalities=modalities, classes=classes)
     work = partial(measure_row, lesion_value=lesion_value, mask_geometry=mask_geometry)
-    scans = mapped(work, rows, workers=workers, label="check")
+    scans = mapped(work, rows, workers=workers, label="check", share=True)
     findings += check_sizes(scans, classes, folds)
     return audit_scans(str(path), scans, classes, findings).with_findings([], accept=accept), rows, scans

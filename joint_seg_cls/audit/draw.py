@@ -33,7 +33,7 @@ def draw_rows(
     """Draw up to ``most`` rows of a cohort table; rows with unreadable images have no picture."""
     chosen = _chosen(scans, findings, most)
     draw = partial(_draw_row, lesion_value=lesion_value, mask_geometry=mask_geometry)
-    drawn = mapped(draw, [rows[one] for one in chosen], workers=workers, label="draw")
+    drawn = mapped(draw, [rows[one] for one in chosen], workers=workers, label="draw", share=True)
     return [_captioned(png, scans[one], findings) for one, png in zip(chosen, drawn, strict=True) if png]
 
 
@@ -41,7 +41,7 @@ def draw_cases(cases: Sequence[PreparedCase], findings: Sequence[Finding], *, mo
     """Draw up to ``most`` prepared cases on the network's grid."""
     scans = [_facts(case) for case in cases]
     chosen = _chosen(scans, findings, most)
-    drawn = mapped(_draw_case, [cases[one] for one in chosen], workers=workers, label="draw")
+    drawn = mapped(_draw_case, [cases[one] for one in chosen], workers=workers, label="draw", share=True)
     return [_captioned(png, scans[one], findings) for one, png in zip(chosen, drawn, strict=True) if png]
 
 

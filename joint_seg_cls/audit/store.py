@@ -51,7 +51,7 @@ def _known(store: PreparedStore) -> Audit | None:
 
 
 def _audit_cases(store: PreparedStore, workers: int) -> Audit:
-    scans = mapped(measure_case, store.cases, workers=workers, label="check")
+    scans = mapped(measure_case, store.cases, workers=workers, label="check", share=True)
     lost = lost_lesions(store.cases, store.model_shape)
     remedy = "if they matter, prepare another store with a larger image_size="
     more = [Finding("note", "preparation", "all lesions kept on the network's grid", lost, remedy)] if lost else []
