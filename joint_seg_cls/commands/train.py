@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,12 @@ def train(config: DictConfig) -> float | None:
         _fit(plan, None)
         return None
     text = OmegaConf.to_yaml(config, resolve=True)
-    more = {**plan.provenance(), "threads": _use_idle_cores(plan, cpu)}
-    with run.recording(identity, text, more=more, accept_code=plan.accepts_code):
+    cores = _use_idle_cores(plan, cpu)
+    with run.recording(identity, text, more={**plan.provenance(), **cores}, accept_code=plan.accepts_code):
         if PLAN not in os.environ:  # the sweep has listed the runs that it planned
             list_in_study(plan, HydraConfig.get())
         write_audit(audit, run.path / AUDIT_FILE)
-        _log_sizes(plan)
+        _log_start(plan, cores)
         with track_training(config, run, data, plan.location.variant, identity) as tracker:
             with children_repeat_this_job():
                 network = _fit(plan, tracker)
@@ -79,19 +79,17 @@ def train(config: DictConfig) -> float | None:
     return run.best_score()
 
 
-def _use_idle_cores(plan: Plan, cpu: CpuUse) -> int:
-    """Set the threads of torch and the loader processes by the idle cores, unless they are given; return the threads.
+def _use_idle_cores(plan: Plan, cpu: CpuUse) -> dict[str, int]:
+    """Set the threads of torch and the loader processes by the idle cores, unless they are given; return the numbers.
 
     Sums of several threads differ in the last digits, so a resumed run uses the number of its first start.
     """
-    idle, cores = cpu.idle_cores(), available_cores()
+    idle = cpu.idle_cores()
     if plan.config.data.workers is None:
         plan.data.workers = min(plan.data.workers, idle - 1)
     if "OMP_NUM_THREADS" not in os.environ and not _is_on_gpu(plan.config):
         torch.set_num_threads(plan.run.threads() or idle)
-    threads = torch.get_num_threads()
-    _log.info("idle cores: %d of %d; threads: %d; loader processes: %d", idle, cores, threads, plan.data.workers)
-    return threads
+    return {"idle_cores": idle, "threads": torch.get_num_threads(), "workers": plan.data.workers}
 
 
 def _is_on_gpu(config: DictConfig) -> bool:
@@ -186,7 +184,8 @@ def _planned(config: DictConfig) -> Plan:
     return Planner(lambda: composer_of(hydra)).plan(config, choices, words, handed)
 
 
-def _log_sizes(plan: Plan) -> None:
+def _log_start(plan: Plan, cores: Mapping[str, int]) -> None:
+    """Log the sizes of the data, and the cores that are used."""
     data = plan.data
     _log.info(
         "%s: %d scans to train on, %d to validate, %d to test; folds %s",
@@ -194,6 +193,8 @@ def _log_sizes(plan: Plan) -> None:
         *(len(part) for part in (data.split.train, data.split.validation, data.split.test)),
         data.folds_hash,
     )
+    text = "idle cores: %d of %d; threads: %d; loader processes: %d"
+    _log.info(text, cores["idle_cores"], available_cores(), cores["threads"], cores["workers"])
 
 
 def _warn_of_paths(recipe: dict[str, Any]) -> None:

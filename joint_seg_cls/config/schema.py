@@ -84,7 +84,7 @@ KEYS = (
     Key("data.seed", whole(), "follows seed"),
     Key("data.validation_fraction", number(), "share of the training subjects used for validation", is_checked=True),
     Key("data.batch_size", whole(1), "scans in a batch", is_checked=True),
-    Key("data.workers", whole(0, 1024), "loader processes; null: as many as there are cores", effect="none", may_be_null=True, is_checked=True),
+    Key("data.workers", whole(0, 1024), "loader processes; null: by the cores that are idle at the start, at most 8", effect="none", may_be_null=True, is_checked=True),
     Key("data.cache", FLAG, "keep the scans in memory", effect="none"),
     Key("data.folds.kind", choice("random", "stratified", "grouped", "strict"), "how folds are generated"),
     Key("data.folds.count", whole(), "number of folds", is_checked=True),
