@@ -12,11 +12,11 @@ from joint_seg_cls.errors import require_valid
 from joint_seg_cls.preprocess.bet_start import HEAD_SHARE, find_start
 from joint_seg_cls.preprocess.bet_surface import Forces, Surface
 from joint_seg_cls.preprocess.brain import plausible_brain
-from joint_seg_cls.preprocess.scalp import remove_scalp
+from joint_seg_cls.preprocess.scalp import remove_scalp, remove_skin
 from joint_seg_cls.scan import Grid, Scan, resample
 
 #: Lengths of the method in millimetres ([1], sections 2.3 and 2.4).
-_D1_MM, _D2_MM, _SMOOTH_FROM_MM, _SMOOTH_UNTIL_MM = 20.0, 10.0, 3.33, 10.0
+_D2_MM, _SMOOTH_FROM_MM, _SMOOTH_UNTIL_MM = 10.0, 3.33, 10.0
 #: The brain is searched in voxels of this size.
 _VOXEL_MM = 1.0
 #: Minimum area of the head in a slice; smaller bright specks are above the head.
@@ -41,6 +41,10 @@ class Bet:
         threshold: fractional threshold, between 0 and 1 (exclusive); larger gives a smaller brain.
         iterations: number of steps of the surface.
         head_mm: maximum extent of the brain below the top of the head.
+        search_mm: how far inwards each vertex searches for the darkest voxel (d1 in [1]). Where a wide ventricle lies
+            within this distance of the surface of the brain, the surface stops short of the brain there.
+        skin_mm: the brain lies at least this far below the skin; what the mask includes above is removed. ``None``
+            removes nothing, as [1].
         scalp: brightness, relative to the brain's tissue, above which tissue at the surface of the mask is removed as
             scalp; ``None`` removes none, as [1].
         smallest_ml, largest_ml: a brain outside this range is refused as a failure.
@@ -59,6 +63,8 @@ class Bet:
         threshold: int | float = 0.5,
         iterations: int = 1000,
         head_mm: int | float = 170.0,
+        search_mm: int | float = 20.0,
+        skin_mm: int | float | None = None,
         scalp: int | float | None = None,
         smallest_ml: int | float = 500.0,
         largest_ml: int | float = 2500.0,
@@ -67,6 +73,8 @@ class Bet:
             ("threshold", 0 < threshold < 1, "a number above 0 and below 1", threshold),
             ("iterations", iterations >= 1, "an integer of at least 1", iterations),
             ("head_mm", head_mm >= 50, "at least 50 mm", head_mm),
+            ("search_mm", _D2_MM <= search_mm <= 50, "a number from 10 to 50", search_mm),
+            ("skin_mm", skin_mm is None or 0 < skin_mm <= 15, "a number above 0 and at most 15, or null", skin_mm),
             ("scalp", scalp is None or scalp > 1, "a number above 1, or null", scalp),
             ("largest_ml", 0 < smallest_ml < largest_ml, f"more than smallest_ml ({smallest_ml:g})", largest_ml),
         ):
@@ -74,6 +82,8 @@ class Bet:
         self.threshold = threshold
         self.iterations = iterations
         self.head_mm = head_mm
+        self.search_mm = search_mm
+        self.skin_mm = skin_mm
         self.scalp = scalp
         self.smallest_ml, self.largest_ml = smallest_ml, largest_ml
 
@@ -84,6 +94,8 @@ class Bet:
         bottom = self._bottom(image)
         grid, image = grid.cropped((0, 0, bottom), grid.shape), np.ascontiguousarray(image[:, :, bottom:])
         mask = self._extract(image)
+        if self.skin_mm is not None:
+            mask = remove_skin(mask, image, _VOXEL_MM, self.skin_mm)
         native = resample(mask.astype(np.float32), grid, scan.grid, linear=True) > 0.5
         if self.scalp is not None:
             native = remove_scalp(native, scan.data, scan.grid, self.scalp)
@@ -100,7 +112,7 @@ class Bet:
             t=start.t,
             tm=start.tm,
             bt=self.threshold,
-            d1=_D1_MM / _VOXEL_MM,
+            d1=self.search_mm / _VOXEL_MM,
             d2=_D2_MM / _VOXEL_MM,
             smooth_from=_SMOOTH_FROM_MM / _VOXEL_MM,
             smooth_until=_SMOOTH_UNTIL_MM / _VOXEL_MM,

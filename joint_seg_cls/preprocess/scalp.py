@@ -1,4 +1,4 @@
-"""Removal of scalp that an extracted brain mask includes."""
+"""Removal of skin and scalp that an extracted brain mask includes."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -8,6 +8,10 @@ from joint_seg_cls.preprocess.intensity import tissue_mode
 from joint_seg_cls.scan import Grid
 from joint_seg_cls.scan.grid import bounding_box
 
+#: Radius of a ball of air outside the head; nostrils and ear canals are narrower.
+_BALL_MM = 8.0
+#: The distance to the skin is computed on every second voxel along each axis.
+_STRIDE = 2
 #: Maximum depth of scalp below the surface of the mask.
 _DEEPEST_MM = 20.0
 #: Width of the voxels around it that hold scalp in part.
@@ -53,3 +57,40 @@ def remove_scalp(
     away = ndimage.distance_transform_edt(~scalp, sampling=spacing) > _EDGE_MM
     cleaned[box] = (inside & away)[1:-1, 1:-1, 1:-1]
     return cleaned
+
+
+def remove_skin(
+    mask: Bool[np.ndarray, "x y z"], image: Float[np.ndarray, "x y z"], voxel_mm: float, within_mm: int | float
+) -> Bool[np.ndarray, "x y z"]:
+    """Return ``mask`` without voxels within ``within_mm`` of the air around the head.
+
+    Skin, fat and bone separate the brain from this air. Above the brain, where slices cut the skull at a flat angle, a
+    mask can reach through all of them.
+
+    Args:
+        image: the whole head, in cubic voxels.
+        voxel_mm: their size.
+    """
+    every = (slice(None, None, _STRIDE),) * 3
+    if not (image[mask] > 0).any():
+        return mask
+    air = image[every] < _AIR * tissue_mode(np.maximum(image[mask], 0))
+    size = _STRIDE * voxel_mm
+    # The field of view continues as at its border, so that a ball there need not fit in.
+    margin = round(_BALL_MM / size) + 1
+    wide = ndimage.distance_transform_edt(np.pad(air, margin, mode="edge")) * size > _BALL_MM
+    outside = _reaching_border(wide)
+    depth = ndimage.distance_transform_edt(~outside) * size - _BALL_MM
+    inner = tuple(slice(margin, -margin) for _ in range(3))
+    skin = (depth <= within_mm)[inner]
+    for axis in range(3):
+        skin = skin.repeat(_STRIDE, axis=axis)
+    return mask & ~skin[tuple(map(slice, mask.shape))]
+
+
+def _reaching_border(voxels: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Return the connected parts that reach a border of the volume in the first two axes."""
+    border = np.zeros_like(voxels)
+    for side in (0, -1):
+        border[side] = border[:, side] = True
+    return ndimage.binary_propagation(border & voxels, mask=voxels)

@@ -106,6 +106,8 @@ def test_fragments_and_holes_of_an_extracted_mask_are_repaired():
         (lambda: Bet(threshold=1.2), "threshold"),
         (lambda: Bet(iterations=0), "iterations"),
         (lambda: Bet(head_mm=5), "head_mm"),
+        (lambda: Bet(search_mm=5), "search_mm"),
+        (lambda: Bet(skin_mm=0), "skin_mm"),
         (lambda: Bet(smallest_ml=900, largest_ml=800), "largest_ml"),
         (lambda: HdBet(smallest_ml=-1), "largest_ml"),
     ],

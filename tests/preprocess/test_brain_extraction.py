@@ -142,6 +142,18 @@ def test_a_surface_is_cropped_at_the_image_border():
     np.testing.assert_array_equal(cut, whole[:, :, 10:27])
 
 
+def test_a_wide_ventricle_stops_the_surface_less_with_a_shorter_search():
+    away = [(np.indices((64, 64, 64))[axis] - 31.5) * 3 for axis in range(3)]
+    radius = np.sqrt(sum(each**2 for each in away))
+    image = np.select([radius < 68, radius < 76, radius < 84], [100.0, 15.0, 150.0], 2.0)
+    image[np.sqrt(away[0] ** 2 + (away[1] + 25) ** 2 + away[2] ** 2) < 30] = 15  # 13 mm below the surface of the brain
+    image += np.random.default_rng(0).normal(0, 1.5, image.shape)
+    scan = Scan(Path("head"), image.astype(np.float32), Grid(image.shape, np.diag([3, 3, 3, 1.0])), nib.Nifti1Header())
+    missed_ml = {mm: 0.027 * ((radius < 68) & ~Bet(iterations=300, search_mm=mm)(scan)).sum() for mm in (20, 10)}
+    assert missed_ml[20] > 15
+    assert missed_ml[10] < 5
+
+
 @pytest.mark.parametrize("kind", ["noise", "speck", "small", "hollow", "stripes"])
 def test_a_scan_without_a_brain_is_refused_by_name(kind):
     rng = np.random.default_rng(1)

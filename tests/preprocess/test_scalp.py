@@ -1,11 +1,11 @@
-"""Scalp at the surface of an extracted mask is removed; lesions and the brain are kept."""
+"""Skin and scalp at the surface of an extracted mask are removed; lesions and the brain are kept."""
 
 import numpy as np
 import pytest
 
 from joint_seg_cls.errors import ConfigError
 from joint_seg_cls.preprocess import Bet
-from joint_seg_cls.preprocess.scalp import remove_scalp
+from joint_seg_cls.preprocess.scalp import remove_scalp, remove_skin
 from joint_seg_cls.scan import Grid
 
 
@@ -47,3 +47,37 @@ def test_a_mask_without_scalp_is_unchanged():
 def test_the_brightness_of_scalp_lies_above_that_of_the_brain():
     with pytest.raises(ConfigError, match=r"preprocess\.brain\.extractor\.scalp"):
         Bet(scalp=0.9)
+
+
+def test_a_mask_begins_below_the_skin():
+    _, image, _, lesion, _ = head()
+    depth = 52 - radius_in_mm(image.shape)
+    cleaned = remove_skin(depth > -3, image, 1.0, 7)
+    assert not cleaned[depth < 5].any()
+    assert cleaned[(depth > 10) & (image > 50)].all()
+    assert cleaned[lesion].all()
+
+
+def test_a_nostril_is_not_outside():
+    _, image, _, _, _ = head()
+    x, y, z = np.indices(image.shape) - (np.array(image.shape) - 1).reshape(3, 1, 1, 1) / 2
+    image[(np.hypot(x, z) < 5) & (y > 0)] = 5.0
+    cleaned = remove_skin(radius_in_mm(image.shape) < 52, image, 1.0, 7)
+    assert cleaned[radius_in_mm(image.shape) < 35].all()
+
+
+def test_a_field_of_view_that_cuts_the_head_has_no_skin_at_its_border():
+    _, image, _, _, _ = head()
+    mask, cut = radius_in_mm(image.shape)[:, :, 40:] < 52, image[:, :, 40:]
+    cleaned = remove_skin(mask, cut, 1.0, 7)
+    assert cleaned[50:70, 50:70, 0].all()
+
+
+def test_an_empty_mask_stays_empty():
+    _, image, _, _, _ = head()
+    assert not remove_skin(np.zeros(image.shape, dtype=bool), image, 1.0, 7).any()
+
+
+def radius_in_mm(shape):
+    """Return the distance of each voxel of 1 mm from the centre of the volume."""
+    return np.sqrt(((np.indices(shape) - (np.array(shape) - 1).reshape(3, 1, 1, 1) / 2) ** 2).sum(axis=0))
