@@ -142,6 +142,7 @@ def test_a_surface_is_cropped_at_the_image_border():
     np.testing.assert_array_equal(cut, whole[:, :, 10:27])
 
 
+@pytest.mark.slow
 def test_a_wide_ventricle_stops_the_surface_less_with_a_shorter_search():
     away = [(np.indices((64, 64, 64))[axis] - 31.5) * 3 for axis in range(3)]
     radius = np.sqrt(sum(each**2 for each in away))
