@@ -80,6 +80,8 @@ def remove_skin(
     margin = round(_BALL_MM / size) + 1
     wide = ndimage.distance_transform_edt(np.pad(air, margin, mode="edge")) * size > _BALL_MM
     outside = _reaching_border(wide)
+    if not outside.any():
+        return mask
     depth = ndimage.distance_transform_edt(~outside) * size - _BALL_MM
     inner = tuple(slice(margin, -margin) for _ in range(3))
     skin = (depth <= within_mm)[inner]

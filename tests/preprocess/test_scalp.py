@@ -78,6 +78,12 @@ def test_an_empty_mask_stays_empty():
     assert not remove_skin(np.zeros(image.shape, dtype=bool), image, 1.0, 7).any()
 
 
+def test_without_air_around_the_head_a_mask_is_unchanged():
+    _, image, _, _, _ = head()
+    mask = radius_in_mm(image.shape) < 52
+    assert np.array_equal(remove_skin(mask, np.maximum(image, 60), 1.0, 7), mask)
+
+
 def radius_in_mm(shape):
     """Return the distance of each voxel of 1 mm from the centre of the volume."""
     return np.sqrt(((np.indices(shape) - (np.array(shape) - 1).reshape(3, 1, 1, 1) / 2) ** 2).sum(axis=0))
