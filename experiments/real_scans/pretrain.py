@@ -1,20 +1,20 @@
 """Make the weights that are installed with the program: simulated scenes, two trainings, the decision, the release.
 
-    python experiments/real_scans/pretrain.py --labels LABELS --shapes SHAPES --work WORK [--epochs PATCHES JOINT]
+    python experiments/real_scans/pretrain.py --labels LABELS --shapes SHAPES --work WORK [--epochs PATCHES WHOLE]
 
 LABELS is a folder of label maps with FreeSurfer's numbers, SHAPES a file of real lesion shapes (see `jsc phantom
 --help`). All files are written to WORK. To continue after an interruption, repeat the command.
 
-The weights have no classifier, unless --classifier is given. The threshold, the least volume of a lesion, and patches
-or the whole image as input are chosen on simulated images of the validation scenes of the last training. No real scan
-is used.
+The first training uses patches, the second whole images (none with WHOLE=0). With --classifier the second also
+learns the diagnosis. The threshold and the least volume of a lesion are chosen on simulated images of the validation
+scenes. No real scan is used.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -34,7 +34,7 @@ from joint_seg_cls.phantom.scene import Scene
 from joint_seg_cls.phantom.tissue import Tissue
 from joint_seg_cls.runs.load import load_predictor
 from joint_seg_cls.scan import PreparedStore
-from joint_seg_cls.training import read_archive, release, segmentation_only, shipped_path
+from joint_seg_cls.training import read_archive, release, shipped_path
 
 Window = list[int]
 
@@ -52,24 +52,24 @@ def main() -> None:
     words.add_argument("--shapes", required=True, type=Path)
     words.add_argument("--work", required=True, type=Path)
     words.add_argument("--subjects", type=int, default=600)
-    words.add_argument("--epochs", nargs=2, type=int, default=(60, 0), metavar=("PATCHES", "JOINT"))
-    words.add_argument("--classifier", action="store_true", help="keep the classifier of the joint training")
+    words.add_argument("--epochs", nargs=2, type=int, default=(60, 60), metavar=("PATCHES", "WHOLE"))
+    words.add_argument("--classifier", action="store_true", help="train and ship a classifier, too")
     asked = words.parse_args()
     scenes, runs = asked.work / "scenes", asked.work / "runs"
     jsc("phantom", "phantom=randomised", f"store={scenes}", f"subjects={asked.subjects}", "seed=1",
         "anatomy=label_maps", f"path={asked.labels}", f"shapes={asked.shapes}")  # fmt: skip
     common = (f"data.store={scenes}", "fold=0", f"runs={runs}")
-    patches, joint = asked.epochs
+    patches, whole = asked.epochs
     jsc("train", "experiment=pretrain", *common, "collection=patches", f"trainer.max_epochs={patches}")
     first = next(runs.glob("patches/*/fold-0_seed-0"))
     last = first
-    if joint:
-        jsc("train", "experiment=pretrain_joint", *common, "collection=joint", f"init_from={first}",
-            f"trainer.max_epochs={joint}")  # fmt: skip
-        last = next(runs.glob("joint/*/fold-0_seed-0"))
+    if whole:
+        second = "pretrain_joint" if asked.classifier else "pretrain_whole"
+        jsc("train", f"experiment={second}", *common, "collection=whole", f"init_from={first}",
+            f"trainer.max_epochs={whole}")  # fmt: skip
+        last = next(runs.glob("whole/*/fold-0_seed-0"))
     content = read_archive(last / "checkpoints" / "last.ckpt")
-    windows = (None, WINDOW) if joint else (WINDOW,)
-    ship(content if asked.classifier else segmentation_only(content), scenes, shipped_path(), windows)
+    ship(content, scenes, shipped_path(), None if whole else WINDOW)
 
 
 def jsc(*words: str) -> None:
@@ -77,11 +77,11 @@ def jsc(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "joint_seg_cls", *words], check=True)
 
 
-def ship(content: Mapping[str, Any], scenes: Path, out: Path, windows: Sequence[Window | None]) -> None:
+def ship(content: Mapping[str, Any], scenes: Path, out: Path, window: Window | None) -> None:
     """Choose the decision on simulated validation images, and write the weights in half precision."""
     candidate = scenes.parent / "candidate.ckpt"
     torch.save(release(content, candidate, {}), candidate)
-    decision = choose(candidate, scenes, windows) | {
+    decision = choose(candidate, scenes, window) | {
         "intensities": intensities(scenes),
         "ranges": {},
         "lesion_free": [],
@@ -100,19 +100,16 @@ class Drawn:
     lesions: np.ndarray
 
 
-def choose(checkpoint: Path, scenes: Path, windows: Sequence[Window | None]) -> dict[str, Any]:
-    """Return the window, threshold and least volume with the best mean DSC over simulated validation images."""
+def choose(checkpoint: Path, scenes: Path, window: Window | None) -> dict[str, Any]:
+    """Return the threshold and least volume with the best mean DSC over simulated validation images."""
     predictor, _ = load_predictor(checkpoint, device="cpu", views="flips")
+    predictor.window = window
     images = list(draw_validation(scenes))
-    best: tuple[float, dict[str, Any]] = (-1.0, {})
-    for window in windows:
-        predictor.window = window
-        scores = np.mean([scores_of(predictor, drawn) for drawn in images], axis=0)
-        row, column = np.unravel_index(scores.argmax(), scores.shape)
-        found = {"lesion_threshold": THRESHOLDS[row], "least_lesion_mm3": LEAST_MM3[column]}
-        print(f"window {window}: best mean DSC {scores.max():.3f} on {len(images)} simulated images, {found}")
-        best = max(best, (float(scores.max()), {**found, "window": window, "views": "flips"}), key=lambda each: each[0])
-    return best[1]
+    scores = np.mean([scores_of(predictor, drawn) for drawn in images], axis=0)
+    row, column = np.unravel_index(scores.argmax(), scores.shape)
+    found = {"lesion_threshold": THRESHOLDS[row], "least_lesion_mm3": LEAST_MM3[column]}
+    print(f"best mean DSC {scores.max():.3f} on {len(images)} simulated images, {found}")
+    return {**found, "window": window, "views": "flips"}
 
 
 def intensities(scenes: Path) -> dict[str, tuple[float, float]]:

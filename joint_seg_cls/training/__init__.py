@@ -16,7 +16,7 @@ from joint_seg_cls.training.recipe import Recipe
 from joint_seg_cls.training.resume import refuse_other_state
 from joint_seg_cls.training.run_folder import RunFolder
 from joint_seg_cls.training.schedule import Interval, Schedule, refuse_misuse, warmed_up
-from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, segmentation_only, shipped_path
+from joint_seg_cls.training.shipped import PRETRAINED, is_pretrained, release, shipped_path
 from joint_seg_cls.training.step_cost import StepCost
 from joint_seg_cls.training.tracking import PanelPlan, RunCard, Tracker, start_tracking
 from joint_seg_cls.training.trained_scans import (
@@ -71,7 +71,6 @@ __all__ = [
     "refuse_misuse",
     "refuse_other_state",
     "release",
-    "segmentation_only",
     "shipped_path",
     "shown",
     "start_tracking",

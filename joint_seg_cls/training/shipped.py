@@ -16,8 +16,6 @@ from joint_seg_cls.training.recipe import RECIPE, Recipe
 
 #: Name of the installed weights, used instead of a path.
 PRETRAINED = "pretrained"
-#: Classes in the place of the parts of a joint network that its segmentation does not need.
-_ABSENT = {"guidance": "NoGuidance", "classification": "NoClassification"}
 _WEIGHTS = Path(__file__).resolve().parents[1] / "pretrained" / "weights.ckpt"
 
 
@@ -60,18 +58,6 @@ def release(content: Mapping[str, Any], where: Path, decision: Mapping[str, Any]
     recipe = {**content[RECIPE], **decision, "variant": PRETRAINED}
     Recipe.parse(recipe, where)
     return {"state_dict": _halved(content["state_dict"]), "epoch": content["epoch"], RECIPE: recipe}
-
-
-def segmentation_only(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a checkpoint of a joint network without classifier and guidance; lesions are unchanged."""
-    recipe = content[RECIPE]
-    absent = {part: {"_target_": f"joint_seg_cls.networks.{name}"} for part, name in _ABSENT.items()}
-    weights = {
-        name: value
-        for name, value in content["state_dict"].items()
-        if not name.startswith(tuple(f"network.{part}." for part in _ABSENT))
-    }
-    return {**content, "state_dict": weights, RECIPE: {**recipe, "network": {**recipe["network"], **absent}}}
 
 
 def _halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

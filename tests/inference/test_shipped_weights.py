@@ -16,7 +16,6 @@ from joint_seg_cls.training import (
     read_archive,
     read_checkpoint,
     release,
-    segmentation_only,
     shipped,
     shipped_path,
 )
@@ -117,17 +116,3 @@ def test_released_weights_have_no_optimiser_and_equal_predictions(tmp_path):
     torch.testing.assert_close(network(image).lesion_probability(), before, atol=5e-3, rtol=0)
     with pytest.raises(CheckpointError, match="a number from 0 to 1"):
         release(content, tmp_path, {"lesion_threshold": 2.0})
-
-
-def test_the_segmentation_of_a_joint_network_alone_gives_the_same_lesions(tmp_path):
-    recipe = {**read_archive(shipped_path())[RECIPE], "model_shape": [32, 32, 32], "views": "one", "window": None}
-    network = JointNetwork(channels=4, image_size=32).eval()
-    spec = {"_target_": "joint_seg_cls.networks.JointNetwork", "channels": 4, "image_size": 32}
-    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
-    alone = segmentation_only({"state_dict": weights, "epoch": 3, RECIPE: {**recipe, "network": spec}})
-    torch.save(alone, tmp_path / "x.ckpt")
-    predictor, _ = load_predictor(tmp_path / "x.ckpt", device="cpu")
-    assert predictor.network.tasks == ("lesions",)
-    image = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
-    expected = network(image).lesion_probability()[0, 0].detach().numpy()
-    np.testing.assert_allclose(predictor(image[0].numpy()).lesion_probability, expected, atol=1e-6)

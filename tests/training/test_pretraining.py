@@ -48,7 +48,7 @@ def scenes(tmp_path_factory):
 @pytest.fixture
 def train(jsc, scenes, tmp_path):
     def run(experiment, *words, epochs=2, runs="runs"):
-        patch = () if experiment == "pretrain_joint" else ("data.augmentation.patch=[32,32,32]",)
+        patch = () if experiment in ("pretrain_joint", "pretrain_whole") else ("data.augmentation.patch=[32,32,32]",)
         where = (f"data.store={scenes}", f"runs={tmp_path / runs}", f"trainer.max_epochs={epochs}")
         code, _, output = jsc("train", f"experiment={experiment}", *where, *SMALL, *patch, *words)
         assert code == 0, output
@@ -72,6 +72,14 @@ def test_the_second_part_starts_from_the_first(train):
     names = set(read_checkpoint(second).weights)
     assert set(found.weights) < names
     assert any(name.startswith("classification") for name in names - set(found.weights))
+
+
+def test_whole_images_continue_the_training_on_patches(train):
+    first = train("pretrain", "evaluate=false", epochs=1)
+    second = train("pretrain_whole", "evaluate=false", f"init_from={first}", epochs=1, runs="second")
+    found = read_checkpoint(second)
+    assert found.recipe.window is None
+    assert set(found.weights) == set(read_checkpoint(first).weights)
 
 
 def test_few_scans_are_learned_in_patches_from_earlier_weights(jsc, train, scenes, tmp_path):
