@@ -116,9 +116,10 @@ class JointDataModule(LightningDataModule):
         return self.store.model_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the store and its folds, and open the arrays of every case once. May be called repeatedly.
+        """Read the store and its folds, open the arrays of every case once, and augment one. May be called repeatedly.
 
         Raises:
+            ConfigError: the augmentation does not fit the store.
             StoreError: the store or one of its cases is invalid.
             SplitError: the folds cannot be generated, or the frozen folds belong to other cases.
         """
@@ -126,6 +127,9 @@ class JointDataModule(LightningDataModule):
         if not self._is_set_up:
             _ = self.split
             check_cases(self.store.cases, self.classes, self.in_channels, self.image_size)
+            if self.augmentation is not None:  # here an error stops the run before files are written
+                first = next(case for case in self.store.cases if case.case in self.split.train)
+                _ = CaseDataset([first], self.classes, self.augmentation, self.seed)[0]
             self._is_set_up = True
 
     def train_dataloader(self) -> DataLoader:

@@ -82,6 +82,15 @@ def test_whole_images_continue_the_training_on_patches(train):
     assert set(found.weights) == set(read_checkpoint(first).weights)
 
 
+def test_prepared_scans_are_refused_before_a_run_is_written(jsc, store, tmp_path):
+    where = (f"data.store={store}", f"runs={tmp_path / 'runs'}", "data.folds.count=2")
+    code, _, output = jsc("train", "experiment=pretrain", *where, "data.workers=1", "trainer.accelerator=cpu")
+    assert code == 2
+    assert "expected a store of simulated cases with their labels" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "runs").exists()
+
+
 def test_few_scans_are_learned_in_patches_from_earlier_weights(jsc, train, scenes, tmp_path):
     first = train("pretrain", "evaluate=false", epochs=1)
     words = ("experiment=finetune", "fold=1", "window=[32,32,32]", f"data.store={scenes}", f"runs={tmp_path / 'few'}")
